@@ -1,0 +1,100 @@
+#!/bin/bash
+# The container's first process.        usage: start.sh node | front
+#   node   the node process and its nginx on port 8080; when one ends, or the container is stopped, both end
+#   front  nginx on port 8080 that gives each image to one of the addresses that the name $NODES has
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+conf=/tmp/nginx.conf
+
+# site LINE NEW: puts NEW in the place of every line of nginx.conf that begins with LINE and is marked "site".
+site() {
+  if ! grep -q "^ *$1.*# site" "$conf"; then
+    echo "nginx.conf has no line for a site to change that begins with: $1" >&2
+    exit 1
+  fi
+  sed -i "s|^ *$1.*# site.*|$2|" "$conf"
+}
+
+# What both roles change: no root, logs to the container's output, and the size of an upload is the node's to judge.
+write_conf() {
+  cp nginx.conf "$conf"
+  site 'user ' ''
+  site 'pid ' 'pid /tmp/nginx.pid;'
+  site 'error_log ' 'error_log stderr warn;'
+  site 'access_log ' 'access_log /dev/stdout darkroom;'
+  site 'client_max_body_size 65m;' 'client_max_body_size 0;'
+}
+
+start_nginx() {
+  nginx -c "$conf" -g 'daemon off;' &
+  nginx=$!
+}
+
+# QUIT: nginx takes no new connection, and ends when it has answered what it has taken.
+quit_nginx() {
+  kill -QUIT "$nginx" 2>/dev/null || true
+  wait "$nginx" || true
+}
+
+run_node() {
+  write_conf
+  site 'listen 80 ' 'listen 8080 default_server;'
+  site 'server 127.0.0.1:8080;' "server 127.0.0.1:$PORT;"
+  site 'map "" $hit_tree ' "map \"\" \$hit_tree { default $CACHE_DIR/renditions; }"
+  if [ "${SIZE_POLICY:-}" = signed ]; then site 'map "" $direct_hits ' 'map "" $direct_hits { default off; }'; fi
+  # From where the front's word on who asks is believed, and where the monitoring may ask from.
+  site 'set_real_ip_from ' "$(printf 'set_real_ip_from %s; ' $TRUSTED_NETWORKS)"
+  site '127.0.0.1 1;' "$(printf '%s 1; ' $TRUSTED_NETWORKS)"
+  site 'allow 127.0.0.1;' "$(printf 'allow %s; ' $TRUSTED_NETWORKS)"
+
+  node src/main.ts &
+  koa=$!
+  start_nginx
+  trap 'stopping=1' TERM INT
+  wait -n "$koa" "$nginx" || true
+  # nginx first: after it has ended nobody asks the node process any more.
+  quit_nginx
+  kill -TERM "$koa" 2>/dev/null || true
+  code=0
+  wait "$koa" || code=$?
+  if [ -z "${stopping:-}" ] && [ "$code" = 0 ]; then code=1; fi
+  exit "$code"
+}
+
+nodes_now() {
+  getent ahostsv4 "$NODES" | cut -d ' ' -f 1 | sort -u
+}
+
+# nginx would take all addresses of one name for one server and spread an image over them: so each gets its own line.
+write_front_conf() {
+  write_conf
+  site 'listen 80 ' 'listen 127.0.0.1:8081 default_server;'
+  site 'listen 127.0.0.1:8081 ' 'listen 8080 default_server;'
+  site 'server 127.0.0.1:80 ' "$(printf 'server %s:8080 max_fails=2 fail_timeout=5s; ' $nodes)"
+}
+
+run_front() {
+  trap 'exit 0' TERM INT
+  nodes=''
+  until nodes=$(nodes_now) && [ -n "$nodes" ]; do sleep 1; done
+  write_front_conf
+  start_nginx
+  trap 'quit_nginx; exit 0' TERM INT
+  while kill -0 "$nginx" 2>/dev/null; do
+    sleep 5 &
+    wait -n "$nginx" $! || true
+    found=$(nodes_now) || true
+    if [ -n "$found" ] && [ "$found" != "$nodes" ]; then
+      nodes=$found
+      write_front_conf
+      kill -HUP "$nginx"
+    fi
+  done
+  exit 1
+}
+
+case "${1:-}" in
+  node) run_node ;;
+  front) run_front ;;
+  *) sed -n 's/^# //p; 4q' "$0" >&2; exit 2 ;;
+esac

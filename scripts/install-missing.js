@@ -1,0 +1,176 @@
+// Installs what package-lock.json asks for and node_modules lacks, then gets out of the way.
+//
+// npm runs it before `start`, `test` and the like (with --dev where the tools of development are needed), so that each
+// works alone on a fresh clone. It comes before the dependencies, and so before the Node that they bring: plain
+// JavaScript for Node 20, nothing but Node's own modules. With everything in place it only reads and says nothing.
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const LOCK = join(ROOT, '.install.lock')
+const LOCKED_NODE = join(ROOT, 'node_modules/.bin/node')
+/** The first Node that runs TypeScript as it is, without a flag or a warning. */
+const OLDEST_NODE = [22, 18]
+
+const needsDev = process.argv.includes('--dev')
+
+/** What a person can put right: told in one line, without a stack. */
+class InstallError extends Error {
+  exitCode = 1
+}
+
+await main().catch((error) => {
+  if (!(error instanceof InstallError)) throw error
+  say(error.message)
+  process.exitCode = error.exitCode
+})
+
+async function main() {
+  if (firstMissing() !== undefined) {
+    await acquireLock()
+    try {
+      // Whoever held the lock before us may have installed everything.
+      const missing = firstMissing()
+      if (missing !== undefined) await install(missing)
+    } finally {
+      rmSync(LOCK, { force: true })
+    }
+  }
+  assertNodeIsNewEnough()
+}
+
+/** The first thing that is missing, as words for a person, or undefined. */
+function firstMissing() {
+  // npm writes this file last: without it an installation was cut short, whatever else is there.
+  if (!existsSync(join(ROOT, 'node_modules/.package-lock.json'))) return 'node_modules'
+  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'))
+  for (const [path, entry] of Object.entries(packages)) {
+    if (path === '' || (entry.dev && !needsDev)) continue
+    if (entry.optional && !isForThisMachine(entry)) continue
+    const installed = installedVersion(path)
+    if (installed === entry.version) continue
+    if (installed === undefined && entry.libc !== undefined && !allows(entry.libc, libc())) continue
+    return `${path.replace(/^.*node_modules\//, '')} ${entry.version}`
+  }
+  return undefined
+}
+
+function installedVersion(path) {
+  try {
+    return JSON.parse(readFileSync(join(ROOT, path, 'package.json'), 'utf8')).version
+  } catch {
+    // Absent or unreadable: either way it has to be installed.
+    return undefined
+  }
+}
+
+/** Optional packages that name no system come only with one that does: npm decides about them. */
+function isForThisMachine({ os, cpu }) {
+  return (os !== undefined || cpu !== undefined) && allows(os, process.platform) && allows(cpu, process.arch)
+}
+
+/** npm's rule for `os`, `cpu` and `libc`: a word or a list of words, a leading `!` forbids. */
+function allows(words, value) {
+  const list = [words ?? []].flat()
+  const wanted = list.filter((word) => !word.startsWith('!'))
+  return !list.includes(`!${value}`) && (wanted.length === 0 || wanted.includes(value))
+}
+
+/** Takes some milliseconds, so it is asked only for a package that is missing. */
+function libc() {
+  if (process.platform !== 'linux') return undefined
+  return process.report.getReport().header.glibcVersionRuntime === undefined ? 'musl' : 'glibc'
+}
+
+/**
+ * Two at once (`npm start` beside `npm test`) would delete each other's files: the second one waits. The lock is a
+ * symbolic link to nowhere whose target is the holder's process id, because that is made in one step, content and all.
+ */
+async function acquireLock() {
+  for (let waiting = false; ; waiting = true) {
+    try {
+      symlinkSync(String(process.pid), LOCK)
+      return
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw new InstallError(`cannot write into ${ROOT}: ${error.message}`)
+    }
+    const holder = lockHolder()
+    if (holder === undefined) continue
+    if (!isAlive(holder)) {
+      rmSync(LOCK, { force: true })
+      continue
+    }
+    if (!waiting) say(`waiting for process ${holder} to install (if it does no such thing, delete ${LOCK})`)
+    await sleep(100)
+  }
+}
+
+/** The process id in the lock; undefined when the lock has just gone. */
+function lockHolder() {
+  try {
+    return Number(readlinkSync(LOCK))
+  } catch (error) {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+function isAlive(pid) {
+  // Our own id in somebody else's lock: it was left by a container that was killed.
+  if (pid === process.pid) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // Another user's process is alive all the same.
+    return error.code === 'EPERM'
+  }
+}
+
+async function install(missing) {
+  say(`installing the locked dependencies (${missing} is missing or another version)`)
+  const omitsDev = process.env.NODE_ENV === 'production' && !needsDev
+  const args = ['ci', '--loglevel=error', omitsDev ? '--omit=dev' : '--include=dev']
+  // npm's own output goes to stderr, so that what the script itself prints can be piped on.
+  const npm = spawn('npm', args, { cwd: ROOT, stdio: ['ignore', 2, 2] })
+  // Ctrl-C reaches npm by itself. We wait until npm has ended, so that the lock is held as long as anybody writes.
+  let interrupted = false
+  process.on('SIGINT', () => {
+    interrupted = true
+  })
+  process.on('SIGTERM', () => {
+    interrupted = true
+    npm.kill('SIGTERM')
+  })
+  const code = await new Promise((resolve, reject) => {
+    npm.on('error', (error) => reject(new InstallError(`npm does not start: ${error.message}`)))
+    npm.on('exit', resolve)
+  })
+  if (interrupted) throw Object.assign(new InstallError('interrupted: run it again'), { exitCode: 130 })
+  if (code !== 0) throw new InstallError(`npm ci failed (exit code ${code}): its message is above`)
+  dropUnusableNode()
+}
+
+/** The locked Node is built for glibc. Where it can't run (musl) its link would stand before the machine's own Node. */
+function dropUnusableNode() {
+  if (!existsSync(LOCKED_NODE)) return
+  const { status } = spawnSync(LOCKED_NODE, ['--version'], { stdio: 'ignore' })
+  if (status !== 0) rmSync(LOCKED_NODE)
+}
+
+function assertNodeIsNewEnough() {
+  if (existsSync(LOCKED_NODE)) return
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return
+  throw new InstallError(
+    `Node ${process.versions.node} is too old: Darkroom needs ${OLDEST_NODE.join('.')} or newer (24 is best). ` +
+      `On Linux with glibc it brings its own; on this machine (${process.platform}, ${process.arch}) please install one.`,
+  )
+}
+
+function say(text) {
+  process.stderr.write(`darkroom: ${text}\n`)
+}

@@ -1,0 +1,122 @@
+// The body of `npm test`: real servers, then node's test runner over them. Anything skipped is a failure.
+//
+//   node scripts/test.ts [--s3=seaweedfs|minio|ceph] [test file or pattern ...]
+//
+// Without patterns: all tests, against SeaweedFS; with another --s3: the tests of the S3 store, against that server.
+import { globSync } from 'node:fs'
+import { relative, resolve } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { run } from 'node:test'
+import { spec as SpecReporter } from 'node:test/reporters'
+import { parseArgs } from 'node:util'
+import { ensureChromium, ensureNginx } from '../test/support/install-servers.ts'
+import { isS3Kind, shareS3Server, startS3Server } from '../test/support/s3-server.ts'
+import { S3_KINDS } from '../test/support/servers/s3-server.ts'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const ALL_TESTS = ['test/{unit,contract,integration,e2e}/**/*.test.ts']
+const STORE_TESTS = ['test/contract/object-store*.test.ts', 'test/integration/s3-*.test.ts']
+
+/** For one test; what a test leaves open keeps its file from ending, which only the bound on the run ends. */
+const TEST_TIMEOUT_MS = 120_000
+const RUN_TIMEOUT_MS = 30 * 60_000
+
+/**
+ * What is only computed runs two files at a time, on a machine of two cores. What has servers of its own, and bounds on
+ * how long they may take, runs alone.
+ */
+const ROUNDS = [
+  { folders: ['unit', 'contract'], concurrency: 2 },
+  { folders: ['integration', 'e2e'], concurrency: 1 },
+] as const
+
+interface Outcome {
+  passed: number
+  failed: number
+  /** Names of tests that were skipped or are still to do. */
+  readonly notRun: string[]
+  /** Test files that ran no test at all: the runner itself counts such a file as passed. */
+  readonly empty: string[]
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({ options: { s3: { type: 'string' } }, allowPositionals: true })
+  const kind = values.s3 ?? 'seaweedfs'
+  if (!isS3Kind(kind)) throw new Error(`--s3=${kind} is none of ${S3_KINDS.join(', ')}`)
+  const files = findFiles(positionals.length > 0 ? positionals : kind === 'seaweedfs' ? ALL_TESTS : STORE_TESTS)
+
+  if (files.some((file) => /^test\/(e2e|integration\/nginx)/.test(file))) await ensureNginx()
+  if (files.some((file) => folderOf(file) === 'e2e')) await ensureChromium()
+  // glibc keeps an arena of memory per thread, and libvips has many threads; a node is run with the same.
+  process.env.MALLOC_ARENA_MAX = '2'
+  const server = files.some((file) => folderOf(file) !== 'unit') ? await startS3Server(kind) : undefined
+  try {
+    if (server !== undefined) shareS3Server(server)
+    return report(await runRounds(files))
+  } finally {
+    await server?.stop()
+  }
+}
+
+/** @throws Error when a pattern finds nothing: a renamed file must not make a run pass. */
+function findFiles(patterns: readonly string[]): string[] {
+  const found = patterns.map((pattern) => {
+    const files = globSync(pattern, { cwd: ROOT })
+    if (files.length === 0) throw new Error(`No test file matches ${pattern}`)
+    return files
+  })
+  return [...new Set(found.flat())].toSorted()
+}
+
+function folderOf(file: string): string | undefined {
+  return relative('test', file).split('/')[0]
+}
+
+async function runRounds(files: readonly string[]): Promise<Outcome> {
+  const outcome: Outcome = { passed: 0, failed: 0, notRun: [], empty: [] }
+  for (const { folders, concurrency } of ROUNDS) {
+    const ofRound = files.filter((file) => folders.some((folder) => folder === folderOf(file)))
+    if (ofRound.length > 0) await runFiles(ofRound, concurrency, outcome)
+  }
+  return outcome
+}
+
+async function runFiles(files: readonly string[], concurrency: number, outcome: Outcome): Promise<void> {
+  const paths = files.map((file) => resolve(ROOT, file))
+  const withoutTest = new Set(paths)
+  const tests = run({
+    files: paths,
+    cwd: ROOT,
+    concurrency,
+    timeout: TEST_TIMEOUT_MS,
+    signal: AbortSignal.timeout(RUN_TIMEOUT_MS),
+  })
+  tests.on('test:pass', ({ name, skip, todo }) => {
+    if (skip !== undefined || todo !== undefined) outcome.notRun.push(name)
+  })
+  tests.on('test:summary', ({ file, counts }) => {
+    if (file !== undefined) {
+      if (counts.tests > 0) withoutTest.delete(file)
+      return
+    }
+    outcome.passed += counts.passed
+    outcome.failed += counts.tests - counts.passed - counts.skipped - counts.todo
+  })
+  await pipeline(tests, new SpecReporter(), process.stdout, { end: false })
+  outcome.empty.push(...[...withoutTest].map((path) => relative(ROOT, path)))
+}
+
+/** @returns The exit code. */
+function report({ passed, failed, notRun, empty }: Outcome): number {
+  for (const name of notRun) process.stdout.write(`skipped or to do, which is not allowed here: ${name}\n`)
+  for (const file of empty) process.stdout.write(`ran no test: ${file}\n`)
+  process.stdout.write(`\ntotal: ${passed} passed, ${failed} failed, ${notRun.length} skipped\n`)
+  return passed > 0 && failed === 0 && notRun.length === 0 && empty.length === 0 ? 0 : 1
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  process.stderr.write(`npm test: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}

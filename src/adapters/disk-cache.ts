@@ -1,0 +1,177 @@
+import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { link, lstat, mkdir, open, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { CACHE_FOLDERS, CACHE_MARKER, originalFile, renditionFolder } from '../domain/cache-layout.ts'
+import type { ImageCache } from '../service/ports.ts'
+import { isDiskTrouble, isMissing } from './disk-trouble.ts'
+
+export interface DiskCacheOptions {
+  readonly cacheDir: string
+  /** Every rendition gets this mtime, seconds since 1970, so that all nodes give the same validators. */
+  readonly mtimeSeconds: number
+  /** Told of every access that the disk refused. */
+  readonly onTrouble: (error: unknown) => void
+  /** Told of the bytes of every file that came in. */
+  readonly onWrite: (bytes: number) => void
+}
+
+// nginx reads renditions as another user of the same group.
+const FOLDER_MODE = 0o750
+const FILE_MODE = 0o640
+const ATTEMPTS = 5
+
+/** The cache on this node's disk: written aside in `tmp`, synced, renamed into place. */
+export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: DiskCacheOptions): ImageCache {
+  const temporary = join(cacheDir, CACHE_FOLDERS.temporary)
+  const folderOf = (id: string) => join(cacheDir, CACHE_FOLDERS.renditions, renditionFolder(id))
+  const pathOf = (id: string, file: string) => join(folderOf(id), file)
+  const originalPath = (id: string) => join(cacheDir, CACHE_FOLDERS.originals, originalFile(id))
+
+  /** What is missing or cannot be reached counts as absent; the operator hears of the latter. */
+  async function unlessAbsent<T>(access: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await access()
+    } catch (error) {
+      if (!isMissing(error) && !isDiskTrouble(error)) throw error
+      if (!isMissing(error)) onTrouble(error)
+      return undefined
+    }
+  }
+
+  /** A sweep may remove a folder between its making and its use, so both are tried again. */
+  async function inFolder<T>(folder: string, use: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+      try {
+        return await use()
+      } catch (error) {
+        if (!isMissing(error) || attempt === ATTEMPTS) throw error
+      }
+    }
+  }
+
+  async function writeAside(bytes: Buffer): Promise<string> {
+    const path = join(temporary, `out-${randomUUID()}`)
+    await inFolder(temporary, async () => {
+      const file = await open(path, 'wx', FILE_MODE)
+      try {
+        await file.writeFile(bytes)
+        await file.utimes(Date.now() / 1000, mtimeSeconds)
+        // Without it a power cut can leave an empty file under a final name, and nginx would send that for a year.
+        await file.datasync()
+      } catch (error) {
+        await rm(path, { force: true })
+        throw error
+      } finally {
+        await file.close()
+      }
+    })
+    return path
+  }
+
+  /** Out of everybody's sight by one rename each; the sweep removes what is hidden. */
+  async function hideTree(path: string): Promise<void> {
+    await unlessAbsent(() => inFolder(temporary, () => rename(path, join(temporary, `gone-${randomUUID()}`))))
+  }
+
+  return {
+    async find(id, files) {
+      for (const file of files) {
+        const found = await unlessAbsent(() => stat(pathOf(id, file)))
+        // An empty file was never published by us: a crash of the machine can leave one on some file systems.
+        if (found?.isFile() && found.size > 0) return { file, sizeBytes: found.size }
+      }
+      return undefined
+    },
+    read: (id, file) => unlessAbsent(() => readFile(pathOf(id, file))),
+    async open(id, file, range) {
+      const handle = await unlessAbsent(() => open(pathOf(id, file), constants.O_RDONLY))
+      return handle?.createReadStream(range)
+    },
+    async publish(id, file, bytes) {
+      const published = await unlessAbsent(async () => {
+        const path = await writeAside(bytes)
+        try {
+          await inFolder(folderOf(id), () => rename(path, pathOf(id, file)))
+          onWrite(bytes.length)
+        } finally {
+          await rm(path, { force: true })
+        }
+        return true
+      })
+      return published ?? false
+    },
+    async link(id, file, alias) {
+      const linked = await unlessAbsent(async () => {
+        await replace(pathOf(id, file), pathOf(id, alias))
+        return true
+      })
+      return linked ?? false
+    },
+    async touch(id, file) {
+      const touched = await unlessAbsent(async () => {
+        await utimes(pathOf(id, file), Date.now() / 1000, mtimeSeconds)
+        return true
+      })
+      return touched ?? false
+    },
+    async findOriginal(id) {
+      const path = originalPath(id)
+      const found = await unlessAbsent(() => stat(path))
+      return found?.isFile() && found.size > 0 ? path : undefined
+    },
+    async adoptOriginal(id, path) {
+      const target = originalPath(id)
+      return await unlessAbsent(async () => {
+        await inFolder(dirname(target), () => rename(path, target))
+        onWrite((await stat(target)).size)
+        return target
+      })
+    },
+    async hide(ids) {
+      for (const id of ids) {
+        await hideTree(folderOf(id))
+        await hideTree(originalPath(id))
+      }
+    },
+    async hideAll() {
+      await hideTree(join(cacheDir, CACHE_FOLDERS.renditions))
+      await hideTree(join(cacheDir, CACHE_FOLDERS.originals))
+    },
+    readNote: (name) => unlessAbsent(() => readFile(join(cacheDir, name), 'utf8')),
+    async writeNote(name, text) {
+      await unlessAbsent(async () => {
+        const path = await writeAside(Buffer.from(text))
+        await rename(path, join(cacheDir, name))
+      })
+    },
+  }
+
+  async function replace(path: string, alias: string): Promise<void> {
+    try {
+      await link(path, alias)
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+      // Another flight was faster, or an older pipeline left its own: the newest wins, by rename.
+      const aside = join(temporary, `link-${randomUUID()}`)
+      await link(path, aside)
+      await rename(aside, alias)
+      // A rename onto the same inode does nothing and leaves the old name.
+      await rm(aside, { force: true })
+    }
+  }
+}
+
+/**
+ * Makes the folders and the marker without which no sweep touches the folder.
+ * @throws if the folder holds something else than a cache.
+ */
+export async function prepareCacheDir(cacheDir: string): Promise<void> {
+  for (const folder of Object.values(CACHE_FOLDERS)) {
+    await mkdir(join(cacheDir, folder), { recursive: true, mode: FOLDER_MODE })
+  }
+  const marker = join(cacheDir, CACHE_MARKER.name)
+  if ((await lstat(marker).catch(() => undefined))?.isFile()) return
+  await writeFile(marker, CACHE_MARKER.content, { mode: FILE_MODE })
+}

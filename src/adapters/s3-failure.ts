@@ -1,0 +1,115 @@
+import { UnavailableError } from '../errors.ts'
+
+/** What a failed call of S3 means for us. */
+export type S3Verdict =
+  | 'absent'
+  | 'taken'
+  | 'conflict'
+  | 'skewed'
+  | 'busy'
+  | 'down'
+  | 'silent'
+  | 'full'
+  | 'no_bucket'
+  | 'refused'
+  | 'damaged'
+  | 'unclear'
+  | 'foreign'
+
+const MESSAGES = {
+  absent: 'The object store has no such object',
+  taken: 'The object store has such an object already',
+  conflict: 'The object store is busy with that object',
+  skewed: 'The object store refuses our credentials: the clocks differ',
+  busy: 'The object store cannot answer now',
+  down: 'The object store cannot be reached',
+  silent: 'The object store did not answer in time',
+  full: 'Storage is full',
+  no_bucket: 'The object store has no such bucket',
+  refused: 'The object store refuses our credentials',
+  damaged: 'The object arrived damaged at the object store',
+  unclear: 'The object store gave an unexpected answer',
+  foreign: 'The object store gave an unexpected answer',
+} as const satisfies Record<S3Verdict, string>
+
+/** A failed call of S3, translated. The verdicts `absent`, `taken` and `unclear` never leave the adapter as such. */
+export class S3Failure extends UnavailableError {
+  readonly verdict: S3Verdict
+  constructor(verdict: S3Verdict, cause?: unknown) {
+    super(verdict === 'full' ? 'store_full' : 'store_unavailable', MESSAGES[verdict], { cause })
+    this.verdict = verdict
+  }
+}
+
+/** True where more calls would only wait, or add to the load. */
+export function isOutage(verdict: S3Verdict): boolean {
+  return verdict === 'down' || verdict === 'silent' || verdict === 'busy'
+}
+
+const BY_CODE = new Map<string, S3Verdict>([
+  ['NoSuchKey', 'absent'],
+  ['PreconditionFailed', 'taken'],
+  ['ConditionalRequestConflict', 'conflict'],
+  ['OperationAborted', 'conflict'],
+  ['RequestTimeTooSkewed', 'skewed'],
+  ['SlowDown', 'busy'],
+  ['NoSuchBucket', 'no_bucket'],
+  ['QuotaExceeded', 'full'],
+  ['XMinioStorageFull', 'full'],
+  ['XMinioAdminBucketQuotaExceeded', 'full'],
+  ['BadDigest', 'damaged'],
+  ['CredentialsProviderError', 'refused'],
+])
+
+// A 404 without the code NoSuchKey may be a missing bucket, or a proxy that knows nothing of S3: never an absent key.
+const BY_STATUS = new Map<number, S3Verdict>([
+  [401, 'refused'],
+  [403, 'refused'],
+  [404, 'unclear'],
+  [412, 'taken'],
+  [500, 'busy'],
+  [502, 'busy'],
+  [503, 'busy'],
+  [504, 'silent'],
+  [507, 'full'],
+])
+
+/** Judges an error of the SDK by its code and status, never by its text. Passes on what has been judged already. */
+export function toS3Failure(error: unknown, operation: string): UnavailableError {
+  if (error instanceof UnavailableError) return error
+  const { status, name, code } = facts(error)
+  // The SDK renames ECONNRESET and EPIPE to TimeoutError; a time-out of its own has no code, and only connecting has one.
+  const network = status === undefined && (code !== undefined || name === 'TimeoutError')
+  const verdict = BY_CODE.get(name) ?? (status === undefined ? undefined : BY_STATUS.get(status))
+  return new S3Failure(verdict ?? (network ? 'down' : 'foreign'), summary(error, operation))
+}
+
+/** Only what is safe to log: the SDK's own error carries the access key and the string that was signed. */
+function summary(error: unknown, operation: string): Error {
+  const { status, name, code, requestId } = facts(error)
+  const parts = [
+    name,
+    code === name ? undefined : code,
+    status && `HTTP ${status}`,
+    requestId && `request ${requestId}`,
+  ]
+  return new Error(`${operation}: ${parts.filter((part) => part !== undefined).join(', ')}`)
+}
+
+function facts(error: unknown): { status?: number; name: string; code?: string; requestId?: string } {
+  const name = field(error, 'name')
+  const code = field(error, 'code')
+  const metadata = field(error, '$metadata')
+  const status = field(metadata, 'httpStatusCode')
+  const requestId = field(metadata, 'requestId')
+  return {
+    name: typeof name === 'string' ? name : 'Error',
+    ...(typeof code === 'string' && { code }),
+    ...(typeof status === 'number' && { status }),
+    ...(typeof requestId === 'string' && { requestId }),
+  }
+}
+
+function field(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
+}

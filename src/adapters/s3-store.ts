@@ -1,0 +1,230 @@
+import { createReadStream } from 'node:fs'
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import { pipeline, Readable, Transform } from 'node:stream'
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3'
+import { UnavailableError } from '../errors.ts'
+import type { ObjectSource, ObjectStat, ObjectStore } from '../service/ports.ts'
+import { objectBody } from './object-body.ts'
+import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
+import { S3Failure, type S3Verdict } from './s3-failure.ts'
+
+export interface S3StoreSettings {
+  readonly bucket: string
+  /** Absent: AWS itself. */
+  readonly endpoint?: string
+  readonly region: string
+  readonly forcePathStyle: boolean
+  /** Absent: wherever the SDK finds some (environment, profile, the machine's role). */
+  readonly credentials?: {
+    readonly accessKeyId: string
+    readonly secretAccessKey: string
+    readonly sessionToken?: string
+  }
+  readonly limits?: Partial<S3Limits>
+}
+
+const IDLE_SOCKET_MS = 30_000
+const QUIET = { debug() {}, info() {}, warn() {}, error() {} } as const
+
+/** Objects in one bucket of an S3-compatible store. The only importer of the AWS SDK. */
+export function createS3Store(settings: S3StoreSettings): ObjectStore {
+  const { bucket } = settings
+  const limits = { ...S3_LIMITS, ...settings.limits }
+  const client = createClient(settings, limits)
+  const calls = createS3Calls(limits)
+  const call = (method: string, key: string, signal: AbortSignal): S3CallSettings => ({
+    operation: `${method} ${bucket}/${key}`,
+    timeoutMs: method === 'PUT' ? limits.putTimeoutMs : limits.totalTimeoutMs,
+    signal,
+  })
+
+  const head = (key: string, signal: AbortSignal): Promise<ObjectStat> =>
+    calls.run(call('HEAD', key, signal), async (attempt) => {
+      const found = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), {
+        abortSignal: attempt.signal,
+      })
+      const { ContentLength: sizeBytes, LastModified: modifiedAt } = found
+      if (sizeBytes === undefined || modifiedAt === undefined) throw new S3Failure('foreign')
+      const md5 = md5Of(found)
+      return { sizeBytes, modifiedAt, ...(md5 !== undefined && { md5 }) }
+    })
+
+  /** Asks by GET: its 404 has a body that says what is missing, that of HEAD has none. */
+  const isThere = async (key: string, signal: AbortSignal): Promise<boolean> => {
+    const send = async (attempt: S3Attempt): Promise<true> => {
+      const command = new GetObjectCommand({ Bucket: bucket, Key: key })
+      const { Body } = await client.send(command, { abortSignal: attempt.signal })
+      if (Body instanceof Readable) Body.destroy()
+      return true
+    }
+    return (await unless('absent', calls.run(call('GET', key, signal), send))) ?? false
+  }
+
+  const stat = async (key: string, signal: AbortSignal): Promise<ObjectStat | undefined> => {
+    const found = await unless('unclear', head(key, signal))
+    if (found !== undefined || !(await isThere(key, signal))) return found
+    return head(key, signal)
+  }
+
+  const listPage = (prefix: string, after: string, signal: AbortSignal): Promise<{ keys: string[]; more: boolean }> =>
+    calls.run(call('LIST', prefix, signal), async (attempt) => {
+      const command = new ListObjectsV2Command({
+        Bucket: bucket,
+        Prefix: prefix,
+        ...(after !== '' && { StartAfter: after }),
+      })
+      const { Name, IsTruncated, Contents = [] } = await client.send(command, { abortSignal: attempt.signal })
+      if (Name === undefined) throw new S3Failure('foreign')
+      return { keys: Contents.flatMap(({ Key }) => (Key === undefined ? [] : [Key])), more: IsTruncated === true }
+    })
+
+  return {
+    stat,
+
+    async open(key, signal) {
+      const opened = await unless(
+        'absent',
+        calls.begin(call('GET', key, signal), async (attempt) => {
+          const command = new GetObjectCommand({ Bucket: bucket, Key: key })
+          const { Body, ContentLength, ETag } = await client.send(command, { abortSignal: attempt.signal })
+          // Something between us and the store may answer 200 with a page of its own, but not with an ETag.
+          if (!(Body instanceof Readable) || ContentLength === undefined || ETag === undefined) {
+            throw new S3Failure('foreign')
+          }
+          return { source: Body, sizeBytes: ContentLength }
+        }),
+      )
+      if (opened === undefined) return undefined
+      const { source, sizeBytes } = opened.result
+      const { signal: callSignal, end } = opened
+      const { stallTimeoutMs } = limits
+      return { sizeBytes, body: objectBody(source, { sizeBytes, stallTimeoutMs, signal: callSignal, onClose: end }) }
+    },
+
+    async put(key, source, options, signal) {
+      let attempts = 0
+      const send = async (attempt: S3Attempt): Promise<'created'> => {
+        attempts = attempt.number
+        const body = requestBody(source, attempt)
+        const command = new PutObjectCommand({
+          Bucket: bucket,
+          Key: key,
+          Body: body,
+          ContentLength: options.sizeBytes,
+          ContentType: options.contentType,
+          ContentMD5: Buffer.from(options.md5, 'hex').toString('base64'),
+          ...(options.overwrite !== true && { IfNoneMatch: '*' }),
+        })
+        try {
+          const { ETag } = await client.send(command, { abortSignal: attempt.signal })
+          if (ETag === undefined) throw new S3Failure('foreign')
+          return 'created'
+        } finally {
+          if (body instanceof Readable) body.destroy()
+        }
+      }
+      const outcome = await unless('taken', calls.run(call('PUT', key, signal), send))
+      if (outcome !== undefined) return outcome
+      // An earlier attempt may have written it, with only its answer lost.
+      return attempts > 1 && (await stat(key, signal))?.md5 === options.md5 ? 'created' : 'exists'
+    },
+
+    async remove(key, signal) {
+      const send = async (attempt: S3Attempt): Promise<void> => {
+        const command = new DeleteObjectCommand({ Bucket: bucket, Key: key })
+        const { $metadata } = await client.send(command, { abortSignal: attempt.signal })
+        if ($metadata.httpStatusCode !== 204) throw new S3Failure('foreign')
+      }
+      await unless('absent', calls.run(call('DELETE', key, signal), send))
+    },
+
+    async *list(prefix, after, signal) {
+      for (let last = after, more = true; more; ) {
+        const page = await listPage(prefix, last, signal)
+        yield* page.keys
+        last = page.keys.at(-1) ?? last
+        more = page.more && page.keys.length > 0
+      }
+    },
+
+    async check(signal) {
+      const command = new ListObjectsV2Command({ Bucket: bucket, MaxKeys: 1 })
+      await calls.run(call('LIST', '', signal), async (attempt) => {
+        const { Name } = await client.send(command, { abortSignal: attempt.signal })
+        if (Name === undefined) throw new S3Failure('foreign')
+      })
+    },
+
+    close: () => client.destroy(),
+  }
+}
+
+function createClient(settings: S3StoreSettings, limits: S3Limits): S3Client {
+  const agent = { keepAlive: true, maxSockets: limits.maxCalls, timeout: IDLE_SOCKET_MS } as const
+  return new S3Client({
+    region: settings.region,
+    forcePathStyle: settings.forcePathStyle,
+    ...(settings.endpoint !== undefined && { endpoint: settings.endpoint }),
+    ...(settings.credentials !== undefined && { credentials: settings.credentials }),
+    // Older Ceph RGW rejects the trailing checksums that the SDK sends by default.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    // The SDK never retries a stream; our attempts are the only ones.
+    maxAttempts: 1,
+    // With it the SDK makes an agent for each put, without keep-alive or a limit.
+    expectContinueHeader: false,
+    // Without a logger of ours the SDK prints a warning for every failed put of a stream.
+    logger: QUIET,
+    requestHandler: {
+      connectionTimeout: limits.connectTimeoutMs,
+      httpAgent: new HttpAgent(agent),
+      httpsAgent: new HttpsAgent(agent),
+    },
+  })
+}
+
+/** A fresh stream for every attempt; its reads tell the attempt that the store still takes bytes. */
+function requestBody(source: ObjectSource, attempt: S3Attempt): Buffer | Readable {
+  if ('bytes' in source) return source.bytes
+  const meter = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      attempt.progressed()
+      done(null, chunk)
+    },
+    flush(done) {
+      attempt.sent()
+      done()
+    },
+  })
+  const file = createReadStream(source.path)
+  file.on('error', (cause) => {
+    attempt.fail(new UnavailableError('store_unavailable', 'The file to be stored cannot be read', { cause }))
+  })
+  pipeline(file, meter, () => {})
+  return meter
+}
+
+/** An ETag is an MD5 only where the whole object was put at once and the store doesn't encrypt with a key of its own. */
+function md5Of({ ETag = '', ServerSideEncryption, SSECustomerAlgorithm }: HeadObjectCommandOutput): string | undefined {
+  const plain = ServerSideEncryption === undefined || ServerSideEncryption === 'AES256'
+  if (!plain || SSECustomerAlgorithm !== undefined) return undefined
+  return /^"?([0-9a-f]{32})"?$/i.exec(ETag)?.[1]?.toLowerCase()
+}
+
+async function unless<T>(verdict: S3Verdict, result: Promise<T>): Promise<T | undefined> {
+  try {
+    return await result
+  } catch (error) {
+    if (error instanceof S3Failure && error.verdict === verdict) return undefined
+    throw error
+  }
+}

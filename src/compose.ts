@@ -1,0 +1,298 @@
+import { readFileSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { probeAccessTimes } from './adapters/atime-probe.ts'
+import { createCacheSweeper } from './adapters/cache-sweep.ts'
+import { createDiskCache, prepareCacheDir } from './adapters/disk-cache.ts'
+import { createDiskSpool } from './adapters/disk-spool.ts'
+import { createFileStore } from './adapters/file-store.ts'
+import { createS3Store } from './adapters/s3-store.ts'
+import { createSharpEngine, pipelineMtimeSeconds } from './adapters/sharp-engine.ts'
+import type { Config } from './config.ts'
+import { isInputFormat } from './domain/image-format.ts'
+import type { SizePolicy } from './domain/size-policy.ts'
+import { ServiceError } from './errors.ts'
+import { createApp } from './http/app.ts'
+import type { Readiness } from './http/health-handler.ts'
+import { createCacheKeeper } from './service/cache-keeper.ts'
+import { createDeletionService } from './service/deletion-service.ts'
+import { createIngestService } from './service/ingest-service.ts'
+import { createInvalidationWatch } from './service/invalidation-watch.ts'
+import { createOriginalService } from './service/original-service.ts'
+import type { Meter, ObjectStore } from './service/ports.ts'
+import { createRecordService } from './service/record-service.ts'
+import { createRenditionService } from './service/rendition-service.ts'
+import { createWorkQueue } from './service/work-queue.ts'
+import { createLog } from './telemetry/log.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+
+/** A running node. */
+export interface Node {
+  /** Where it listens. */
+  readonly url: string
+  /**
+   * Says "not ready", goes on listening for the time of draining, then ends what is under way, in order. Resolves when
+   * nothing of the node is left.
+   */
+  stop(): Promise<void>
+}
+
+const POLL_MS = 1000
+const TRIM_MS = 3_600_000
+const CHECK_TIMEOUT_MS = 5000
+/** What is under way at the end gets this long, within the ten seconds that process managers allow. */
+const LAST_ANSWERS_MS = 7000
+const HEADERS_TIMEOUT_MS = 10_000
+const KEEP_ALIVE_MS = 60_000
+/** The longest upload; slower clients are sent away long before, by the handler. */
+const REQUEST_TIMEOUT_MS = 600_000
+
+/** Makes a node of its parts and starts it. @throws what makes it impossible to run at all, such as a taken port. */
+export async function startNode(config: Config): Promise<Node> {
+  const now = Date.now
+  const { log, flush } = createLog(config.LOG_LEVEL)
+  await prepareCacheDir(config.CACHE_DIR)
+  const atime = await probeAccessTimes(config.CACHE_DIR)
+  log.info(ATIME_MESSAGES[atime])
+
+  let metrics: Metrics | undefined
+  const meter: Meter = {
+    rendered: (seconds) => metrics?.renderSeconds.observe(seconds),
+    fetched: (seconds) => metrics?.fetchSeconds.observe(seconds),
+    waited: (seconds) => metrics?.queueWaitSeconds.observe(seconds),
+    trouble: (message, cause) => log.warn({ err: cause }, message),
+  }
+  const maxBytes = config.CACHE_MAX_BYTES || (await tenthOfDisk(config.CACHE_DIR))
+  const sweep = createCacheSweeper({
+    cacheDir: config.CACHE_DIR,
+    settings: { maxIdleDays: config.CACHE_MAX_IDLE_DAYS, maxBytes, minFreeBytes: config.CACHE_MIN_FREE_BYTES },
+  })
+  const keeper = createCacheKeeper({ sweep, meter, now, everyMs: config.CACHE_SWEEP_SECONDS * 1000, maxBytes })
+  const onTrouble = (error: unknown) => keeper.refused(error)
+
+  const store = createStore(config)
+  const mtimeSeconds = pipelineMtimeSeconds()
+  const cache = createDiskCache({
+    cacheDir: config.CACHE_DIR,
+    mtimeSeconds,
+    onTrouble,
+    onWrite: (bytes) => keeper.wrote(bytes),
+  })
+  const spool = createDiskSpool({ cacheDir: config.CACHE_DIR, maxMemoryBytes: config.MEMORY_CACHE_BYTES, onTrouble })
+  const engine = createSharpEngine({
+    inputFormats: config.INPUT_FORMATS.filter(isInputFormat),
+    maxPixels: config.MAX_PIXELS,
+    maxFrames: config.MAX_FRAMES,
+    timeoutSeconds: config.RENDER_TIMEOUT_SECONDS,
+  })
+  const renderQueue = createWorkQueue({
+    name: 'a renderer',
+    concurrency: config.RENDER_CONCURRENCY,
+    maxWaiting: config.RENDER_QUEUE_MAX,
+    onTurn: meter.waited,
+  })
+  const fetchQueue = createWorkQueue({
+    name: 'the object store',
+    concurrency: config.FETCH_CONCURRENCY,
+    maxWaiting: config.FETCH_QUEUE_MAX,
+  })
+  const watch = createInvalidationWatch({
+    store,
+    cache,
+    meter,
+    now,
+    onForget(ids) {
+      originals.forget(ids)
+      renditions.forget(ids)
+    },
+  })
+  const originals = createOriginalService({
+    store,
+    cache,
+    spool,
+    engine,
+    watch,
+    fetchQueue,
+    meter,
+    maxOriginalBytes: config.MAX_UPLOAD_BYTES,
+    fetchTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000,
+    maxLooseBytes: config.MEMORY_CACHE_BYTES,
+  })
+  const renditions = createRenditionService({
+    cache,
+    originals,
+    engine,
+    watch,
+    renderQueue,
+    meter,
+    now,
+    maxSide: config.MAX_SIDE,
+    memoryBytes: config.MEMORY_CACHE_BYTES,
+    keepBytes: config.ACCEL_PREFIX === '',
+  })
+  const ingest = createIngestService({
+    store,
+    spool,
+    cache,
+    engine,
+    originals,
+    watch,
+    renderQueue,
+    maxUploadBytes: config.MAX_UPLOAD_BYTES,
+    now,
+  })
+
+  metrics = createMetrics({ renderQueue, fetchQueue, cacheBytes: () => keeper.usedBytes })
+  let draining = false
+  const readiness: Readiness = {
+    async reasons() {
+      if (draining) return ['This node is about to stop']
+      const late = watch.caughtUp ? [] : ['Deletions made while this node was away are not known yet']
+      return [...(await storeTrouble(store)), ...late]
+    },
+    degraded: () => (keeper.degraded ? ['The disk of the cache takes nothing: pictures are served uncached'] : []),
+  }
+  const policy = sizePolicy(config)
+  const app = createApp(log, {
+    images: {
+      ingest,
+      records: createRecordService(store),
+      originals,
+      metrics,
+      policy,
+      deletions: createDeletionService({ store, watch, now }),
+      access: { tokens: config.UPLOAD_TOKENS },
+      publicUrl: config.PUBLIC_URL,
+      maxUploadBytes: config.MAX_UPLOAD_BYTES,
+    },
+    renditions: { service: renditions, cache, policy, accelPrefix: config.ACCEL_PREFIX, mtimeSeconds, now },
+    metrics,
+    readiness,
+    homePage: readFileSync(new URL('./http/home-page.html', import.meta.url), 'utf8'),
+    requestTimeoutMs: config.REQUEST_TIMEOUT_SECONDS * 1000,
+  })
+
+  const stopping = new AbortController()
+  const background = [
+    every(POLL_MS, stopping.signal, () => watch.poll(stopping.signal)),
+    every(TRIM_MS, stopping.signal, () =>
+      watch.trim(stopping.signal).catch((error: unknown) => {
+        if (!stopping.signal.aborted) meter.trouble('Old invalidations could not be removed', error)
+      }),
+    ),
+  ]
+  keeper.start()
+  const server = createServer(
+    {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: 1000,
+    },
+    app.callback(),
+  )
+  const url = await listen(server, config)
+  log.info({ url, store: config.STORE.replace(/:.*/, '') }, 'listening')
+
+  return {
+    url,
+    async stop() {
+      draining = true
+      log.info('draining')
+      await delay(config.DRAIN_SECONDS * 1000)
+      await close(server)
+      stopping.abort()
+      await Promise.all([...background, keeper.stop()])
+      store.close()
+      log.info('stopped')
+      flush()
+    },
+  }
+}
+
+const ATIME_MESSAGES = {
+  kernel: 'The cache is on a mount that keeps access times: files expire when nobody has asked for them',
+  manual:
+    'The cache is on a mount that keeps no access times (noatime): files that nginx sends by itself expire by the time ' +
+    'since they were made, and are then made again',
+} as const
+
+function createStore(config: Config): ObjectStore {
+  const { STORE, S3_ENDPOINT, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config
+  if (STORE.startsWith('file:')) return createFileStore(STORE.slice('file:'.length))
+  const sessionToken = config.AWS_SESSION_TOKEN
+  return createS3Store({
+    bucket: STORE.slice('s3://'.length),
+    ...(S3_ENDPOINT !== '' && { endpoint: S3_ENDPOINT }),
+    region: config.S3_REGION,
+    forcePathStyle: config.S3_FORCE_PATH_STYLE,
+    ...(accessKeyId !== '' && {
+      credentials: { accessKeyId, secretAccessKey, ...(sessionToken !== '' && { sessionToken }) },
+    }),
+    limits: { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 },
+  })
+}
+
+function sizePolicy({ SIZE_POLICY, SIZES, SIZES_FALLBACK, URL_KEYS }: Config): SizePolicy {
+  if (SIZE_POLICY === 'list') return { kind: 'list', sizes: SIZES, fallback: SIZES_FALLBACK }
+  return SIZE_POLICY === 'signed' ? { kind: 'signed', keys: URL_KEYS } : { kind: 'open' }
+}
+
+async function tenthOfDisk(folder: string): Promise<number> {
+  const { blocks, bsize } = await statfs(folder)
+  return Math.floor((blocks * bsize) / 10)
+}
+
+async function storeTrouble(store: ObjectStore): Promise<string[]> {
+  try {
+    await store.check(AbortSignal.timeout(CHECK_TIMEOUT_MS))
+    return []
+  } catch (error) {
+    return [error instanceof ServiceError ? error.message : 'The object store does not answer']
+  }
+}
+
+function listen(server: Server, { HOST, PORT }: Config): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(PORT, HOST, () => {
+      const { address, port, family }: AddressInfo = Object(server.address())
+      resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${port}`)
+    })
+  })
+}
+
+/** Takes no new connections, lets the answers under way end, then cuts what is left. */
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS)
+    server.close(() => {
+      clearTimeout(cut)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
+
+/** Repeats a task, with a pause after each end, until `signal` aborts. Begins at once. */
+async function every(pauseMs: number, signal: AbortSignal, task: () => Promise<void>): Promise<void> {
+  while (!signal.aborted) {
+    await task()
+    await delay(pauseMs, signal)
+  }
+}
+
+function delay(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms)
+    signal?.addEventListener(
+      'abort',
+      () => {
+        clearTimeout(timer)
+        resolve()
+      },
+      { once: true },
+    )
+  })
+}

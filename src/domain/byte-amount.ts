@@ -1,0 +1,27 @@
+const UNITS = ['', 'K', 'M', 'G', 'T'] as const
+
+/**
+ * Bytes as people write them: `500M`, `10G`, `1.5T`, `2GiB`, `1048576`. A unit is 1024 of the one below, as with `df -h`
+ * and nginx.
+ *
+ * @returns Whole bytes; undefined for anything else.
+ */
+export function parseByteAmount(text: string): number | undefined {
+  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?$/i.exec(text) ?? []
+  if (digits === undefined) return undefined
+  const power = UNITS.findIndex((name) => name === unit.toUpperCase())
+  const bytes = Math.round(Number(digits) * 1024 ** power)
+  return Number.isSafeInteger(bytes) ? bytes : undefined
+}
+
+/** For people, to three digits or so. @example formatByteAmount(1_610_612_736) // '1.5 GiB' */
+export function formatByteAmount(bytes: number): string {
+  let amount = bytes
+  let power = 0
+  while (amount >= 1024 && power < UNITS.length - 1) {
+    amount /= 1024
+    power += 1
+  }
+  if (power === 0) return `${Math.round(amount)} bytes`
+  return `${amount.toFixed(amount < 100 ? 1 : 0)} ${UNITS[power]}iB`
+}

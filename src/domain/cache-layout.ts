@@ -1,0 +1,47 @@
+import { type AcceptClass, CLASS_FORMATS, OUTPUT_FORMATS, type OutputFormat } from './image-format.ts'
+import { isImageId, shardedId } from './image-id.ts'
+
+/** Folders of `CACHE_DIR`. nginx reads `renditions`; the rest is the node's own. */
+export const CACHE_FOLDERS = { renditions: 'renditions', originals: 'originals', temporary: 'tmp' } as const
+
+/** A file of this name and content at the top of a folder says that a sweep may delete what is in it. */
+export const CACHE_MARKER = { name: '.darkroom-cache', content: 'darkroom-cache 1\n' } as const
+
+/** Folder of all renditions of an original, relative to `CACHE_DIR/renditions`. */
+export function renditionFolder(id: string): string {
+  return `image/${shardedId(id)}`
+}
+
+/** File of an original, relative to `CACHE_DIR/originals`. */
+export function originalFile(id: string): string {
+  return `image/${shardedId(id)}`
+}
+
+/** File name of a rendition in its folder. @param spec Canonical. */
+export function renditionFile(spec: string, format: OutputFormat): string {
+  return `${spec}.${format}`
+}
+
+/**
+ * File name of what the URL without an extension answers a class of clients. The class alone does not say which format was
+ * right (alpha, animation), so the answer has a name of its own beside the rendition's: a hard link.
+ */
+export function negotiatedFile(spec: string, accepted: AcceptClass, format: OutputFormat): string {
+  return `${spec}.auto-${accepted}.${format}`
+}
+
+/** Every format that a negotiated answer for the class can be stored in, the likeliest first. */
+export function negotiatedFormats(accepted: AcceptClass): readonly OutputFormat[] {
+  return CLASS_FORMATS[accepted]
+}
+
+/** Format of a cached file by its name. @returns undefined for a name that we do not give. */
+export function formatOfFile(name: string): OutputFormat | undefined {
+  return OUTPUT_FORMATS.find((format) => name.endsWith(`.${format}`))
+}
+
+/** The id whose folder or original a cache path belongs to. @param path `image/3f/2a/3f2a…` with or without a file. */
+export function idOfPath(path: string): string | undefined {
+  const id = path.split('/')[3]
+  return id !== undefined && isImageId(id) ? id : undefined
+}

@@ -1,0 +1,71 @@
+/** Formats that a rendition can have, by their extension in URLs and file names. */
+export const OUTPUT_FORMATS = ['jpg', 'png', 'webp', 'avif', 'gif'] as const
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number]
+
+/** Formats that an original can have, by sharp's names. The last three are off unless switched on. */
+export const INPUT_FORMATS = ['jpeg', 'png', 'webp', 'avif', 'gif', 'tiff', 'heif', 'svg'] as const
+export type InputFormat = (typeof INPUT_FORMATS)[number]
+
+const CONTENT_TYPES = {
+  jpg: 'image/jpeg',
+  jpeg: 'image/jpeg',
+  png: 'image/png',
+  webp: 'image/webp',
+  avif: 'image/avif',
+  gif: 'image/gif',
+  tiff: 'image/tiff',
+  heif: 'image/heif',
+  svg: 'image/svg+xml',
+} as const satisfies Record<OutputFormat | InputFormat, string>
+
+export function contentTypeOf(format: OutputFormat | InputFormat): string {
+  return CONTENT_TYPES[format]
+}
+
+export function isOutputFormat(text: string): text is OutputFormat {
+  return OUTPUT_FORMATS.some((format) => format === text)
+}
+
+export function isInputFormat(text: string): text is InputFormat {
+  return INPUT_FORMATS.some((format) => format === text)
+}
+
+/** What a client can show, as far as we tell clients apart. nginx.conf makes the same classes by a `map`. */
+export const ACCEPT_CLASSES = ['avif', 'webp', 'other'] as const
+export type AcceptClass = (typeof ACCEPT_CLASSES)[number]
+
+// A type named with a weight of zero is refused (RFC 9110, 12.4.2). The same expressions stand in nginx.conf.
+const ACCEPTS_AVIF = /(?:^|[,\s])image\/avif(?![^,]*;\s*q=0(?:\.0*)?\s*(?:[,;]|$))(?:[\s,;]|$)/i
+const ACCEPTS_WEBP = /(?:^|[,\s])image\/webp(?![^,]*;\s*q=0(?:\.0*)?\s*(?:[,;]|$))(?:[\s,;]|$)/i
+
+/** Class of a client by its `Accept`. A wildcard promises nothing: browsers that read AVIF or WebP name them. */
+export function acceptClass(accept: string | undefined): AcceptClass {
+  if (accept === undefined) return 'other'
+  if (ACCEPTS_AVIF.test(accept)) return 'avif'
+  return ACCEPTS_WEBP.test(accept) ? 'webp' : 'other'
+}
+
+/** The facts of a picture that its format must be able to hold. */
+export interface PictureTraits {
+  readonly alpha: boolean
+  readonly animated: boolean
+}
+
+/** Formats in which a negotiated answer of that class can be, the likeliest first. */
+export const CLASS_FORMATS = {
+  avif: ['avif', 'webp'],
+  webp: ['webp'],
+  other: ['jpg', 'png', 'gif'],
+} as const satisfies Record<AcceptClass, readonly OutputFormat[]>
+
+/** The format that shows the picture whole, with the fewest bytes that such a client can read. */
+export function negotiateFormat(accepted: AcceptClass, picture: PictureTraits): OutputFormat {
+  if (accepted === 'other') return picture.animated ? 'gif' : picture.alpha ? 'png' : 'jpg'
+  // Few decoders play an animated AVIF, and our encoder makes none.
+  return picture.animated ? 'webp' : accepted
+}
+
+/** True if the format can hold several frames. */
+export function canAnimate(format: OutputFormat): boolean {
+  return format === 'webp' || format === 'gif'
+}

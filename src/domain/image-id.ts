@@ -1,0 +1,24 @@
+const HEX_DIGITS = 40
+
+/**
+ * The id of an original: the first 40 hex digits of the SHA-256 of its bytes, in lower case. The same bytes have the same
+ * id everywhere, so whoever holds the bytes can check the name.
+ *
+ * @param sha256 Hex digest of the whole original.
+ */
+export function imageIdFromSha256(sha256: string): string {
+  return sha256.slice(0, HEX_DIGITS).toLowerCase()
+}
+
+/** True for 40 lower-case hex digits. */
+export function isImageId(text: string): boolean {
+  return /^[0-9a-f]{40}$/.test(text)
+}
+
+/**
+ * Two levels of 256 folders in front of an id, so that millions of ids make no huge folder.
+ * @example shardedId('3f2a…') // '3f/2a/3f2a…'
+ */
+export function shardedId(id: string): string {
+  return `${id.slice(0, 2)}/${id.slice(2, 4)}/${id}`
+}

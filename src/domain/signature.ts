@@ -1,0 +1,63 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { RequestError } from '../errors.ts'
+
+/** What a signed URL carries in its query. */
+export interface Signature {
+  /** `s=`: base64url of an HMAC-SHA256, without padding. */
+  readonly signature: string
+  /** `e=`: seconds since 1970 after which the URL is refused; absent: never. */
+  readonly expires?: number
+}
+
+/**
+ * Signs a path as `signedPath` gives it. The signed text is `path`, or `path?e=<expires>`.
+ * @param key Any string; 32 random bytes or more are wise.
+ */
+export function signPath(path: string, key: string, expires?: number): Signature {
+  const text = expires === undefined ? path : `${path}?e=${expires}`
+  const signature = createHmac('sha256', key).update(text).digest('base64url')
+  return expires === undefined ? { signature } : { signature, expires }
+}
+
+/** The query that carries a signature, without the question mark. */
+export function formatSignature({ signature, expires }: Signature): string {
+  return expires === undefined ? `s=${signature}` : `e=${expires}&s=${signature}`
+}
+
+/**
+ * Reads `s=` and `e=`.
+ * @throws RequestError `signature_invalid` if there is no signature or a parameter is malformed or given twice.
+ */
+export function parseSignature(query: URLSearchParams): Signature {
+  const [signature, ...moreSignatures] = query.getAll('s')
+  const [expires, ...moreExpiries] = query.getAll('e')
+  if (signature === undefined)
+    throw new RequestError('signature_invalid', 'This image needs a signed URL: s= is missing')
+  if (moreSignatures.length > 0 || moreExpiries.length > 0) {
+    throw new RequestError('signature_invalid', 'Give s= and e= once each')
+  }
+  if (expires === undefined) return { signature }
+  if (!/^[1-9]\d{0,14}$/.test(expires)) {
+    throw new RequestError('signature_invalid', 'e= should be a time in whole seconds since 1970')
+  }
+  return { signature, expires: Number(expires) }
+}
+
+/**
+ * Accepts a signature made with any of the keys, in constant time for each.
+ *
+ * @param keys Several, so that they can be rotated: sign with the first, accept all.
+ * @param nowSeconds Seconds since 1970.
+ * @throws RequestError `signature_invalid`, or `signature_expired` for one that was right until its expiry.
+ */
+export function assertSignature(path: string, given: Signature, keys: readonly string[], nowSeconds: number): void {
+  const bytes = Buffer.from(given.signature, 'base64url')
+  const matches = keys.map((key) => {
+    const expected = Buffer.from(signPath(path, key, given.expires).signature, 'base64url')
+    return expected.length === bytes.length && timingSafeEqual(expected, bytes)
+  })
+  if (!matches.includes(true)) throw new RequestError('signature_invalid', 'The signature does not fit this URL')
+  if (given.expires !== undefined && given.expires <= nowSeconds) {
+    throw new RequestError('signature_expired', 'The signature of this URL has expired')
+  }
+}

@@ -1,0 +1,80 @@
+import { RequestError } from '../errors.ts'
+import { type ImageRequest, signedPath } from './image-path.ts'
+import { assertSignature, formatSignature, parseSignature, signPath } from './signature.ts'
+import { formatSpec, parseSpec, type Spec } from './spec.ts'
+
+/** Who may ask for which sizes. */
+export type SizePolicy =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'list'; readonly sizes: readonly string[]; readonly fallback: 'refuse' | 'redirect' }
+  | { readonly kind: 'signed'; readonly keys: readonly string[] }
+
+/** The answer to an allowed request; seconds until its signature expires, if it does. */
+export interface Admission {
+  readonly expiresInSeconds?: number
+  /** The spec to ask for instead. */
+  readonly redirect?: Spec
+}
+
+/**
+ * Lets a request for a size pass, or not.
+ *
+ * @param nowSeconds Seconds since 1970.
+ * @throws RequestError `size_not_allowed`, `signature_invalid`, `signature_expired`
+ */
+export function admit(
+  request: ImageRequest,
+  query: URLSearchParams,
+  policy: SizePolicy,
+  nowSeconds: number,
+): Admission {
+  if (policy.kind === 'list') return admitListed(request.spec, policy)
+  if (policy.kind === 'open') return {}
+  const signature = parseSignature(query)
+  assertSignature(signedPath(request), signature, policy.keys, nowSeconds)
+  return signature.expires === undefined ? {} : { expiresInSeconds: signature.expires - nowSeconds }
+}
+
+/** The query that a URL of ours needs under the policy, without the question mark; empty if none. */
+export function admittingQuery(request: ImageRequest, policy: SizePolicy): string {
+  const key = policy.kind === 'signed' ? policy.keys[0] : undefined
+  return key === undefined ? '' : formatSignature(signPath(signedPath(request), key))
+}
+
+/** Widths that are offered in a `srcset`: the policy's own, or a usual ladder. */
+export function offeredSpecs(policy: SizePolicy): readonly Spec[] {
+  const texts = policy.kind === 'list' ? policy.sizes : USUAL_WIDTHS.map((width) => `${width}w`)
+  return texts.map(parseSpec).filter((spec) => formatSpec(spec) === `${widthOf(spec)}w`)
+}
+
+const USUAL_WIDTHS = [160, 320, 480, 640, 800, 1024, 1280, 1600, 2048, 2560, 3840]
+
+function admitListed(spec: Spec, { sizes, fallback }: Extract<SizePolicy, { kind: 'list' }>): Admission {
+  if (sizes.includes(formatSpec(spec))) return {}
+  const redirect = fallback === 'redirect' ? nextLarger(spec, sizes) : undefined
+  if (redirect !== undefined) return { redirect }
+  throw new RequestError(
+    'size_not_allowed',
+    `"${formatSpec(spec)}" is not on the list of sizes that this service makes`,
+  )
+}
+
+/** The listed spec with the next larger width that is otherwise equal. */
+function nextLarger(spec: Spec, sizes: readonly string[]): Spec | undefined {
+  const width = widthOf(spec)
+  if (width === undefined) return undefined
+  return sizes
+    .map(parseSpec)
+    .filter((listed) => formatSpec(withWidth(listed, width)) === formatSpec(spec) && (widthOf(listed) ?? 0) > width)
+    .sort((a, b) => (widthOf(a) ?? 0) - (widthOf(b) ?? 0))[0]
+}
+
+function widthOf({ size }: Spec): number | undefined {
+  if (size.kind === 'square') return size.side
+  return size.kind === 'box' ? size.width : undefined
+}
+
+function withWidth(spec: Spec, width: number): Spec {
+  if (spec.size.kind === 'square') return { ...spec, size: { kind: 'square', side: width } }
+  return spec.size.kind === 'box' && spec.size.width !== undefined ? { ...spec, size: { ...spec.size, width } } : spec
+}

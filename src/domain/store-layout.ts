@@ -1,0 +1,42 @@
+import { isImageId, shardedId } from './image-id.ts'
+
+/** Key of the original's bytes. Never rewritten. */
+export function originalKey(id: string): string {
+  return `originals/${shardedId(id)}`
+}
+
+/** Key of the record. The record is existence: an original without one was never acknowledged. */
+export function recordKey(id: string): string {
+  return `records/${shardedId(id)}.json`
+}
+
+/** Key of the mark that a deletion leaves, until the same bytes are uploaded again. */
+export function deletedKey(id: string): string {
+  return `deleted/${shardedId(id)}`
+}
+
+export const INVALIDATIONS_PREFIX = 'invalidations/'
+
+/** One image that every node still has to forget. */
+export interface Invalidation {
+  readonly id: string
+  /** Milliseconds since 1970, by the clock of the node that deleted. */
+  readonly time: number
+}
+
+/** Key of an invalidation; keys sort by time. */
+export function invalidationKey(invalidation: Invalidation): string {
+  return `${invalidationsSince(invalidation.time)}-${invalidation.id}`
+}
+
+/** Sorts just before every invalidation key of that time or later. */
+export function invalidationsSince(time: number): string {
+  return `${INVALIDATIONS_PREFIX}${String(Math.max(0, Math.trunc(time))).padStart(15, '0')}`
+}
+
+/** The inverse of `invalidationKey`. @returns undefined for a key of another shape. */
+export function parseInvalidationKey(key: string): Invalidation | undefined {
+  const [time = '', id = ''] = key.slice(INVALIDATIONS_PREFIX.length).split('-')
+  if (!key.startsWith(INVALIDATIONS_PREFIX) || !/^\d{15}$/.test(time) || !isImageId(id)) return undefined
+  return { time: Number(time), id }
+}

@@ -1,0 +1,44 @@
+/** Every failure that a client can be told of, by its stable name. `http/error-response.ts` gives each its status. */
+export type ErrorCode =
+  | 'invalid_path'
+  | 'invalid_upload'
+  | 'token_required'
+  | 'size_not_allowed'
+  | 'signature_invalid'
+  | 'signature_expired'
+  | 'route_not_found'
+  | 'original_not_found'
+  | 'original_deleted'
+  | 'method_not_allowed'
+  | 'client_too_slow'
+  | 'original_too_large'
+  | 'original_unsupported'
+  | 'range_not_satisfiable'
+  | 'original_broken'
+  | 'store_unavailable'
+  | 'store_full'
+  | 'disk_unavailable'
+  | 'overloaded'
+  | 'timed_out'
+
+/**
+ * A failure that can be expected. `message` may be shown to a client; what may not (an SDK's error, a bucket's name, a
+ * path) travels in `cause`.
+ */
+export class ServiceError extends Error {
+  readonly code: ErrorCode
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = new.target.name
+    this.code = code
+  }
+}
+
+/** The caller asked for something this service never serves. Repeating will not help. */
+export class RequestError extends ServiceError {}
+
+/** The original is missing, deleted or no image we decode. Repeating will not help. */
+export class OriginalError extends ServiceError {}
+
+/** A dependency, or our own capacity, failed for now. Answered with `Retry-After`. */
+export class UnavailableError extends ServiceError {}

@@ -1,0 +1,47 @@
+import { randomUUID } from 'node:crypto'
+import type { Context, Middleware } from 'koa'
+import { ServiceError } from '../errors.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { RequestState } from './request-state.ts'
+
+/** One line in the log and one count in the metrics for each request, when its answer has ended. */
+export function accessLog(log: Log, metrics: Metrics): Middleware<RequestState> {
+  return async (ctx, next) => {
+    const began = performance.now()
+    ctx.res.once('close', () => report(ctx, (performance.now() - began) / 1000))
+    await next()
+  }
+
+  function report(ctx: Context & { state: RequestState }, seconds: number): void {
+    const { tier, error } = ctx.state
+    const status = ctx.res.headersSent ? ctx.status : 499
+    metrics.requests.inc({ method: METHODS.has(ctx.method) ? ctx.method : 'other', status })
+    metrics.requestSeconds.observe(seconds)
+    if (tier !== undefined) metrics.renditions.inc({ tier })
+    const line = {
+      requestId: ctx.get('X-Request-Id') || randomUUID(),
+      client: ctx.get('X-Forwarded-For') || ctx.ip,
+      method: ctx.method,
+      // Without the query, which may hold a signature.
+      path: ctx.path,
+      status,
+      bytes: ctx.response.length ?? 0,
+      seconds: Number(seconds.toFixed(4)),
+      tier: tier ?? '',
+    }
+    if (error === undefined || status === 499) log.info(line, 'request')
+    else if (!(error instanceof ServiceError)) log.error({ ...line, err: error }, 'request')
+    else if (status >= 500) log.warn({ ...line, error: error.code, cause: describeCause(error.cause) }, 'request')
+    else log.info({ ...line, error: error.code }, 'request')
+  }
+}
+
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS', 'PUT', 'PATCH'])
+
+/** The chain of causes in a line. */
+function describeCause(cause: unknown): string | undefined {
+  if (!(cause instanceof Error)) return cause === undefined ? undefined : String(cause)
+  const deeper = describeCause(cause.cause)
+  return deeper === undefined ? `${cause.name}: ${cause.message}` : `${cause.name}: ${cause.message}; ${deeper}`
+}

@@ -1,0 +1,82 @@
+import type { Context, Middleware } from 'koa'
+import { type ErrorCode, ServiceError, UnavailableError } from '../errors.ts'
+import type { RequestState } from './request-state.ts'
+
+const STATUS = {
+  invalid_path: 400,
+  invalid_upload: 400,
+  token_required: 401,
+  size_not_allowed: 403,
+  signature_invalid: 403,
+  signature_expired: 403,
+  route_not_found: 404,
+  original_not_found: 404,
+  method_not_allowed: 405,
+  client_too_slow: 408,
+  original_deleted: 410,
+  original_too_large: 413,
+  original_unsupported: 415,
+  range_not_satisfiable: 416,
+  original_broken: 422,
+  store_unavailable: 503,
+  store_full: 503,
+  disk_unavailable: 503,
+  overloaded: 503,
+  timed_out: 504,
+} as const satisfies Record<ErrorCode, number>
+
+/** How long a browser or CDN may believe that there is no such image: uploads may be on their way. */
+const NOT_FOUND_SECONDS = 5
+const RETRY_AFTER_SECONDS = 2
+
+/** Turns whatever was thrown into `{ error, message }`. What is not a `ServiceError` is a bug: a bare 500. */
+export function errorResponse(): Middleware<RequestState> {
+  return async (ctx, next) => {
+    try {
+      await next()
+    } catch (error) {
+      ctx.state.error = error
+      if (ctx.res.headersSent || !ctx.writable) return
+      answerError(ctx, error)
+    }
+  }
+}
+
+/** Replaces whatever was prepared by the error's own answer. */
+function answerError(ctx: Context, error: unknown): void {
+  for (const name of ctx.res.getHeaderNames()) ctx.remove(name)
+  const { code, message } =
+    error instanceof ServiceError ? error : { code: 'internal_error', message: 'Something went wrong in this service' }
+  ctx.status = error instanceof ServiceError ? STATUS[error.code] : 500
+  ctx.set({ 'Cache-Control': 'no-store', ...ERROR_HEADERS })
+  if (ctx.status === 404) ctx.set('Cache-Control', `public, max-age=${NOT_FOUND_SECONDS}`)
+  if (ctx.status === 401) ctx.set('WWW-Authenticate', 'Bearer')
+  if (error instanceof UnavailableError) ctx.set('Retry-After', String(RETRY_AFTER_SECONDS))
+  if (error instanceof MethodError) ctx.set('Allow', error.allowed.join(', '))
+  if (error instanceof RangeError416) ctx.set('Content-Range', `bytes */${error.sizeBytes}`)
+  ctx.body = { error: code, message }
+}
+
+const ERROR_HEADERS = {
+  'Access-Control-Allow-Origin': '*',
+  'X-Content-Type-Options': 'nosniff',
+  'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
+}
+
+/** A path that is there, but not for this method. */
+export class MethodError extends ServiceError {
+  readonly allowed: readonly string[]
+  constructor(allowed: readonly string[]) {
+    super('method_not_allowed', `This URL answers ${allowed.join(', ')} only`)
+    this.allowed = allowed
+  }
+}
+
+/** A range that begins beyond the end. */
+export class RangeError416 extends ServiceError {
+  readonly sizeBytes: number
+  constructor(sizeBytes: number) {
+    super('range_not_satisfiable', `The image has ${sizeBytes} bytes`)
+    this.sizeBytes = sizeBytes
+  }
+}

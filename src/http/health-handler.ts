@@ -1,0 +1,41 @@
+import type { Middleware } from 'koa'
+import type { Metrics } from '../telemetry/metrics.ts'
+
+/** What a load balancer wants to know before it sends requests here. */
+export interface Readiness {
+  /** @returns reasons why this node should get none; empty if it should. */
+  reasons(): Promise<readonly string[]>
+  /** What is wrong without being a reason: the disk takes nothing, and pictures are served uncached. */
+  degraded(): readonly string[]
+}
+
+/** `GET /healthz`: the process lives and its event loop turns. */
+export function liveHandler(): Middleware {
+  return (ctx) => {
+    ctx.set('Cache-Control', 'no-store')
+    ctx.body = { status: 'ok' }
+  }
+}
+
+/** `GET /readyz`: `503` with the reasons while this node should get no requests. */
+export function readyHandler(readiness: Readiness): Middleware {
+  return async (ctx) => {
+    const reasons = await readiness.reasons()
+    const degraded = readiness.degraded()
+    ctx.set('Cache-Control', 'no-store')
+    ctx.status = reasons.length > 0 ? 503 : 200
+    ctx.body = {
+      status: reasons.length > 0 ? 'not ready' : degraded.length > 0 ? 'degraded' : 'ready',
+      reasons: [...reasons, ...degraded],
+    }
+  }
+}
+
+/** `GET /metrics`, in Prometheus' text format. */
+export function metricsHandler({ registry }: Metrics): Middleware {
+  return async (ctx) => {
+    ctx.set('Cache-Control', 'no-store')
+    ctx.type = registry.contentType
+    ctx.body = await registry.metrics()
+  }
+}

@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto'
+import type { Context, Middleware } from 'koa'
+import { contentTypeOf, type InputFormat } from '../domain/image-format.ts'
+import { isImageId } from '../domain/image-id.ts'
+import type { ImageRecord } from '../domain/image-record.ts'
+import { imageUrls } from '../domain/image-urls.ts'
+import type { SizePolicy } from '../domain/size-policy.ts'
+import { assertMayWrite, type WriteAccess } from '../domain/write-access.ts'
+import { RequestError } from '../errors.ts'
+import type { DeletionService } from '../service/deletion-service.ts'
+import type { IngestService } from '../service/ingest-service.ts'
+import type { OriginalService } from '../service/original-service.ts'
+import type { RecordService } from '../service/record-service.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { RequestState } from './request-state.ts'
+import { uploadBody } from './upload-body.ts'
+
+export interface ImagesHandlerOptions {
+  readonly ingest: IngestService
+  readonly records: RecordService
+  readonly originals: OriginalService
+  readonly deletions: DeletionService
+  readonly metrics: Metrics
+  readonly access: WriteAccess
+  readonly policy: SizePolicy
+  /** What URLs in answers begin with; empty: a slash. */
+  readonly publicUrl: string
+  readonly maxUploadBytes: number
+}
+
+const API_HEADERS = { 'X-Content-Type-Options': 'nosniff', 'Content-Security-Policy': "default-src 'none'; sandbox" }
+
+/** `POST /images`: `201` for a new image, `200` for one that was here already. */
+export function uploadHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
+  const { ingest, metrics, access, maxUploadBytes } = options
+  return async (ctx) => {
+    assertMayWrite(callerOf(ctx), access)
+    const { record, created } = await ingest.ingest(uploadBody(ctx.req, maxUploadBytes), ctx.state.signal)
+    metrics.uploads.inc({ created: String(created) })
+    ctx.status = created ? 201 : 200
+    ctx.set('Location', `${options.publicUrl}/images/${record.id}`)
+    ctx.set({ ...API_HEADERS, 'Cache-Control': 'no-store' })
+    ctx.body = describeImage(record, options)
+  }
+}
+
+/** `GET /images/<id>`: the record. */
+export function recordHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
+  return async (ctx) => {
+    const record = await options.records.record(idOf(ctx), ctx.state.signal)
+    const body = JSON.stringify(describeImage(record, options))
+    // The image may be deleted: a copy is checked before it is used again.
+    ctx.set({
+      ...API_HEADERS,
+      'Cache-Control': 'no-cache',
+      ETag: `"${createHash('sha256').update(body).digest('hex').slice(0, 32)}"`,
+    })
+    ctx.status = 200
+    if (ctx.fresh) {
+      ctx.status = 304
+      return
+    }
+    ctx.type = 'application/json'
+    ctx.body = body
+  }
+}
+
+/** `GET /images/<id>/original`: the bytes as uploaded, never shown by a browser in our name. */
+export function originalHandler({ records, originals, access }: ImagesHandlerOptions): Middleware<RequestState> {
+  return async (ctx) => {
+    assertMayWrite(callerOf(ctx), access)
+    const id = idOf(ctx)
+    const { format, bytes } = await records.record(id, ctx.state.signal)
+    ctx.set({ ...API_HEADERS, 'Cache-Control': 'private, no-store' })
+    ctx.type = contentTypeOf(format)
+    ctx.set('Content-Disposition', `attachment; filename="${id}.${extensionOf(format)}"`)
+    ctx.status = 200
+    if (ctx.method !== 'HEAD') ctx.body = (await originals.open(id, ctx.state.signal)).body
+    ctx.length = bytes
+  }
+}
+
+/** `DELETE /images/<id>`: gone from the store, and from every node's cache within seconds. */
+export function deleteHandler({ deletions, access }: ImagesHandlerOptions): Middleware<RequestState> {
+  return async (ctx) => {
+    assertMayWrite(callerOf(ctx), access)
+    await deletions.remove(idOf(ctx), ctx.state.signal)
+    ctx.set('Cache-Control', 'no-store')
+    ctx.status = 204
+  }
+}
+
+function describeImage(record: ImageRecord, { publicUrl, policy }: ImagesHandlerOptions) {
+  return { ...record, urls: imageUrls(record, publicUrl, policy) }
+}
+
+function callerOf(ctx: Context) {
+  const { headers, socket } = ctx.req
+  return {
+    authorization: headers.authorization,
+    peer: socket.remoteAddress,
+    host: headers.host,
+    origin: headers.origin,
+    forwarded: Object.keys(headers).some((name) => name === 'forwarded' || name.startsWith('x-forwarded-')),
+  }
+}
+
+function idOf(ctx: Context): string {
+  const id = (ctx.path.split('/')[2] ?? '').toLowerCase()
+  if (isImageId(id)) return id
+  throw new RequestError('invalid_path', 'The id of an image is 40 hexadecimal digits')
+}
+
+function extensionOf(format: InputFormat): string {
+  return format === 'jpeg' ? 'jpg' : format
+}

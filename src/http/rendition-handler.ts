@@ -1,0 +1,123 @@
+import type { Context, Middleware } from 'koa'
+import { renditionFolder } from '../domain/cache-layout.ts'
+import { fileValidators, isNotModified, renditionCacheControl, selectRange } from '../domain/http-caching.ts'
+import { acceptClass, contentTypeOf } from '../domain/image-format.ts'
+import { formatImagePath, parseImagePath } from '../domain/image-path.ts'
+import { admit, type SizePolicy } from '../domain/size-policy.ts'
+import { OriginalError } from '../errors.ts'
+import type { ImageCache } from '../service/ports.ts'
+import type { Rendition, RenditionService } from '../service/rendition-service.ts'
+import { RangeError416 } from './error-response.ts'
+import type { RequestState } from './request-state.ts'
+
+export interface RenditionHandlerOptions {
+  readonly service: RenditionService
+  readonly cache: ImageCache
+  readonly policy: SizePolicy
+  /** nginx's internal location over `CACHE_DIR/renditions`, ending in a slash; empty: this process sends the file. */
+  readonly accelPrefix: string
+  /** mtime of every rendition, seconds since 1970. */
+  readonly mtimeSeconds: number
+  readonly now: () => number
+}
+
+// The same on every answer with a picture, whether nginx, a redirect or this process sent it: see nginx.conf.
+const PICTURE_HEADERS = {
+  'Access-Control-Allow-Origin': '*',
+  'Cross-Origin-Resource-Policy': 'cross-origin',
+  'Timing-Allow-Origin': '*',
+  'X-Content-Type-Options': 'nosniff',
+  'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
+}
+const REDIRECT_SECONDS = 86_400
+const FALLBACK_SECONDS = 3600
+
+/** `GET /image/<id>/<spec>[/<name>.<ext>]`: Node decides, nginx sends the file. */
+export function renditionHandler(options: RenditionHandlerOptions): Middleware<RequestState> {
+  const { service, policy, accelPrefix, now } = options
+  return async (ctx) => {
+    const began = performance.now()
+    const request = parseImagePath(ctx.path)
+    const path = formatImagePath(request)
+    if (path !== ctx.path) {
+      redirect(ctx, path, 301, REDIRECT_SECONDS)
+      return
+    }
+    const nowSeconds = Math.floor(now() / 1000)
+    const admission = admit(request, new URLSearchParams(ctx.querystring), policy, nowSeconds)
+    if (admission.redirect) {
+      redirect(ctx, formatImagePath({ ...request, spec: admission.redirect }), 302, FALLBACK_SECONDS)
+      return
+    }
+    const { id, spec, format } = request
+    const as = format ?? { accept: acceptClass(ctx.headers.accept) }
+    const again = ctx.get('X-Render-Again') !== ''
+    const rendition = await service.rendition({ id, spec, as, again }, ctx.state.signal)
+    ctx.state.tier = rendition.tier
+    ctx.set(PICTURE_HEADERS)
+    ctx.set('Cache-Tag', id)
+    if (format === undefined) ctx.set('Vary', 'Accept')
+    ctx.set('Server-Timing', `cache;desc="${rendition.tier}", node;dur=${(performance.now() - began).toFixed(1)}`)
+    const cacheControl = renditionCacheControl(admission.expiresInSeconds)
+    ctx.type = contentTypeOf(rendition.format)
+    // nginx found no file where it was sent before, so it is not sent there again.
+    if (accelPrefix === '' || !rendition.published || again) await send(ctx, rendition, cacheControl, options)
+    else accelerate(ctx, rendition, cacheControl, accelPrefix)
+  }
+}
+
+function redirect(ctx: Context, path: string, status: 301 | 302, maxAgeSeconds: number): void {
+  ctx.set(PICTURE_HEADERS)
+  ctx.set('Cache-Control', `public, max-age=${maxAgeSeconds}`)
+  ctx.status = status
+  ctx.set('Location', ctx.querystring === '' ? path : `${path}?${ctx.querystring}`)
+  ctx.body = ''
+}
+
+/**
+ * nginx sends the file, with its own validators and ranges, which are the same as ours. What it may be cached for travels
+ * under a private name: nginx puts it on the picture only, and never on the error that a vanished file becomes.
+ */
+function accelerate(ctx: Context, { id, file, tier }: Rendition, cacheControl: string, prefix: string): void {
+  ctx.set({
+    'X-Accel-Redirect': `${prefix}${renditionFolder(id)}/${file}`,
+    'X-Darkroom-Cache-Control': cacheControl,
+    'X-Darkroom-Tier': tier,
+  })
+  ctx.body = ''
+}
+
+/** The same answer by this process itself. */
+async function send(
+  ctx: Context,
+  rendition: Rendition,
+  cacheControl: string,
+  { cache, mtimeSeconds, accelPrefix }: RenditionHandlerOptions,
+): Promise<void> {
+  const { id, file, bytes, sizeBytes, tier } = rendition
+  const validators = fileValidators(mtimeSeconds, sizeBytes)
+  const { headers } = ctx.req
+  const conditions = {
+    ifNoneMatch: headers['if-none-match'],
+    ifModifiedSince: headers['if-modified-since'],
+    ifRange: typeof headers['if-range'] === 'string' ? headers['if-range'] : undefined,
+    range: headers.range,
+  }
+  ctx.set({ 'Cache-Control': cacheControl, ETag: validators.etag, 'Last-Modified': validators.lastModified })
+  if (accelPrefix !== '') ctx.set('X-Darkroom-Tier', tier)
+  if (isNotModified(conditions, validators)) {
+    ctx.status = 304
+    return
+  }
+  ctx.set('Accept-Ranges', 'bytes')
+  const range = selectRange(conditions, validators, sizeBytes)
+  if (range === 'unsatisfiable') throw new RangeError416(sizeBytes)
+  const { start, end } = range ?? { start: 0, end: sizeBytes - 1 }
+  const body =
+    ctx.method === 'HEAD' ? '' : (bytes?.subarray(start, end + 1) ?? (await cache.open(id, file, { start, end })))
+  if (body === undefined) throw new OriginalError('original_not_found', 'This image was deleted a moment ago')
+  ctx.status = range ? 206 : 200
+  if (range) ctx.set('Content-Range', `bytes ${start}-${end}/${sizeBytes}`)
+  ctx.body = body
+  ctx.length = end - start + 1
+}

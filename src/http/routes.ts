@@ -1,0 +1,60 @@
+import Router from '@koa/router'
+import type { Middleware } from 'koa'
+import { RequestError } from '../errors.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { deadline } from './deadline.ts'
+import { MethodError } from './error-response.ts'
+import { liveHandler, metricsHandler, type Readiness, readyHandler } from './health-handler.ts'
+import { homeHandler } from './home-handler.ts'
+import {
+  deleteHandler,
+  type ImagesHandlerOptions,
+  originalHandler,
+  recordHandler,
+  uploadHandler,
+} from './images-handler.ts'
+import { type RenditionHandlerOptions, renditionHandler } from './rendition-handler.ts'
+import type { RequestState } from './request-state.ts'
+
+export interface RoutesOptions {
+  readonly images: ImagesHandlerOptions
+  readonly renditions: RenditionHandlerOptions
+  readonly metrics: Metrics
+  readonly readiness: Readiness
+  readonly homePage: string
+  /** For an answer to begin. */
+  readonly requestTimeoutMs: number
+}
+
+/** An upload may take as long as its client keeps sending at a decent pace. */
+const UPLOAD_TIMEOUT_MS = 600_000
+
+/** Every URL of the service. A `GET` answers `HEAD` too. */
+export function routes(options: RoutesOptions): Router<RequestState> {
+  const { images, renditions, metrics, readiness, homePage, requestTimeoutMs } = options
+  const router = new Router<RequestState>()
+  const within = deadline(requestTimeoutMs)
+
+  router.get('/image{/*path}', within, renditionHandler(renditions))
+
+  router.post('/images', deadline(UPLOAD_TIMEOUT_MS), uploadHandler(images))
+  router.get('/images/:id', within, recordHandler(images))
+  router.delete('/images/:id', within, deleteHandler(images))
+  router.get('/images/:id/original', within, originalHandler(images))
+
+  router.get('/', homeHandler(homePage))
+  router.get('/healthz', liveHandler())
+  router.get('/readyz', readyHandler(readiness))
+  router.get('/metrics', metricsHandler(metrics))
+
+  return router
+}
+
+/** What no route took: a wrong method, or nothing at all. */
+export function unmatched(router: Router<RequestState>): Middleware<RequestState> {
+  return (ctx) => {
+    const allowed = router.match(ctx.path, ctx.method).path.flatMap(({ methods }) => methods)
+    if (allowed.length > 0) throw new MethodError([...new Set(allowed)])
+    throw new RequestError('route_not_found', 'There is nothing at this URL')
+  }
+}

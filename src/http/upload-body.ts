@@ -1,0 +1,104 @@
+import type { IncomingMessage } from 'node:http'
+import { PassThrough, type Readable, Transform } from 'node:stream'
+import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy'
+import { OriginalError, RequestError } from '../errors.ts'
+
+/** What a client that is not lying takes at the least, averaged from the beginning; after a time of grace. */
+const MIN_BYTES_PER_SECOND = 8 * 1024
+const GRACE_SECONDS = 20
+const CHECK_MS = 1000
+
+/**
+ * The file of an upload: the body itself, or the one file of a `multipart/form-data`.
+ *
+ * @returns a stream that fails with `RequestError` (`invalid_upload`, `client_too_slow`), or ends when the whole body was in
+ *   order: a second file after the first fails it.
+ * @throws RequestError, OriginalError for what the headers alone give away.
+ */
+export function uploadBody(request: IncomingMessage, maxBytes: number): Readable {
+  const { 'content-type': contentType = '', 'content-length': length, 'content-encoding': encoding } = request.headers
+  const multipart = /^multipart\/form-data\s*;/i.test(contentType)
+  if (!multipart && !/^(?:image\/[\w.+-]+|application\/octet-stream)\s*(?:;|$)/i.test(contentType)) {
+    throw new OriginalError(
+      'original_unsupported',
+      'Send the image itself with its Content-Type (such as image/jpeg), or a form with one file as multipart/form-data',
+    )
+  }
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new OriginalError('original_unsupported', 'Send the image without a Content-Encoding')
+  }
+  if (!multipart && length !== undefined && Number(length) > maxBytes) {
+    throw new OriginalError('original_too_large', `An image may have at most ${maxBytes} bytes`)
+  }
+  const body = paced(request)
+  const file = multipart ? singleFile(body, contentType) : body
+  // It may fail before it is read; whoever reads it then is told.
+  file.on('error', () => {})
+  return file
+}
+
+/** Ends a body that trickles: each connection holds a place, and a liar could hold many. */
+function paced(request: IncomingMessage): Readable {
+  const began = performance.now()
+  let received = 0
+  const counter = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      received += chunk.length
+      done(null, chunk)
+    },
+    flush(done) {
+      done(received === 0 ? new RequestError('invalid_upload', 'The body is empty: send the image in it') : null)
+    },
+  })
+  const timer = setInterval(() => {
+    const seconds = (performance.now() - began) / 1000
+    // A full buffer means that it is we who are slow.
+    if (seconds < GRACE_SECONDS || counter.writableNeedDrain || received / seconds >= MIN_BYTES_PER_SECOND) return
+    counter.destroy(new RequestError('client_too_slow', 'The upload came too slowly'))
+  }, CHECK_MS)
+  counter.once('close', () => clearInterval(timer))
+  request.once('aborted', () => counter.destroy(new RequestError('invalid_upload', 'The upload was broken off')))
+  request.on('error', (cause) => counter.destroy(cause))
+  return request.pipe(counter)
+}
+
+function singleFile(body: Readable, contentType: string): Readable {
+  const file = new PassThrough()
+  const parser = createParser(contentType)
+  let files = 0
+  const fail = (cause: unknown) => {
+    body.unpipe(parser)
+    file.destroy(cause instanceof Error ? cause : new Error('The form could not be read'))
+  }
+  parser.on('file', (_field: string, part: BusboyFileStream) => {
+    files += 1
+    part.on('error', fail)
+    if (files > 1) {
+      part.resume()
+      fail(new RequestError('invalid_upload', 'Send one file in a form, not several'))
+      return
+    }
+    // The end is withheld until the rest of the form has shown that this was the only file.
+    part.pipe(file, { end: false })
+  })
+  parser.on('error', (cause) =>
+    fail(new RequestError('invalid_upload', 'The form is not correct multipart/form-data', { cause })),
+  )
+  parser.on('finish', () => {
+    if (files === 0) fail(new RequestError('invalid_upload', 'The form holds no file: add one as a file field'))
+    else if (!file.destroyed) file.end()
+  })
+  body.on('error', fail)
+  file.once('close', () => body.unpipe(parser))
+  body.pipe(parser)
+  return file
+}
+
+function createParser(contentType: string): BusboyInstance {
+  const headers: BusboyHeaders = { 'content-type': contentType }
+  try {
+    return new Busboy({ headers, limits: { fields: 20, fieldSize: 65_536, parts: 30 } })
+  } catch (cause) {
+    throw new RequestError('invalid_upload', 'The form has no boundary: see RFC 7578', { cause })
+  }
+}

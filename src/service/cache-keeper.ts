@@ -1,0 +1,89 @@
+import type { Meter } from './ports.ts'
+
+/** Deletes what the cache need not keep. One sweep at a time. */
+export interface CacheSweep {
+  sweep(): Promise<{ readonly bytesAfter: number }>
+  stop(): Promise<void>
+}
+
+/** Decides when to sweep: from time to time, and at once when the disk refuses something or the budget must be used up. */
+export interface CacheKeeper {
+  start(): void
+  stop(): Promise<void>
+  /** Bytes that went into the cache. */
+  wrote(bytes: number): void
+  /** The disk refused something: for now the cache takes less than it should. */
+  refused(cause: unknown): void
+  /** Bytes of disk that the cache uses, by the last sweep and what was written since. */
+  readonly usedBytes: number
+  /** True for a while after the disk has refused something. */
+  readonly degraded: boolean
+}
+
+export interface CacheKeeperOptions {
+  readonly sweep: CacheSweep
+  readonly meter: Meter
+  readonly now: () => number
+  readonly everyMs: number
+  readonly maxBytes: number
+}
+
+const TROUBLE_MS = 60_000
+/** A full disk asks for a sweep with every request. */
+const LEAST_PAUSE_MS = 5_000
+
+export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: CacheKeeperOptions): CacheKeeper {
+  let timer: NodeJS.Timeout | undefined
+  let underWay: Promise<void> | undefined
+  let usedBytes = 0
+  let sweptAt = Number.NEGATIVE_INFINITY
+  let refusedAt = Number.NEGATIVE_INFINITY
+  let toldAt = Number.NEGATIVE_INFINITY
+
+  function sweepSoon(): void {
+    if (timer === undefined || underWay !== undefined || now() - sweptAt < LEAST_PAUSE_MS) return
+    sweptAt = now()
+    underWay = sweep
+      .sweep()
+      .then(
+        (report) => {
+          usedBytes = report.bytesAfter
+        },
+        (error: unknown) => meter.trouble('The sweep of the cache failed', error),
+      )
+      .finally(() => {
+        underWay = undefined
+      })
+  }
+
+  return {
+    start() {
+      timer = setInterval(sweepSoon, everyMs)
+      timer.unref()
+      sweepSoon()
+    },
+    async stop() {
+      clearInterval(timer)
+      timer = undefined
+      await sweep.stop()
+      await underWay
+    },
+    wrote(bytes) {
+      usedBytes += bytes
+      if (usedBytes > maxBytes) sweepSoon()
+    },
+    refused(cause) {
+      refusedAt = now()
+      sweepSoon()
+      if (now() - toldAt < TROUBLE_MS) return
+      toldAt = now()
+      meter.trouble('The disk of the cache takes nothing: pictures are served uncached', cause)
+    },
+    get usedBytes() {
+      return usedBytes
+    },
+    get degraded() {
+      return now() - refusedAt < TROUBLE_MS
+    },
+  }
+}

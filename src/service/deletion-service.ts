@@ -1,0 +1,51 @@
+import { formatDeletionMark } from '../domain/deletion-mark.ts'
+import { deletedKey, originalKey, recordKey } from '../domain/store-layout.ts'
+import { OriginalError } from '../errors.ts'
+import type { InvalidationWatch } from './invalidation-watch.ts'
+import type { ObjectStore } from './ports.ts'
+import { putBytes, readText } from './small-object.ts'
+
+export interface DeletionService {
+  /**
+   * Removes an image from the store and tells every node to forget it. Repeating it completes what a crash left undone.
+   * @throws OriginalError `original_not_found`; UnavailableError
+   */
+  remove(id: string, signal: AbortSignal): Promise<void>
+}
+
+export interface DeletionServiceOptions {
+  readonly store: ObjectStore
+  readonly watch: InvalidationWatch
+  readonly now: () => number
+}
+
+export function createDeletionService({ store, watch, now }: DeletionServiceOptions): DeletionService {
+  async function mark(id: string, finished: boolean, signal: AbortSignal): Promise<void> {
+    const bytes = Buffer.from(formatDeletionMark({ time: now(), finished }))
+    await putBytes(store, deletedKey(id), bytes, { contentType: 'application/json', overwrite: true }, signal)
+  }
+
+  async function isKnown(id: string, signal: AbortSignal): Promise<boolean> {
+    for (const key of [recordKey(id), originalKey(id), deletedKey(id)]) {
+      if ((await store.stat(key, signal)) !== undefined) return true
+    }
+    return false
+  }
+
+  return {
+    async remove(id, signal) {
+      if (!(await isKnown(id, signal))) throw new OriginalError('original_not_found', 'There is no such image')
+      await mark(id, false, signal)
+      await store.remove(recordKey(id), signal)
+      await store.remove(originalKey(id), signal)
+      // From here on an upload of the same bytes is safe from this deletion.
+      await mark(id, true, signal)
+      await watch.announce(id, signal)
+    },
+  }
+}
+
+/** Whether the image was deleted and not uploaded again. */
+export async function isDeleted(store: ObjectStore, id: string, signal: AbortSignal): Promise<boolean> {
+  return (await readText(store, deletedKey(id), signal)) !== undefined
+}

@@ -1,0 +1,136 @@
+import type { Readable } from 'node:stream'
+import { isUnderWay, parseDeletionMark } from '../domain/deletion-mark.ts'
+import { contentTypeOf } from '../domain/image-format.ts'
+import { imageIdFromSha256 } from '../domain/image-id.ts'
+import { formatRecord, type ImageRecord, parseRecord } from '../domain/image-record.ts'
+import { displayedSize, type OriginalFacts } from '../domain/original-facts.ts'
+import { deletedKey, originalKey, recordKey } from '../domain/store-layout.ts'
+import { UnavailableError } from '../errors.ts'
+import type { InvalidationWatch } from './invalidation-watch.ts'
+import type { OriginalService } from './original-service.ts'
+import type { ImageCache, ImageEngine, ObjectStore, Spool, Spooled } from './ports.ts'
+import { putBytes, readText } from './small-object.ts'
+import type { WorkQueue } from './work-queue.ts'
+
+/** `created` is false if the very bytes were here already. */
+export interface Ingested {
+  readonly record: ImageRecord
+  readonly created: boolean
+}
+
+export interface IngestService {
+  /**
+   * Takes in an original: checked, then the bytes and their record, both durable when this returns. The same bytes again
+   * change nothing.
+   *
+   * @throws OriginalError `original_too_large`, `original_unsupported`, `original_broken`; UnavailableError
+   */
+  ingest(body: Readable, signal: AbortSignal): Promise<Ingested>
+}
+
+export interface IngestServiceOptions {
+  readonly store: ObjectStore
+  readonly spool: Spool
+  readonly cache: ImageCache
+  readonly engine: ImageEngine
+  readonly originals: OriginalService
+  readonly watch: InvalidationWatch
+  readonly renderQueue: WorkQueue
+  readonly maxUploadBytes: number
+  readonly now: () => number
+}
+
+const ROUNDS = 3
+
+export function createIngestService(options: IngestServiceOptions): IngestService {
+  const { store, spool, cache, engine, originals, watch, renderQueue, maxUploadBytes, now } = options
+
+  async function ingestSpooled(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
+    const id = imageIdFromSha256(spooled.sha256)
+    const { sequence } = watch
+    const existing = await readRecord(id, signal)
+    if (existing && (await isIntact(id, spooled, signal))) return { record: existing, created: false }
+    const facts = await engine.inspect(spooled.source)
+    await renderQueue.run(() => engine.verify(spooled.source, facts), signal)
+    const written = await write(newRecord(id, spooled, facts), spooled, signal)
+    originals.learn(id, facts)
+    // The first view then needs no fetch. Losing it costs only that.
+    if ('path' in spooled.source) await cache.adoptOriginal(id, spooled.source.path)
+    if (watch.forgottenSince(id, sequence)) await cache.hide([id])
+    return written
+  }
+
+  function newRecord(id: string, { sizeBytes }: Spooled, facts: OriginalFacts): ImageRecord {
+    const { format, alpha, frames } = facts
+    return {
+      id,
+      ...displayedSize(facts),
+      format,
+      bytes: sizeBytes,
+      alpha,
+      frames,
+      uploadedAt: new Date(now()).toISOString(),
+    }
+  }
+
+  /**
+   * Original first, then record, so that a crash leaves at most an original that nobody was told of. A deletion of the
+   * same image leaves its mark before it removes anything: with no mark after both are written, they stay.
+   */
+  async function write(record: ImageRecord, spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
+    let created = false
+    for (let round = 0; round < ROUNDS; round += 1) {
+      await putOriginal(record, spooled, signal)
+      const stored = await putRecord(record, signal)
+      created ||= stored.created
+      const mark = await readText(store, deletedKey(record.id), signal)
+      if (mark === undefined) return { record: stored.record, created }
+      if (isUnderWay(parseDeletionMark(mark), now())) break
+      await store.remove(deletedKey(record.id), signal)
+      const both = await Promise.all([readRecord(record.id, signal), isIntact(record.id, spooled, signal)])
+      if (both.every(Boolean)) return { record: stored.record, created }
+    }
+    throw new UnavailableError('store_unavailable', 'This image is being deleted at this moment; upload it again')
+  }
+
+  async function putOriginal({ id, format }: ImageRecord, spooled: Spooled, signal: AbortSignal): Promise<void> {
+    const { source, sizeBytes, md5 } = spooled
+    const put = { contentType: contentTypeOf(format), sizeBytes, md5 }
+    if ((await store.put(originalKey(id), source, put, signal)) === 'created') return
+    if (await isIntact(id, spooled, signal)) return
+    await store.put(originalKey(id), source, { ...put, overwrite: true }, signal)
+  }
+
+  async function putRecord(record: ImageRecord, signal: AbortSignal): Promise<Ingested> {
+    const bytes = Buffer.from(formatRecord(record))
+    const key = recordKey(record.id)
+    const options = { contentType: 'application/json' }
+    if ((await putBytes(store, key, bytes, options, signal)) === 'created') return { record, created: true }
+    const existing = await readRecord(record.id, signal)
+    if (existing) return { record: existing, created: false }
+    await putBytes(store, key, bytes, { ...options, overwrite: true }, signal)
+    return { record, created: true }
+  }
+
+  async function readRecord(id: string, signal: AbortSignal): Promise<ImageRecord | undefined> {
+    const text = await readText(store, recordKey(id), signal)
+    return text === undefined ? undefined : parseRecord(text)
+  }
+
+  /** True if the store holds these very bytes, as far as it can tell without reading them. */
+  async function isIntact(id: string, { sizeBytes, md5 }: Spooled, signal: AbortSignal): Promise<boolean> {
+    const stat = await store.stat(originalKey(id), signal)
+    return stat !== undefined && stat.sizeBytes === sizeBytes && (stat.md5 === undefined || stat.md5 === md5)
+  }
+
+  return {
+    async ingest(body, signal) {
+      const spooled = await spool.toDisk(body, maxUploadBytes, signal)
+      try {
+        return await ingestSpooled(spooled, signal)
+      } finally {
+        await spooled.discard()
+      }
+    },
+  }
+}

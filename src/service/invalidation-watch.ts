@@ -1,0 +1,126 @@
+import {
+  INVALIDATIONS_PREFIX,
+  invalidationKey,
+  invalidationsSince,
+  parseInvalidationKey,
+} from '../domain/store-layout.ts'
+import type { ImageCache, Meter, ObjectStore } from './ports.ts'
+
+/** Learns from the store which images were deleted on any node, and makes this one forget them. */
+export interface InvalidationWatch {
+  /** Goes up with everything that this node forgets. */
+  readonly sequence: number
+  /** True if this node was told to forget the image after `sequence`: what was read by then must not be published. */
+  forgottenSince(id: string, sequence: number): boolean
+  /** Forgets on this node, at once. */
+  forget(ids: ReadonlySet<string>): Promise<void>
+  /** Tells every node, this one included. */
+  announce(id: string, signal: AbortSignal): Promise<void>
+  /** Looks once; catches up first if this node was away. */
+  poll(signal: AbortSignal): Promise<void>
+  /** Removes the invalidations that are older than they are kept. */
+  trim(signal: AbortSignal): Promise<void>
+  /** False until the first look has succeeded: what is on disk may have been deleted meanwhile. */
+  readonly caughtUp: boolean
+}
+
+export interface InvalidationWatchOptions {
+  readonly store: ObjectStore
+  readonly cache: ImageCache
+  readonly meter: Meter
+  readonly now: () => number
+  /** Drops what memory holds of these images. */
+  readonly onForget: (ids: ReadonlySet<string>) => void
+}
+
+const MINUTE_MS = 60_000
+/** A node that was away for longer wipes its cache. */
+const KEPT_MS = 7 * 24 * 60 * MINUTE_MS
+/** How far other nodes' clocks may be behind, for what must be heard at the next look, and for what may take a minute. */
+const CLOCK_SLACK_MS = MINUTE_MS
+const WIDE_SLACK_MS = 10 * MINUTE_MS
+const NOTE = 'invalidations-cursor'
+const EMPTY = { bytes: Buffer.alloc(0), md5: 'd41d8cd98f00b204e9800998ecf8427e' }
+
+export function createInvalidationWatch(options: InvalidationWatchOptions): InvalidationWatch {
+  const { store, cache, meter, now, onForget } = options
+  const forgotten = new Map<string, { sequence: number; time: number }>()
+  const heard = new Map<string, number>()
+  let sequence = 0
+  let caughtUp = false
+  let failing = false
+  let cursor: number | undefined
+  let lastWideLook = 0
+
+  async function forget(ids: ReadonlySet<string>): Promise<void> {
+    if (ids.size === 0) return
+    sequence += 1
+    for (const id of ids) forgotten.set(id, { sequence, time: now() })
+    onForget(ids)
+    await cache.hide(ids)
+  }
+
+  /** Where to begin after a start: at this node's own note, or with an empty cache. */
+  async function resume(): Promise<number> {
+    const noted = Number((await cache.readNote(NOTE)) ?? Number.NaN)
+    if (noted > now() - KEPT_MS && noted <= now() + KEPT_MS) return noted - WIDE_SLACK_MS
+    await cache.hideAll()
+    return now() - WIDE_SLACK_MS
+  }
+
+  async function look(signal: AbortSignal): Promise<void> {
+    const time = now()
+    const wide = time - lastWideLook > MINUTE_MS
+    const since = cursor === undefined ? await resume() : cursor - (wide ? WIDE_SLACK_MS : CLOCK_SLACK_MS)
+    const ids = new Set<string>()
+    for await (const key of store.list(INVALIDATIONS_PREFIX, invalidationsSince(since), signal)) {
+      const invalidation = parseInvalidationKey(key)
+      if (invalidation === undefined || heard.has(key)) continue
+      heard.set(key, Math.max(time, invalidation.time))
+      ids.add(invalidation.id)
+    }
+    await forget(ids)
+    if (cursor === undefined || wide) await cache.writeNote(NOTE, String(time))
+    if (wide) lastWideLook = time
+    cursor = time
+    prune(time)
+  }
+
+  function prune(time: number): void {
+    for (const [key, heardAt] of heard) if (heardAt < time - 2 * WIDE_SLACK_MS) heard.delete(key)
+    for (const [id, { time: at }] of forgotten) if (at < time - WIDE_SLACK_MS) forgotten.delete(id)
+  }
+
+  return {
+    get sequence() {
+      return sequence
+    },
+    forgottenSince: (id, since) => (forgotten.get(id)?.sequence ?? 0) > since,
+    forget,
+    async announce(id, signal) {
+      const key = invalidationKey({ id, time: now() })
+      await store.put(key, EMPTY, { contentType: 'text/plain', sizeBytes: 0, md5: EMPTY.md5, overwrite: true }, signal)
+      await forget(new Set([id]))
+    },
+    async poll(signal) {
+      try {
+        await look(signal)
+        caughtUp = true
+        failing = false
+      } catch (error) {
+        if (!failing && !signal.aborted) meter.trouble('Cannot look for deletions in the object store', error)
+        failing = true
+      }
+    },
+    async trim(signal) {
+      const oldest = invalidationsSince(now() - KEPT_MS - MINUTE_MS)
+      for await (const key of store.list(INVALIDATIONS_PREFIX, '', signal)) {
+        if (key >= oldest) return
+        await store.remove(key, signal)
+      }
+    },
+    get caughtUp() {
+      return caughtUp
+    },
+  }
+}

@@ -1,0 +1,166 @@
+import { LRUCache } from 'lru-cache'
+import { imageIdFromSha256 } from '../domain/image-id.ts'
+import type { OriginalFacts } from '../domain/original-facts.ts'
+import { originalKey } from '../domain/store-layout.ts'
+import { OriginalError, ServiceError, UnavailableError } from '../errors.ts'
+import { createCoalescer } from './coalesce.ts'
+import { isDeleted } from './deletion-service.ts'
+import type { InvalidationWatch } from './invalidation-watch.ts'
+import type { ImageCache, ImageEngine, Meter, ObjectSource, ObjectStore, OpenObject, Spool, Spooled } from './ports.ts'
+import type { WorkQueue } from './work-queue.ts'
+
+/** An original that can be decoded now. */
+export interface ReadyOriginal {
+  readonly source: ObjectSource
+  readonly facts: OriginalFacts
+}
+
+/** Brings originals onto this node, each once however many ask, checked against their ids. */
+export interface OriginalService {
+  /** @throws OriginalError, UnavailableError */
+  ready(id: string, signal: AbortSignal): Promise<ReadyOriginal>
+  /**
+   * The bytes as uploaded, straight from the store; the caller consumes them.
+   * @throws OriginalError, UnavailableError
+   */
+  open(id: string, signal: AbortSignal): Promise<OpenObject>
+  /** Takes in facts that are known already, and forgets a remembered absence. */
+  learn(id: string, facts: OriginalFacts): void
+  /** Drops what memory holds of these images. */
+  forget(ids: ReadonlySet<string>): void
+}
+
+export interface OriginalServiceOptions {
+  readonly store: ObjectStore
+  readonly cache: ImageCache
+  readonly spool: Spool
+  readonly engine: ImageEngine
+  readonly watch: InvalidationWatch
+  readonly fetchQueue: WorkQueue
+  readonly meter: Meter
+  readonly maxOriginalBytes: number
+  /** For one original, both attempts together. */
+  readonly fetchTimeoutMs: number
+  /** Bytes of originals that may be held in memory while the disk takes none. */
+  readonly maxLooseBytes: number
+}
+
+const MAX_REMEMBERED = 20_000
+/** How long an absence is remembered, so that a page of broken links does not become a load on the store. */
+const ABSENCE_MS = 5_000
+
+export function createOriginalService(options: OriginalServiceOptions): OriginalService {
+  const { store, cache, spool, engine, watch, fetchQueue, meter, maxOriginalBytes, fetchTimeoutMs } = options
+  const flights = createCoalescer<ReadyOriginal>()
+  const facts = new LRUCache<string, OriginalFacts>({ max: MAX_REMEMBERED })
+  const absences = new LRUCache<string, OriginalError>({ max: MAX_REMEMBERED, ttl: ABSENCE_MS })
+  const loose = new LRUCache<string, Spooled>({
+    maxSize: options.maxLooseBytes,
+    sizeCalculation: ({ sizeBytes }) => Math.max(1, sizeBytes),
+    dispose: (spooled) => void spooled.discard(),
+  })
+
+  async function bring(id: string, signal: AbortSignal): Promise<ReadyOriginal> {
+    const source = (await localSource(id)) ?? (await fetchQueue.run(() => fetch(id, signal), signal))
+    const known = facts.get(id) ?? (await engine.inspect(source))
+    facts.set(id, known)
+    return { source, facts: known }
+  }
+
+  async function localSource(id: string): Promise<ObjectSource | undefined> {
+    const path = await cache.findOriginal(id)
+    return path === undefined ? loose.get(id)?.source : { path }
+  }
+
+  async function fetch(id: string, signal: AbortSignal): Promise<ObjectSource> {
+    const began = performance.now()
+    const { sequence } = watch
+    const deadline = AbortSignal.timeout(fetchTimeoutMs)
+    try {
+      const spooled = await fetchChecked(id, AbortSignal.any([signal, deadline]))
+      return await keep(id, spooled, sequence)
+    } catch (error) {
+      if (deadline.aborted && !signal.aborted && !(error instanceof ServiceError)) {
+        throw new UnavailableError('store_unavailable', 'The object store is too slow', { cause: error })
+      }
+      throw error
+    } finally {
+      meter.fetched((performance.now() - began) / 1000)
+    }
+  }
+
+  /** A body that is cut, stalls or is wrong may be right the next time: one more attempt. */
+  async function fetchChecked(id: string, signal: AbortSignal): Promise<Spooled> {
+    try {
+      return await fetchOnce(id, 'toDisk', signal)
+    } catch (error) {
+      if (signal.aborted || !(error instanceof UnavailableError)) throw error
+      if (error.code === 'disk_unavailable') return await fetchOnce(id, 'toMemory', signal)
+      if (!(error instanceof BodyError)) throw error
+      return await fetchOnce(id, 'toDisk', signal)
+    }
+  }
+
+  async function fetchOnce(id: string, way: 'toDisk' | 'toMemory', signal: AbortSignal): Promise<Spooled> {
+    const { body } = await openOriginal(id, signal)
+    const spooled = await spool[way](body, maxOriginalBytes, signal).catch((error: unknown) => {
+      if (error instanceof UnavailableError && error.code === 'store_unavailable') {
+        throw new BodyError(error.code, error.message, { cause: error })
+      }
+      throw error
+    })
+    if (imageIdFromSha256(spooled.sha256) === id) return spooled
+    await spooled.discard()
+    meter.trouble(`The object store gave other bytes for the original ${id}`, undefined)
+    throw new BodyError('store_unavailable', 'The object store gave a damaged original')
+  }
+
+  async function openOriginal(id: string, signal: AbortSignal): Promise<OpenObject> {
+    const object = await store.open(originalKey(id), signal)
+    if (object !== undefined) return object
+    const absence = (await isDeleted(store, id, signal))
+      ? new OriginalError('original_deleted', 'This image was deleted')
+      : new OriginalError('original_not_found', 'There is no such image')
+    absences.set(id, absence)
+    throw absence
+  }
+
+  async function keep(id: string, spooled: Spooled, sequence: number): Promise<ObjectSource> {
+    const path = 'path' in spooled.source ? await cache.adoptOriginal(id, spooled.source.path) : undefined
+    if (watch.forgottenSince(id, sequence)) {
+      await spooled.discard()
+      await cache.hide([id])
+      throw new OriginalError('original_deleted', 'This image was deleted')
+    }
+    if (path !== undefined) return { path }
+    if ('bytes' in spooled.source) {
+      loose.set(id, spooled)
+      return spooled.source
+    }
+    await spooled.discard()
+    throw new UnavailableError('disk_unavailable', 'This node could not keep the original')
+  }
+
+  return {
+    async ready(id, signal) {
+      const absence = absences.get(id)
+      if (absence) throw absence
+      return (await flights.run(id, (flightSignal) => bring(id, flightSignal), signal)).value
+    },
+    open: openOriginal,
+    learn(id, known) {
+      facts.set(id, known)
+      absences.delete(id)
+    },
+    forget(ids) {
+      for (const id of ids) {
+        facts.delete(id)
+        absences.delete(id)
+        loose.delete(id)
+      }
+    },
+  }
+}
+
+/** The body was cut, stalled or wrong, after the store had begun to answer. */
+class BodyError extends UnavailableError {}

@@ -1,0 +1,136 @@
+import type { Readable } from 'node:stream'
+import type { OriginalFacts } from '../domain/original-facts.ts'
+import type { Plan } from '../domain/transform-plan.ts'
+
+/** An object being read. Whoever opened it consumes or destroys `body`: an unread one holds a connection. */
+export interface OpenObject {
+  /** Errors with an `UnavailableError` when it stalls, is cut or ends before `sizeBytes`. */
+  readonly body: Readable
+  readonly sizeBytes: number
+}
+
+export interface ObjectStat {
+  readonly sizeBytes: number
+  /** Lower-case hex, where the store vouches for one of the whole object's bytes; else absent. */
+  readonly md5?: string
+  readonly modifiedAt: Date
+}
+
+/** What to write: a file (read again for every attempt) or bytes in memory. */
+export type ObjectSource = { readonly path: string } | { readonly bytes: Buffer }
+
+export interface PutOptions {
+  readonly contentType: string
+  readonly sizeBytes: number
+  /** Lower-case hex MD5 of the bytes; sent as `Content-MD5`, so that the store refuses what was damaged on the way. */
+  readonly md5: string
+  /** Replace what is there. Without it the write is create-only, and an existing object is left alone. */
+  readonly overwrite?: boolean
+}
+
+/**
+ * Objects by key in the store that holds the truth. Keys are `/`-separated, without a leading slash. Every method ends by
+ * a deadline of the adapter's own or when `signal` aborts (it then throws the signal's reason), and throws
+ * `UnavailableError` (`store_unavailable`, or `store_full` on a write) when the store is down, slow, refuses our
+ * credentials or lacks the bucket. Those are never taken for an absent key.
+ */
+export interface ObjectStore {
+  /** @returns undefined if there is no such key. */
+  open(key: string, signal: AbortSignal): Promise<OpenObject | undefined>
+  /** @returns undefined if there is no such key. */
+  stat(key: string, signal: AbortSignal): Promise<ObjectStat | undefined>
+  /** Durable when it returns. @returns `exists` if the key is taken and `overwrite` is not set. */
+  put(key: string, source: ObjectSource, options: PutOptions, signal: AbortSignal): Promise<'created' | 'exists'>
+  /** Removes the key; a key that isn't there is a success too. */
+  remove(key: string, signal: AbortSignal): Promise<void>
+  /** Keys that start with `prefix` and sort after `after` (bytewise, exclusive), in ascending order, page by page. */
+  list(prefix: string, after: string, signal: AbortSignal): AsyncIterable<string>
+  /** Resolves if the store answers, knows us and has the bucket; else throws with a message that says which it was. */
+  check(signal: AbortSignal): Promise<void>
+  /** Ends idle connections. Nothing may be under way. */
+  close(): void
+}
+
+/** Bytes on their way in: written aside and hashed as they came. Whoever has them calls `discard` in the end. */
+export interface Spooled {
+  readonly source: ObjectSource
+  readonly sizeBytes: number
+  /** Lower-case hex. */
+  readonly sha256: string
+  /** Lower-case hex. */
+  readonly md5: string
+  /** Frees the disk or memory; a file that was moved away meanwhile is no error. */
+  discard(): Promise<void>
+}
+
+/**
+ * Takes in a stream without trusting its length. Both methods destroy `body` when they fail.
+ * Throws `original_too_large` beyond `maxBytes`, and what the stream itself failed with.
+ */
+export interface Spool {
+  /** @throws UnavailableError `disk_unavailable` if this node's disk is full or cannot be written. */
+  toDisk(body: Readable, maxBytes: number, signal: AbortSignal): Promise<Spooled>
+  /** @throws UnavailableError `overloaded` if the memory for such bytes is all in use. */
+  toMemory(body: Readable, maxBytes: number, signal: AbortSignal): Promise<Spooled>
+}
+
+/**
+ * Renditions and originals on this node's disk. It may lose anything at any time, and everything in it can be made again;
+ * so a disk that fails is told to the operator by the adapter, and to the caller only as an absence.
+ */
+export interface ImageCache {
+  /** The first of `files` that is there. @param files Names in the image's folder. */
+  find(id: string, files: readonly string[]): Promise<CachedFile | undefined>
+  /** The whole file. @returns undefined if it is gone. */
+  read(id: string, file: string): Promise<Buffer | undefined>
+  /** @returns a stream that the caller consumes, or undefined if the file is gone. */
+  open(
+    id: string,
+    file: string,
+    range?: { readonly start: number; readonly end: number },
+  ): Promise<Readable | undefined>
+  /** Makes a complete file visible. @returns false if the disk could not take it. */
+  publish(id: string, file: string, bytes: Buffer): Promise<boolean>
+  /** Gives a published file another name. @returns false if it is gone. */
+  link(id: string, file: string, alias: string): Promise<boolean>
+  /** Renews the access time. @returns false if the file is gone. */
+  touch(id: string, file: string): Promise<boolean>
+  /** Path of the original on this disk. Reading it renews its access time where the mount keeps them. */
+  findOriginal(id: string): Promise<string | undefined>
+  /** Moves a spooled file in as the original. @returns its path, or undefined if the disk could not take it. */
+  adoptOriginal(id: string, path: string): Promise<string | undefined>
+  /** Hides all that is here of these images, at once; the sweep deletes it. */
+  hide(ids: Iterable<string>): Promise<void>
+  /** Hides everything. */
+  hideAll(): Promise<void>
+  /** A small note that outlives the process. */
+  readNote(name: string): Promise<string | undefined>
+  writeNote(name: string, text: string): Promise<void>
+}
+
+export interface CachedFile {
+  readonly file: string
+  readonly sizeBytes: number
+}
+
+/** Decodes and encodes. Its promises settle only when the work has really ended. */
+export interface ImageEngine {
+  /**
+   * What the header says.
+   * @throws OriginalError `original_unsupported`, `original_broken`, or `original_too_large` (pixels or frames).
+   */
+  inspect(source: ObjectSource): Promise<OriginalFacts>
+  /** Decodes to the end. @throws OriginalError `original_broken` */
+  verify(source: ObjectSource, facts: OriginalFacts): Promise<void>
+  /** @throws OriginalError `original_broken`; UnavailableError `timed_out` */
+  render(source: ObjectSource, plan: Plan): Promise<Buffer>
+}
+
+/** What the services tell of themselves. Seconds. */
+export interface Meter {
+  rendered(seconds: number): void
+  fetched(seconds: number): void
+  waited(seconds: number): void
+  /** Something outside failed, and the service went on without it. */
+  trouble(message: string, cause: unknown): void
+}

@@ -1,0 +1,224 @@
+import { LRUCache } from 'lru-cache'
+import { formatOfFile, negotiatedFile, negotiatedFormats, renditionFile } from '../domain/cache-layout.ts'
+import { type AcceptClass, negotiateFormat, type OutputFormat } from '../domain/image-format.ts'
+import { assertSideLimit, formatSpec, type Spec } from '../domain/spec.ts'
+import { planTransform } from '../domain/transform-plan.ts'
+import { OriginalError } from '../errors.ts'
+import { createCoalescer } from './coalesce.ts'
+import type { InvalidationWatch } from './invalidation-watch.ts'
+import type { OriginalService, ReadyOriginal } from './original-service.ts'
+import type { CachedFile, ImageCache, ImageEngine, Meter } from './ports.ts'
+import type { WorkQueue } from './work-queue.ts'
+
+/** How a rendition was come by: known in memory, found on disk, made for somebody else, or made now. */
+export type Tier = 'memory' | 'disk' | 'coalesced' | 'miss'
+
+export interface Rendition {
+  readonly id: string
+  readonly format: OutputFormat
+  readonly sizeBytes: number
+  /** Its name in the image's folder of the cache. */
+  readonly file: string
+  /** There if it could not be published, or is small, hot and not nginx's to send. */
+  readonly bytes?: Buffer
+  /** False if it exists only in `bytes`. */
+  readonly published: boolean
+  readonly tier: Tier
+}
+
+export interface Wanted {
+  readonly id: string
+  readonly spec: Spec
+  /** A format, or the class of a client that leaves the format to us. */
+  readonly as: OutputFormat | { readonly accept: AcceptClass }
+  /** Don't trust memory: the file was looked for and is gone. */
+  readonly again?: boolean
+}
+
+export interface RenditionService {
+  /**
+   * Finds a rendition or makes it.
+   * @throws RequestError, OriginalError, UnavailableError
+   */
+  rendition(wanted: Wanted, signal: AbortSignal): Promise<Rendition>
+  /** Drops what memory holds of these images. */
+  forget(ids: ReadonlySet<string>): void
+  /** Renditions being made. */
+  readonly flights: number
+}
+
+export interface RenditionServiceOptions {
+  readonly cache: ImageCache
+  readonly originals: OriginalService
+  readonly engine: ImageEngine
+  readonly watch: InvalidationWatch
+  readonly renderQueue: WorkQueue
+  readonly meter: Meter
+  readonly now: () => number
+  /** Longest side, device pixels. */
+  readonly maxSide: number
+  /** Budget of the memory in front of the disk. */
+  readonly memoryBytes: number
+  /** Keep the bytes of small files in that memory: for a node that sends them itself. */
+  readonly keepBytes: boolean
+}
+
+interface Target {
+  readonly spec: Spec
+  readonly format: OutputFormat
+}
+
+type Known = Omit<Rendition, 'tier'> & { touchedAt: number }
+
+/** What an entry weighs beside its bytes: strings, the object, the map's slot. */
+const ENTRY_BYTES = 600
+const SMALL_BYTES = 256 * 1024
+/** Far below the two days that an idle file is kept at least. */
+const TOUCH_MS = 3_600_000
+/** While the disk takes nothing, memory alone stands between viewers and the renderer; then the disk is tried again. */
+const UNPUBLISHED_MS = 30_000
+const BROKEN_MS = 60_000
+
+export function createRenditionService(options: RenditionServiceOptions): RenditionService {
+  const { cache, originals, engine, watch, renderQueue, meter, now, maxSide, keepBytes } = options
+  const flights = createCoalescer<Known>()
+  const memory = new LRUCache<string, Known>({
+    maxSize: options.memoryBytes,
+    sizeCalculation: ({ bytes }) => ENTRY_BYTES + (bytes?.length ?? 0),
+  })
+
+  const broken = new LRUCache<string, OriginalError>({ max: 10_000, ttl: BROKEN_MS })
+
+  async function rendition(wanted: Wanted, signal: AbortSignal): Promise<Rendition> {
+    const key = flightKey(wanted)
+    if (wanted.again) memory.delete(key)
+    const known = memory.get(key)
+    if (known && (await isStillThere(known))) return { ...known, tier: 'memory' }
+    const { sequence } = watch
+    const found = await cache.find(wanted.id, fileNames(wanted))
+    if (found) return { ...(await remember(key, wanted.id, found, sequence)), tier: 'disk' }
+    assertSideLimit(wanted.spec, maxSide)
+    const { value, joined } = await flights.run(key, (flightSignal) => make(wanted, flightSignal), signal)
+    return { ...value, tier: joined ? 'coalesced' : 'miss' }
+  }
+
+  /** Renews the access time now and then, for files that are served without being read. */
+  async function isStillThere(known: Known): Promise<boolean> {
+    if (!known.published || now() - known.touchedAt < TOUCH_MS) return true
+    known.touchedAt = now()
+    return await cache.touch(known.id, known.file)
+  }
+
+  async function remember(key: string, id: string, found: CachedFile, sequence: number): Promise<Known> {
+    const format = formatOfFile(found.file)
+    if (format === undefined) throw new TypeError(`${found.file} is no name of a rendition`)
+    const bytes = keepBytes && found.sizeBytes <= SMALL_BYTES ? await cache.read(id, found.file) : undefined
+    const known = { id, format, ...found, ...(bytes && { bytes }), published: true, touchedAt: now() }
+    if (!watch.forgottenSince(id, sequence)) memory.set(key, known)
+    return known
+  }
+
+  async function make(wanted: Wanted, signal: AbortSignal): Promise<Known> {
+    if (typeof wanted.as === 'object') return await makeNegotiated(wanted, wanted.as.accept, signal)
+    const { sequence } = watch
+    const { id, spec, as: format } = wanted
+    const bytes = await renderSound(id, { spec, format }, signal)
+    const file = renditionFile(formatSpec(spec), format)
+    return await publish(flightKey(wanted), { id, file, format, bytes, sequence })
+  }
+
+  /** The rendition that is right for the class, made in its own flight, under one more name. */
+  async function makeNegotiated(wanted: Wanted, accept: AcceptClass, signal: AbortSignal): Promise<Known> {
+    const { sequence } = watch
+    const { id, spec } = wanted
+    const { facts } = await originals.ready(id, signal)
+    const format = negotiateFormat(accept, { alpha: facts.alpha, animated: facts.frames > 1 && !spec.still })
+    const made = await rendition({ id, spec, as: format }, signal)
+    const alias = negotiatedFile(formatSpec(spec), accept, format)
+    if (!made.published || !(await cache.link(id, made.file, alias))) return { ...made, touchedAt: now() }
+    await assertNotDeleted(id, sequence)
+    const known = { ...made, file: alias, touchedAt: now() }
+    memory.set(flightKey(wanted), known)
+    return known
+  }
+
+  /** A broken original may be this disk's fault: fetched anew, and checked, it is taken at its word. */
+  async function renderSound(id: string, target: Target, signal: AbortSignal): Promise<Buffer> {
+    const known = broken.get(id)
+    if (known) throw known
+    try {
+      return await render(await originals.ready(id, signal), target, signal)
+    } catch (error) {
+      if (!isBroken(error)) throw error
+      await cache.hide([id])
+      originals.forget(new Set([id]))
+    }
+    try {
+      return await render(await originals.ready(id, signal), target, signal)
+    } catch (error) {
+      if (isBroken(error)) broken.set(id, error)
+      throw error
+    }
+  }
+
+  async function render(original: ReadyOriginal, { spec, format }: Target, signal: AbortSignal): Promise<Buffer> {
+    const plan = planTransform(spec, original.facts, format, maxSide)
+    return await renderQueue.run(async () => {
+      const began = performance.now()
+      const bytes = await engine.render(original.source, plan)
+      meter.rendered((performance.now() - began) / 1000)
+      return bytes
+    }, signal)
+  }
+
+  interface Made {
+    readonly id: string
+    readonly file: string
+    readonly format: OutputFormat
+    readonly bytes: Buffer
+    readonly sequence: number
+  }
+
+  async function publish(key: string, { id, file, format, bytes, sequence }: Made): Promise<Known> {
+    await assertNotDeleted(id, sequence)
+    const published = await cache.publish(id, file, bytes)
+    await assertNotDeleted(id, sequence)
+    const keep = !published || (keepBytes && bytes.length <= SMALL_BYTES)
+    const known = { id, file, format, sizeBytes: bytes.length, published, touchedAt: now(), ...(keep && { bytes }) }
+    if (published) memory.set(key, known)
+    else memory.set(key, known, { ttl: UNPUBLISHED_MS })
+    return known
+  }
+
+  async function assertNotDeleted(id: string, sequence: number): Promise<void> {
+    if (!watch.forgottenSince(id, sequence)) return
+    await cache.hide([id])
+    throw new OriginalError('original_deleted', 'This image was deleted')
+  }
+
+  return {
+    rendition,
+    forget(ids) {
+      for (const [key, { id }] of memory.entries()) if (ids.has(id)) memory.delete(key)
+    },
+    get flights() {
+      return flights.size
+    },
+  }
+}
+
+function isBroken(error: unknown): error is OriginalError {
+  return error instanceof OriginalError && error.code === 'original_broken'
+}
+
+function flightKey({ id, spec, as }: Wanted): string {
+  const text = `${id}/${formatSpec(spec)}`
+  return typeof as === 'object' ? `${text}/${as.accept}` : `${text}.${as}`
+}
+
+/** Under which names the answer may be on disk. */
+function fileNames({ spec, as }: Wanted): string[] {
+  const text = formatSpec(spec)
+  if (typeof as !== 'object') return [renditionFile(text, as)]
+  return negotiatedFormats(as.accept).map((format) => negotiatedFile(text, as.accept, format))
+}

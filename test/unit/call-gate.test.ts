@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createCallGate } from '../../src/adapters/call-gate.ts'
+
+const never = new AbortController().signal
+const SETTINGS = { maxCalls: 2, maxWaiting: 2, waitTimeoutMs: 60_000 } as const
+
+test('calls beyond the limit wait, and come in by order of arrival', async () => {
+  const gate = createCallGate(SETTINGS)
+  const leaves = await Promise.all([gate.enter(never), gate.enter(never)])
+  const order: string[] = []
+  const waiting = ['third', 'fourth'].map(async (name) => {
+    const leave = await gate.enter(never)
+    order.push(name)
+    leave()
+  })
+  assert.deepEqual(order, [])
+  leaves[0]?.()
+  await Promise.all(waiting)
+  assert.deepEqual(order, ['third', 'fourth'])
+})
+
+test('a call that too many wait before fails at once', async () => {
+  const gate = createCallGate({ ...SETTINGS, maxWaiting: 0 })
+  await gate.enter(never)
+  const leave = await gate.enter(never)
+  await assert.rejects(gate.enter(never), { code: 'store_unavailable' })
+  leave()
+  await gate.enter(never)
+})
+
+test('a call does not wait longer than the limit, nor for a client who has gone', async () => {
+  const gate = createCallGate({ ...SETTINGS, maxCalls: 1, waitTimeoutMs: 20 })
+  const leave = await gate.enter(never)
+  const client = new AbortController()
+  const reason = new Error('the client has gone')
+  const waiting = gate.enter(client.signal)
+  client.abort(reason)
+  await assert.rejects(waiting, (error) => error === reason)
+  await assert.rejects(gate.enter(client.signal), (error) => error === reason)
+  await assert.rejects(gate.enter(never), { code: 'store_unavailable' })
+  leave()
+  await gate.enter(never)
+})
+
+test('a place given back twice is one place', async () => {
+  const gate = createCallGate({ ...SETTINGS, maxCalls: 1, maxWaiting: 0 })
+  const leave = await gate.enter(never)
+  leave()
+  leave()
+  await gate.enter(never)
+  await assert.rejects(gate.enter(never), { code: 'store_unavailable' })
+})

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { before, test } from 'node:test'
+import { z } from 'zod'
+
+const ROOT = join(import.meta.dirname, '../..')
+
+/** Where a file is, what it says, and whether the linter has to object. */
+const CASES = [
+  ['src/errors.ts', `import { x } from './domain/spec.ts'`, true],
+  ['src/config.ts', `import { z } from 'zod'`, false],
+  ['src/config.ts', `import { x } from './service/ports.ts'`, true],
+  ['src/main.ts', `import { x } from './compose.ts'`, false],
+  ['src/main.ts', `import { x } from './http/app.ts'`, true],
+  ['src/compose.ts', `import { x } from './adapters/s3-store.ts'`, false],
+
+  ['src/domain/a.ts', `import { x } from './spec.ts'`, false],
+  ['src/domain/a.ts', `import { x } from '../errors.ts'`, false],
+  ['src/domain/a.ts', `import { createHash } from 'node:crypto'`, false],
+  ['src/domain/a.ts', `import { readFile } from 'node:fs/promises'`, true],
+  ['src/domain/a.ts', `import type { x } from '../service/ports.ts'`, true],
+  ['src/domain/a.ts', `import { x } from '../config.ts'`, true],
+  ['src/domain/a.ts', `export * as sharp from 'sharp'`, true],
+  ['src/domain/a.ts', `export const x = await import('sharp')`, true],
+
+  ['src/service/a.ts', `import { x } from '../domain/spec.ts'`, false],
+  ['src/service/a.ts', `import pLimit from 'p-limit'`, false],
+  ['src/service/a.ts', `import type { Readable } from 'node:stream'`, false],
+  ['src/service/a.ts', `import { Readable } from 'node:stream'`, true],
+  ['src/service/a.ts', `import { x } from '../adapters/s3-store.ts'`, true],
+  ['src/service/a.ts', `import type { x } from '../adapters/s3-store.ts'`, true],
+  ['src/service/a.ts', `import { x } from '../telemetry/metrics.ts'`, true],
+  ['src/service/a.ts', `import sharp from 'sharp'`, true],
+
+  ['src/adapters/disk-cache.ts', `import { open } from 'node:fs/promises'`, false],
+  ['src/adapters/disk-cache.ts', `import type { x } from '../service/ports.ts'`, false],
+  ['src/adapters/disk-cache.ts', `import { x } from '../service/ports.ts'`, true],
+  ['src/adapters/disk-cache.ts', `import type { x } from '../service/coalesce.ts'`, true],
+  ['src/adapters/disk-cache.ts', `import { S3Client } from '@aws-sdk/client-s3'`, true],
+  ['src/adapters/disk-cache.ts', `import sharp from 'sharp'`, true],
+  ['src/adapters/disk-cache.ts', `import { x } from '../http/app.ts'`, true],
+  ['src/adapters/s3-store.ts', `import { S3Client } from '@aws-sdk/client-s3'`, false],
+  ['src/adapters/s3-store.ts', `import sharp from 'sharp'`, true],
+  ['src/adapters/s3-store.ts', `import { x } from '../config.ts'`, true],
+  ['src/adapters/sharp-engine.ts', `import sharp from 'sharp'`, false],
+  ['src/adapters/sharp-engine.ts', `import { S3Client } from '@aws-sdk/client-s3'`, true],
+  ['src/adapters/sharp-engine.ts', `import { x } from '../service/work-queue.ts'`, true],
+
+  ['src/http/a.ts', `import Koa from 'koa'`, false],
+  ['src/http/a.ts', `import Router from '@koa/router'`, false],
+  ['src/http/a.ts', `import { x } from '../service/ports.ts'`, false],
+  ['src/http/a.ts', `import { x } from '../telemetry/metrics.ts'`, false],
+  ['src/http/a.ts', `import type { x } from '../adapters/disk-cache.ts'`, true],
+  ['src/http/a.ts', `import { pino } from 'pino'`, true],
+  ['src/http/a.ts', `import sharp from 'sharp'`, true],
+
+  ['src/telemetry/a.ts', `import { pino } from 'pino'`, false],
+  ['src/telemetry/a.ts', `import { x } from '../errors.ts'`, true],
+  ['src/telemetry/a.ts', `import Koa from 'koa'`, true],
+
+  ['src/service/b.ts', `export const home = process.env.HOME`, true],
+  ['src/adapters/b.ts', `import process from 'node:process'`, true],
+  ['src/domain/b.ts', `export default 1`, true],
+  ['src/domain/b.ts', `export const x: any = 1`, true],
+  ['src/domain/b.ts', `export const x = (y?: string) => y!.length`, true],
+  ['src/domain/b.ts', `export const x = (y: unknown) => y as string`, true],
+  ['src/domain/b.ts', `export const x = ['a'] as const`, false],
+] as const
+
+const Report = z.object({
+  diagnostics: z.array(z.object({ filename: z.string(), code: z.string().optional(), message: z.string() })),
+})
+
+/** Of each case and of the cycle, the message of the rule that it breaks. */
+const objections: (string | undefined)[] = []
+let cycleObjection: string | undefined
+
+before(async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'darkroom-import-rules-'))
+  try {
+    // The rules go by a file's path, so cases of one path go into projects of their own.
+    const projects = CASES.map(([path], index) => {
+      const earlier = CASES.slice(0, index).filter((other) => other[0] === path)
+      return join(folder, `project-${earlier.length}`)
+    })
+    for (const [index, [path, source]] of CASES.entries()) await write(projects[index] ?? '', path, source)
+    const found = new Map<string, string>()
+    for (const project of new Set(projects)) {
+      for (const [file, message] of await lint(project)) found.set(join(project, file), message)
+    }
+    for (const [index, [path]] of CASES.entries()) objections.push(found.get(join(projects[index] ?? '', path)))
+
+    const cycle = join(folder, 'cycle')
+    await write(cycle, 'src/domain/day.ts', `import { night } from './night.ts'\nexport const day = () => night`)
+    await write(cycle, 'src/domain/night.ts', `import { day } from './day.ts'\nexport const night = () => day`)
+    cycleObjection = (await lint(cycle)).get('src/domain/day.ts')
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
+
+for (const [index, [path, source, isForbidden]] of CASES.entries()) {
+  test(`the linter ${isForbidden ? 'rejects' : 'accepts'} in ${path}: ${source}`, () => {
+    assert.equal(objections[index] !== undefined, isForbidden, objections[index])
+  })
+}
+
+test('the linter rejects an import cycle', () => {
+  assert.match(cycleObjection ?? 'none', /no-cycle/)
+})
+
+async function write(project: string, path: string, source: string): Promise<void> {
+  await mkdir(dirname(join(project, path)), { recursive: true })
+  await cp(join(ROOT, '.oxlintrc.json'), join(project, '.oxlintrc.json'))
+  await writeFile(join(project, path), `${source}\n`)
+}
+
+/** Rule and message by file. Unused imports are not the point here. */
+function lint(folder: string): Promise<Map<string, string>> {
+  const oxlint = join(ROOT, 'node_modules/.bin/oxlint')
+  return new Promise((resolve, reject) => {
+    execFile(oxlint, ['--format=json', '--allow=no-unused-vars'], { cwd: folder }, (_error, stdout) => {
+      try {
+        const { diagnostics } = Report.parse(JSON.parse(stdout))
+        resolve(new Map(diagnostics.map(({ filename, code, message }) => [filename, `${code ?? ''}: ${message}`])))
+      } catch (error) {
+        reject(error)
+      }
+    })
+  })
+}
