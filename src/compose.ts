@@ -1,12 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { probeAccessTimes } from './adapters/atime-probe.ts'
 import { createCacheSweeper } from './adapters/cache-sweep.ts'
 import { createDiskCache, prepareCacheDir } from './adapters/disk-cache.ts'
 import { createDiskSpool } from './adapters/disk-spool.ts'
-import { createFileStore } from './adapters/file-store.ts'
+import { createFileStore, removeOrphans } from './adapters/file-store.ts'
 import { createS3Store } from './adapters/s3-store.ts'
 import { createSharpEngine, pipelineMtimeSeconds } from './adapters/sharp-engine.ts'
 import type { Config } from './config.ts'
@@ -15,6 +13,7 @@ import type { SizePolicy } from './domain/size-policy.ts'
 import { ServiceError } from './errors.ts'
 import { createApp } from './http/app.ts'
 import type { Readiness } from './http/health-handler.ts'
+import { close, createHttpServer, listen } from './http/server.ts'
 import { createCacheKeeper } from './service/cache-keeper.ts'
 import { createDeletionService } from './service/deletion-service.ts'
 import { createIngestService } from './service/ingest-service.ts'
@@ -25,7 +24,7 @@ import { createRecordService } from './service/record-service.ts'
 import { createRenditionService } from './service/rendition-service.ts'
 import { createWorkQueue } from './service/work-queue.ts'
 import { createLog } from './telemetry/log.ts'
-import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { createMetrics } from './telemetry/metrics.ts'
 
 /** A running node. */
 export interface Node {
@@ -41,13 +40,6 @@ export interface Node {
 const POLL_MS = 1000
 const TRIM_MS = 3_600_000
 const CHECK_TIMEOUT_MS = 5000
-/** What is under way at the end gets this long, within the ten seconds that process managers allow. */
-const LAST_ANSWERS_MS = 7000
-const HEADERS_TIMEOUT_MS = 10_000
-const KEEP_ALIVE_MS = 60_000
-/** The longest upload; slower clients are sent away long before, by the handler. */
-const REQUEST_TIMEOUT_MS = 600_000
-
 /** Makes a node of its parts and starts it. @throws what makes it impossible to run at all, such as a taken port. */
 export async function startNode(config: Config): Promise<Node> {
   const now = Date.now
@@ -56,11 +48,11 @@ export async function startNode(config: Config): Promise<Node> {
   const atime = await probeAccessTimes(config.CACHE_DIR)
   log.info(ATIME_MESSAGES[atime])
 
-  let metrics: Metrics | undefined
+  const metrics = createMetrics()
   const meter: Meter = {
-    rendered: (seconds) => metrics?.renderSeconds.observe(seconds),
-    fetched: (seconds) => metrics?.fetchSeconds.observe(seconds),
-    waited: (seconds) => metrics?.queueWaitSeconds.observe(seconds),
+    rendered: (seconds) => metrics.renderSeconds.observe(seconds),
+    fetched: (seconds) => metrics.fetchSeconds.observe(seconds),
+    waited: (seconds) => metrics.queueWaitSeconds.observe(seconds),
     trouble: (message, cause) => log.warn({ err: cause }, message),
   }
   const maxBytes = config.CACHE_MAX_BYTES || (await tenthOfDisk(config.CACHE_DIR))
@@ -71,7 +63,7 @@ export async function startNode(config: Config): Promise<Node> {
   const keeper = createCacheKeeper({ sweep, meter, now, everyMs: config.CACHE_SWEEP_SECONDS * 1000, maxBytes })
   const onTrouble = (error: unknown) => keeper.refused(error)
 
-  const store = createStore(config)
+  const store = await createStore(config)
   const mtimeSeconds = pipelineMtimeSeconds()
   const cache = createDiskCache({
     cacheDir: config.CACHE_DIR,
@@ -143,7 +135,7 @@ export async function startNode(config: Config): Promise<Node> {
     now,
   })
 
-  metrics = createMetrics({ renderQueue, fetchQueue, cacheBytes: () => keeper.usedBytes })
+  metrics.observe({ renderQueue, fetchQueue, cacheBytes: () => keeper.usedBytes })
   let draining = false
   const readiness: Readiness = {
     async reasons() {
@@ -183,16 +175,8 @@ export async function startNode(config: Config): Promise<Node> {
     ),
   ]
   keeper.start()
-  const server = createServer(
-    {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: 1000,
-    },
-    app.callback(),
-  )
-  const url = await listen(server, config)
+  const server = createHttpServer(app)
+  const url = await listen(server, config.PORT, config.HOST)
   log.info({ url, store: config.STORE.replace(/:.*/, '') }, 'listening')
 
   return {
@@ -218,9 +202,14 @@ const ATIME_MESSAGES = {
     'since they were made, and are then made again',
 } as const
 
-function createStore(config: Config): ObjectStore {
+async function createStore(config: Config): Promise<ObjectStore> {
   const { STORE, S3_ENDPOINT, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config
-  if (STORE.startsWith('file:')) return createFileStore(STORE.slice('file:'.length))
+  if (STORE.startsWith('file:')) {
+    const folder = STORE.slice('file:'.length)
+    const fileStore = createFileStore(folder)
+    await removeOrphans(folder, Date.now())
+    return fileStore
+  }
   const sessionToken = config.AWS_SESSION_TOKEN
   return createS3Store({
     bucket: STORE.slice('s3://'.length),
@@ -251,28 +240,6 @@ async function storeTrouble(store: ObjectStore): Promise<string[]> {
   } catch (error) {
     return [error instanceof ServiceError ? error.message : 'The object store does not answer']
   }
-}
-
-function listen(server: Server, { HOST, PORT }: Config): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(PORT, HOST, () => {
-      const { address, port, family }: AddressInfo = Object(server.address())
-      resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${port}`)
-    })
-  })
-}
-
-/** Takes no new connections, lets the answers under way end, then cuts what is left. */
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const cut = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS)
-    server.close(() => {
-      clearTimeout(cut)
-      resolve()
-    })
-    server.closeIdleConnections()
-  })
 }
 
 /** Repeats a task, with a pause after each end, until `signal` aborts. Begins at once. */

@@ -121,6 +121,10 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
       const found = await unlessAbsent(() => stat(path))
       return found?.isFile() && found.size > 0 ? path : undefined
     },
+    async openOriginal(id) {
+      const handle = await unlessAbsent(() => open(originalPath(id), constants.O_RDONLY))
+      return handle?.createReadStream()
+    },
     async adoptOriginal(id, path) {
       const target = originalPath(id)
       return await unlessAbsent(async () => {

@@ -38,7 +38,8 @@ const REVISION = 1
  * the bytes. nginx and Node make the ETag of it, so another encoder means another ETag.
  */
 export function pipelineMtimeSeconds(): number {
-  const parts = JSON.stringify([REVISION, Object.entries(sharp.versions).sort()])
+  const versions = Object.entries(sharp.versions).map(([part, version]) => `${part} ${version}`)
+  const parts = [REVISION, ...versions.toSorted((a, b) => (a < b ? -1 : 1))].join('\n')
   const hash = createHash('sha256').update(parts).digest().readUInt32BE(0)
   return Date.UTC(2020, 0, 1) / 1000 + (hash % (4 * 365 * 86_400))
 }
@@ -215,7 +216,7 @@ function encode(image: Sharp, { encoding }: Plan): Promise<Buffer> {
 }
 
 function toFacts(format: InputFormat, metadata: Metadata): OriginalFacts {
-  const { width, height, orientation = 1, hasAlpha = false, pages = 1 } = metadata
+  const { width, height, orientation = 1, hasAlpha, pages = 1 } = metadata
   const frames = format === 'gif' || format === 'webp' ? Math.max(1, pages) : 1
   return { format, stored: { width, height }, orientation: frames > 1 ? 1 : orientation, alpha: hasAlpha, frames }
 }

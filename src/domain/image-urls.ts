@@ -31,7 +31,7 @@ export function imageUrls(record: ImageRecord, base: string, policy: SizePolicy)
     const offered = deviceBox(spec).width
     return offered === undefined || offered > width ? [] : [{ spec, offered }]
   })
-  const closest = [...widths].sort(
+  const closest = widths.toSorted(
     (a, b) => Math.abs(a.offered - PREFERRED_WIDTH) - Math.abs(b.offered - PREFERRED_WIDTH),
   )[0]
   const src = url(closest?.spec ?? fallbackSpec(policy))

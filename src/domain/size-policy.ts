@@ -66,7 +66,7 @@ function nextLarger(spec: Spec, sizes: readonly string[]): Spec | undefined {
   return sizes
     .map(parseSpec)
     .filter((listed) => formatSpec(withWidth(listed, width)) === formatSpec(spec) && (widthOf(listed) ?? 0) > width)
-    .sort((a, b) => (widthOf(a) ?? 0) - (widthOf(b) ?? 0))[0]
+    .toSorted((a, b) => (widthOf(a) ?? 0) - (widthOf(b) ?? 0))[0]
 }
 
 function widthOf({ size }: Spec): number | undefined {

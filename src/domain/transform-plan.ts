@@ -133,8 +133,8 @@ function offsetIn(outer: Size, inner: Size, position: Position = 'center'): Pick
     const top = Math.round((position.y / 100) * outer.height - inner.height / 2)
     return { left: clamp(left, spare.width), top: clamp(top, spare.height) }
   }
-  const horizontal = /left$/.test(position) ? 0 : /right$/.test(position) ? 1 : 0.5
-  const vertical = /^top/.test(position) ? 0 : /^bottom/.test(position) ? 1 : 0.5
+  const horizontal = position.endsWith('left') ? 0 : position.endsWith('right') ? 1 : 0.5
+  const vertical = position.startsWith('top') ? 0 : position.startsWith('bottom') ? 1 : 0.5
   return { left: Math.round(horizontal * spare.width), top: Math.round(vertical * spare.height) }
 }
 

@@ -41,7 +41,7 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS', 'PUT', 'PAT
 
 /** The chain of causes in a line. */
 function describeCause(cause: unknown): string | undefined {
-  if (!(cause instanceof Error)) return cause === undefined ? undefined : String(cause)
+  if (!(cause instanceof Error)) return undefined
   const deeper = describeCause(cause.cause)
   return deeper === undefined ? `${cause.name}: ${cause.message}` : `${cause.name}: ${cause.message}; ${deeper}`
 }

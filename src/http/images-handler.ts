@@ -75,7 +75,7 @@ export function originalHandler({ records, originals, access }: ImagesHandlerOpt
     ctx.type = contentTypeOf(format)
     ctx.set('Content-Disposition', `attachment; filename="${id}.${extensionOf(format)}"`)
     ctx.status = 200
-    if (ctx.method !== 'HEAD') ctx.body = (await originals.open(id, ctx.state.signal)).body
+    if (ctx.method !== 'HEAD') ctx.body = await originals.open(id, ctx.state.signal)
     ctx.length = bytes
   }
 }

@@ -1,6 +1,12 @@
 import type { Context, Middleware } from 'koa'
 import { renditionFolder } from '../domain/cache-layout.ts'
-import { fileValidators, isNotModified, renditionCacheControl, selectRange } from '../domain/http-caching.ts'
+import {
+  type ConditionalHeaders,
+  fileValidators,
+  isNotModified,
+  renditionCacheControl,
+  selectRange,
+} from '../domain/http-caching.ts'
 import { acceptClass, contentTypeOf } from '../domain/image-format.ts'
 import { formatImagePath, parseImagePath } from '../domain/image-path.ts'
 import { admit, type SizePolicy } from '../domain/size-policy.ts'
@@ -62,7 +68,7 @@ export function renditionHandler(options: RenditionHandlerOptions): Middleware<R
     ctx.type = contentTypeOf(rendition.format)
     // nginx found no file where it was sent before, so it is not sent there again.
     if (accelPrefix === '' || !rendition.published || again) await send(ctx, rendition, cacheControl, options)
-    else accelerate(ctx, rendition, cacheControl, accelPrefix)
+    else accelerate(ctx, rendition, cacheControl, options)
   }
 }
 
@@ -78,9 +84,16 @@ function redirect(ctx: Context, path: string, status: 301 | 302, maxAgeSeconds: 
  * nginx sends the file, with its own validators and ranges, which are the same as ours. What it may be cached for travels
  * under a private name: nginx puts it on the picture only, and never on the error that a vanished file becomes.
  */
-function accelerate(ctx: Context, { id, file, tier }: Rendition, cacheControl: string, prefix: string): void {
+function accelerate(ctx: Context, rendition: Rendition, cacheControl: string, options: RenditionHandlerOptions): void {
+  const { id, file, sizeBytes, tier } = rendition
+  // nginx's own 416 would carry the picture's caching headers.
+  const validators = fileValidators(options.mtimeSeconds, sizeBytes)
+  const conditions = conditionsOf(ctx)
+  if (conditions.range !== undefined && !isNotModified(conditions, validators)) {
+    if (selectRange(conditions, validators, sizeBytes) === 'unsatisfiable') throw new RangeError416(sizeBytes)
+  }
   ctx.set({
-    'X-Accel-Redirect': `${prefix}${renditionFolder(id)}/${file}`,
+    'X-Accel-Redirect': `${options.accelPrefix}${renditionFolder(id)}/${file}`,
     'X-Darkroom-Cache-Control': cacheControl,
     'X-Darkroom-Tier': tier,
   })
@@ -96,13 +109,7 @@ async function send(
 ): Promise<void> {
   const { id, file, bytes, sizeBytes, tier } = rendition
   const validators = fileValidators(mtimeSeconds, sizeBytes)
-  const { headers } = ctx.req
-  const conditions = {
-    ifNoneMatch: headers['if-none-match'],
-    ifModifiedSince: headers['if-modified-since'],
-    ifRange: typeof headers['if-range'] === 'string' ? headers['if-range'] : undefined,
-    range: headers.range,
-  }
+  const conditions = conditionsOf(ctx)
   ctx.set({ 'Cache-Control': cacheControl, ETag: validators.etag, 'Last-Modified': validators.lastModified })
   if (accelPrefix !== '') ctx.set('X-Darkroom-Tier', tier)
   if (isNotModified(conditions, validators)) {
@@ -120,4 +127,14 @@ async function send(
   if (range) ctx.set('Content-Range', `bytes ${start}-${end}/${sizeBytes}`)
   ctx.body = body
   ctx.length = end - start + 1
+}
+
+function conditionsOf(ctx: Context): ConditionalHeaders {
+  const { headers } = ctx.req
+  return {
+    ifNoneMatch: headers['if-none-match'],
+    ifModifiedSince: headers['if-modified-since'],
+    ifRange: typeof headers['if-range'] === 'string' ? headers['if-range'] : undefined,
+    range: headers.range,
+  }
 }

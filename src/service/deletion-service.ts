@@ -22,7 +22,7 @@ export interface DeletionServiceOptions {
 export function createDeletionService({ store, watch, now }: DeletionServiceOptions): DeletionService {
   async function mark(id: string, finished: boolean, signal: AbortSignal): Promise<void> {
     const bytes = Buffer.from(formatDeletionMark({ time: now(), finished }))
-    await putBytes(store, deletedKey(id), bytes, { contentType: 'application/json', overwrite: true }, signal)
+    await putBytes(store, { key: deletedKey(id), bytes, contentType: 'application/json', overwrite: true }, signal)
   }
 
   async function isKnown(id: string, signal: AbortSignal): Promise<boolean> {

@@ -103,12 +103,11 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
 
   async function putRecord(record: ImageRecord, signal: AbortSignal): Promise<Ingested> {
     const bytes = Buffer.from(formatRecord(record))
-    const key = recordKey(record.id)
-    const options = { contentType: 'application/json' }
-    if ((await putBytes(store, key, bytes, options, signal)) === 'created') return { record, created: true }
+    const object = { key: recordKey(record.id), bytes, contentType: 'application/json' }
+    if ((await putBytes(store, object, signal)) === 'created') return { record, created: true }
     const existing = await readRecord(record.id, signal)
     if (existing) return { record: existing, created: false }
-    await putBytes(store, key, bytes, { ...options, overwrite: true }, signal)
+    await putBytes(store, { ...object, overwrite: true }, signal)
     return { record, created: true }
   }
 

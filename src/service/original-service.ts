@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { LRUCache } from 'lru-cache'
 import { imageIdFromSha256 } from '../domain/image-id.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
@@ -20,10 +21,11 @@ export interface OriginalService {
   /** @throws OriginalError, UnavailableError */
   ready(id: string, signal: AbortSignal): Promise<ReadyOriginal>
   /**
-   * The bytes as uploaded, straight from the store; the caller consumes them.
+   * The bytes as uploaded, checked, to be read at the client's own pace: from this node's disk, as the store's connections
+   * have deadlines.
    * @throws OriginalError, UnavailableError
    */
-  open(id: string, signal: AbortSignal): Promise<OpenObject>
+  open(id: string, signal: AbortSignal): Promise<Readable | Buffer>
   /** Takes in facts that are known already, and forgets a remembered absence. */
   learn(id: string, facts: OriginalFacts): void
   /** Drops what memory holds of these images. */
@@ -141,13 +143,23 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     throw new UnavailableError('disk_unavailable', 'This node could not keep the original')
   }
 
+  async function ready(id: string, signal: AbortSignal): Promise<ReadyOriginal> {
+    const absence = absences.get(id)
+    if (absence) throw absence
+    return (await flights.run(id, (flightSignal) => bring(id, flightSignal), signal)).value
+  }
+
+  async function open(id: string, signal: AbortSignal): Promise<Readable | Buffer> {
+    const { source } = await ready(id, signal)
+    if ('bytes' in source) return source.bytes
+    const body = await cache.openOriginal(id)
+    if (body) return body
+    throw new UnavailableError('disk_unavailable', 'This node has just dropped the original; try again')
+  }
+
   return {
-    async ready(id, signal) {
-      const absence = absences.get(id)
-      if (absence) throw absence
-      return (await flights.run(id, (flightSignal) => bring(id, flightSignal), signal)).value
-    },
-    open: openOriginal,
+    ready,
+    open,
     learn(id, known) {
       facts.set(id, known)
       absences.delete(id)

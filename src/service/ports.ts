@@ -97,6 +97,8 @@ export interface ImageCache {
   touch(id: string, file: string): Promise<boolean>
   /** Path of the original on this disk. Reading it renews its access time where the mount keeps them. */
   findOriginal(id: string): Promise<string | undefined>
+  /** @returns a stream that the caller consumes, or undefined if the original is not on this disk. */
+  openOriginal(id: string): Promise<Readable | undefined>
   /** Moves a spooled file in as the original. @returns its path, or undefined if the disk could not take it. */
   adoptOriginal(id: string, path: string): Promise<string | undefined>
   /** Hides all that is here of these images, at once; the sweep deletes it. */

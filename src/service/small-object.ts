@@ -10,21 +10,30 @@ export async function readText(store: ObjectStore, key: string, signal: AbortSig
   if (object === undefined) return undefined
   if (object.sizeBytes <= MAX_BYTES) {
     const chunks: Buffer[] = []
-    for await (const chunk of object.body) chunks.push(Buffer.from(chunk))
+    for await (const chunk of byteChunks(object.body)) chunks.push(chunk)
     return Buffer.concat(chunks).toString()
   }
   object.body.destroy()
   throw new UnavailableError('store_unavailable', 'The object store holds something that is not ours under our key')
 }
 
+/** A stream of ours gives buffers; its type doesn't say so. */
+function byteChunks(body: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  return body
+}
+
 /** Writes bytes from memory. */
 export async function putBytes(
   store: ObjectStore,
-  key: string,
-  bytes: Buffer,
-  options: Pick<PutOptions, 'contentType' | 'overwrite'>,
+  small: SmallObject,
   signal: AbortSignal,
 ): Promise<'created' | 'exists'> {
+  const { key, bytes, ...options } = small
   const md5 = createHash('md5').update(bytes).digest('hex')
   return await store.put(key, { bytes }, { ...options, sizeBytes: bytes.length, md5 }, signal)
+}
+
+export interface SmallObject extends Pick<PutOptions, 'contentType' | 'overwrite'> {
+  readonly key: string
+  readonly bytes: Buffer
 }

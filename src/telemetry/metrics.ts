@@ -11,27 +11,30 @@ export interface MetricSources {
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 /** Every metric of the service, in one registry. */
-export function createMetrics(sources: MetricSources) {
+export function createMetrics() {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read())
-      },
-    })
-  gauge('darkroom_render_queue_active', 'Renders under way', () => sources.renderQueue.active)
-  gauge('darkroom_render_queue_waiting', 'Renders that wait for their turn', () => sources.renderQueue.waiting)
-  gauge('darkroom_fetch_queue_active', 'Originals being fetched', () => sources.fetchQueue.active)
-  gauge('darkroom_fetch_queue_waiting', 'Fetches that wait for their turn', () => sources.fetchQueue.waiting)
-  gauge('darkroom_cache_bytes', 'Disk used by the cache', sources.cacheBytes)
   const histogram = (name: string, help: string) => new Histogram({ name, help, registers, buckets: SECONDS })
   return {
     registry,
+    /** Adds the gauges that are read when somebody asks. */
+    observe(sources: MetricSources): void {
+      const gauge = (name: string, help: string, read: () => number) =>
+        new Gauge({
+          name,
+          help,
+          registers,
+          collect() {
+            this.set(read())
+          },
+        })
+      gauge('darkroom_render_queue_active', 'Renders under way', () => sources.renderQueue.active)
+      gauge('darkroom_render_queue_waiting', 'Renders that wait for their turn', () => sources.renderQueue.waiting)
+      gauge('darkroom_fetch_queue_active', 'Originals being fetched', () => sources.fetchQueue.active)
+      gauge('darkroom_fetch_queue_waiting', 'Fetches that wait for their turn', () => sources.fetchQueue.waiting)
+      gauge('darkroom_cache_bytes', 'Disk used by the cache', sources.cacheBytes)
+    },
     requests: new Counter({
       name: 'darkroom_requests_total',
       help: 'Answers by status',

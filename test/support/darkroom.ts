@@ -1,0 +1,99 @@
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { freePort } from './free-port.ts'
+import { createServerFolder, startServer } from './process.ts'
+import { jsonFields } from './raw-request.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+
+export interface DarkroomOptions {
+  /** On top of a store and a cache in the server's own temporary folder, and no time for draining. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Don't wait until it is ready: only until it answers. */
+  readonly unready?: boolean
+}
+
+/** A node of the service in a process of its own, as `npm start` runs it. */
+export interface Darkroom {
+  readonly url: string
+  readonly port: number
+  readonly pid: number
+  readonly cacheDir: string
+  /** Its log so far, a value a line. */
+  log(): Promise<Readonly<Record<string, unknown>>[]>
+  /** Value of a metric; the sum over its labels, or of the sample whose labels are `{…}` as written. 0 if there is none. */
+  metric(name: string, labels?: string): Promise<number>
+  /** SIGTERM, as a process manager does it; resolves when it has ended. */
+  stop(): Promise<void>
+}
+
+export async function startDarkroom(options: DarkroomOptions = {}): Promise<Darkroom> {
+  const folder = await createServerFolder('node')
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const cacheDir = options.env?.['CACHE_DIR'] ?? join(folder, 'cache')
+  await mkdir(cacheDir, { recursive: true })
+  const env = {
+    MALLOC_ARENA_MAX: '2',
+    UV_THREADPOOL_SIZE: '16',
+    STORE: `file:${join(folder, 'data')}`,
+    CACHE_DIR: cacheDir,
+    PORT: String(port),
+    DRAIN_SECONDS: '0',
+    ...options.env,
+  }
+  const isReady = async () => (await fetch(`${url}/${options.unready ? 'healthz' : 'readyz'}`)).ok
+  const server = await startServer({
+    name: 'node',
+    command: process.execPath,
+    args: [MAIN],
+    folder,
+    env,
+    isReady,
+    readyTimeoutMs: 20_000,
+  })
+  return {
+    url,
+    port,
+    pid: server.pid,
+    cacheDir,
+    async log() {
+      const lines = (await readFile(join(folder, 'node.log'), 'utf8'))
+        .split('\n')
+        .filter((line) => line.startsWith('{'))
+      return lines.map(jsonFields)
+    },
+    async metric(name, labels = '') {
+      const text = await (await fetch(`${url}/metrics`)).text()
+      const samples = text
+        .split('\n')
+        .filter((line) => line.startsWith(`${name}${labels} `) || (labels === '' && line.startsWith(`${name}{`)))
+      return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
+    },
+    stop: () => server.stop(),
+  }
+}
+
+/** Uploads an image. @param token For a node that wants one. */
+export async function upload(
+  url: string,
+  bytes: Buffer | Uint8Array,
+  type = 'image/jpeg',
+  token = '',
+): Promise<Response> {
+  const headers = { 'Content-Type': type, ...(token !== '' && { Authorization: `Bearer ${token}` }) }
+  return await fetch(`${url}/images`, { method: 'POST', headers, body: new Uint8Array(bytes) })
+}
+
+/** Uploads a file of `test/fixtures`. @returns its id. */
+export async function uploadFixture(url: string, name: string, token = ''): Promise<string> {
+  const response = await upload(url, await fixture(name), 'application/octet-stream', token)
+  const { id } = jsonFields(await response.text())
+  if (typeof id !== 'string') throw new TypeError(`${name} was not taken: ${response.status}`)
+  return id
+}
+
+export function fixture(name: string): Promise<Buffer> {
+  return readFile(new URL(`../fixtures/${name}`, import.meta.url))
+}
