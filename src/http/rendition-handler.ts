@@ -10,7 +10,7 @@ import {
 import { acceptClass, contentTypeOf } from '../domain/image-format.ts'
 import { formatImagePath, parseImagePath } from '../domain/image-path.ts'
 import { admit, type SizePolicy } from '../domain/size-policy.ts'
-import { OriginalError } from '../errors.ts'
+import { UnavailableError } from '../errors.ts'
 import type { ImageCache } from '../service/ports.ts'
 import type { Rendition, RenditionService } from '../service/rendition-service.ts'
 import { RangeError416 } from './error-response.ts'
@@ -58,17 +58,25 @@ export function renditionHandler(options: RenditionHandlerOptions): Middleware<R
     const { id, spec, format } = request
     const as = format ?? { accept: acceptClass(ctx.headers.accept) }
     const again = ctx.get('X-Render-Again') !== ''
-    const rendition = await service.rendition({ id, spec, as, again }, ctx.state.signal)
-    ctx.state.tier = rendition.tier
-    ctx.set(PICTURE_HEADERS)
-    ctx.set('Cache-Tag', id)
-    if (format === undefined) ctx.set('Vary', 'Accept')
-    ctx.set('Server-Timing', `cache;desc="${rendition.tier}", node;dur=${(performance.now() - began).toFixed(1)}`)
-    const cacheControl = renditionCacheControl(admission.expiresInSeconds)
-    ctx.type = contentTypeOf(rendition.format)
-    // nginx found no file where it was sent before, so it is not sent there again.
-    if (accelPrefix === '' || !rendition.published || again) await send(ctx, rendition, cacheControl, options)
-    else accelerate(ctx, rendition, cacheControl, options)
+    const wanted = { id, spec, as }
+    const answer = async (rendition: Rendition): Promise<boolean> => {
+      ctx.state.tier = rendition.tier
+      ctx.set(PICTURE_HEADERS)
+      ctx.set('Cache-Tag', id)
+      if (format === undefined) ctx.set('Vary', 'Accept')
+      ctx.set('Server-Timing', `cache;desc="${rendition.tier}", node;dur=${(performance.now() - began).toFixed(1)}`)
+      ctx.type = contentTypeOf(rendition.format)
+      const cacheControl = renditionCacheControl(admission.expiresInSeconds)
+      // nginx found no file where it was sent before, so it is not sent there again.
+      if (accelPrefix === '' || !rendition.published || again) return await send(ctx, rendition, cacheControl, options)
+      accelerate(ctx, rendition, cacheControl, options)
+      return true
+    }
+    const rendition = await service.rendition({ ...wanted, again }, ctx.state.signal)
+    if (await answer(rendition)) return
+    // Deleted between look-up and opening, by a sweep.
+    const made = await service.rendition({ ...wanted, again: true }, ctx.state.signal)
+    if (!(await answer(made))) throw new UnavailableError('disk_unavailable', 'The disk of the cache fails; try again')
   }
 }
 
@@ -100,13 +108,13 @@ function accelerate(ctx: Context, rendition: Rendition, cacheControl: string, op
   ctx.body = ''
 }
 
-/** The same answer by this process itself. */
+/** The same answer by this process itself. @returns false if the file is gone. */
 async function send(
   ctx: Context,
   rendition: Rendition,
   cacheControl: string,
   { cache, mtimeSeconds, accelPrefix }: RenditionHandlerOptions,
-): Promise<void> {
+): Promise<boolean> {
   const { id, file, bytes, sizeBytes, tier } = rendition
   const validators = fileValidators(mtimeSeconds, sizeBytes)
   const conditions = conditionsOf(ctx)
@@ -114,7 +122,7 @@ async function send(
   if (accelPrefix !== '') ctx.set('X-Darkroom-Tier', tier)
   if (isNotModified(conditions, validators)) {
     ctx.status = 304
-    return
+    return true
   }
   ctx.set('Accept-Ranges', 'bytes')
   const range = selectRange(conditions, validators, sizeBytes)
@@ -122,11 +130,12 @@ async function send(
   const { start, end } = range ?? { start: 0, end: sizeBytes - 1 }
   const body =
     ctx.method === 'HEAD' ? '' : (bytes?.subarray(start, end + 1) ?? (await cache.open(id, file, { start, end })))
-  if (body === undefined) throw new OriginalError('original_not_found', 'This image was deleted a moment ago')
+  if (body === undefined) return false
   ctx.status = range ? 206 : 200
   if (range) ctx.set('Content-Range', `bytes ${start}-${end}/${sizeBytes}`)
   ctx.body = body
   ctx.length = end - start + 1
+  return true
 }
 
 function conditionsOf(ctx: Context): ConditionalHeaders {
