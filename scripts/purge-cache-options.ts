@@ -79,7 +79,7 @@ export function parseCommand(args: readonly string[], env: Environment, home: st
   }
 
   const maxIdleDays = read('max-idle-days', parseIdleDays, `a number of days, at least ${MIN_IDLE_DAYS}`)
-  const maxBytes = read('max-bytes', parseByteAmount, 'an amount like 500M or 10G')
+  const maxBytes = read('max-bytes', parsePositiveAmount, 'an amount like 500M or 10G')
   const minFree = read('min-free', parseMinFree, 'an amount like 500M, 10G or 5%')
   const cacheDir = read('cache-dir', (text) => resolve(text), 'a folder')
   if (problems.length > 0) return { kind: 'usage', problems }
@@ -109,6 +109,11 @@ function readFlags(args: readonly string[], problems: string[]): Map<string, str
     else given.set(token.name, token.value ?? '')
   }
   return given
+}
+
+function parsePositiveAmount(text: string): number | undefined {
+  const bytes = parseByteAmount(text)
+  return bytes === 0 ? undefined : bytes
 }
 
 function parseIdleDays(text: string): number | undefined {

@@ -55,10 +55,14 @@ export async function startNode(config: Config): Promise<Node> {
     waited: (seconds) => metrics.queueWaitSeconds.observe(seconds),
     trouble: (message, cause) => log.warn({ err: cause }, message),
   }
-  const maxBytes = config.CACHE_MAX_BYTES || (await tenthOfDisk(config.CACHE_DIR))
+  const maxBytes = config.CACHE_MAX_BYTES ?? (await tenthOfDisk(config.CACHE_DIR))
   const sweep = createCacheSweeper({
     cacheDir: config.CACHE_DIR,
-    settings: { maxIdleDays: config.CACHE_MAX_IDLE_DAYS, maxBytes, minFreeBytes: config.CACHE_MIN_FREE_BYTES },
+    settings: {
+      maxIdleDays: config.CACHE_MAX_IDLE_DAYS,
+      maxBytes,
+      ...(config.CACHE_MIN_FREE_BYTES !== undefined && { minFreeBytes: config.CACHE_MIN_FREE_BYTES }),
+    },
   })
   const keeper = createCacheKeeper({ sweep, meter, now, everyMs: config.CACHE_SWEEP_SECONDS * 1000, maxBytes })
   const onTrouble = (error: unknown) => keeper.refused(error)

@@ -1,29 +1,52 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
-import { parseByteSize } from './domain/byte-size.ts'
-import { INPUT_FORMATS } from './domain/image-format.ts'
+import { formatByteAmount, parseByteAmount } from './domain/byte-amount.ts'
+import { INPUT_FORMATS, isInputFormat } from './domain/image-format.ts'
 import { formatSpec, parseSpec } from './domain/spec.ts'
+import { RequestError } from './errors.ts'
+
+const MIB = 2 ** 20
 
 const text = (about: string) => z.string().default('').describe(about)
-const count = (about: string, preset: number, min = 1) =>
-  z.coerce.number().int().min(min).default(preset).describe(about)
-const byteSize = (about: string, preset: string) =>
+const whole = z.coerce.number({ error: 'should be a whole number' }).int('should be a whole number')
+const count = (about: string, preset: number, min = 1) => whole.min(min).default(preset).describe(about)
+const amount = z.string().transform((value, context) => {
+  const bytes = parseByteAmount(value)
+  if (bytes !== undefined && bytes > 0) return bytes
+  context.addIssue({ code: 'custom', message: 'should be a number of bytes such as 1048576, 64M or 2G' })
+  return z.NEVER
+})
+const byteSize = (about: string, preset: number) => amount.default(preset).describe(about)
+/** Words separated by spaces. `check` says what is wrong with one, if anything. */
+const list = (about: string, preset: string, check: (word: string) => string | undefined) =>
   z
     .string()
     .default(preset)
     .transform((value, context) => {
-      const bytes = parseByteSize(value)
-      if (bytes !== undefined) return bytes
-      context.addIssue({ code: 'custom', message: 'should be a number of bytes such as 1048576, 64M or 2G' })
-      return z.NEVER
+      const words = value.split(/\s+/).filter((word) => word !== '')
+      for (const message of words.flatMap((word) => check(word) ?? [])) context.addIssue({ code: 'custom', message })
+      return words
     })
     .describe(about)
-const list = (about: string, preset = '') =>
-  z
-    .string()
-    .default(preset)
-    .transform((value) => value.split(/\s+/).filter((item) => item !== ''))
-    .describe(about)
+
+function checkSecret(word: string): string | undefined {
+  if (word.length >= 16) return undefined
+  return 'each should have 16 characters or more, such as `openssl rand -hex 32` prints'
+}
+
+function checkSize(word: string): string | undefined {
+  try {
+    const canonical = formatSpec(parseSpec(word))
+    return canonical === word ? undefined : `"${word}" should be written "${canonical}"`
+  } catch (error) {
+    if (error instanceof RequestError) return error.message
+    throw error
+  }
+}
+
+function checkFormat(word: string): string | undefined {
+  return isInputFormat(word) ? undefined : `"${word}" is none of ${INPUT_FORMATS.join(' ')}`
+}
 
 const Env = z.object({
   STORE: z
@@ -42,13 +65,15 @@ const Env = z.object({
   AWS_SESSION_TOKEN: text('Its session token, for temporary credentials'),
   STORE_TIMEOUT_SECONDS: count('An original that has not been read by then is given up', 10),
   CACHE_DIR: z.string().min(1).default('./cache').describe('Folder of this node’s cache'),
-  CACHE_MAX_BYTES: byteSize('Most bytes of disk that the cache may use; 0: a tenth of the disk', '0'),
-  CACHE_MIN_FREE_BYTES: byteSize('The cache shrinks while the disk has less free than this', '1G'),
+  CACHE_MAX_BYTES: amount.optional().describe('Most bytes of disk that the cache may use; empty: a tenth of the disk'),
+  CACHE_MIN_FREE_BYTES: amount
+    .optional()
+    .describe('The cache shrinks while the disk has less free than this; empty: 5 %'),
   CACHE_MAX_IDLE_DAYS: count('A file that nobody asked for in this many days goes', 30, 2),
   CACHE_SWEEP_SECONDS: count('Time from one sweep of the cache to the next', 600, 1),
-  MEMORY_CACHE_BYTES: byteSize('Memory in front of the disk, and while the disk takes nothing', '128M'),
+  MEMORY_CACHE_BYTES: byteSize('Memory in front of the disk, and while the disk takes nothing', 128 * MIB),
   HOST: z.string().min(1).default('127.0.0.1').describe('Address to listen on'),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(8080).describe('Port to listen on; 0: any free one'),
+  PORT: whole.min(0).max(65_535).default(8080).describe('Port to listen on; 0: any free one'),
   PUBLIC_URL: z
     .union([z.literal(''), z.url({ protocol: /^https?$/ })])
     .default('')
@@ -59,16 +84,28 @@ const Env = z.object({
     .regex(/^(?:|\/(?:[\w-]+\/)+)$/, 'should be empty, or begin and end with a slash')
     .default('')
     .describe('The internal location of nginx that holds CACHE_DIR/renditions; empty: this process sends files itself'),
-  UPLOAD_TOKENS: list('Bearer tokens that may upload and delete, separated by spaces'),
+  UPLOAD_TOKENS: list('Bearer tokens that may upload and delete, separated by spaces', '', checkSecret),
   SIZE_POLICY: z.enum(['open', 'list', 'signed']).default('open').describe('Which sizes may be asked for'),
-  SIZES: list('For SIZE_POLICY=list: the specs that may be asked for, separated by spaces, such as "400w 800w 100s"'),
+  SIZES: list(
+    'For SIZE_POLICY=list: the specs that may be asked for, separated by spaces, such as "400w 800w 100s"',
+    '',
+    checkSize,
+  ),
   SIZES_FALLBACK: z
     .enum(['refuse', 'redirect'])
     .default('refuse')
     .describe('For SIZE_POLICY=list: answer other sizes 403, or 302 to the next larger width that is otherwise equal'),
-  URL_KEYS: list('For SIZE_POLICY=signed: keys separated by spaces; the first signs, all are accepted'),
-  INPUT_FORMATS: list(`Formats of originals that are read, of ${INPUT_FORMATS.join(' ')}`, 'jpeg png webp avif gif'),
-  MAX_UPLOAD_BYTES: byteSize('Largest original', '64M'),
+  URL_KEYS: list(
+    'For SIZE_POLICY=signed: keys separated by spaces; the first signs, all are accepted',
+    '',
+    checkSecret,
+  ),
+  INPUT_FORMATS: list(
+    `Formats of originals that are read, of ${INPUT_FORMATS.join(' ')}`,
+    'jpeg png webp avif gif',
+    checkFormat,
+  ),
+  MAX_UPLOAD_BYTES: byteSize('Largest original', 64 * MIB),
   MAX_PIXELS: count('Most pixels of an original, over all frames', 100_000_000),
   MAX_FRAMES: count('Most frames of an original', 500),
   MAX_SIDE: z.coerce
@@ -102,47 +139,30 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   // An empty variable means what an absent one does: that is how unit files and compose files leave one out.
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
   const parsed = Env.safeParse(given)
-  if (!parsed.success) {
-    throw new ConfigError(parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('\n'))
-  }
-  const config = parsed.data
-  const mistakes = contradictions(config)
-  if (mistakes.length > 0) throw new ConfigError(mistakes.join('\n'))
-  return Object.freeze({ ...config, SIZES: config.SIZES.map((size) => formatSpec(parseSpec(size))) })
+  const mistakes = (parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`)
+  mistakes.push(...contradictions(given))
+  if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes.join('\n'))
+  return Object.freeze(parsed.data)
 }
 
-function contradictions(config: Config): string[] {
+/** What cannot be together. It looks at the texts, so that it is heard beside whatever else is wrong. */
+function contradictions(given: Readonly<Record<string, string | undefined>>): string[] {
   const mistakes: string[] = []
-  if (config.UPLOAD_TOKENS.length === 0 && (config.ACCEL_PREFIX !== '' || !isLoopback(config.HOST))) {
+  if (
+    given['UPLOAD_TOKENS'] === undefined &&
+    (given['ACCEL_PREFIX'] !== undefined || !isLoopback(given['HOST'] ?? '::1'))
+  ) {
     mistakes.push(
       'UPLOAD_TOKENS: is needed behind nginx (ACCEL_PREFIX) and on any HOST but loopback: else anybody may write',
     )
   }
-  if (config.UPLOAD_TOKENS.some((token) => token.length < 16)) {
-    mistakes.push('UPLOAD_TOKENS: each should have 16 characters or more, such as `openssl rand -hex 32` prints')
-  }
-  if (config.SIZE_POLICY === 'list' && config.SIZES.length === 0) {
+  if (given['SIZE_POLICY'] === 'list' && given['SIZES'] === undefined)
     mistakes.push('SIZES: is needed with SIZE_POLICY=list')
-  }
-  for (const size of config.SIZES) {
-    try {
-      parseSpec(size)
-    } catch (error) {
-      mistakes.push(`SIZES: ${error instanceof Error ? error.message : String(error)}`)
-    }
-  }
-  if (config.SIZE_POLICY === 'signed' && config.URL_KEYS.length === 0) {
+  if (given['SIZE_POLICY'] === 'signed' && given['URL_KEYS'] === undefined) {
     mistakes.push('URL_KEYS: is needed with SIZE_POLICY=signed')
   }
-  if (config.URL_KEYS.some((key) => key.length < 16)) {
-    mistakes.push('URL_KEYS: each should have 16 characters or more, such as `openssl rand -hex 32` prints')
-  }
-  if ((config.AWS_ACCESS_KEY_ID === '') !== (config.AWS_SECRET_ACCESS_KEY === '')) {
+  if ((given['AWS_ACCESS_KEY_ID'] === undefined) !== (given['AWS_SECRET_ACCESS_KEY'] === undefined)) {
     mistakes.push('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: give both or neither')
-  }
-  for (const format of config.INPUT_FORMATS) {
-    if (!INPUT_FORMATS.some((known) => known === format))
-      mistakes.push(`INPUT_FORMATS: "${format}" is none of ${INPUT_FORMATS.join(' ')}`)
   }
   return mistakes
 }
@@ -164,16 +184,8 @@ export function describeConfig(): string {
 
 function describeDefault(name: string, value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'empty' : value.join(' ')
-  if (value === '') return 'empty'
-  return name.endsWith('_BYTES') && typeof value === 'number' ? formatBytes(value) : String(value)
-}
-
-function formatBytes(bytes: number): string {
-  for (const [unit, size] of [
-    ['G', 2 ** 30],
-    ['M', 2 ** 20],
-  ] as const) {
-    if (bytes >= size && bytes % size === 0) return `${bytes / size}${unit}`
-  }
-  return String(bytes)
+  if (value === '' || value === undefined) return 'empty'
+  return name.endsWith('_BYTES') && typeof value === 'number'
+    ? formatByteAmount(value)
+    : JSON.stringify(value).replaceAll('"', '')
 }

@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'route_not_found'
   | 'original_not_found'
   | 'original_deleted'
+  | 'precondition_failed'
   | 'method_not_allowed'
   | 'client_too_slow'
   | 'original_too_large'

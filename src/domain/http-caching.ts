@@ -1,7 +1,9 @@
 /** What a client says of the copy that it has, as sent. */
 export interface ConditionalHeaders {
+  readonly ifMatch?: string | undefined
   readonly ifNoneMatch?: string | undefined
   readonly ifModifiedSince?: string | undefined
+  readonly ifUnmodifiedSince?: string | undefined
   readonly ifRange?: string | undefined
   readonly range?: string | undefined
 }
@@ -33,14 +35,27 @@ export function renditionCacheControl(expiresInSeconds?: number): string {
   return `public, max-age=${Math.max(0, Math.min(YEAR_SECONDS, Math.floor(expiresInSeconds)))}`
 }
 
+/** True if the client wants the answer only if the picture is still the one that it knows, and it is another. */
+export function isPreconditionFailed(headers: ConditionalHeaders, { etag, lastModified }: Validators): boolean {
+  const { ifMatch, ifUnmodifiedSince } = headers
+  if (ifUnmodifiedSince !== undefined && !(Date.parse(ifUnmodifiedSince) >= Date.parse(lastModified))) return true
+  return ifMatch !== undefined && !listsTag(ifMatch, etag)
+}
+
 /**
- * True if the client's copy is the current one. `If-Modified-Since` counts only alone and only for the very date, as in
- * nginx: a date that is merely later may come from another pipeline's file.
+ * True if the client's copy is the current one. As in nginx, `If-Modified-Since` counts only for the very date, since a
+ * date that is merely later may come from another pipeline's file; and with `If-None-Match` beside it both must hold,
+ * which costs a client whose two headers disagree the bytes and nothing else.
  */
 export function isNotModified(headers: ConditionalHeaders, { etag, lastModified }: Validators): boolean {
   const { ifNoneMatch, ifModifiedSince } = headers
-  if (ifNoneMatch === undefined) return ifModifiedSince === lastModified
-  return ifNoneMatch.trim() === '*' || ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag)
+  if (ifNoneMatch === undefined && ifModifiedSince === undefined) return false
+  if (ifModifiedSince !== undefined && ifModifiedSince !== lastModified) return false
+  return ifNoneMatch === undefined || listsTag(ifNoneMatch.replaceAll('W/', ''), etag)
+}
+
+function listsTag(list: string, etag: string): boolean {
+  return list.trim() === '*' || list.split(',').some((tag) => tag.trim() === etag)
 }
 
 /** Bytes `start` to `end`, both included. */
@@ -51,25 +66,33 @@ export interface ByteRange {
 
 /**
  * The part of an answer that is asked for. Several ranges at once are answered with the whole, and so is a range whose
- * `If-Range` names other bytes.
+ * `If-Range` names other bytes. What is no range is taken as nginx takes it: a unit other than bytes is ignored, ranges
+ * that hold no byte are left out, and anything else that is not well-formed is unsatisfiable.
  *
- * @returns undefined for the whole, `unsatisfiable` if the range begins beyond the end.
+ * @returns undefined for the whole, `unsatisfiable` if no range holds a byte.
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-14
  */
 export function selectRange(
-  { range, ifRange }: ConditionalHeaders,
+  { range = '', ifRange }: ConditionalHeaders,
   { etag, lastModified }: Validators,
   sizeBytes: number,
 ): ByteRange | 'unsatisfiable' | undefined {
-  const { first, last } = /^bytes=\s*(?<first>\d*)\s*-\s*(?<last>\d*)\s*$/i.exec(range ?? '')?.groups ?? {}
-  if (first === undefined || last === undefined || (first === '' && last === '')) return undefined
-  if (ifRange !== undefined && ifRange !== etag && ifRange !== lastModified) return undefined
-  if (first === '') {
-    const length = Math.min(Number(last), sizeBytes)
-    return length === 0 ? 'unsatisfiable' : { start: sizeBytes - length, end: sizeBytes - 1 }
+  const list = /^bytes=(?<list>.+)$/i.exec(range)?.groups?.['list']
+  if (list === undefined || (ifRange !== undefined && ifRange !== etag && ifRange !== lastModified)) return undefined
+  const parts: ByteRange[] = []
+  for (const text of list.split(',')) {
+    const part = parseRange(text, sizeBytes)
+    if (part === undefined) return 'unsatisfiable'
+    if (part.start <= part.end) parts.push(part)
+    if (parts.length > 1) return undefined
   }
-  const start = Number(first)
-  const end = last === '' ? sizeBytes - 1 : Math.min(Number(last), sizeBytes - 1)
-  if (last !== '' && Number(last) < start) return undefined
-  return start >= sizeBytes ? 'unsatisfiable' : { start, end }
+  return parts[0] ?? 'unsatisfiable'
+}
+
+/** @returns undefined for what is not well-formed; a range that holds no byte ends before it starts. */
+function parseRange(text: string, sizeBytes: number): ByteRange | undefined {
+  const { first = '', last = '' } = /^ *(?<first>\d*) *- *(?<last>\d*) *$/.exec(text)?.groups ?? {}
+  if ((first === '' && last === '') || Math.max(Number(first), Number(last)) > Number.MAX_SAFE_INTEGER) return undefined
+  if (first === '') return { start: Math.max(0, sizeBytes - Number(last)), end: sizeBytes - 1 }
+  return { start: Number(first), end: last === '' ? sizeBytes - 1 : Math.min(Number(last), sizeBytes - 1) }
 }

@@ -14,6 +14,7 @@ const STATUS = {
   method_not_allowed: 405,
   client_too_slow: 408,
   original_deleted: 410,
+  precondition_failed: 412,
   original_too_large: 413,
   original_unsupported: 415,
   range_not_satisfiable: 416,
@@ -54,6 +55,8 @@ function answerError(ctx: Context, error: unknown): void {
   if (error instanceof UnavailableError) ctx.set('Retry-After', String(RETRY_AFTER_SECONDS))
   if (error instanceof MethodError) ctx.set('Allow', error.allowed.join(', '))
   if (error instanceof RangeError416) ctx.set('Content-Range', `bytes */${error.sizeBytes}`)
+  // Without a charset, which JSON does not have, as nginx sends its own errors.
+  ctx.set('Content-Type', 'application/json')
   ctx.body = { error: code, message }
 }
 

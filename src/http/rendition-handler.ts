@@ -4,13 +4,14 @@ import {
   type ConditionalHeaders,
   fileValidators,
   isNotModified,
+  isPreconditionFailed,
   renditionCacheControl,
   selectRange,
 } from '../domain/http-caching.ts'
 import { acceptClass, contentTypeOf } from '../domain/image-format.ts'
 import { formatImagePath, parseImagePath } from '../domain/image-path.ts'
 import { admit, type SizePolicy } from '../domain/size-policy.ts'
-import { UnavailableError } from '../errors.ts'
+import { RequestError, UnavailableError } from '../errors.ts'
 import type { ImageCache } from '../service/ports.ts'
 import type { Rendition, RenditionService } from '../service/rendition-service.ts'
 import { RangeError416 } from './error-response.ts'
@@ -97,9 +98,8 @@ function accelerate(ctx: Context, rendition: Rendition, cacheControl: string, op
   // nginx's own 416 would carry the picture's caching headers.
   const validators = fileValidators(options.mtimeSeconds, sizeBytes)
   const conditions = conditionsOf(ctx)
-  if (conditions.range !== undefined && !isNotModified(conditions, validators)) {
-    if (selectRange(conditions, validators, sizeBytes) === 'unsatisfiable') throw new RangeError416(sizeBytes)
-  }
+  const whole = isPreconditionFailed(conditions, validators) || isNotModified(conditions, validators)
+  if (!whole && selectRange(conditions, validators, sizeBytes) === 'unsatisfiable') throw new RangeError416(sizeBytes)
   ctx.set({
     'X-Accel-Redirect': `${options.accelPrefix}${renditionFolder(id)}/${file}`,
     'X-Darkroom-Cache-Control': cacheControl,
@@ -118,13 +118,15 @@ async function send(
   const { id, file, bytes, sizeBytes, tier } = rendition
   const validators = fileValidators(mtimeSeconds, sizeBytes)
   const conditions = conditionsOf(ctx)
+  if (isPreconditionFailed(conditions, validators)) {
+    throw new RequestError('precondition_failed', 'The picture is another one than the request is conditional on')
+  }
   ctx.set({ 'Cache-Control': cacheControl, ETag: validators.etag, 'Last-Modified': validators.lastModified })
   if (accelPrefix !== '') ctx.set('X-Darkroom-Tier', tier)
   if (isNotModified(conditions, validators)) {
     ctx.status = 304
     return true
   }
-  ctx.set('Accept-Ranges', 'bytes')
   const range = selectRange(conditions, validators, sizeBytes)
   if (range === 'unsatisfiable') throw new RangeError416(sizeBytes)
   const { start, end } = range ?? { start: 0, end: sizeBytes - 1 }
@@ -133,6 +135,7 @@ async function send(
   if (body === undefined) return false
   ctx.status = range ? 206 : 200
   if (range) ctx.set('Content-Range', `bytes ${start}-${end}/${sizeBytes}`)
+  else ctx.set('Accept-Ranges', 'bytes')
   ctx.body = body
   ctx.length = end - start + 1
   return true
@@ -141,8 +144,10 @@ async function send(
 function conditionsOf(ctx: Context): ConditionalHeaders {
   const { headers } = ctx.req
   return {
+    ifMatch: headers['if-match'],
     ifNoneMatch: headers['if-none-match'],
     ifModifiedSince: headers['if-modified-since'],
+    ifUnmodifiedSince: headers['if-unmodified-since'],
     ifRange: typeof headers['if-range'] === 'string' ? headers['if-range'] : undefined,
     range: headers.range,
   }

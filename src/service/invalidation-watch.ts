@@ -63,15 +63,16 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
   /** Where to begin after a start: at this node's own note, or with an empty cache. */
   async function resume(): Promise<number> {
     const noted = Number((await cache.readNote(NOTE)) ?? Number.NaN)
-    if (noted > now() - KEPT_MS && noted <= now() + KEPT_MS) return noted - WIDE_SLACK_MS
+    if (noted > now() - KEPT_MS && noted <= now() + KEPT_MS) return noted
     await cache.hideAll()
-    return now() - WIDE_SLACK_MS
+    return now()
   }
 
   async function look(signal: AbortSignal): Promise<void> {
     const time = now()
     const wide = time - lastWideLook > MINUTE_MS
-    const since = cursor === undefined ? await resume() : cursor - (wide ? WIDE_SLACK_MS : CLOCK_SLACK_MS)
+    cursor ??= await resume()
+    const since = cursor - (wide ? WIDE_SLACK_MS : CLOCK_SLACK_MS)
     const ids = new Set<string>()
     for await (const key of store.list(INVALIDATIONS_PREFIX, invalidationsSince(since), signal)) {
       const invalidation = parseInvalidationKey(key)
@@ -80,7 +81,7 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
       ids.add(invalidation.id)
     }
     await forget(ids)
-    if (cursor === undefined || wide) await cache.writeNote(NOTE, String(time))
+    if (wide) await cache.writeNote(NOTE, String(time))
     if (wide) lastWideLook = time
     cursor = time
     prune(time)
