@@ -68,10 +68,9 @@ export async function startNode(config: Config): Promise<Node> {
   const onTrouble = (error: unknown) => keeper.refused(error)
 
   const store = await createStore(config)
-  const mtimeSeconds = pipelineMtimeSeconds()
   const cache = createDiskCache({
     cacheDir: config.CACHE_DIR,
-    mtimeSeconds,
+    mtimeSeconds: pipelineMtimeSeconds(),
     onTrouble,
     onWrite: (bytes) => keeper.wrote(bytes),
   })
@@ -162,7 +161,7 @@ export async function startNode(config: Config): Promise<Node> {
       publicUrl: config.PUBLIC_URL,
       maxUploadBytes: config.MAX_UPLOAD_BYTES,
     },
-    renditions: { service: renditions, cache, policy, accelPrefix: config.ACCEL_PREFIX, mtimeSeconds, now },
+    renditions: { service: renditions, cache, policy, accelPrefix: config.ACCEL_PREFIX, now },
     metrics,
     readiness,
     homePage: readFileSync(new URL('./http/home-page.html', import.meta.url), 'utf8'),

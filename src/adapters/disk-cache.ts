@@ -76,11 +76,14 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
   }
 
   return {
+    mtimeSeconds,
     async find(id, files) {
       for (const file of files) {
         const found = await unlessAbsent(() => stat(pathOf(id, file)))
         // An empty file was never published by us: a crash of the machine can leave one on some file systems.
-        if (found?.isFile() && found.size > 0) return { file, sizeBytes: found.size }
+        if (found?.isFile() && found.size > 0) {
+          return { file, sizeBytes: found.size, mtimeSeconds: Math.floor(found.mtimeMs / 1000) }
+        }
       }
       return undefined
     },
@@ -109,9 +112,9 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
       })
       return linked ?? false
     },
-    async touch(id, file) {
+    async touch(id, known) {
       const touched = await unlessAbsent(async () => {
-        await utimes(pathOf(id, file), Date.now() / 1000, mtimeSeconds)
+        await utimes(pathOf(id, known.file), Date.now() / 1000, known.mtimeSeconds)
         return true
       })
       return touched ?? false

@@ -23,8 +23,6 @@ export interface RenditionHandlerOptions {
   readonly policy: SizePolicy
   /** nginx's internal location over `CACHE_DIR/renditions`, ending in a slash; empty: this process sends the file. */
   readonly accelPrefix: string
-  /** mtime of every rendition, seconds since 1970. */
-  readonly mtimeSeconds: number
   readonly now: () => number
 }
 
@@ -94,9 +92,9 @@ function redirect(ctx: Context, path: string, status: 301 | 302, maxAgeSeconds: 
  * under a private name: nginx puts it on the picture only, and never on the error that a vanished file becomes.
  */
 function accelerate(ctx: Context, rendition: Rendition, cacheControl: string, options: RenditionHandlerOptions): void {
-  const { id, file, sizeBytes, tier } = rendition
+  const { id, file, sizeBytes, mtimeSeconds, tier } = rendition
   // nginx's own 416 would carry the picture's caching headers.
-  const validators = fileValidators(options.mtimeSeconds, sizeBytes)
+  const validators = fileValidators(mtimeSeconds, sizeBytes)
   const conditions = conditionsOf(ctx)
   const whole = isPreconditionFailed(conditions, validators) || isNotModified(conditions, validators)
   if (!whole && selectRange(conditions, validators, sizeBytes) === 'unsatisfiable') throw new RangeError416(sizeBytes)
@@ -113,9 +111,9 @@ async function send(
   ctx: Context,
   rendition: Rendition,
   cacheControl: string,
-  { cache, mtimeSeconds, accelPrefix }: RenditionHandlerOptions,
+  { cache, accelPrefix }: RenditionHandlerOptions,
 ): Promise<boolean> {
-  const { id, file, bytes, sizeBytes, tier } = rendition
+  const { id, file, bytes, sizeBytes, mtimeSeconds, tier } = rendition
   const validators = fileValidators(mtimeSeconds, sizeBytes)
   const conditions = conditionsOf(ctx)
   if (isPreconditionFailed(conditions, validators)) {

@@ -79,6 +79,8 @@ export interface Spool {
  * so a disk that fails is told to the operator by the adapter, and to the caller only as an absence.
  */
 export interface ImageCache {
+  /** mtime of the files that this process publishes; those of an earlier pipeline keep theirs. */
+  readonly mtimeSeconds: number
   /** The first of `files` that is there. @param files Names in the image's folder. */
   find(id: string, files: readonly string[]): Promise<CachedFile | undefined>
   /** The whole file. @returns undefined if it is gone. */
@@ -94,7 +96,7 @@ export interface ImageCache {
   /** Gives a published file another name. @returns false if it is gone. */
   link(id: string, file: string, alias: string): Promise<boolean>
   /** Renews the access time. @returns false if the file is gone. */
-  touch(id: string, file: string): Promise<boolean>
+  touch(id: string, file: CachedFile): Promise<boolean>
   /** Path of the original on this disk. Reading it renews its access time where the mount keeps them. */
   findOriginal(id: string): Promise<string | undefined>
   /** @returns a stream that the caller consumes, or undefined if the original is not on this disk. */
@@ -113,6 +115,8 @@ export interface ImageCache {
 export interface CachedFile {
   readonly file: string
   readonly sizeBytes: number
+  /** Whole seconds since 1970: stands for the pipeline that made the file, and becomes part of its ETag. */
+  readonly mtimeSeconds: number
 }
 
 /** Decodes and encodes. Its promises settle only when the work has really ended. */

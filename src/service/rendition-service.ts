@@ -13,12 +13,9 @@ import type { WorkQueue } from './work-queue.ts'
 /** How a rendition was come by: known in memory, found on disk, made for somebody else, or made now. */
 export type Tier = 'memory' | 'disk' | 'coalesced' | 'miss'
 
-export interface Rendition {
+export interface Rendition extends CachedFile {
   readonly id: string
   readonly format: OutputFormat
-  readonly sizeBytes: number
-  /** Its name in the image's folder of the cache. */
-  readonly file: string
   /** There if it could not be published, or is small, hot and not nginx's to send. */
   readonly bytes?: Buffer
   /** False if it exists only in `bytes`. */
@@ -106,7 +103,7 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   async function isStillThere(known: Known): Promise<boolean> {
     if (!known.published || now() - known.touchedAt < TOUCH_MS) return true
     known.touchedAt = now()
-    return await cache.touch(known.id, known.file)
+    return await cache.touch(known.id, known)
   }
 
   async function remember(key: string, id: string, found: CachedFile, sequence: number): Promise<Known> {
@@ -184,7 +181,8 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     const published = await cache.publish(id, file, bytes)
     await assertNotDeleted(id, sequence)
     const keep = !published || (keepBytes && bytes.length <= SMALL_BYTES)
-    const known = { id, file, format, sizeBytes: bytes.length, published, touchedAt: now(), ...(keep && { bytes }) }
+    const facts = { id, file, format, sizeBytes: bytes.length, mtimeSeconds: cache.mtimeSeconds }
+    const known = { ...facts, published, touchedAt: now(), ...(keep && { bytes }) }
     if (published) memory.set(key, known)
     else memory.set(key, known, { ttl: UNPUBLISHED_MS })
     return known
