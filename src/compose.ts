@@ -37,7 +37,10 @@ export interface Node {
   stop(): Promise<void>
 }
 
-const POLL_MS = 1000
+/** With the second for which nginx may keep a file open, a deletion is everywhere within two. */
+const POLL_MS = 750
+/** What was deleted while this node was away is heard of before it listens; but a store that is down keeps it no longer. */
+const FIRST_LOOK_MS = 2000
 const TRIM_MS = 3_600_000
 const CHECK_TIMEOUT_MS = 5000
 /** Makes a node of its parts and starts it. @throws what makes it impossible to run at all, such as a taken port. */
@@ -64,7 +67,20 @@ export async function startNode(config: Config): Promise<Node> {
       ...(config.CACHE_MIN_FREE_BYTES !== undefined && { minFreeBytes: config.CACHE_MIN_FREE_BYTES }),
     },
   })
-  const keeper = createCacheKeeper({ sweep, meter, now, everyMs: config.CACHE_SWEEP_SECONDS * 1000, maxBytes })
+  const keeper = createCacheKeeper({
+    sweep: {
+      async sweep() {
+        // Somebody may have deleted the whole folder.
+        await prepareCacheDir(config.CACHE_DIR)
+        return await sweep.sweep()
+      },
+      stop: () => sweep.stop(),
+    },
+    meter,
+    now,
+    everyMs: config.CACHE_SWEEP_SECONDS * 1000,
+    maxBytes,
+  })
   const onTrouble = (error: unknown) => keeper.refused(error)
 
   const store = await createStore(config)
@@ -112,7 +128,8 @@ export async function startNode(config: Config): Promise<Node> {
     meter,
     maxOriginalBytes: config.MAX_UPLOAD_BYTES,
     fetchTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000,
-    maxLooseBytes: config.MEMORY_CACHE_BYTES,
+    // The other half is for those on their way in.
+    maxLooseBytes: Math.floor(config.MEMORY_CACHE_BYTES / 2),
   })
   const renditions = createRenditionService({
     cache,
@@ -169,8 +186,10 @@ export async function startNode(config: Config): Promise<Node> {
   })
 
   const stopping = new AbortController()
+  const firstLook = watch.poll(stopping.signal)
+  await Promise.race([firstLook, delay(FIRST_LOOK_MS)])
   const background = [
-    every(POLL_MS, stopping.signal, () => watch.poll(stopping.signal)),
+    firstLook.then(() => every(POLL_MS, stopping.signal, () => watch.poll(stopping.signal))),
     every(TRIM_MS, stopping.signal, () =>
       watch.trim(stopping.signal).catch((error: unknown) => {
         if (!stopping.signal.aborted) meter.trouble('Old invalidations could not be removed', error)

@@ -55,7 +55,7 @@ const Env = z.object({
     .default('file:./data')
     .describe('Where originals are kept: file:<folder> or s3://<bucket>'),
   S3_ENDPOINT: z
-    .union([z.literal(''), z.url()])
+    .union([z.literal(''), z.url({ protocol: /^https?$/ })])
     .default('')
     .describe('URL of the S3 server; empty: AWS'),
   S3_REGION: z.string().min(1).default('us-east-1').describe('Region of the bucket'),
@@ -136,8 +136,8 @@ export class ConfigError extends Error {}
 
 /** @throws ConfigError naming every mistake at once. */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  // An empty variable means what an absent one does: that is how unit files and compose files leave one out.
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
+  // A blank variable means what an absent one does: that is how unit files and compose files leave one out.
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''))
   const parsed = Env.safeParse(given)
   const mistakes = (parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`)
   mistakes.push(...contradictions(given))

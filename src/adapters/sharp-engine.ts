@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { access, open } from 'node:fs/promises'
 import sharp, { type Metadata, type OutputInfo, type Sharp, type SharpOptions } from 'sharp'
 import type { InputFormat } from '../domain/image-format.ts'
 import { turnsOnSide } from '../domain/orientation.ts'
@@ -68,7 +69,9 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
       throw new OriginalError('original_unsupported', `This is not an image that we read: ${inputFormats.join(', ')}`)
     }
     // The limits below give better reasons than libvips' own, and hold as early: only the header has been read.
-    const metadata = await load(source, { limitInputPixels: false }).metadata().catch(broken)
+    const metadata = await load(source, { limitInputPixels: false })
+      .metadata()
+      .catch((cause: unknown) => blame(source, cause))
     const facts = toFacts(format, metadata)
     const { stored, frames } = facts
     const pixels = stored.width * stored.height * frames
@@ -78,12 +81,12 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
   }
 
   /** What fails within the time is the image's fault; libvips' messages would say no more that can be relied on. */
-  async function decoding<T>(work: Promise<T>): Promise<T> {
+  async function decoding<T>(source: ObjectSource, work: Promise<T>): Promise<T> {
     const began = performance.now()
     try {
       return await work
     } catch (error) {
-      if (performance.now() - began < timeoutSeconds * 1000) return broken(error)
+      if (performance.now() - began < timeoutSeconds * 1000) return await blame(source, error)
       throw new UnavailableError('timed_out', 'Rendering this image took too long', { cause: error })
     }
   }
@@ -126,19 +129,20 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
       }
       const image = load(source, { pages: facts.frames > 1 ? -1 : 1 })
       await decoding(
+        source,
         image
           .resize({ ...small, fit: 'fill' })
           .raw()
           .toBuffer(),
       )
     },
-    render: (source, plan) => decoding(render(source, plan)),
+    render: (source, plan) => decoding(source, render(source, plan)),
   }
 }
 
 async function readHead(source: ObjectSource): Promise<Buffer> {
   if ('bytes' in source) return source.bytes.subarray(0, SNIFF_BYTES)
-  const file = await open(source.path)
+  const file = await open(source.path).catch(gone)
   try {
     const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(SNIFF_BYTES) })
     return buffer.subarray(0, bytesRead)
@@ -225,7 +229,13 @@ function tooLarge(what: string, limit: number, actual: number): OriginalError {
   return new OriginalError('original_too_large', `An image may have at most ${limit} ${what}; this one has ${actual}`)
 }
 
-function broken(cause: unknown): never {
+/** It is the image's fault, unless its file is not there any more. */
+async function blame(source: ObjectSource, cause: unknown): Promise<never> {
   if (cause instanceof OriginalError) throw cause
+  if ('path' in source) await access(source.path, constants.R_OK).catch(gone)
   throw new OriginalError('original_broken', 'This image is broken: it cannot be decoded to its end', { cause })
+}
+
+function gone(cause: unknown): never {
+  throw new UnavailableError('disk_unavailable', 'This node has just lost the file of the original', { cause })
 }

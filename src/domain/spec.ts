@@ -108,13 +108,12 @@ function formatSize(size: SpecSize): string {
   return `${size.width === undefined ? '' : `${size.width}w`}${size.height === undefined ? '' : `${size.height}h`}`
 }
 
-function assertEffective(size: SpecSize, { fit = defaultFit(size), ...options }: SpecOptions): void {
-  const { position } = options
+function assertEffective(size: SpecSize, options: SpecOptions): void {
+  const { fit = defaultFit(size), position } = options
   if (size.kind === 'full') {
-    for (const [name, value] of Object.entries({ position, x: options.dpr, up: options.up })) {
+    for (const [name, value] of Object.entries({ 'a fit': options.fit, position, x: options.dpr, up: options.up })) {
       if (value !== undefined) throw invalid(`"full" has no box, so ${name} can have no effect on it`)
     }
-    if (fit !== 'inside') throw invalid(`"full" has no box, so the fit "${fit}" can have no effect on it`)
     return
   }
   if (size.kind === 'box' && (size.width === undefined || size.height === undefined)) {

@@ -1,4 +1,4 @@
-import { isImageId, shardedId } from './image-id.ts'
+import { shardedId } from './image-id.ts'
 
 /** Key of the original's bytes. Never rewritten. */
 export function originalKey(id: string): string {
@@ -36,7 +36,6 @@ export function invalidationsSince(time: number): string {
 
 /** The inverse of `invalidationKey`. @returns undefined for a key of another shape. */
 export function parseInvalidationKey(key: string): Invalidation | undefined {
-  const [time = '', id = ''] = key.slice(INVALIDATIONS_PREFIX.length).split('-')
-  if (!key.startsWith(INVALIDATIONS_PREFIX) || !/^\d{15}$/.test(time) || !isImageId(id)) return undefined
-  return { time: Number(time), id }
+  const { time, id } = /^invalidations\/(?<time>\d{15})-(?<id>[0-9a-f]{40})$/.exec(key)?.groups ?? {}
+  return time === undefined || id === undefined ? undefined : { time: Number(time), id }
 }

@@ -3,7 +3,7 @@ import type { Log } from '../telemetry/log.ts'
 import { accessLog } from './access-log.ts'
 import { errorResponse } from './error-response.ts'
 import type { RequestState } from './request-state.ts'
-import { type RoutesOptions, routes, unmatched } from './routes.ts'
+import { pictures, type RoutesOptions, routes, unmatched } from './routes.ts'
 
 /** The order of what happens to a request. */
 export function createApp(log: Log, options: RoutesOptions): Koa<RequestState> {
@@ -12,6 +12,7 @@ export function createApp(log: Log, options: RoutesOptions): Koa<RequestState> {
   app.on('error', (error: unknown) => log.debug({ err: error }, 'answer broken off'))
   app.use(accessLog(log, options.metrics))
   app.use(errorResponse())
+  app.use(pictures(options))
   const router = routes(options)
   app.use(router.routes())
   app.use(unmatched(router))

@@ -26,7 +26,8 @@ export interface RenditionHandlerOptions {
   readonly now: () => number
 }
 
-// The same on every answer with a picture, whether nginx, a redirect or this process sent it: see nginx.conf.
+// The same on every answer with a picture, whether nginx, a redirect or this process sent it: see nginx.conf. Where this
+// process only points nginx at a file they are left out, since nginx puts on its own.
 const PICTURE_HEADERS = {
   'Access-Control-Allow-Origin': '*',
   'Cross-Origin-Resource-Policy': 'cross-origin',
@@ -60,7 +61,6 @@ export function renditionHandler(options: RenditionHandlerOptions): Middleware<R
     const wanted = { id, spec, as }
     const answer = async (rendition: Rendition): Promise<boolean> => {
       ctx.state.tier = rendition.tier
-      ctx.set(PICTURE_HEADERS)
       ctx.set('Cache-Tag', id)
       if (format === undefined) ctx.set('Vary', 'Accept')
       ctx.set('Server-Timing', `cache;desc="${rendition.tier}", node;dur=${(performance.now() - began).toFixed(1)}`)
@@ -92,18 +92,22 @@ function redirect(ctx: Context, path: string, status: 301 | 302, maxAgeSeconds: 
  * under a private name: nginx puts it on the picture only, and never on the error that a vanished file becomes.
  */
 function accelerate(ctx: Context, rendition: Rendition, cacheControl: string, options: RenditionHandlerOptions): void {
-  const { id, file, sizeBytes, mtimeSeconds, tier } = rendition
+  const { id, file, sizeBytes, tier } = rendition
   // nginx's own 416 would carry the picture's caching headers.
-  const validators = fileValidators(mtimeSeconds, sizeBytes)
-  const conditions = conditionsOf(ctx)
-  const whole = isPreconditionFailed(conditions, validators) || isNotModified(conditions, validators)
-  if (!whole && selectRange(conditions, validators, sizeBytes) === 'unsatisfiable') throw new RangeError416(sizeBytes)
+  if (ctx.headers.range !== undefined && isUnsatisfiable(ctx, rendition)) throw new RangeError416(sizeBytes)
   ctx.set({
     'X-Accel-Redirect': `${options.accelPrefix}${renditionFolder(id)}/${file}`,
     'X-Darkroom-Cache-Control': cacheControl,
     'X-Darkroom-Tier': tier,
   })
   ctx.body = ''
+}
+
+function isUnsatisfiable(ctx: Context, { mtimeSeconds, sizeBytes }: Rendition): boolean {
+  const validators = fileValidators(mtimeSeconds, sizeBytes)
+  const conditions = conditionsOf(ctx)
+  if (isPreconditionFailed(conditions, validators) || isNotModified(conditions, validators)) return false
+  return selectRange(conditions, validators, sizeBytes) === 'unsatisfiable'
 }
 
 /** The same answer by this process itself. @returns false if the file is gone. */
@@ -119,6 +123,7 @@ async function send(
   if (isPreconditionFailed(conditions, validators)) {
     throw new RequestError('precondition_failed', 'The picture is another one than the request is conditional on')
   }
+  ctx.set(PICTURE_HEADERS)
   ctx.set({ 'Cache-Control': cacheControl, ETag: validators.etag, 'Last-Modified': validators.lastModified })
   if (accelPrefix !== '') ctx.set('X-Darkroom-Tier', tier)
   if (isNotModified(conditions, validators)) {

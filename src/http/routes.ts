@@ -50,6 +50,19 @@ export function routes(options: RoutesOptions): Router<RequestState> {
   return router
 }
 
+/**
+ * The first route, for the paths that nearly all requests have: comparing those with every route above in turn took a fifth
+ * of the time of a hit. Odd spellings are left to the router.
+ */
+export function pictures({ renditions, requestTimeoutMs }: RoutesOptions): Middleware<RequestState> {
+  const within = deadline(requestTimeoutMs)
+  const answer = renditionHandler(renditions)
+  return async (ctx, next) => {
+    const isPicture = ctx.path.startsWith('/image/') && (ctx.method === 'GET' || ctx.method === 'HEAD')
+    await (isPicture ? within(ctx, () => answer(ctx, next)) : next())
+  }
+}
+
 /** What no route took: a wrong method, or nothing at all. */
 export function unmatched(router: Router<RequestState>): Middleware<RequestState> {
   return (ctx) => {

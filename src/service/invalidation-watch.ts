@@ -101,6 +101,8 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
     async announce(id, signal) {
       const key = invalidationKey({ id, time: now() })
       await store.put(key, EMPTY, { contentType: 'text/plain', sizeBytes: 0, md5: EMPTY.md5, overwrite: true }, signal)
+      // Heard once more, it would spoil what comes after it: a new upload of the same image.
+      heard.set(key, now())
       await forget(new Set([id]))
     },
     async poll(signal) {

@@ -48,8 +48,16 @@ export interface OriginalServiceOptions {
 }
 
 const MAX_REMEMBERED = 20_000
-/** How long an absence is remembered, so that a page of broken links does not become a load on the store. */
-const ABSENCE_MS = 5_000
+/**
+ * How long an absence is remembered, so that a page of broken links does not become a load on the store; and how long an
+ * upload by another node goes unnoticed here.
+ */
+const ABSENCE_MS = 1_000
+/** How long an original stays in memory that the disk did not take; then the disk is tried again. */
+const LOOSE_MS = 30_000
+/** What a silent store may cost a viewer, the wait for a turn included; and the least that it gets to begin its answer. */
+const FIRST_BYTE_MS = 4_800
+const LEAST_FIRST_BYTE_MS = 500
 
 export function createOriginalService(options: OriginalServiceOptions): OriginalService {
   const { store, cache, spool, engine, watch, fetchQueue, meter, maxOriginalBytes, fetchTimeoutMs } = options
@@ -59,14 +67,36 @@ export function createOriginalService(options: OriginalServiceOptions): Original
   const loose = new LRUCache<string, Spooled>({
     maxSize: options.maxLooseBytes,
     sizeCalculation: ({ sizeBytes }) => Math.max(1, sizeBytes),
+    ttl: LOOSE_MS,
+    ttlAutopurge: true,
     dispose: (spooled) => void spooled.discard(),
   })
 
   async function bring(id: string, signal: AbortSignal): Promise<ReadyOriginal> {
-    const source = (await localSource(id)) ?? (await fetchQueue.run(() => fetch(id, signal), signal))
+    const local = await localSource(id)
+    const known = local && (await inspectLocal(id, local))
+    if (known) return { source: local, facts: known }
+    const asked = performance.now()
+    const source = await fetchQueue.run(() => fetch(id, asked, signal), signal)
+    return { source, facts: await inspect(id, source) }
+  }
+
+  async function inspect(id: string, source: ObjectSource): Promise<OriginalFacts> {
     const known = facts.get(id) ?? (await engine.inspect(source))
     facts.set(id, known)
-    return { source, facts: known }
+    return known
+  }
+
+  /** A file that is no image, or has just gone, is this disk's fault: only what was checked against its id is believed. */
+  async function inspectLocal(id: string, source: ObjectSource): Promise<OriginalFacts | undefined> {
+    try {
+      return await inspect(id, source)
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error
+      await cache.hide([id])
+      loose.delete(id)
+      return undefined
+    }
   }
 
   async function localSource(id: string): Promise<ObjectSource | undefined> {
@@ -74,12 +104,14 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     return path === undefined ? loose.get(id)?.source : { path }
   }
 
-  async function fetch(id: string, signal: AbortSignal): Promise<ObjectSource> {
+  /** @param asked When the original was asked for, by `performance.now()`. */
+  async function fetch(id: string, asked: number, signal: AbortSignal): Promise<ObjectSource> {
     const began = performance.now()
+    const firstByteMs = Math.max(LEAST_FIRST_BYTE_MS, FIRST_BYTE_MS - (began - asked))
     const { sequence } = watch
     const deadline = AbortSignal.timeout(fetchTimeoutMs)
     try {
-      const spooled = await fetchChecked(id, AbortSignal.any([signal, deadline]))
+      const spooled = await fetchChecked({ id, firstByteMs }, AbortSignal.any([signal, deadline]))
       return await keep(id, spooled, sequence)
     } catch (error) {
       if (deadline.aborted && !signal.aborted && !(error instanceof ServiceError)) {
@@ -92,19 +124,20 @@ export function createOriginalService(options: OriginalServiceOptions): Original
   }
 
   /** A body that is cut, stalls or is wrong may be right the next time: one more attempt. */
-  async function fetchChecked(id: string, signal: AbortSignal): Promise<Spooled> {
+  async function fetchChecked(wanted: WantedOriginal, signal: AbortSignal): Promise<Spooled> {
     try {
-      return await fetchOnce(id, 'toDisk', signal)
+      return await fetchOnce(wanted, 'toDisk', signal)
     } catch (error) {
       if (signal.aborted || !(error instanceof UnavailableError)) throw error
-      if (error.code === 'disk_unavailable') return await fetchOnce(id, 'toMemory', signal)
+      if (error.code === 'disk_unavailable') return await fetchOnce(wanted, 'toMemory', signal)
       if (!(error instanceof BodyError)) throw error
-      return await fetchOnce(id, 'toDisk', signal)
+      return await fetchOnce(wanted, 'toDisk', signal)
     }
   }
 
-  async function fetchOnce(id: string, way: 'toDisk' | 'toMemory', signal: AbortSignal): Promise<Spooled> {
-    const { body } = await openOriginal(id, signal)
+  async function fetchOnce(wanted: WantedOriginal, way: 'toDisk' | 'toMemory', signal: AbortSignal): Promise<Spooled> {
+    const { id } = wanted
+    const { body } = await openOriginal(wanted, signal)
     const spooled = await spool[way](body, maxOriginalBytes, signal).catch((error: unknown) => {
       if (error instanceof UnavailableError && error.code === 'store_unavailable') {
         throw new BodyError(error.code, error.message, { cause: error })
@@ -117,14 +150,25 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     throw new BodyError('store_unavailable', 'The object store gave a damaged original')
   }
 
-  async function openOriginal(id: string, signal: AbortSignal): Promise<OpenObject> {
-    const object = await store.open(originalKey(id), signal)
+  async function openOriginal({ id, firstByteMs }: WantedOriginal, signal: AbortSignal): Promise<OpenObject> {
+    const object = await openInTime(originalKey(id), firstByteMs, signal)
     if (object !== undefined) return object
     const absence = (await isDeleted(store, id, signal))
       ? new OriginalError('original_deleted', 'This image was deleted')
       : new OriginalError('original_not_found', 'There is no such image')
     absences.set(id, absence)
     throw absence
+  }
+
+  async function openInTime(key: string, firstByteMs: number, signal: AbortSignal): Promise<OpenObject | undefined> {
+    const controller = new AbortController()
+    const late = () => controller.abort(new UnavailableError('store_unavailable', 'The object store did not answer'))
+    const timer = setTimeout(late, firstByteMs)
+    try {
+      return await store.open(key, AbortSignal.any([signal, controller.signal]))
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   async function keep(id: string, spooled: Spooled, sequence: number): Promise<ObjectSource> {
@@ -137,6 +181,8 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     if (path !== undefined) return { path }
     if ('bytes' in spooled.source) {
       loose.set(id, spooled)
+      // Too large to be kept for the next viewer.
+      if (!loose.has(id)) await spooled.discard()
       return spooled.source
     }
     await spooled.discard()
@@ -172,6 +218,12 @@ export function createOriginalService(options: OriginalServiceOptions): Original
       }
     },
   }
+}
+
+interface WantedOriginal {
+  readonly id: string
+  /** For the store to begin its answer. */
+  readonly firstByteMs: number
 }
 
 /** The body was cut, stalled or wrong, after the store had begun to answer. */

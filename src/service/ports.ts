@@ -119,7 +119,10 @@ export interface CachedFile {
   readonly mtimeSeconds: number
 }
 
-/** Decodes and encodes. Its promises settle only when the work has really ended. */
+/**
+ * Decodes and encodes. Its promises settle only when the work has really ended. All throw UnavailableError
+ * `disk_unavailable` if the file of the source is gone.
+ */
 export interface ImageEngine {
   /**
    * What the header says.

@@ -3,7 +3,7 @@ import { formatOfFile, negotiatedFile, negotiatedFormats, renditionFile } from '
 import { type AcceptClass, negotiateFormat, type OutputFormat } from '../domain/image-format.ts'
 import { assertSideLimit, formatSpec, type Spec } from '../domain/spec.ts'
 import { planTransform } from '../domain/transform-plan.ts'
-import { OriginalError } from '../errors.ts'
+import { OriginalError, UnavailableError } from '../errors.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { OriginalService, ReadyOriginal } from './original-service.ts'
@@ -90,18 +90,21 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     const key = flightKey(wanted)
     if (wanted.again) memory.delete(key)
     const known = memory.get(key)
-    if (known && (await isStillThere(known))) return { ...known, tier: 'memory' }
+    if (known && (isFresh(known) || (await isStillThere(known)))) return { ...known, tier: 'memory' }
     const { sequence } = watch
     const found = await cache.find(wanted.id, fileNames(wanted))
     if (found) return { ...(await remember(key, wanted.id, found, sequence)), tier: 'disk' }
     assertSideLimit(wanted.spec, maxSide)
-    const { value, joined } = await flights.run(key, (flightSignal) => make(wanted, flightSignal), signal)
+    const { value, joined } = await flights.run(key, (flightSignal) => makeLasting(wanted, flightSignal), signal)
     return { ...value, tier: joined ? 'coalesced' : 'miss' }
+  }
+
+  function isFresh({ published, touchedAt }: Known): boolean {
+    return !published || now() - touchedAt < TOUCH_MS
   }
 
   /** Renews the access time now and then, for files that are served without being read. */
   async function isStillThere(known: Known): Promise<boolean> {
-    if (!known.published || now() - known.touchedAt < TOUCH_MS) return true
     known.touchedAt = now()
     return await cache.touch(known.id, known)
   }
@@ -113,6 +116,17 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     const known = { id, format, ...found, ...(bytes && { bytes }), published: true, touchedAt: now() }
     if (!watch.forgottenSince(id, sequence)) memory.set(key, known)
     return known
+  }
+
+  /** What was deleted while it was made may have been uploaded again since: only the store knows. */
+  async function makeLasting(wanted: Wanted, signal: AbortSignal): Promise<Known> {
+    const { sequence } = watch
+    try {
+      return await make(wanted, signal)
+    } catch (error) {
+      if (!isDeleted(error) || !watch.forgottenSince(wanted.id, sequence)) throw error
+    }
+    return await make(wanted, signal)
   }
 
   async function make(wanted: Wanted, signal: AbortSignal): Promise<Known> {
@@ -130,7 +144,7 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     const { id, spec } = wanted
     const { facts } = await originals.ready(id, signal)
     const format = negotiateFormat(accept, { alpha: facts.alpha, animated: facts.frames > 1 && !spec.still })
-    const made = await rendition({ id, spec, as: format }, signal)
+    const made = await rendition({ id, spec, as: format, ...(wanted.again && { again: true }) }, signal)
     const alias = negotiatedFile(formatSpec(spec), accept, format)
     if (!made.published || !(await cache.link(id, made.file, alias))) return { ...made, touchedAt: now() }
     await assertNotDeleted(id, sequence)
@@ -139,14 +153,14 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     return known
   }
 
-  /** A broken original may be this disk's fault: fetched anew, and checked, it is taken at its word. */
+  /** An original that is broken or gone may be this disk's fault: fetched anew, and checked, it is taken at its word. */
   async function renderSound(id: string, target: Target, signal: AbortSignal): Promise<Buffer> {
     const known = broken.get(id)
     if (known) throw known
     try {
       return await render(await originals.ready(id, signal), target, signal)
     } catch (error) {
-      if (!isBroken(error)) throw error
+      if (!isBroken(error) && !hasGone(error)) throw error
       await cache.hide([id])
       originals.forget(new Set([id]))
     }
@@ -205,8 +219,17 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   }
 }
 
+function isDeleted(error: unknown): boolean {
+  return error instanceof OriginalError && error.code === 'original_deleted'
+}
+
 function isBroken(error: unknown): error is OriginalError {
   return error instanceof OriginalError && error.code === 'original_broken'
+}
+
+/** The disk of the cache lost the file between look-up and reading. */
+function hasGone(error: unknown): boolean {
+  return error instanceof UnavailableError && error.code === 'disk_unavailable'
 }
 
 function flightKey({ id, spec, as }: Wanted): string {
