@@ -61,9 +61,9 @@ export async function crash({ rounds, seed, env }: CrashOptions): Promise<CrashR
 
   for (let round = 0; round < rounds; round += 1) {
     const node = await startDarkroom({ env })
-    let alive = true
+    const life = { over: false }
     const keepAsking = async (ask: (url: string) => Promise<void>): Promise<void> => {
-      while (alive) {
+      while (!life.over) {
         try {
           await ask(node.url)
         } catch (error) {
@@ -81,7 +81,7 @@ export async function crash({ rounds, seed, env }: CrashOptions): Promise<CrashR
     const everybody = Promise.all(clients)
     await Promise.race([delay(random() * LONGEST_LIFE_MS), everybody])
     process.kill(node.pid, 'SIGKILL')
-    alive = false
+    life.over = true
     await everybody
     await node.stop()
   }
