@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { probeAccessTimes } from './adapters/atime-probe.ts'
 import { createCacheSweeper } from './adapters/cache-sweep.ts'
-import { createDiskCache, prepareCacheDir } from './adapters/disk-cache.ts'
+import { createDiskCache, NotACacheError, prepareCacheDir } from './adapters/disk-cache.ts'
 import { createDiskSpool } from './adapters/disk-spool.ts'
 import { createFileStore, removeOrphans } from './adapters/file-store.ts'
 import { createS3Store } from './adapters/s3-store.ts'
 import { createSharpEngine, pipelineMtimeSeconds } from './adapters/sharp-engine.ts'
-import type { Config } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
 import { isInputFormat } from './domain/image-format.ts'
 import type { SizePolicy } from './domain/size-policy.ts'
 import { ServiceError } from './errors.ts'
@@ -47,7 +47,9 @@ const CHECK_TIMEOUT_MS = 5000
 export async function startNode(config: Config): Promise<Node> {
   const now = Date.now
   const { log, flush } = createLog(config.LOG_LEVEL)
-  await prepareCacheDir(config.CACHE_DIR)
+  await prepareCacheDir(config.CACHE_DIR).catch((error: unknown) => {
+    throw error instanceof NotACacheError ? new ConfigError(`CACHE_DIR: ${error.message}`) : error
+  })
   const atime = await probeAccessTimes(config.CACHE_DIR)
   log.info(ATIME_MESSAGES[atime])
 
@@ -198,7 +200,17 @@ export async function startNode(config: Config): Promise<Node> {
   ]
   keeper.start()
   const server = createHttpServer(app)
-  const url = await listen(server, config.PORT, config.HOST)
+  const end = async () => {
+    stopping.abort()
+    await Promise.all([...background, keeper.stop()])
+    store.close()
+    log.info('stopped')
+    flush()
+  }
+  const url = await listen(server, config.PORT, config.HOST).catch(async (error: unknown) => {
+    await end()
+    throw error
+  })
   log.info({ url, store: config.STORE.replace(/:.*/, '') }, 'listening')
 
   return {
@@ -208,11 +220,7 @@ export async function startNode(config: Config): Promise<Node> {
       log.info('draining')
       await delay(config.DRAIN_SECONDS * 1000)
       await close(server)
-      stopping.abort()
-      await Promise.all([...background, keeper.stop()])
-      store.close()
-      log.info('stopped')
-      flush()
+      await end()
     },
   }
 }
@@ -274,6 +282,7 @@ async function every(pauseMs: number, signal: AbortSignal, task: () => Promise<v
 
 function delay(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
+    if (signal?.aborted) return resolve()
     const timer = setTimeout(resolve, ms)
     signal?.addEventListener(
       'abort',

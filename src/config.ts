@@ -137,7 +137,9 @@ export class ConfigError extends Error {}
 /** @throws ConfigError naming every mistake at once. */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
   // A blank variable means what an absent one does: that is how unit files and compose files leave one out.
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''))
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''),
+  )
   const parsed = Env.safeParse(given)
   const mistakes = (parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`)
   mistakes.push(...contradictions(given))

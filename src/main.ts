@@ -31,10 +31,17 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const message = error instanceof ConfigError ? `These settings are wrong:\n${error.message}` : error
-  process.stderr.write(`${message instanceof Error ? (message.stack ?? message.message) : String(message)}\n`)
+  process.stderr.write(`${explain(error)}\n`)
   process.exitCode = error instanceof ConfigError || isUsageError(error) ? 2 : 1
 })
+
+/** What the operator can mend is said in a line; anything else is a bug, and its stack says where. */
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (error instanceof ConfigError) return `These settings are wrong:\n${error.message}`
+  if (isUsageError(error)) return `${error.message}\n--help prints what there is`
+  return 'syscall' in error ? `Darkroom cannot start: ${error.message}` : (error.stack ?? error.message)
+}
 
 function isUsageError(error: unknown): boolean {
   return error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')

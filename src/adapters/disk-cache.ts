@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { link, lstat, mkdir, open, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { link, lstat, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CACHE_FOLDERS, CACHE_MARKER, originalFile, renditionFolder } from '../domain/cache-layout.ts'
 import type { ImageCache } from '../service/ports.ts'
@@ -19,7 +19,8 @@ export interface DiskCacheOptions {
 // nginx reads renditions as another user of the same group.
 const FOLDER_MODE = 0o750
 const FILE_MODE = 0o640
-const ATTEMPTS = 5
+/** A sweep can be faster several times in a row. */
+const ATTEMPTS = 20
 
 /** The cache on this node's disk: written aside in `tmp`, synced, renamed into place. */
 export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: DiskCacheOptions): ImageCache {
@@ -70,9 +71,17 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
     return path
   }
 
-  /** Out of everybody's sight by one rename each; the sweep removes what is hidden. */
-  async function hideTree(path: string): Promise<void> {
-    await unlessAbsent(() => inFolder(temporary, () => rename(path, join(temporary, `gone-${randomUUID()}`))))
+  /** Out of everybody's sight by one rename each; the sweep removes what is hidden. @returns false if the disk refuses. */
+  async function hideTree(path: string): Promise<boolean> {
+    try {
+      await inFolder(temporary, () => rename(path, join(temporary, `gone-${randomUUID()}`)))
+    } catch (error) {
+      if (isMissing(error)) return true
+      if (!isDiskTrouble(error)) throw error
+      onTrouble(error)
+      return false
+    }
+    return true
   }
 
   return {
@@ -137,14 +146,17 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
       })
     },
     async hide(ids) {
+      const left: string[] = []
       for (const id of ids) {
-        await hideTree(folderOf(id))
-        await hideTree(originalPath(id))
+        const hidden = await Promise.all([hideTree(folderOf(id)), hideTree(originalPath(id))])
+        if (!hidden.every(Boolean)) left.push(id)
       }
+      return left
     },
     async hideAll() {
-      await hideTree(join(cacheDir, CACHE_FOLDERS.renditions))
-      await hideTree(join(cacheDir, CACHE_FOLDERS.originals))
+      const trees = [CACHE_FOLDERS.renditions, CACHE_FOLDERS.originals]
+      const hidden = await Promise.all(trees.map((folder) => hideTree(join(cacheDir, folder))))
+      return hidden.every(Boolean)
     },
     readNote: (name) => unlessAbsent(() => readFile(join(cacheDir, name), 'utf8')),
     async writeNote(name, text) {
@@ -170,15 +182,36 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
   }
 }
 
+/** What is to be the cache holds something else, which a sweep could take for its own. */
+export class NotACacheError extends Error {}
+
 /**
  * Makes the folders and the marker without which no sweep touches the folder.
- * @throws if the folder holds something else than a cache.
+ * @throws NotACacheError if there is no marker yet, and something that is not ours.
  */
 export async function prepareCacheDir(cacheDir: string): Promise<void> {
+  const marker = join(cacheDir, CACHE_MARKER.name)
+  const isMarked = (await lstat(marker).catch(() => undefined))?.isFile() === true
+  if (!isMarked) await assertNothingForeign(cacheDir)
   for (const folder of Object.values(CACHE_FOLDERS)) {
     await mkdir(join(cacheDir, folder), { recursive: true, mode: FOLDER_MODE })
   }
-  const marker = join(cacheDir, CACHE_MARKER.name)
-  if ((await lstat(marker).catch(() => undefined))?.isFile()) return
-  await writeFile(marker, CACHE_MARKER.content, { mode: FILE_MODE })
+  if (!isMarked) await writeFile(marker, CACHE_MARKER.content, { mode: FILE_MODE })
 }
+
+/** A marker can be lost with everything else; what was published since, and our own notes, are no reason to refuse. */
+async function assertNothingForeign(cacheDir: string): Promise<void> {
+  const names = await readdir(cacheDir).catch((error: unknown) => {
+    if (isMissing(error)) return []
+    throw error
+  })
+  const foreign = names.find((name) => !OWN_NAMES.test(name))
+  if (foreign === undefined) return
+  throw new NotACacheError(
+    `${cacheDir} is no cache of Darkroom, as it holds "${foreign}": name an empty or a new folder`,
+  )
+}
+
+const OWN_NAMES = new RegExp(
+  `^(?:${Object.values(CACHE_FOLDERS).join('|')}|invalidations-cursor|\\.sweep.*|lost\\+found)$`,
+)

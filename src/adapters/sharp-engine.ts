@@ -96,7 +96,16 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
     const area = crop === undefined || 'left' in crop ? crop : await findInterest(source, plan, crop)
     const image = load(source, { pages: plan.animated ? -1 : 1 })
     if (plan.animated && turnsOnSide(plan.orientation)) return await encode(await turnFrames(image, plan, area), plan)
-    return await encode(effects(turn(resize(image, plan), plan, area), plan), plan)
+    const rendered = effects(turn(resize(image, plan), plan, area), plan)
+    // libvips writes the original's orientation into an AVIF as a turn, though all metadata is dropped, and viewers would
+    // turn the upright picture once more. Raw pixels have no orientation.
+    const isTagged = plan.encoding.format === 'avif' && ((await image.metadata()).orientation ?? 1) !== 1
+    return await encode(isTagged ? await toRaw(rendered) : rendered, plan)
+  }
+
+  async function toRaw(image: Sharp): Promise<Sharp> {
+    const { data, info } = await image.raw().toBuffer({ resolveWithObject: true })
+    return sharp(data, { raw: info })
   }
 
   /** Where libvips' smart crop would cut the first frame, once resized and upright. */

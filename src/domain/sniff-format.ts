@@ -18,7 +18,9 @@ export function sniffFormat(head: Buffer): InputFormat | undefined {
   if (ascii.startsWith('RIFF') && ascii.slice(8, 12) === 'WEBP') return 'webp'
   if (ascii.startsWith('II*\0') || ascii.startsWith('MM\0*')) return 'tiff'
   if (ascii.slice(4, 8) === 'ftyp') return sniffBrands(head, ascii)
-  return /^(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->)[\s\S])*-->\s*|<!DOCTYPE[^>]*>\s*)*<svg[\s>]/i.test(ascii)
+  return /^(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->)[\s\S])*-->\s*|<!DOCTYPE[^>]*>\s*)*<svg[\s>]/i.test(
+    ascii,
+  )
     ? 'svg'
     : undefined
 }

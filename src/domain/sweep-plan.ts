@@ -6,8 +6,11 @@ const DAY_MS = 86_400_000
  */
 export const MIN_IDLE_DAYS = 2
 
-/** How soon after its publication no sweep removes a file, ms: on a full disk what is rendered would be gone at once. */
-export const PROTECTED_MS = 10 * 60_000
+/**
+ * How soon after its publication no sweep removes a file, ms: on a full disk what is rendered would be gone before the others
+ * who are looking at the same page have had it. Not longer, as the budgets hold for what is rendered in a burst too.
+ */
+export const PROTECTED_MS = 10_000
 
 /** How old a temporary file must be before it counts as orphaned, ms. No upload and no render takes that long. */
 export const TEMP_MAX_AGE_MS = 60 * 60_000

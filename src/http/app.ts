@@ -4,6 +4,7 @@ import { accessLog } from './access-log.ts'
 import { errorResponse } from './error-response.ts'
 import type { RequestState } from './request-state.ts'
 import { pictures, type RoutesOptions, routes, unmatched } from './routes.ts'
+import { dropUnreadBody } from './unread-body.ts'
 
 /** The order of what happens to a request. */
 export function createApp(log: Log, options: RoutesOptions): Koa<RequestState> {
@@ -11,6 +12,7 @@ export function createApp(log: Log, options: RoutesOptions): Koa<RequestState> {
   // What reaches Koa's own handler was not to be answered any more: a client gone in mid-body, mostly.
   app.on('error', (error: unknown) => log.debug({ err: error }, 'answer broken off'))
   app.use(accessLog(log, options.metrics))
+  app.use(dropUnreadBody())
   app.use(errorResponse())
   app.use(pictures(options))
   const router = routes(options)

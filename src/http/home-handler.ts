@@ -4,11 +4,12 @@ import type { Middleware } from 'koa'
 /**
  * `GET /`: one plain page. Its inline script and style are allowed by their hashes, and nothing else is.
  * @param html The page, with one `<script>` and one `<style>` at most.
+ * @param publicUrl What URLs of pictures begin with; empty: a slash.
  */
-export function homeHandler(html: string): Middleware {
+export function homeHandler(html: string, publicUrl: string): Middleware {
   const policy = [
     "default-src 'none'",
-    "img-src 'self' blob:",
+    `img-src 'self' data:${publicUrl === '' ? '' : ` ${new URL(publicUrl).origin}`}`,
     "connect-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",

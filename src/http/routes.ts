@@ -42,7 +42,7 @@ export function routes(options: RoutesOptions): Router<RequestState> {
   router.delete('/images/:id', within, deleteHandler(images))
   router.get('/images/:id/original', within, originalHandler(images))
 
-  router.get('/', homeHandler(homePage))
+  router.get('/', homeHandler(homePage, images.publicUrl))
   router.get('/healthz', liveHandler())
   router.get('/readyz', readyHandler(readiness))
   router.get('/metrics', metricsHandler(metrics))
@@ -59,7 +59,7 @@ export function pictures({ renditions, requestTimeoutMs }: RoutesOptions): Middl
   const answer = renditionHandler(renditions)
   return async (ctx, next) => {
     const isPicture = ctx.path.startsWith('/image/') && (ctx.method === 'GET' || ctx.method === 'HEAD')
-    await (isPicture ? within(ctx, () => answer(ctx, next)) : next())
+    await (isPicture ? within(ctx, async () => void (await answer(ctx, next))) : next())
   }
 }
 

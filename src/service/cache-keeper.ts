@@ -38,7 +38,14 @@ export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: Cach
   let usedBytes = 0
   let sweptAt = Number.NEGATIVE_INFINITY
   let refusedAt = Number.NEGATIVE_INFINITY
-  let toldAt = Number.NEGATIVE_INFINITY
+  const toldAt = new Map<string, number>()
+
+  /** A disk that fails does so with every request. */
+  function tell(message: string, cause: unknown): void {
+    if (now() - (toldAt.get(message) ?? Number.NEGATIVE_INFINITY) < TROUBLE_MS) return
+    toldAt.set(message, now())
+    meter.trouble(message, cause)
+  }
 
   function sweepSoon(): void {
     if (timer === undefined || underWay !== undefined || now() - sweptAt < LEAST_PAUSE_MS) return
@@ -49,7 +56,7 @@ export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: Cach
         (report) => {
           usedBytes = report.bytesAfter
         },
-        (error: unknown) => meter.trouble('The sweep of the cache failed', error),
+        (error: unknown) => tell('The sweep of the cache failed', error),
       )
       .finally(() => {
         underWay = undefined
@@ -75,9 +82,7 @@ export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: Cach
     refused(cause) {
       refusedAt = now()
       sweepSoon()
-      if (now() - toldAt < TROUBLE_MS) return
-      toldAt = now()
-      meter.trouble('The disk of the cache takes nothing: pictures are served uncached', cause)
+      tell('The disk of the cache takes nothing: pictures are served uncached', cause)
     },
     get usedBytes() {
       return usedBytes

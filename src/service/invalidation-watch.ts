@@ -1,5 +1,6 @@
 import {
   INVALIDATIONS_PREFIX,
+  type Invalidation,
   invalidationKey,
   invalidationsSince,
   parseInvalidationKey,
@@ -51,20 +52,35 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
   let failing = false
   let cursor: number | undefined
   let lastWideLook = 0
+  // A disk that was read-only when something had to go must not show it again later: tried again at every look.
+  const unhidden = new Set<string>()
+  let isWiped = true
 
   async function forget(ids: ReadonlySet<string>): Promise<void> {
     if (ids.size === 0) return
     sequence += 1
     for (const id of ids) forgotten.set(id, { sequence, time: now() })
     onForget(ids)
-    await cache.hide(ids)
+    await hide(ids)
+  }
+
+  async function hide(ids: Iterable<string>): Promise<void> {
+    for (const id of await cache.hide(ids)) unhidden.add(id)
+  }
+
+  async function hideRest(): Promise<void> {
+    if (!isWiped) isWiped = await cache.hideAll()
+    const rest = [...unhidden]
+    unhidden.clear()
+    await hide(rest)
   }
 
   /** Where to begin after a start: at this node's own note, or with an empty cache. */
   async function resume(): Promise<number> {
     const noted = Number((await cache.readNote(NOTE)) ?? Number.NaN)
-    if (noted > now() - KEPT_MS && noted <= now() + KEPT_MS) return noted
-    await cache.hideAll()
+    // A note from the future is by a clock that was wrong then or is now: it does not say what was missed.
+    if (noted > now() - KEPT_MS && noted <= now() + WIDE_SLACK_MS) return noted
+    isWiped = await cache.hideAll()
     return now()
   }
 
@@ -73,14 +89,14 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
     const wide = time - lastWideLook > MINUTE_MS
     cursor ??= await resume()
     const since = cursor - (wide ? WIDE_SLACK_MS : CLOCK_SLACK_MS)
-    const ids = new Set<string>()
+    const fresh = new Map<string, Invalidation>()
     for await (const key of store.list(INVALIDATIONS_PREFIX, invalidationsSince(since), signal)) {
       const invalidation = parseInvalidationKey(key)
-      if (invalidation === undefined || heard.has(key)) continue
-      heard.set(key, Math.max(time, invalidation.time))
-      ids.add(invalidation.id)
+      if (invalidation && !heard.has(key)) fresh.set(key, invalidation)
     }
-    await forget(ids)
+    await hideRest()
+    await forget(new Set([...fresh.values()].map(({ id }) => id)))
+    for (const [key, invalidation] of fresh) heard.set(key, Math.max(time, invalidation.time))
     if (wide) await cache.writeNote(NOTE, String(time))
     if (wide) lastWideLook = time
     cursor = time

@@ -78,7 +78,13 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     if (known) return { source: local, facts: known }
     const asked = performance.now()
     const source = await fetchQueue.run(() => fetch(id, asked, signal), signal)
-    return { source, facts: await inspect(id, source) }
+    try {
+      return { source, facts: await inspect(id, source) }
+    } catch (error) {
+      // The store gave the very bytes, so they are what is wrong: who asks next need not fetch them again.
+      if (error instanceof OriginalError) absences.set(id, error)
+      throw error
+    }
   }
 
   async function inspect(id: string, source: ObjectSource): Promise<OriginalFacts> {
@@ -111,8 +117,14 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     const { sequence } = watch
     const deadline = AbortSignal.timeout(fetchTimeoutMs)
     try {
-      const spooled = await fetchChecked({ id, firstByteMs }, AbortSignal.any([signal, deadline]))
-      return await keep(id, spooled, sequence)
+      const wanted = { id, firstByteMs }
+      const within = AbortSignal.any([signal, deadline])
+      const kept = await keep(id, await fetchChecked(wanted, within), sequence)
+      if (kept) return kept
+      // The disk took the bytes, but not their move into the cache.
+      const held = await keep(id, await fetchOnce(wanted, 'toMemory', within), sequence)
+      if (held) return held
+      throw new UnavailableError('disk_unavailable', 'This node could not keep the original')
     } catch (error) {
       if (deadline.aborted && !signal.aborted && !(error instanceof ServiceError)) {
         throw new UnavailableError('store_unavailable', 'The object store is too slow', { cause: error })
@@ -171,7 +183,8 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     }
   }
 
-  async function keep(id: string, spooled: Spooled, sequence: number): Promise<ObjectSource> {
+  /** @returns undefined if the disk did not let the file be moved in. */
+  async function keep(id: string, spooled: Spooled, sequence: number): Promise<ObjectSource | undefined> {
     const path = 'path' in spooled.source ? await cache.adoptOriginal(id, spooled.source.path) : undefined
     if (watch.forgottenSince(id, sequence)) {
       await spooled.discard()
@@ -186,7 +199,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
       return spooled.source
     }
     await spooled.discard()
-    throw new UnavailableError('disk_unavailable', 'This node could not keep the original')
+    return undefined
   }
 
   async function ready(id: string, signal: AbortSignal): Promise<ReadyOriginal> {

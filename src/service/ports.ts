@@ -103,10 +103,13 @@ export interface ImageCache {
   openOriginal(id: string): Promise<Readable | undefined>
   /** Moves a spooled file in as the original. @returns its path, or undefined if the disk could not take it. */
   adoptOriginal(id: string, path: string): Promise<string | undefined>
-  /** Hides all that is here of these images, at once; the sweep deletes it. */
-  hide(ids: Iterable<string>): Promise<void>
-  /** Hides everything. */
-  hideAll(): Promise<void>
+  /**
+   * Hides all that is here of these images, at once; the sweep deletes it.
+   * @returns the images that the disk did not let be hidden.
+   */
+  hide(ids: Iterable<string>): Promise<readonly string[]>
+  /** Hides everything. @returns false if the disk did not let that be. */
+  hideAll(): Promise<boolean>
   /** A small note that outlives the process. */
   readNote(name: string): Promise<string | undefined>
   writeNote(name: string, text: string): Promise<void>

@@ -32,7 +32,8 @@ export function createWorkQueue({ name, concurrency, maxWaiting, onTurn }: WorkQ
   return {
     async run(task, signal) {
       signal.throwIfAborted()
-      if (active >= concurrency && waiting >= maxWaiting) {
+      // Together, as a burst comes before any of it has begun.
+      if (active + waiting >= concurrency + maxWaiting) {
         throw new UnavailableError('overloaded', `Too many requests are waiting for ${name}`)
       }
       const since = performance.now()

@@ -121,7 +121,7 @@ test('the names of one file are counted once and go together', async (t) => {
   assert.deepEqual(readdirSync(rendition(cacheDir, '')).toSorted(), ['100w.auto-webp.webp', '100w.webp'])
 })
 
-test('what was published in the last ten minutes outlives idle time and budgets, but not "all"', async (t) => {
+test('what was published in the last seconds outlives idle time and budgets, but not "all"', async (t) => {
   const cacheDir = await makeCache(t)
   put(rendition(cacheDir, '400w.webp'), 90)
   const nowMs = Date.now()

@@ -14,6 +14,7 @@ function assertError(answer: RawResponse, status: number, code: string): void {
     server: 'nginx',
     'content-type': 'application/json',
     'cache-control': 'no-store',
+    'access-control-allow-origin': '*',
     'x-content-type-options': 'nosniff',
     'content-security-policy': CONTENT_SECURITY_POLICY,
     ...(status === 503 && { 'retry-after': '2' }),

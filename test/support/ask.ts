@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -47,17 +48,22 @@ export function assertUnavailable(answer: Answer, code: RegExp, secrets: readonl
   }
 }
 
-/** Every file below a folder, relative to it, in order; none if there is no such folder. */
+/** Every file below a folder, relative to it, in order, without what goes while it is read. */
 export async function filesBelow(folder: string): Promise<string[]> {
-  try {
-    const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-    return entries
-      .flatMap((entry) => (entry.isDirectory() ? [] : [join(entry.parentPath, entry.name).slice(folder.length + 1)]))
-      .toSorted()
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
-    throw error
+  const files: string[] = []
+  const walk = async (path: string): Promise<void> => {
+    for (const entry of await readdir(join(folder, path), { withFileTypes: true }).catch(noneIfMissing)) {
+      if (entry.isDirectory()) await walk(join(path, entry.name))
+      else files.push(join(path, entry.name))
+    }
   }
+  await walk('')
+  return files.toSorted()
+}
+
+function noneIfMissing(error: unknown): Dirent[] {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+  throw error
 }
 
 /** Asks again and again until `isRight`, for at most five seconds, as long as an outage may be felt after its end. @returns ms */

@@ -1,0 +1,106 @@
+// The body of `npm run bench`: all benchmarks, or those that are named; one table, and the raw figures as JSON.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { availableParallelism, cpus, release, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { jsonFields } from '../test/support/raw-request.ts'
+import { benchHits } from './hits.ts'
+import type { BenchOptions, BenchReport, Figure } from './measure.ts'
+import { benchMisses } from './misses.ts'
+import { benchUploads } from './uploads.ts'
+
+const USAGE = `Usage: npm run bench [-- [--smoke] [part ...]]
+
+  hits      a hit through nginx, and through Koa, against the least that each can do
+  misses    a first view against sharp alone
+  purge     a cache of a million files against find -delete
+  uploads   memory over a hundred large uploads
+
+Without a part: all of them. --smoke: short, to see that everything works, not how fast it is.
+`
+const IMAGES_DIR = join(import.meta.dirname, 'images')
+const RESULTS_DIR = join(import.meta.dirname, 'results')
+const PARTS = {
+  hits: benchHits,
+  misses: benchMisses,
+  purge: benchPurge,
+  uploads: benchUploads,
+} as const satisfies Record<string, (options: BenchOptions) => BenchReport | Promise<BenchReport>>
+type Part = keyof typeof PARTS
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    options: { smoke: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+    allowPositionals: true,
+  })
+  const unknown = positionals.filter((name) => !isPart(name))
+  if (values.help || unknown.length > 0) {
+    process.stdout.write(USAGE)
+    process.exitCode = values.help ? 0 : 2
+    return
+  }
+  const named = positionals.filter(isPart)
+  const parts = named.length > 0 ? named : Object.keys(PARTS).filter(isPart)
+  if (!values.smoke) run('make-images.ts', [IMAGES_DIR])
+  const reports: Partial<Record<Part, BenchReport>> = {}
+  for (const part of parts) {
+    process.stdout.write(`\n${part}\n`)
+    const report = await PARTS[part]({ smoke: values.smoke, imagesDir: IMAGES_DIR })
+    for (const figure of report.figures) process.stdout.write(`  ${formatFigure(figure, values.smoke)}\n`)
+    reports[part] = report
+  }
+  if (values.smoke) process.stdout.write('\nEverything works. The figures of so short a run say nothing.\n')
+  else await keep(reports)
+}
+
+function isPart(name: string): name is Part {
+  return name in PARTS
+}
+
+/** A process of its own, as cron runs a sweep. Its last line is JSON. */
+function benchPurge({ smoke }: BenchOptions): BenchReport {
+  const output = run('purge.ts', smoke ? ['--files', '2000', '--rounds', '1'] : [])
+  const { ratio, scanSeconds, peakMiB, ...raw } = jsonFields(output.trimEnd().split('\n').at(-1))
+  const figures = [
+    { name: 'rate, of that of find -delete', value: Number(ratio), wanted: '>= 0.8' },
+    { name: 'looking at a million files', value: Number(scanSeconds), unit: 's', wanted: '< 60' },
+    { name: 'memory at its most', value: Number(peakMiB), unit: 'MiB', wanted: '< 200' },
+  ]
+  return { figures, raw }
+}
+
+function run(module: string, args: readonly string[]): string {
+  return execFileSync(process.execPath, [join(import.meta.dirname, module), ...args], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+}
+
+function formatFigure({ name, value, unit, wanted }: Figure, smoke: boolean): string {
+  const number = value.toLocaleString('en', {
+    maximumFractionDigits: value < 10 ? 2 : 0,
+    minimumFractionDigits: value < 10 ? 2 : 0,
+  })
+  const line = `${name.padEnd(36)}${number.padStart(10)} ${(unit ?? '').padEnd(12)}`
+  return (wanted === undefined || smoke ? line : `${line}wanted ${wanted}`).trimEnd()
+}
+
+async function keep(reports: Partial<Record<Part, BenchReport>>): Promise<void> {
+  const commit = spawnSync('git', ['rev-parse', 'HEAD'], { cwd: import.meta.dirname, encoding: 'utf8' }).stdout.trim()
+  const machine = {
+    cpu: cpus()[0]?.model,
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+    kernel: release(),
+    load: (await readFile('/proc/loadavg', 'utf8')).trim(),
+    node: process.version,
+  }
+  const date = new Date().toISOString().slice(0, 19).replaceAll(':', '')
+  const file = join(RESULTS_DIR, `${date}.json`)
+  await mkdir(RESULTS_DIR, { recursive: true })
+  await writeFile(file, `${JSON.stringify({ date, commit, machine, reports }, undefined, 1)}\n`)
+  process.stdout.write(`\nAll that was measured: ${file}\n`)
+}
+
+await main()

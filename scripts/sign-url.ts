@@ -1,0 +1,98 @@
+import { parseArgs } from 'node:util'
+import { formatImagePath, parseImagePath, signedPath } from '../src/domain/image-path.ts'
+import { formatSignature, signPath } from '../src/domain/signature.ts'
+import { RequestError } from '../src/errors.ts'
+
+const USAGE = `Usage: scripts/sign-url [--expires-in <seconds>] <path> ...
+
+Signs URLs of pictures for a node with SIZE_POLICY=signed, and prints each on a line of its own. A path may be in
+any valid spelling and may begin with PUBLIC_URL; what is printed is canonical. The name in it is not signed: any
+other fits the same signature.
+
+  --expires-in <seconds>   the URLs are refused after so many seconds from now; default: never
+  --help                   print this
+
+Environment: URL_KEYS as the node has it, of which the first signs; PUBLIC_URL, which is put in front.
+
+Example: URL_KEYS=... scripts/sign-url --expires-in 3600 /image/3f2a.../400w/cat.webp
+
+Exit code: 0 done, 1 a path that cannot be signed, 2 wrong options or settings.
+`
+
+const EXIT = { done: 0, failed: 1, usage: 2 } as const
+
+interface SignCommand {
+  readonly paths: readonly string[]
+  readonly key: string
+  readonly publicUrl: string
+  /** Seconds since 1970. */
+  readonly expires?: number
+}
+
+function main(): number {
+  const command = readCommand(process.argv.slice(2))
+  if (command === 'help') {
+    process.stdout.write(USAGE)
+    return EXIT.done
+  }
+  if (Array.isArray(command)) {
+    for (const problem of command) complain(problem)
+    complain('--help says what there is')
+    return EXIT.usage
+  }
+  return sign(command) ? EXIT.done : EXIT.failed
+}
+
+/** @returns the mistakes, all together, if there are any. */
+function readCommand(args: readonly string[]): SignCommand | 'help' | string[] {
+  const problems: string[] = []
+  const { tokens } = parseArgs({ args: [...args], options: FLAGS, strict: false, allowPositionals: true, tokens: true })
+  const paths: string[] = []
+  let expiresIn: number | undefined
+  for (const token of tokens) {
+    if (token.kind === 'positional') paths.push(token.value)
+    if (token.kind !== 'option') continue
+    if (token.name === 'help') return 'help'
+    if (token.name === 'expires-in') expiresIn = readSeconds(token.value, problems)
+    else problems.push(`${token.rawName}: no such option`)
+  }
+  const [key] = (process.env['URL_KEYS'] ?? '').split(/\s+/).filter((item) => item !== '')
+  const publicUrl = (process.env['PUBLIC_URL'] ?? '').replace(/\/+$/, '')
+  if (key === undefined) problems.push('URL_KEYS: should hold the keys of the node, the one that signs first')
+  if (paths.length === 0) problems.push('give the path of a picture, such as /image/3f2a.../400w')
+  if (problems.length > 0 || key === undefined) return problems
+  const now = Math.floor(Date.now() / 1000)
+  return { paths, key, publicUrl, ...(expiresIn !== undefined && { expires: now + expiresIn }) }
+}
+
+const FLAGS = { 'expires-in': { type: 'string' }, help: { type: 'boolean' } } as const
+
+function readSeconds(text: string | undefined, problems: string[]): number | undefined {
+  if (/^[1-9]\d{0,9}$/.test(text ?? '')) return Number(text)
+  problems.push(`--expires-in: "${text ?? ''}" is not a whole number of seconds, at least 1`)
+  return undefined
+}
+
+/** Prints what can be signed. @returns false if there is a path that cannot. */
+function sign({ paths, key, publicUrl, expires }: SignCommand): boolean {
+  let allSigned = true
+  for (const given of paths) {
+    try {
+      const path = publicUrl !== '' && given.startsWith(`${publicUrl}/`) ? given.slice(publicUrl.length) : given
+      const request = parseImagePath(path)
+      const query = formatSignature(signPath(signedPath(request), key, expires))
+      process.stdout.write(`${publicUrl}${formatImagePath(request)}?${query}\n`)
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error
+      complain(`${given}: ${error.message}`)
+      allSigned = false
+    }
+  }
+  return allSigned
+}
+
+function complain(message: string): void {
+  process.stderr.write(`sign-url: ${message}\n`)
+}
+
+process.exitCode = main()

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { fixture, upload } from '../support/darkroom.ts'
+import { startFaultProxy } from '../support/fault-proxy.ts'
+import { rawRequest } from '../support/raw-request.ts'
+import { newStore, startNodeFor } from '../support/site.ts'
+
+const CLIENTS = 1000
+const SIZES = 20
+
+test('1,000 concurrent cold requests for 20 sizes of one original cost one fetch and 20 renders', async (t) => {
+  const { endpoint, env } = await newStore()
+  const proxy = await startFaultProxy({ target: endpoint })
+  t.after(() => proxy.stop())
+  const uploader = await startNodeFor(t, { env })
+  const { id }: { id: string } = JSON.parse(await (await upload(uploader.url, await fixture('mountains.jpg'))).text())
+  const node = await startNodeFor(t, { env: { ...env, S3_ENDPOINT: proxy.endpoint } })
+
+  const requests = Array.from({ length: CLIENTS }, async (_, client) => {
+    const width = 100 + (client % SIZES)
+    const { status, headers, body } = await rawRequest(node.url, `/image/${id}/${width}w/x.jpg`)
+    assert.equal(status, 200)
+    return {
+      width,
+      etag: headers.etag,
+      tier: /"(\w+)"/.exec(String(headers['server-timing']))?.[1],
+      bytes: body.length,
+    }
+  })
+  const answers = await Promise.all(requests)
+
+  const fetched = proxy.requests.filter((line) => line.startsWith('GET') && line.includes('/originals/'))
+  assert.equal(fetched.length, 1)
+  assert.equal(await node.metric('darkroom_render_seconds_count'), SIZES)
+  assert.equal(await node.metric('darkroom_fetch_seconds_count'), 1)
+  assert.equal(await node.metric('darkroom_renditions_total', '{tier="miss"}'), SIZES)
+  assert.equal(await node.metric('darkroom_renditions_total'), CLIENTS)
+  assert.equal(answers.filter(({ tier }) => tier === 'miss').length, SIZES)
+  assert.equal(new Set(answers.map(({ width, etag }) => `${width} ${etag}`)).size, SIZES, 'a size is the same for all')
+})
+
+test('One size for clients of three classes at once costs one render for each format', async (t) => {
+  const node = await startNodeFor(t)
+  const { id }: { id: string } = JSON.parse(await (await upload(node.url, await fixture('mountains.jpg'))).text())
+  const accepts = ['image/avif,image/webp', 'image/webp', '*/*', 'image/avif']
+  await Promise.all(
+    Array.from({ length: 60 }, async (_, client) => {
+      const explicit = client % 2 === 0 ? '' : '/x.webp'
+      const headers = { Accept: accepts[client % accepts.length] ?? '' }
+      assert.equal((await rawRequest(node.url, `/image/${id}/120w${explicit}`, { headers })).status, 200)
+    }),
+  )
+  assert.equal(await node.metric('darkroom_render_seconds_count'), 3)
+})

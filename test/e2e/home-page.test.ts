@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { chromium, type Page } from 'playwright-core'
+import { fixture } from '../support/darkroom.ts'
+import { ensureChromium } from '../support/install-servers.ts'
+import { noisePicture } from '../support/picture.ts'
+import { startNodeFor, TOKEN } from '../support/site.ts'
+
+const MOUNTAINS = fileURLToPath(new URL('../fixtures/mountains.jpg', import.meta.url))
+const BROWSER_ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+const WAIT_MS = 15_000
+
+interface HomePage {
+  readonly page: Page
+  readonly url: string
+  /** What the browser complained of so far: scripts, policy, resources. */
+  readonly complaints: readonly string[]
+}
+
+async function openHomePage(t: TestContext, env: Readonly<Record<string, string>> = {}): Promise<HomePage> {
+  const { url } = await startNodeFor(t, { env })
+  const executablePath = await ensureChromium()
+  const browser = await chromium.launch({ executablePath, args: BROWSER_ARGUMENTS })
+  t.after(() => browser.close())
+  const page = await browser.newPage()
+  page.setDefaultTimeout(WAIT_MS)
+  const complaints: string[] = []
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
+  })
+  await page.goto(url)
+  return { page, url, complaints }
+}
+
+async function drop(page: Page, bytes: Buffer, name: string, type: string): Promise<void> {
+  const dataTransfer = await page.evaluateHandle(`(() => {
+    const transfer = new DataTransfer()
+    const bytes = Uint8Array.from(atob('${bytes.toString('base64')}'), (character) => character.charCodeAt(0))
+    transfer.items.add(new File([bytes], '${name}', { type: '${type}' }))
+    return transfer
+  })()`)
+  await page.dispatchEvent('#drop', 'drop', { dataTransfer })
+}
+
+/** Waits for the tag, and until the picture that it names is shown. */
+async function shownTag(page: Page): Promise<string> {
+  const tag = page.locator('#tag')
+  await tag.waitFor({ state: 'visible' })
+  const width = await page.evaluate<number>(`(async () => {
+    const picture = document.getElementById('picture')
+    await picture.decode()
+    return picture.naturalWidth
+  })()`)
+  assert.ok(width > 0)
+  return await tag.inputValue()
+}
+
+test('A photograph dropped on the page comes back as a tag, and is shown', async (t) => {
+  const { page, url, complaints } = await openHomePage(t)
+  await drop(page, await fixture('mountains.jpg'), 'mountains.jpg', 'image/jpeg')
+  const tag = await shownTag(page)
+  assert.match(tag, /^<img src="http[^"]+" srcset="[^"]+" sizes="100vw" width="1200" height="900" alt="">$/)
+  const urls = [...tag.matchAll(/https?:[^ ",]+/g)].map(([found]) => found)
+  assert.ok(urls.length > 2)
+  for (const found of urls) {
+    assert.ok(found.startsWith(`${url}/image/`), 'each URL in the tag is whole')
+    const response = await fetch(found)
+    assert.equal(response.status, 200)
+    await response.body?.cancel()
+  }
+  assert.match(await page.locator('#facts').innerText(), /1200 × 900 pixels/)
+  assert.equal(await page.locator('#say').innerText(), 'Stored')
+  assert.deepEqual(complaints, [])
+})
+
+test('A photograph can be chosen as a file, once more too, and its tag copied', async (t) => {
+  const { page, complaints } = await openHomePage(t)
+  await page.setInputFiles('#file', MOUNTAINS)
+  const tag = await shownTag(page)
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+  await page.getByRole('button', { name: 'Copy the tag' }).click()
+  await page.getByText('Copied').waitFor()
+  assert.equal(await page.evaluate('navigator.clipboard.readText()'), tag)
+  await page.setInputFiles('#file', MOUNTAINS)
+  await page.getByText('It was here already').waitFor()
+  assert.deepEqual(complaints, [])
+})
+
+test('What is no picture is refused in words', async (t) => {
+  const { page } = await openHomePage(t)
+  await drop(page, Buffer.from('not a picture'), 'notes.txt', 'text/plain')
+  await page.getByText(/^This is not an image that we read/).waitFor()
+  assert.equal(await page.locator('#result').isVisible(), false)
+  assert.equal(await page.locator('#bar').isVisible(), false)
+})
+
+test('Where a token is needed the page asks for it, and sends the picture again with it', async (t) => {
+  const { page, url, complaints } = await openHomePage(t, { UPLOAD_TOKENS: TOKEN })
+  assert.equal(await page.locator('#token').isVisible(), false)
+  // Large enough that the refusal comes while the picture is still being sent.
+  const { bytes } = await noisePicture(1, 1500, 1000)
+  await drop(page, bytes, 'noise.png', 'image/png')
+  await page.getByText('Uploading here needs a token').waitFor()
+  await page.keyboard.type('not-the-right-token')
+  await page.keyboard.press('Enter')
+  await page.getByText(/^This token was not accepted/).waitFor()
+  await page.getByLabel('Token').fill(TOKEN)
+  await page.keyboard.press('Enter')
+  assert.ok((await shownTag(page)).includes(`${url}/image/`))
+  assert.equal(await page.locator('#token').isVisible(), false)
+  // The same tab remembers it.
+  await page.reload()
+  await page.setInputFiles('#file', MOUNTAINS)
+  await shownTag(page)
+  assert.ok(
+    complaints.every((complaint) => complaint.includes('401')),
+    complaints.join('\n'),
+  )
+})

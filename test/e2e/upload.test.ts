@@ -1,0 +1,314 @@
+import assert from 'node:assert/strict'
+import { readdir } from 'node:fs/promises'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import sharp from 'sharp'
+import { fixture, upload, uploadFixture } from '../support/darkroom.ts'
+import { startFaultProxy } from '../support/fault-proxy.ts'
+import { jsonFields, type RawResponse, rawRequest } from '../support/raw-request.ts'
+import { AUTHORIZATION, newStore, startNodeFor, startSite, TOKEN } from '../support/site.ts'
+
+function assertError(answer: RawResponse, status: number, code: string, about = ''): void {
+  const fields = jsonFields(answer.body)
+  assert.deepEqual([answer.status, fields.error], [status, code], `${about} ${String(fields.message)}`)
+  assert.equal(answer.headers['cache-control'], 'no-store')
+  assert.equal(answer.headers['x-content-type-options'], 'nosniff')
+}
+
+/** A form as a browser sends it. @param parts Head and content of each. */
+function form(parts: readonly (readonly [string, Buffer | string])[]): {
+  headers: Record<string, string>
+  body: Buffer
+} {
+  const boundary = 'a-boundary'
+  const chunks = parts.flatMap(([head, content]) => [
+    Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; ${head}\r\n\r\n`),
+    Buffer.from(content),
+    Buffer.from('\r\n'),
+  ])
+  return {
+    headers: { 'Content-Type': `multipart/form-data; boundary=${boundary}` },
+    body: Buffer.concat([...chunks, Buffer.from(`--${boundary}--\r\n`)]),
+  }
+}
+
+const FILE = 'name="file"; filename="a.jpg"'
+
+test('An upload is answered with the record and URLs that work, and the same bytes again with the same and no write', async (t) => {
+  const { endpoint, env } = await newStore()
+  const proxy = await startFaultProxy({ target: endpoint })
+  t.after(() => proxy.stop())
+  const node = await startNodeFor(t, { env: { ...env, S3_ENDPOINT: proxy.endpoint } })
+  const bytes = await fixture('mountains-orientation-6.jpg')
+  const puts = () => proxy.requests.filter((line) => line.startsWith('PUT')).length
+
+  const first = await rawRequest(node.url, '/images', {
+    method: 'POST',
+    headers: { 'Content-Type': 'image/jpeg' },
+    body: bytes,
+  })
+  assert.equal(first.status, 201)
+  const { id, uploadedAt, urls, ...facts } = jsonFields(first.body)
+  assert.match(String(id), /^[0-9a-f]{40}$/)
+  assert.ok(Math.abs(Date.now() - Date.parse(String(uploadedAt))) < 60_000)
+  assert.deepEqual(facts, { width: 1200, height: 900, format: 'jpeg', bytes: bytes.length, alpha: false, frames: 1 })
+  assert.equal(first.headers.location, `/images/${String(id)}`)
+  assert.equal(puts(), 2, 'the original and the record')
+
+  const { src, srcset, record, original } = jsonFields(JSON.stringify(urls))
+  const links = [src, record, original, ...String(srcset).split(', ')].map((link) => String(link).split(' ')[0] ?? '')
+  assert.ok(links.length > 5)
+  for (const link of links) assert.equal((await rawRequest(node.url, link, { method: 'HEAD' })).status, 200, link)
+
+  for (const type of ['image/jpeg', 'image/png', 'application/octet-stream']) {
+    const again = await rawRequest(node.url, '/images', {
+      method: 'POST',
+      headers: { 'Content-Type': type },
+      body: bytes,
+    })
+    assert.equal(again.status, 200)
+    assert.deepEqual(again.body, first.body)
+  }
+  const multipart = await rawRequest(node.url, '/images', { method: 'POST', ...form([[FILE, bytes]]) })
+  assert.deepEqual([multipart.status, multipart.body], [200, first.body])
+  assert.equal(puts(), 2)
+
+  const stored = await rawRequest(node.url, `/images/${String(id)}`)
+  assert.deepEqual([stored.status, stored.body], [200, first.body])
+  const headers = { 'If-None-Match': String(stored.headers.etag) }
+  assert.equal((await rawRequest(node.url, `/images/${String(id)}`, { headers })).status, 304)
+})
+
+test('A form may hold one file and fields beside it; anything else is refused', async (t) => {
+  const { node, url } = await startSite(t)
+  const bytes = await fixture('mountains.jpg')
+  const post = (origin: string, { headers, body }: ReturnType<typeof form>) =>
+    rawRequest(origin, '/images', { method: 'POST', headers: { ...headers, ...AUTHORIZATION }, body })
+  const whole = form([[FILE, bytes]])
+  const cases = {
+    'two files': form([
+      [FILE, bytes],
+      ['name="another"; filename="b.jpg"', bytes],
+    ]),
+    'no file': form([['name="title"', 'Mountains']]),
+    'no part at all': form([]),
+    'an end in the middle of the file': { ...whole, body: whole.body.subarray(0, 50_000) },
+    'no end': { ...whole, body: whole.body.subarray(0, -6) },
+    'no boundary': { headers: { 'Content-Type': 'multipart/form-data; charset=utf-8' }, body: whole.body },
+    'another boundary': { headers: { 'Content-Type': 'multipart/form-data; boundary=another' }, body: whole.body },
+    'no form but a picture': { headers: whole.headers, body: bytes },
+    nothing: { headers: { 'Content-Type': 'image/jpeg' }, body: Buffer.alloc(0) },
+    'nothing, as a form': { headers: whole.headers, body: Buffer.alloc(0) },
+  }
+  for (const origin of [node.url, url]) {
+    for (const [about, body] of Object.entries(cases))
+      assertError(await post(origin, body), 400, 'invalid_upload', about)
+  }
+  const withFields = form([
+    ['name="title"', 'Mountains'],
+    [FILE, bytes],
+    ['name="tags"', 'snow, rock'],
+  ])
+  assert.equal((await post(url, withFields)).status, 201)
+  assert.equal((await post(node.url, withFields)).status, 200)
+})
+
+test('What is no picture, is broken, or has too many pixels or frames is refused by its content', async (t) => {
+  const { node, url } = await startSite(t, { MAX_PIXELS: '400000', MAX_FRAMES: '5' })
+  const jpeg = await fixture('mountains-gps.jpg')
+  const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><rect/></svg>')
+  const tiff = await sharp(jpeg).resize(20).tiff().toBuffer()
+  const cases = [
+    ['a text', 'text/plain', Buffer.from('Hello'), 415, 'original_unsupported'],
+    ['a text that says it is a picture', 'image/jpeg', Buffer.from('Hello'), 415, 'original_unsupported'],
+    ['a picture that says it is a text', 'text/plain', jpeg, 415, 'original_unsupported'],
+    ['an SVG', 'image/svg+xml', svg, 415, 'original_unsupported'],
+    ['a TIFF', 'image/jpeg', tiff, 415, 'original_unsupported'],
+    ['half a JPEG', 'image/jpeg', jpeg.subarray(0, jpeg.length / 2), 422, 'original_broken'],
+    ['the head of a PNG', 'image/png', (await fixture('fig-alpha.png')).subarray(0, 200), 422, 'original_broken'],
+    ['1200x900', 'image/jpeg', await fixture('mountains.jpg'), 413, 'original_too_large'],
+    ['six frames', 'image/gif', await fixture('dandelion.gif'), 413, 'original_too_large'],
+  ] as const
+  for (const origin of [node.url, url]) {
+    for (const [about, type, body, status, code] of cases) {
+      const headers = { 'Content-Type': type, ...AUTHORIZATION }
+      assertError(await rawRequest(origin, '/images', { method: 'POST', headers, body }), status, code, about)
+    }
+    const headers = { 'Content-Type': 'image/jpeg', 'Content-Encoding': 'gzip', ...AUTHORIZATION }
+    const zipped = await rawRequest(origin, '/images', { method: 'POST', headers, body: jpeg })
+    assertError(zipped, 415, 'original_unsupported', 'a Content-Encoding')
+    assert.equal((await upload(origin, jpeg, 'image/webp', TOKEN)).status, origin === node.url ? 201 : 200)
+  }
+  assert.deepEqual(await readdir(join(node.cacheDir, 'tmp')), [])
+})
+
+test('Too many bytes are 413 with and without a length, in a form, and by nginx’s own limit', async (t) => {
+  const site = { 'client_max_body_size 65m;': 'client_max_body_size 6m;' }
+  const { node, url } = await startSite(t, { MAX_UPLOAD_BYTES: '100K' }, { site })
+  const mountains = await fixture('mountains.jpg')
+  const photograph = Buffer.concat([mountains, Buffer.alloc(5_000_000 - mountains.length)])
+  const chunked = { 'Transfer-Encoding': 'chunked' }
+  // Who says that the connection ends here may find it closed before all is sent, and the answer lost.
+  const writer = { ...AUTHORIZATION, Connection: 'keep-alive' }
+  for (const origin of [node.url, url]) {
+    for (const body of [photograph.subarray(0, 102_401), photograph]) {
+      for (const more of [{}, chunked]) {
+        const headers = { 'Content-Type': 'image/jpeg', ...writer, ...more }
+        const answer = await rawRequest(origin, '/images', { method: 'POST', headers, body })
+        assertError(answer, 413, 'original_too_large', `${body.length} ${JSON.stringify(more)}`)
+      }
+      const { headers, body: formBody } = form([[FILE, body]])
+      const options = { method: 'POST', headers: { ...headers, ...writer }, body: formBody }
+      assertError(await rawRequest(origin, '/images', options), 413, 'original_too_large', `${body.length} in a form`)
+    }
+  }
+  const headers = { 'Content-Type': 'image/jpeg', ...writer }
+  const body = Buffer.alloc(7_000_000)
+  assertError(await rawRequest(url, '/images', { method: 'POST', headers, body }), 413, 'original_too_large', 'nginx')
+  assert.deepEqual(await readdir(join(node.cacheDir, 'tmp')), [])
+  assert.equal((await upload(url, await fixture('dandelion.gif'), 'image/gif', TOKEN)).status, 201)
+})
+
+test('With tokens, who has none may look at pictures and records only', async (t) => {
+  const { node, url } = await startSite(t, { UPLOAD_TOKENS: `${TOKEN} another-token-for-tests` })
+  const body = await fixture('fig-alpha.png')
+  const id = await uploadFixture(url, 'fig-alpha.png', TOKEN)
+  const attempts = [
+    ['POST', '/images'],
+    ['DELETE', `/images/${id}`],
+    ['GET', `/images/${id}/original`],
+    ['HEAD', `/images/${id}/original`],
+  ] as const
+  const wrong = [
+    undefined,
+    'Bearer wrong',
+    'Bearer',
+    'Bearer a-token-for-tests-onl',
+    `Basic ${TOKEN}`,
+    `bearer ${TOKEN}x`,
+  ]
+  for (const origin of [node.url, url]) {
+    for (const [method, path] of attempts) {
+      for (const authorization of wrong) {
+        const headers = { 'Content-Type': 'image/png', ...(authorization && { Authorization: authorization }) }
+        const answer = await rawRequest(origin, path, { method, headers, ...(method === 'POST' && { body }) })
+        assert.equal(answer.status, 401)
+        assert.equal(answer.headers['www-authenticate'], 'Bearer')
+        if (method !== 'HEAD') assertError(answer, 401, 'token_required')
+      }
+    }
+    for (const authorization of [`Bearer ${TOKEN}`, 'bearer another-token-for-tests']) {
+      const headers = { Authorization: authorization }
+      assert.equal((await rawRequest(origin, `/images/${id}/original`, { headers })).status, 200)
+    }
+    assert.equal((await rawRequest(origin, `/images/${id}`)).status, 200)
+    assert.equal((await rawRequest(origin, `/image/${id}/20w`)).status, 200)
+  }
+})
+
+test('Without tokens only this machine itself may write: no proxy, no foreign page, no foreign name', async (t) => {
+  const node = await startNodeFor(t)
+  const body = await fixture('fig-alpha.png')
+  const host = `127.0.0.1:${node.port}`
+  const post = (headers: Record<string, string>, from = '127.0.0.1') =>
+    rawRequest(node.url, '/images', {
+      method: 'POST',
+      headers: { 'Content-Type': 'image/png', ...headers },
+      body,
+      from,
+    })
+  for (const headers of [
+    { Host: 'darkroom.example' },
+    { Host: `darkroom.example:${node.port}` },
+    { Host: '127.0.0.1.darkroom.example' },
+    { Host: '192.0.2.1' },
+    { Origin: 'https://page.example' },
+    { Origin: 'null' },
+    { Origin: 'http://localhost:3000' },
+    { Origin: `https://${host}` },
+    { 'X-Forwarded-For': '127.0.0.1' },
+    { 'X-Forwarded-Proto': 'https' },
+    { 'X-Forwarded-Host': 'localhost' },
+    { Forwarded: 'for=127.0.0.1' },
+  ]) {
+    assertError(await post(headers), 401, 'token_required', JSON.stringify(headers))
+  }
+  assert.equal((await post({}, '127.0.0.5')).status, 201)
+  for (const headers of [{ Origin: `http://${host}` }, { Host: 'localhost' }, { Host: `[::1]:${node.port}` }]) {
+    assert.equal((await post(headers)).status, 200, JSON.stringify(headers))
+  }
+})
+
+test('The original comes back byte for byte, as an attachment that no browser shows', async (t) => {
+  const { node, url } = await startSite(t)
+  for (const [name, type, extension] of [
+    ['fig-cmyk.jpg', 'image/jpeg', 'jpg'],
+    ['stream.avif', 'image/avif', 'avif'],
+  ] as const) {
+    const bytes = await fixture(name)
+    const id = await uploadFixture(url, name, TOKEN)
+    for (const origin of [node.url, url]) {
+      for (const method of ['GET', 'HEAD']) {
+        const { status, headers, body } = await rawRequest(origin, `/images/${id}/original`, {
+          method,
+          headers: AUTHORIZATION,
+        })
+        assert.equal(status, 200)
+        assert.equal(headers['content-disposition'], `attachment; filename="${id}.${extension}"`)
+        assert.equal(headers['content-type'], type)
+        assert.equal(headers['content-length'], String(bytes.length))
+        assert.equal(headers['cache-control'], 'private, no-store')
+        assert.equal(headers['x-content-type-options'], 'nosniff')
+        assert.deepEqual(body, method === 'GET' ? bytes : Buffer.alloc(0))
+      }
+    }
+  }
+})
+
+test('A method that a URL does not know is 405 and says which ones it knows', async (t) => {
+  const { node, url } = await startSite(t)
+  const id = await uploadFixture(url, 'fig-alpha.png', TOKEN)
+  const cases = [
+    ['GET', '/images', ['POST']],
+    ['PUT', `/images/${id}`, ['GET', 'HEAD', 'DELETE']],
+    ['POST', `/images/${id}`, ['GET', 'HEAD', 'DELETE']],
+    ['DELETE', `/images/${id}/original`, ['GET', 'HEAD']],
+    ['POST', `/image/${id}/20w`, ['GET', 'HEAD']],
+    ['DELETE', '/healthz', ['GET', 'HEAD']],
+  ] as const
+  for (const origin of [node.url, url]) {
+    for (const [method, path, allowed] of cases) {
+      const answer = await rawRequest(origin, path, { method, headers: AUTHORIZATION })
+      assertError(answer, 405, 'method_not_allowed', `${method} ${path}`)
+      assert.deepEqual(new Set(answer.headers.allow?.split(', ')), new Set(allowed), `${method} ${path}`)
+    }
+  }
+})
+
+test('A client that breaks off in mid-upload leaves nothing behind', async (t) => {
+  const { node, url } = await startSite(t)
+  const temporary = () => readdir(join(node.cacheDir, 'tmp'))
+  for (const origin of [node.url, url]) {
+    for (const type of ['image/jpeg', 'multipart/form-data; boundary=a-boundary']) {
+      const headers = { 'Content-Type': type, 'Content-Length': '1000000', ...AUTHORIZATION }
+      const outgoing = request(`${origin}/images`, { method: 'POST', headers })
+      outgoing.on('error', () => {})
+      outgoing.write(form([[FILE, Buffer.alloc(50_000)]]).body.subarray(0, 50_000))
+      while ((await temporary()).length === 0) await delay(5)
+      outgoing.destroy()
+      const patience = performance.now() + 5000
+      while ((await temporary()).length > 0) {
+        assert.ok(performance.now() < patience, `${type} at ${origin}`)
+        await delay(10)
+      }
+    }
+  }
+  assert.equal((await upload(url, await fixture('fig-alpha.png'), 'image/png', TOKEN)).status, 201)
+  const log = await node.log()
+  assert.deepEqual(
+    log.filter(({ level }) => level === 'error'),
+    [],
+  )
+})

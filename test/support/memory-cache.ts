@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { OriginalError, UnavailableError } from '../../src/errors.ts'
+import type { ImageCache, Spool } from '../../src/service/ports.ts'
+
+/** What stands for a node's disk: files by path, open to look into and to tamper with. */
+export interface MemoryDisk {
+  readonly files: Map<string, Buffer>
+  /** Refuses every write, as a full disk does. */
+  full: boolean
+}
+
+export function createMemoryDisk(): MemoryDisk {
+  return { files: new Map(), full: false }
+}
+
+export interface MemoryCache extends ImageCache {
+  /** `find`, `touch` and the like, in order, as `<name> <id>`. */
+  readonly calls: string[]
+}
+
+/** An `ImageCache` over such a disk: renditions at `<id>/<file>`, originals at `originals/<id>`. */
+export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000): MemoryCache {
+  const { files } = disk
+  const calls: string[] = []
+  const original = (id: string) => `originals/${id}`
+
+  function move(from: string, to: string): boolean {
+    const bytes = files.get(from)
+    if (bytes === undefined || disk.full) return false
+    files.delete(from)
+    files.set(to, bytes)
+    return true
+  }
+
+  return {
+    calls,
+    mtimeSeconds,
+    async find(id, names) {
+      calls.push(`find ${id}`)
+      for (const file of names) {
+        const bytes = files.get(`${id}/${file}`)
+        if (bytes) return { file, sizeBytes: bytes.length, mtimeSeconds }
+      }
+      return undefined
+    },
+    read: async (id, file) => files.get(`${id}/${file}`),
+    async open(id, file, range) {
+      const bytes = files.get(`${id}/${file}`)
+      return bytes && Readable.from([bytes.subarray(range?.start, range && range.end + 1)])
+    },
+    async publish(id, file, bytes) {
+      if (!disk.full) files.set(`${id}/${file}`, bytes)
+      return !disk.full
+    },
+    async link(id, file, alias) {
+      const bytes = files.get(`${id}/${file}`)
+      if (bytes && !disk.full) files.set(`${id}/${alias}`, bytes)
+      return bytes !== undefined && !disk.full
+    },
+    async touch(id, { file }) {
+      calls.push(`touch ${id}`)
+      return files.has(`${id}/${file}`)
+    },
+    findOriginal: async (id) => (files.has(original(id)) ? original(id) : undefined),
+    async openOriginal(id) {
+      const bytes = files.get(original(id))
+      return bytes && Readable.from([bytes])
+    },
+    adoptOriginal: async (id, path) => (move(path, original(id)) ? original(id) : undefined),
+    async hide(ids) {
+      for (const id of ids) {
+        calls.push(`hide ${id}`)
+        for (const path of files.keys()) if (path === original(id) || path.startsWith(`${id}/`)) files.delete(path)
+      }
+      return []
+    },
+    async hideAll() {
+      calls.push('hideAll')
+      for (const path of files.keys()) if (!path.startsWith('notes/')) files.delete(path)
+      return true
+    },
+    readNote: async (name) => files.get(`notes/${name}`)?.toString(),
+    async writeNote(name, text) {
+      if (!disk.full) files.set(`notes/${name}`, Buffer.from(text))
+    },
+  }
+}
+
+/** A `Spool` onto such a disk. */
+export function createMemorySpool(disk: MemoryDisk): Spool {
+  let names = 0
+
+  async function take(body: Readable, maxBytes: number) {
+    const bytes = await buffer(body)
+    if (bytes.length > maxBytes) throw new OriginalError('original_too_large', 'Too large')
+    const hash = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex')
+    return { bytes, facts: { sizeBytes: bytes.length, sha256: hash('sha256'), md5: hash('md5') } }
+  }
+
+  return {
+    async toDisk(body, maxBytes) {
+      if (disk.full) {
+        body.destroy()
+        throw new UnavailableError('disk_unavailable', 'The disk is full')
+      }
+      const { bytes, facts } = await take(body, maxBytes)
+      names += 1
+      const path = `tmp/${names}`
+      disk.files.set(path, bytes)
+      return { source: { path }, ...facts, discard: async () => void disk.files.delete(path) }
+    },
+    async toMemory(body, maxBytes) {
+      const { bytes, facts } = await take(body, maxBytes)
+      return { source: { bytes }, ...facts, discard: async () => {} }
+    },
+  }
+}

@@ -1,0 +1,70 @@
+import type { OriginalFacts } from '../../src/domain/original-facts.ts'
+import { type Plan, plannedSize } from '../../src/domain/transform-plan.ts'
+import { OriginalError, UnavailableError } from '../../src/errors.ts'
+import type { ImageEngine, ObjectSource } from '../../src/service/ports.ts'
+import type { MemoryDisk } from './memory-cache.ts'
+
+export const FACTS: OriginalFacts = {
+  format: 'png',
+  stored: { width: 1000, height: 500 },
+  orientation: 1,
+  alpha: false,
+  frames: 1,
+}
+
+export interface MemoryEngine extends ImageEngine {
+  /** Renders so far. */
+  readonly rendered: string[]
+  verified: number
+  /** Called within each render. */
+  duringRender: () => Promise<void>
+}
+
+/** Bytes that the engine below takes for an original. */
+export function original(facts: Partial<OriginalFacts> & { readonly broken?: boolean } = {}): Buffer {
+  return Buffer.from(`picture ${JSON.stringify({ ...FACTS, ...facts })}`)
+}
+
+/** An `ImageEngine` for pictures that are texts. */
+export function createMemoryEngine(disk: MemoryDisk): MemoryEngine {
+  function read(source: ObjectSource): OriginalFacts & { readonly broken?: boolean } {
+    const bytes = 'bytes' in source ? source.bytes : disk.files.get(source.path)
+    if (bytes === undefined) throw new UnavailableError('disk_unavailable', 'The file is gone')
+    const json = /^picture (?<json>.*)$/.exec(bytes.toString())?.groups?.['json']
+    if (json === undefined) throw new OriginalError('original_unsupported', 'No picture')
+    return JSON.parse(json)
+  }
+
+  function decode(source: ObjectSource): OriginalFacts {
+    const { broken, ...facts } = read(source)
+    if (broken) throw new OriginalError('original_broken', 'Broken')
+    return facts
+  }
+
+  const engine: MemoryEngine = {
+    rendered: [],
+    verified: 0,
+    duringRender: async () => {},
+    async inspect(source) {
+      const { broken: _broken, ...facts } = read(source)
+      return facts
+    },
+    async verify(source) {
+      engine.verified += 1
+      decode(source)
+    },
+    async render(source, plan) {
+      decode(source)
+      const text = describe(plan)
+      engine.rendered.push(text)
+      await engine.duringRender()
+      return Buffer.from(text)
+    },
+  }
+  return engine
+}
+
+function describe(plan: Plan): string {
+  const { width, height } = plannedSize(plan)
+  return `${width}x${height} ${plan.encoding.format}`
+}

@@ -1,0 +1,31 @@
+import { readFile } from 'node:fs/promises'
+import { createSharpEngine, type SharpEngineOptions } from '../../src/adapters/sharp-engine.ts'
+import type { OutputFormat } from '../../src/domain/image-format.ts'
+import { parseSpec } from '../../src/domain/spec.ts'
+import { planTransform } from '../../src/domain/transform-plan.ts'
+import type { ImageEngine } from '../../src/service/ports.ts'
+
+const OPTIONS: SharpEngineOptions = {
+  inputFormats: ['jpeg', 'png', 'webp', 'avif', 'gif'],
+  maxPixels: 100_000_000,
+  maxFrames: 500,
+  timeoutSeconds: 20,
+}
+
+export function createEngine(options: Partial<SharpEngineOptions> = {}): ImageEngine {
+  return createSharpEngine({ ...OPTIONS, ...options })
+}
+
+/** A whole rendition, as the services make it. @param spec As in a URL. */
+export async function render(bytes: Buffer, spec: string, format: OutputFormat): Promise<Buffer> {
+  const engine = createEngine()
+  const source = { bytes }
+  const facts = await engine.inspect(source)
+  await engine.verify(source, facts)
+  return await engine.render(source, planTransform(parseSpec(spec), facts, format, 8192))
+}
+
+/** @param name A file of `test/fixtures`. */
+export function fixture(name: string): Promise<Buffer> {
+  return readFile(new URL(`../fixtures/${name}`, import.meta.url))
+}

@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { imageIdFromSha256 } from '../../src/domain/image-id.ts'
+import { originalKey } from '../../src/domain/store-layout.ts'
+import { createDeletionService } from '../../src/service/deletion-service.ts'
+import { createIngestService } from '../../src/service/ingest-service.ts'
+import { createInvalidationWatch } from '../../src/service/invalidation-watch.ts'
+import { createOriginalService } from '../../src/service/original-service.ts'
+import type { Meter, ObjectStore } from '../../src/service/ports.ts'
+import { createRecordService } from '../../src/service/record-service.ts'
+import { createRenditionService } from '../../src/service/rendition-service.ts'
+import { createWorkQueue } from '../../src/service/work-queue.ts'
+import { createMemoryCache, createMemoryDisk, createMemorySpool, type MemoryDisk } from './memory-cache.ts'
+import { createMemoryEngine } from './memory-engine.ts'
+import { createMemoryStore } from './memory-store.ts'
+
+export const never = new AbortController().signal
+
+export type MemoryStore = ReturnType<typeof createMemoryStore>
+
+export interface Clock {
+  ms: number
+}
+
+export interface StageOptions {
+  /** Shared with other nodes. */
+  readonly store?: MemoryStore
+  /** As an earlier process of this node left it. */
+  readonly disk?: MemoryDisk
+  readonly clock?: Clock
+  readonly keepBytes?: boolean
+}
+
+/** All services of a node over ports in memory, and what went to the store as `<method> <key>`. */
+export function createStage(options: StageOptions = {}) {
+  const disk = options.disk ?? createMemoryDisk()
+  const objects = options.store ?? createMemoryStore()
+  const clock = options.clock ?? { ms: 1_800_000_000_000 }
+  const now = () => clock.ms
+  const asked: string[] = []
+  const troubles: string[] = []
+  const store = recordCalls(objects, disk, asked)
+  const meter: Meter = {
+    rendered() {},
+    fetched() {},
+    waited() {},
+    trouble: (message) => void troubles.push(message),
+  }
+  const cache = createMemoryCache(disk)
+  const spool = createMemorySpool(disk)
+  const engine = createMemoryEngine(disk)
+  const queue = (name: string) => createWorkQueue({ name, concurrency: 2, maxWaiting: 100 })
+  const renderQueue = queue('a renderer')
+  const watch = createInvalidationWatch({
+    store,
+    cache,
+    meter,
+    now,
+    onForget(ids) {
+      originals.forget(ids)
+      renditions.forget(ids)
+    },
+  })
+  const originals = createOriginalService({
+    store,
+    cache,
+    spool,
+    engine,
+    watch,
+    meter,
+    fetchQueue: queue('the object store'),
+    maxOriginalBytes: 1000,
+    fetchTimeoutMs: 5000,
+    maxLooseBytes: 1000,
+  })
+  const renditions = createRenditionService({
+    cache,
+    originals,
+    engine,
+    watch,
+    renderQueue,
+    meter,
+    now,
+    maxSide: 2000,
+    memoryBytes: 1_000_000,
+    keepBytes: options.keepBytes ?? false,
+  })
+  const ingest = createIngestService({
+    store,
+    spool,
+    cache,
+    engine,
+    originals,
+    watch,
+    renderQueue,
+    maxUploadBytes: 1000,
+    now,
+  })
+  return {
+    disk,
+    /** To be shared with another node. */
+    memory: objects,
+    objects: objects.objects,
+    clock,
+    asked,
+    troubles,
+    store,
+    cache,
+    engine,
+    watch,
+    originals,
+    renditions,
+    upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), never),
+    records: createRecordService(store),
+    deletions: createDeletionService({ store, watch, now }),
+    /** Puts an original into the store behind the services' back. @returns its id. */
+    async plant(bytes: Buffer, id = idOf(bytes)): Promise<string> {
+      const put = { contentType: 'image/png', sizeBytes: bytes.length, md5: md5(bytes), overwrite: true }
+      await objects.put(originalKey(id), { bytes }, put, never)
+      return id
+    },
+  }
+}
+
+export function idOf(bytes: Buffer): string {
+  return imageIdFromSha256(createHash('sha256').update(bytes).digest('hex'))
+}
+
+function md5(bytes: Buffer): string {
+  return createHash('md5').update(bytes).digest('hex')
+}
+
+/** The same store, for files of that disk. */
+function recordCalls(store: MemoryStore, disk: MemoryDisk, asked: string[]): ObjectStore {
+  return {
+    ...store,
+    open(key, signal) {
+      asked.push(`open ${key}`)
+      return store.open(key, signal)
+    },
+    put(key, source, putOptions, signal) {
+      asked.push(`put ${key}`)
+      const bytes = 'bytes' in source ? source.bytes : disk.files.get(source.path)
+      return store.put(key, { bytes: bytes ?? Buffer.alloc(0) }, putOptions, signal)
+    },
+    remove(key, signal) {
+      asked.push(`remove ${key}`)
+      return store.remove(key, signal)
+    },
+  }
+}

@@ -1,0 +1,76 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import type { S3StoreSettings } from '../../src/adapters/s3-store.ts'
+import { type Darkroom, type DarkroomOptions, startDarkroom } from './darkroom.ts'
+import { type Nginx, type NginxOptions, startNginx } from './nginx.ts'
+import { newBucket } from './s3-bucket.ts'
+
+/** What every node behind nginx takes. */
+export const TOKEN = 'a-token-for-tests-only'
+/** To ask as one who may write. */
+export const AUTHORIZATION = { Authorization: `Bearer ${TOKEN}` } as const
+
+/** A node, and nginx in front of it. */
+export interface Site {
+  readonly node: Darkroom
+  readonly nginx: Nginx
+  /** Of the node's nginx. */
+  readonly url: string
+}
+
+/** A node behind its own nginx, as it runs in production, until the test ends. */
+export async function startSite(
+  t: TestContext,
+  env: Readonly<Record<string, string>> = {},
+  nginxOptions: Partial<NginxOptions> = {},
+): Promise<Site> {
+  const node = await startNodeFor(t, { env: { ACCEL_PREFIX: '/_renditions/', UPLOAD_TOKENS: TOKEN, ...env } })
+  const nginx = await startNginxFor(t, node, nginxOptions)
+  return { node, nginx, url: nginx.origin }
+}
+
+/** A node until the test ends. */
+export async function startNodeFor(t: TestContext, options: DarkroomOptions = {}): Promise<Darkroom> {
+  const node = await startDarkroom(options)
+  t.after(() => node.stop())
+  return node
+}
+
+/** nginx in front of a node until the test ends. */
+export async function startNginxFor(
+  t: TestContext,
+  { port, cacheDir }: Pick<Darkroom, 'port' | 'cacheDir'>,
+  options: Partial<NginxOptions> = {},
+): Promise<Nginx> {
+  const nginx = await startNginx({ nodePort: port, cacheDir, ...options })
+  t.after(() => nginx.stop())
+  return nginx
+}
+
+/** A folder that outlives the nodes of a test, but not the test. */
+export async function temporaryFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'darkroom-e2e-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A new bucket of the real S3 server, and the settings of a node that uses it. */
+export async function newStore(): Promise<{
+  readonly endpoint: string
+  readonly env: Readonly<Record<string, string>>
+}> {
+  const settings = await newBucket()
+  return { endpoint: settings.endpoint, env: storeEnv(settings) }
+}
+
+function storeEnv({ bucket, endpoint = '', region, credentials }: S3StoreSettings): Readonly<Record<string, string>> {
+  return {
+    STORE: `s3://${bucket}`,
+    S3_ENDPOINT: endpoint,
+    S3_REGION: region,
+    AWS_ACCESS_KEY_ID: String(credentials?.accessKeyId),
+    AWS_SECRET_ACCESS_KEY: String(credentials?.secretAccessKey),
+  }
+}

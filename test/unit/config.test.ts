@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Config, ConfigError, describeConfig, isLoopback, loadConfig } from '../../src/config.ts'
+
+const TOKEN = '0123456789abcdef'
+
+/** The mistakes that are reported, one a line. */
+function mistakes(env: Readonly<Record<string, string>>): string[] {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    assert.ok(error instanceof ConfigError)
+    return error.message.split('\n')
+  }
+  return []
+}
+
+test('Nothing needs to be set', () => {
+  const { STORE, HOST, PORT, SIZE_POLICY, UPLOAD_TOKENS, MAX_UPLOAD_BYTES, PUBLIC_URL } = loadConfig({})
+  assert.deepEqual([STORE, HOST, PORT, SIZE_POLICY], ['file:./data', '127.0.0.1', 8080, 'open'])
+  assert.deepEqual([UPLOAD_TOKENS, MAX_UPLOAD_BYTES, PUBLIC_URL], [[], 64 * 2 ** 20, ''])
+})
+
+test('An empty or blank variable is one that is not set', () => {
+  const blank = Object.fromEntries(Object.keys(loadConfig({})).map((name) => [name, '']))
+  assert.deepEqual(loadConfig(blank), loadConfig({}))
+  assert.deepEqual(loadConfig({ PORT: undefined, STORE: ' ' }), loadConfig({}))
+})
+
+const READ: readonly (readonly [Readonly<Record<string, string>>, Partial<Config>])[] = [
+  [{ PORT: '0' }, { PORT: 0 }],
+  [{ STORE: 's3://my.bucket-1' }, { STORE: 's3://my.bucket-1' }],
+  [{ MAX_UPLOAD_BYTES: '1.5G' }, { MAX_UPLOAD_BYTES: 1.5 * 2 ** 30 }],
+  [{ PUBLIC_URL: 'https://img.example/pictures//' }, { PUBLIC_URL: 'https://img.example/pictures' }],
+  [{ UPLOAD_TOKENS: ` ${TOKEN}  ${TOKEN}2\n` }, { UPLOAD_TOKENS: [TOKEN, `${TOKEN}2`] }],
+  [{ UPLOAD_TOKENS: TOKEN, HOST: '0.0.0.0' }, { HOST: '0.0.0.0' }],
+  [{ UPLOAD_TOKENS: TOKEN, ACCEL_PREFIX: '/_renditions/' }, { ACCEL_PREFIX: '/_renditions/' }],
+  [{ SIZE_POLICY: 'list', SIZES: '400w 100s,2x' }, { SIZES: ['400w', '100s,2x'] }],
+  [{ SIZE_POLICY: 'signed', URL_KEYS: TOKEN }, { URL_KEYS: [TOKEN] }],
+  [{ S3_FORCE_PATH_STYLE: 'false' }, { S3_FORCE_PATH_STYLE: false }],
+  [{ INPUT_FORMATS: 'jpeg tiff' }, { INPUT_FORMATS: ['jpeg', 'tiff'] }],
+]
+for (const [env, expected] of READ) {
+  test(`${JSON.stringify(env)} is read`, () => assert.partialDeepStrictEqual(loadConfig(env), expected))
+}
+
+const WRONG: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = [
+  [{ PORT: '65536' }, /^PORT: /],
+  [{ PORT: 'http' }, /^PORT: /],
+  [{ PORT: '80.5' }, /^PORT: /],
+  [{ STORE: 'data' }, /^STORE: /],
+  [{ STORE: 's3://' }, /^STORE: /],
+  [{ STORE: 's3://Bucket' }, /^STORE: /],
+  [{ S3_ENDPOINT: 'minio:9000' }, /^S3_ENDPOINT: /],
+  [{ S3_ENDPOINT: 'not a URL' }, /^S3_ENDPOINT: /],
+  [{ PUBLIC_URL: 'ftp://img.example' }, /^PUBLIC_URL: /],
+  [{ ACCEL_PREFIX: '_renditions', UPLOAD_TOKENS: TOKEN }, /^ACCEL_PREFIX: /],
+  [{ ACCEL_PREFIX: '/_renditions', UPLOAD_TOKENS: TOKEN }, /^ACCEL_PREFIX: /],
+  [{ ACCEL_PREFIX: '/_renditions/' }, /^UPLOAD_TOKENS: is needed/],
+  [{ HOST: '0.0.0.0' }, /^UPLOAD_TOKENS: is needed/],
+  [{ HOST: '::' }, /^UPLOAD_TOKENS: is needed/],
+  [{ HOST: '0.0.0.0', UPLOAD_TOKENS: '  ' }, /^UPLOAD_TOKENS: is needed/],
+  [{ UPLOAD_TOKENS: `${TOKEN} short` }, /^UPLOAD_TOKENS: .*16/],
+  [{ SIZE_POLICY: 'closed' }, /^SIZE_POLICY: /],
+  [{ SIZE_POLICY: 'list' }, /^SIZES: is needed/],
+  [{ SIZE_POLICY: 'list', SIZES: ' ' }, /^SIZES: is needed/],
+  [{ SIZES: '400w nonsense' }, /^SIZES: .*nonsense/],
+  [{ SIZE_POLICY: 'signed' }, /^URL_KEYS: is needed/],
+  [{ SIZE_POLICY: 'signed', URL_KEYS: ' ' }, /^URL_KEYS: is needed/],
+  [{ URL_KEYS: 'short' }, /^URL_KEYS: .*16/],
+  [{ AWS_ACCESS_KEY_ID: 'x' }, /^AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: /],
+  [{ INPUT_FORMATS: 'jpeg bmp' }, /^INPUT_FORMATS: .*bmp/],
+  [{ MAX_UPLOAD_BYTES: '0' }, /^MAX_UPLOAD_BYTES: /],
+  [{ MAX_UPLOAD_BYTES: '64 megabytes' }, /^MAX_UPLOAD_BYTES: /],
+  [{ MEMORY_CACHE_BYTES: '0' }, /^MEMORY_CACHE_BYTES: /],
+  [{ CACHE_MAX_IDLE_DAYS: '1' }, /^CACHE_MAX_IDLE_DAYS: /],
+  [{ MAX_PIXELS: '0' }, /^MAX_PIXELS: /],
+  [{ MAX_SIDE: '16384' }, /^MAX_SIDE: /],
+  [{ RENDER_CONCURRENCY: '0' }, /^RENDER_CONCURRENCY: /],
+  [{ RENDER_QUEUE_MAX: 'Infinity' }, /^RENDER_QUEUE_MAX: /],
+  [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL: /],
+]
+for (const [env, expected] of WRONG) {
+  test(`${JSON.stringify(env)} is a mistake`, () => {
+    const [first = '', ...more] = mistakes(env)
+    assert.match(first, expected)
+    assert.deepEqual(more, [])
+  })
+}
+
+test('All mistakes are reported together, of single settings and of several that contradict each other', () => {
+  const names = mistakes({ PORT: 'x', STORE: 'y', HOST: '0.0.0.0', SIZE_POLICY: 'list', AWS_ACCESS_KEY_ID: 'z' })
+  assert.deepEqual(names.map((line) => line.replace(/:.*/, '')).toSorted(), [
+    'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+    'PORT',
+    'SIZES',
+    'STORE',
+    'UPLOAD_TOKENS',
+  ])
+})
+
+test('No mistake repeats a secret', () => {
+  const secrets = { UPLOAD_TOKENS: 'tooshort1', URL_KEYS: 'tooshort2', AWS_SECRET_ACCESS_KEY: 'tooshort3' }
+  assert.doesNotMatch(mistakes(secrets).join('\n'), /tooshort/)
+})
+
+test('The help names every setting with its default and what it is for', () => {
+  const help = describeConfig()
+  for (const name of Object.keys(loadConfig({}))) {
+    assert.match(help, new RegExp(`^ {2}${name} \\(.+\\)\\n {6}\\S.+$`, 'm'))
+  }
+  for (const line of ['STORE (file:./data)', 'PORT (8080)', 'PUBLIC_URL (empty)', 'UPLOAD_TOKENS (empty)']) {
+    assert.ok(help.includes(`  ${line}\n`), line)
+  }
+})
+
+test('Only addresses that no other machine reaches are loopback', () => {
+  for (const host of ['localhost', '::1', '127.0.0.1', '127.9.9.9']) assert.ok(isLoopback(host), host)
+  for (const host of ['0.0.0.0', '::', '127.0.0.1.example', '10.0.0.1', '']) assert.ok(!isLoopback(host), host)
+})

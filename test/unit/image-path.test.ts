@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { OUTPUT_FORMATS } from '../../src/domain/image-format.ts'
+import { formatImagePath, type ImageRequest, parseImagePath, signedPath } from '../../src/domain/image-path.ts'
+import { RequestError } from '../../src/errors.ts'
+import { anySpec } from '../support/any-spec.ts'
+
+const ID = '3f2a'.padEnd(40, '0')
+const W400 = { size: { kind: 'box', width: 400 } } as const
+
+const CASES: Readonly<Record<string, ImageRequest>> = {
+  [`/image/${ID}/400w/cat.webp`]: { id: ID, spec: W400, format: 'webp', name: 'cat' },
+  [`/image/${ID}/400w`]: { id: ID, spec: W400 },
+  [`/image/${ID}/200s,2x`]: { id: ID, spec: { size: { kind: 'square', side: 200 }, dpr: 2 } },
+  [`/image/${ID}/300w100h/my.holiday.jpg`]: {
+    id: ID,
+    spec: { size: { kind: 'box', width: 300, height: 100 } },
+    format: 'jpg',
+    name: 'my.holiday',
+  },
+  [`/image/${ID}/400w/%E7%8C%AB%20%2F%2e.gif`]: { id: ID, spec: W400, format: 'gif', name: '%E7%8C%AB%20%2F%2e' },
+  [`/image/${ID}/400w/...png`]: { id: ID, spec: W400, format: 'png', name: '..' },
+}
+for (const [path, request] of Object.entries(CASES)) {
+  test(`${path} parses, and formats back to itself`, () => {
+    assert.deepEqual(parseImagePath(path), request)
+    assert.equal(formatImagePath(request), path)
+  })
+}
+
+const CANONICAL = {
+  [`/image/${ID.toUpperCase()}/400w/Cat.webp`]: `/image/${ID}/400w/Cat.webp`,
+  [`/image/${ID}/100h300w/x.jpeg`]: `/image/${ID}/300w100h/x.jpg`,
+  [`/image/${ID}/400w/x.JPEG`]: `/image/${ID}/400w/x.jpg`,
+  [`/image/${ID}/400w/x.WebP`]: `/image/${ID}/400w/x.webp`,
+  [`/image/${ID}/400w/x.web%70`]: `/image/${ID}/400w/x.webp`,
+  [`/image/${ID}/400W`]: `/image/${ID}/400w`,
+  [`/image/${ID}/200s%2C2x`]: `/image/${ID}/200s,2x`,
+  [`/image/%33${ID.slice(1)}/%3400w`]: `/image/${ID}/400w`,
+} as const
+for (const [path, canonical] of Object.entries(CANONICAL)) {
+  test(`${path} is another spelling of ${canonical}`, () => {
+    assert.equal(formatImagePath(parseImagePath(path)), canonical)
+  })
+}
+
+const INVALID = [
+  '',
+  '/',
+  '/image',
+  `/image/${ID}`,
+  `/images/${ID}/400w`,
+  `image/${ID}/400w`,
+  `//image/${ID}/400w`,
+  `/image//${ID}/400w`,
+  `/image/${ID}/400w/`,
+  `/image/${ID}//x.webp`,
+  `/image/${ID}/400w/a/x.webp`,
+  `/image/${ID}/400w/.webp`,
+  `/image/${ID}/400w/webp`,
+  `/image/${ID}/400w/x.`,
+  `/image/${ID}/400w/x.svg`,
+  `/image/${ID}/400w/x.webp%2F`,
+  `/image/${ID}/400w/x%2Ewebp`,
+  `/image/${ID}/400w/x%FF.webp`,
+  `/image/${ID}/400w/x%.webp`,
+  `/image/${ID}/400w%/x.webp`,
+  `/image/${ID}/400w%2Fx.webp`,
+  `/image/${ID}0/400w`,
+  `/image/${ID.slice(1)}/400w`,
+  `/image/g${ID.slice(1)}/400w`,
+  `/image/${ID}/../400w`,
+  `/image/../../etc/passwd`,
+  `/image/..%2f..%2f${ID.slice(10)}/400w`,
+  `/image/${ID}/..%2f..%2foriginals/x.webp`,
+  `/image/${ID}/400w\0/x.webp`,
+]
+for (const path of INVALID) {
+  test(`${JSON.stringify(path)} is no path of an image`, () => {
+    assert.throws(() => parseImagePath(path), { name: 'RequestError', code: 'invalid_path' })
+  })
+}
+
+const requests: fc.Arbitrary<ImageRequest> = fc
+  .record({
+    id: fc.string({ unit: fc.constantFrom(...'0123456789abcdef'.split('')), minLength: 40, maxLength: 40 }),
+    spec: anySpec(),
+    format: fc.option(fc.constantFrom(...OUTPUT_FORMATS), { nil: undefined }),
+    name: fc.string({ unit: 'grapheme', minLength: 1 }).map(encodeURIComponent),
+  })
+  .map(({ id, spec, format, name }) => (format === undefined ? { id, spec } : { id, spec, format, name }))
+
+test('Parsing and formatting are inverses for every request there is', () => {
+  fc.assert(fc.property(requests, (request) => assert.deepEqual(parseImagePath(formatImagePath(request)), request)))
+})
+
+test('Any path at all parses or is refused as a request', () => {
+  const segments = fc.array(fc.oneof(fc.string(), fc.constantFrom('image', ID, '400w', 'x.webp', '', '..')))
+  fc.assert(
+    fc.property(segments, (parts) => {
+      try {
+        const canonical = formatImagePath(parseImagePath(`/${parts.join('/')}`))
+        assert.equal(formatImagePath(parseImagePath(canonical)), canonical)
+      } catch (error) {
+        if (!(error instanceof RequestError)) throw error
+      }
+    }),
+  )
+})
+
+test('The signed path is canonical, names the format and leaves out the name', () => {
+  assert.equal(signedPath(parseImagePath(`/image/${ID}/300h400w/cat.jpeg`)), `/image/${ID}/400w300h/.jpg`)
+  assert.equal(signedPath(parseImagePath(`/image/${ID}/400w`)), `/image/${ID}/400w`)
+})
