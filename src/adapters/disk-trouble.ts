@@ -13,7 +13,10 @@ const TROUBLE = new Set([
   'EACCES',
   'EPERM',
   'EIO',
+  // A file is where a folder should be, or the other way round.
   'ENOTDIR',
+  'EEXIST',
+  'EISDIR',
   'EMFILE',
   'ENFILE',
   'ENODEV',

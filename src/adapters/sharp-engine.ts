@@ -3,12 +3,12 @@ import { constants } from 'node:fs'
 import { access, open } from 'node:fs/promises'
 import sharp, { type Metadata, type OutputInfo, type Sharp, type SharpOptions } from 'sharp'
 import type { InputFormat } from '../domain/image-format.ts'
-import { turnsOnSide } from '../domain/orientation.ts'
 import type { OriginalFacts, Size } from '../domain/original-facts.ts'
 import { SNIFF_BYTES, sniffFormat } from '../domain/sniff-format.ts'
 import { type Area, type InterestArea, type Plan, sizeBeforeTurn } from '../domain/transform-plan.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
 import type { ImageEngine, ObjectSource } from '../service/ports.ts'
+import { isWholeGif } from './gif-file.ts'
 
 export interface SharpEngineOptions {
   readonly inputFormats: readonly InputFormat[]
@@ -95,7 +95,9 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
     const { crop } = plan
     const area = crop === undefined || 'left' in crop ? crop : await findInterest(source, plan, crop)
     const image = load(source, { pages: plan.animated ? -1 : 1 })
-    if (plan.animated && turnsOnSide(plan.orientation)) return await encode(await turnFrames(image, plan, area), plan)
+    if (plan.animated && mixesFrames(plan)) {
+      return await encode(await frameByFrame(image, plan, { area, timeoutSeconds }), plan)
+    }
     const rendered = effects(turn(resize(image, plan), plan, area), plan)
     // libvips writes the original's orientation into an AVIF as a turn, though all metadata is dropped, and viewers would
     // turn the upright picture once more. Raw pixels have no orientation.
@@ -129,6 +131,7 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
   return {
     inspect,
     async verify(source, facts) {
+      if (facts.format === 'gif' && !(await isWholeGif(source).catch(gone))) broken(new Error('The GIF was cut'))
       // Small enough to cost little more than reading the file; JPEG, most of all uploads, is decoded at an eighth.
       const { width, height } = facts.stored
       const longest = Math.max(width, height)
@@ -183,27 +186,44 @@ function effects(image: Sharp, { resize: size, pad, background, gray, blur, shar
   return image
 }
 
-/** libvips turns no animation on its side as a whole, so each frame is turned alone. */
-async function turnFrames(image: Sharp, plan: Plan, crop: Area | undefined): Promise<Sharp> {
+/** libvips sees an animation as one tall picture, its frames one below the other. */
+function mixesFrames({ orientation, blur, sharpen }: Plan): boolean {
+  return orientation.angle !== 0 || blur !== undefined || sharpen
+}
+
+/** Each frame alone, where what is done to the tall picture would change their order or mix their edges. */
+async function frameByFrame(image: Sharp, plan: Plan, { area, timeoutSeconds }: FrameOptions): Promise<Sharp> {
+  const timeout = { seconds: timeoutSeconds }
+  const deadline = performance.now() + timeoutSeconds * 1000
   const { delay, loop } = await image.clone().metadata()
   const { data, info } = await resize(image, plan).ensureAlpha().raw().toBuffer({ resolveWithObject: true })
   const { width, channels, pageHeight: height = info.height } = info
   const frameBytes = width * height * channels
-  const frames: Buffer[] = []
-  let turned: OutputInfo = info
-  for (let at = 0; at < data.length; at += frameBytes) {
-    const frame = sharp(data.subarray(at, at + frameBytes), { raw: { width, height, channels } })
-    const { data: pixels, info: turnedInfo } = await turn(frame, plan, crop).raw().toBuffer({ resolveWithObject: true })
-    frames.push(pixels)
-    turned = turnedInfo
+  const frames = data.length / frameBytes
+  // Animations are large: a frame that is no larger than it was takes the place of one that is done with.
+  let all = data
+  let made: OutputInfo = info
+  for (let frame = 0; frame < frames; frame += 1) {
+    const pixels = data.subarray(frame * frameBytes, (frame + 1) * frameBytes)
+    const alone = turn(sharp(pixels, { raw: { width, height, channels } }).timeout(timeout), plan, area)
+    const done = await effects(alone, plan).ensureAlpha().raw().toBuffer({ resolveWithObject: true })
+    if (frame === 0 && done.data.length > frameBytes) all = Buffer.alloc(done.data.length * frames)
+    done.data.copy(all, frame * done.data.length)
+    made = done.info
+    if (performance.now() > deadline) throw new Error('timeout: some frames are still to be made')
   }
-  const raw = { width: turned.width, height: turned.height * frames.length, channels, pageHeight: turned.height }
+  const { width: madeWidth, height: pageHeight, channels: madeChannels } = made
+  const raw = { width: madeWidth, height: pageHeight * frames, channels: madeChannels, pageHeight }
   // Raw pixels have no timing. sharp's animated encoders share these two settings, whichever is chosen in the end.
-  const timed = sharp(Buffer.concat(frames), { raw }).gif({
-    ...(delay && { delay }),
-    ...(loop !== undefined && { loop }),
-  })
-  return effects(timed, plan)
+  const timing = { ...(delay && { delay }), ...(loop !== undefined && { loop }) }
+  const tall = all.subarray(0, madeWidth * pageHeight * frames * madeChannels)
+  return sharp(tall, { raw }).timeout(timeout).gif(timing)
+}
+
+interface FrameOptions {
+  /** What to keep of each frame, once turned. */
+  readonly area: Area | undefined
+  readonly timeoutSeconds: number
 }
 
 const TRANSPARENT = { r: 0, g: 0, b: 0, alpha: 0 }
@@ -242,6 +262,10 @@ function tooLarge(what: string, limit: number, actual: number): OriginalError {
 async function blame(source: ObjectSource, cause: unknown): Promise<never> {
   if (cause instanceof OriginalError) throw cause
   if ('path' in source) await access(source.path, constants.R_OK).catch(gone)
+  broken(cause)
+}
+
+function broken(cause: unknown): never {
   throw new OriginalError('original_broken', 'This image is broken: it cannot be decoded to its end', { cause })
 }
 

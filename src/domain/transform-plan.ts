@@ -1,3 +1,4 @@
+import { RequestError } from '../errors.ts'
 import { canAnimate, type OutputFormat } from './image-format.ts'
 import { combineOrientation, type Orientation, turnsOnSide } from './orientation.ts'
 import { displayedSize, type OriginalFacts, type Size } from './original-facts.ts'
@@ -53,6 +54,7 @@ const DEFAULT_QUALITY = { jpg: 80, webp: 80, avif: 50 } as const
  * What to do to an original so that the spec holds.
  *
  * @param maxSide Longest side that is made, device pixels: `full` and one-sided boxes of huge originals shrink to it.
+ * @throws RequestError `invalid_path` if the frames of an animation would together be too large.
  */
 export function planTransform(spec: Spec, original: OriginalFacts, format: OutputFormat, maxSide: number): Plan {
   const orientation = combineOrientation(original.orientation, spec)
@@ -62,8 +64,10 @@ export function planTransform(spec: Spec, original: OriginalFacts, format: Outpu
   const canvas = planCanvas(spec, picture, maxSide)
   // What cannot be seen through needs a colour behind it; where it can, only if the spec names one.
   const background = spec.background ?? (format === 'jpg' ? 'ffffff' : undefined)
+  const animated = original.frames > 1 && canAnimate(format) && !spec.still
+  if (animated) assertAnimationLimit(canvas, original, maxSide)
   return {
-    animated: original.frames > 1 && canAnimate(format) && !spec.still,
+    animated,
     orientation,
     ...canvas,
     ...(background !== undefined && { background }),
@@ -83,6 +87,14 @@ export function plannedSize({ resize, crop, pad }: Pick<Plan, 'resize' | 'crop' 
 /** `resize` in the stored pixels' own directions, before the picture is turned. */
 export function sizeBeforeTurn({ resize, orientation }: Pick<Plan, 'resize' | 'orientation'>): Size {
   return turnsOnSide(orientation) ? { width: resize.height, height: resize.width } : resize
+}
+
+/** Enlarged or padded, an animation may have no more pixels than the largest still picture, over all its frames. */
+function assertAnimationLimit(canvas: Canvas, { stored, frames }: OriginalFacts, maxSide: number): void {
+  const { width, height } = plannedSize(canvas)
+  const pixels = Math.max(width * height, canvas.resize.width * canvas.resize.height)
+  if (pixels <= Math.max(stored.width * stored.height, maxSide ** 2 / frames)) return
+  throw new RequestError('invalid_path', `${frames} frames of ${width}x${height} are too many pixels: ask for "still"`)
 }
 
 type Canvas = Pick<Plan, 'resize' | 'crop' | 'pad'>

@@ -22,8 +22,9 @@ export function readyHandler(readiness: Readiness): Middleware {
   return async (ctx) => {
     const reasons = await readiness.reasons()
     const degraded = readiness.degraded()
-    ctx.set('Cache-Control', 'no-store')
+    ctx.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' })
     ctx.status = reasons.length > 0 ? 503 : 200
+    if (reasons.length > 0) ctx.set('Retry-After', '1')
     ctx.body = {
       status: reasons.length > 0 ? 'not ready' : degraded.length > 0 ? 'degraded' : 'ready',
       reasons: [...reasons, ...degraded],

@@ -38,8 +38,14 @@ const PICTURE_HEADERS = {
 const REDIRECT_SECONDS = 86_400
 const FALLBACK_SECONDS = 3600
 
-/** `GET /image/<id>/<spec>[/<name>.<ext>]`: Node decides, nginx sends the file. */
-export function renditionHandler(options: RenditionHandlerOptions): Middleware<RequestState> {
+/**
+ * `GET /image/<id>/<spec>[/<name>.<ext>]`: Node decides, nginx sends the file.
+ * @param within Sets the signal of the request; what memory knows needs none.
+ */
+export function renditionHandler(
+  options: RenditionHandlerOptions,
+  within: Middleware<RequestState>,
+): Middleware<RequestState> {
   const { service, policy, accelPrefix, now } = options
   return async (ctx) => {
     const began = performance.now()
@@ -58,7 +64,7 @@ export function renditionHandler(options: RenditionHandlerOptions): Middleware<R
     const { id, spec, format } = request
     const as = format ?? { accept: acceptClass(ctx.headers.accept) }
     const again = ctx.get('X-Render-Again') !== ''
-    const wanted = { id, spec, as }
+    const wanted = { id, spec, as, again }
     const answer = async (rendition: Rendition): Promise<boolean> => {
       ctx.state.tier = rendition.tier
       ctx.set('Cache-Tag', id)
@@ -71,11 +77,15 @@ export function renditionHandler(options: RenditionHandlerOptions): Middleware<R
       accelerate(ctx, rendition, cacheControl, options)
       return true
     }
-    const rendition = await service.rendition({ ...wanted, again }, ctx.state.signal)
-    if (await answer(rendition)) return
-    // Deleted between look-up and opening, by a sweep.
-    const made = await service.rendition({ ...wanted, again: true }, ctx.state.signal)
-    if (!(await answer(made))) throw new UnavailableError('disk_unavailable', 'The disk of the cache fails; try again')
+    const remembered = service.remembered(wanted)
+    if (remembered && (await answer(remembered))) return
+    await within(ctx, async () => {
+      const { signal } = ctx.state
+      if (!remembered && (await answer(await service.rendition(wanted, signal)))) return
+      // Deleted between look-up and opening, by a sweep.
+      if (await answer(await service.rendition({ ...wanted, again: true }, signal))) return
+      throw new UnavailableError('disk_unavailable', 'The disk of the cache fails; try again')
+    })
   }
 }
 

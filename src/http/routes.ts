@@ -35,7 +35,7 @@ export function routes(options: RoutesOptions): Router<RequestState> {
   const router = new Router<RequestState>()
   const within = deadline(requestTimeoutMs)
 
-  router.get('/image{/*path}', within, renditionHandler(renditions))
+  router.get('/image{/*path}', renditionHandler(renditions, within))
 
   router.post('/images', deadline(UPLOAD_TIMEOUT_MS), uploadHandler(images))
   router.get('/images/:id', within, recordHandler(images))
@@ -55,11 +55,10 @@ export function routes(options: RoutesOptions): Router<RequestState> {
  * of the time of a hit. Odd spellings are left to the router.
  */
 export function pictures({ renditions, requestTimeoutMs }: RoutesOptions): Middleware<RequestState> {
-  const within = deadline(requestTimeoutMs)
-  const answer = renditionHandler(renditions)
+  const answer = renditionHandler(renditions, deadline(requestTimeoutMs))
   return async (ctx, next) => {
     const isPicture = ctx.path.startsWith('/image/') && (ctx.method === 'GET' || ctx.method === 'HEAD')
-    await (isPicture ? within(ctx, async () => void (await answer(ctx, next))) : next())
+    await (isPicture ? answer(ctx, next) : next())
   }
 }
 

@@ -33,6 +33,8 @@ export interface Wanted {
 }
 
 export interface RenditionService {
+  /** What is known without waiting for anything: a hit in memory. */
+  remembered(wanted: Wanted): Rendition | undefined
   /**
    * Finds a rendition or makes it.
    * @throws RequestError, OriginalError, UnavailableError
@@ -85,6 +87,11 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   })
 
   const broken = new LRUCache<string, OriginalError>({ max: 10_000, ttl: BROKEN_MS })
+
+  function remembered(wanted: Wanted): Rendition | undefined {
+    const known = wanted.again ? undefined : memory.get(flightKey(wanted))
+    return known && isFresh(known) ? { ...known, tier: 'memory' } : undefined
+  }
 
   async function rendition(wanted: Wanted, signal: AbortSignal): Promise<Rendition> {
     const key = flightKey(wanted)
@@ -209,6 +216,7 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   }
 
   return {
+    remembered,
     rendition,
     forget(ids) {
       for (const [key, { id }] of memory.entries()) if (ids.has(id)) memory.delete(key)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fixture, upload } from '../support/darkroom.ts'
+import { uploadFixture } from '../support/darkroom.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { rawRequest } from '../support/raw-request.ts'
 import { newStore, startNodeFor } from '../support/site.ts'
@@ -13,7 +13,7 @@ test('1,000 concurrent cold requests for 20 sizes of one original cost one fetch
   const proxy = await startFaultProxy({ target: endpoint })
   t.after(() => proxy.stop())
   const uploader = await startNodeFor(t, { env })
-  const { id }: { id: string } = JSON.parse(await (await upload(uploader.url, await fixture('mountains.jpg'))).text())
+  const id = await uploadFixture(uploader.url, 'mountains.jpg')
   const node = await startNodeFor(t, { env: { ...env, S3_ENDPOINT: proxy.endpoint } })
 
   const requests = Array.from({ length: CLIENTS }, async (_, client) => {
@@ -41,7 +41,7 @@ test('1,000 concurrent cold requests for 20 sizes of one original cost one fetch
 
 test('One size for clients of three classes at once costs one render for each format', async (t) => {
   const node = await startNodeFor(t)
-  const { id }: { id: string } = JSON.parse(await (await upload(node.url, await fixture('mountains.jpg'))).text())
+  const id = await uploadFixture(node.url, 'mountains.jpg')
   const accepts = ['image/avif,image/webp', 'image/webp', '*/*', 'image/avif']
   await Promise.all(
     Array.from({ length: 60 }, async (_, client) => {

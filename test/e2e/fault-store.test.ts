@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { describe, type TestContext, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
-import { type Answer, ask, assertUnavailable, filesBelow, logged, post, recoversIn } from '../support/ask.ts'
-import { type Darkroom, startDarkroom } from '../support/darkroom.ts'
-import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { assertPicture, noisePicture, type Picture } from '../support/picture.ts'
+import { ask, assertUnavailable, filesBelow, logged, post, recoversIn } from '../support/ask.ts'
+import type { Darkroom } from '../support/darkroom.ts'
+import type { Fault } from '../support/fault-proxy.ts'
+import { assertRecovered, cachedAnswers, setFaultStage, startS3Node } from '../support/fault-stage.ts'
+import { assertPicture, noisePicture } from '../support/picture.ts'
 import { jsonFields } from '../support/raw-request.ts'
 import { newBucket } from '../support/s3-bucket.ts'
 
@@ -55,7 +54,7 @@ const OUTAGES: Readonly<Record<string, Outage>> = {
 describe('outages of the store', { concurrency: 3 }, () => {
   for (const [name, { fault, reason, withinMs }] of Object.entries(OUTAGES)) {
     test(`while the store ${name}, what is cached is served and the rest is a clean 503, until it is back`, async (t) => {
-      const stage = await setStage(t)
+      const stage = await setFaultStage(t)
       const { node, proxy, fresh, late, secrets } = stage
       const before = await filesBelow(node.cacheDir)
       await proxy.setFault(fault)
@@ -78,6 +77,8 @@ describe('outages of the store', { concurrency: 3 }, () => {
       assert.equal(live.status, 200)
       assert.equal(ready.status, 503)
       assert.match(ready.body.toString(), reason)
+      assert.equal(ready.headers.get('cache-control'), 'no-store')
+      assert.equal(ready.headers.get('retry-after'), '1')
       for (const secret of secrets) assert.ok(!ready.body.toString().includes(secret))
       // The one original is asked for once for all, three times at most.
       const reads = proxy.requests.filter((request) => /^GET .*\/originals\//.test(request))
@@ -90,7 +91,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
   }
 
   test('a hundred viewers of a silent store all hear so within five seconds, and viewers of cached pictures notice nothing', async (t) => {
-    const stage = await setStage(t)
+    const stage = await setFaultStage(t)
     const { node, proxy, secrets } = stage
     await proxy.setFault({ kind: 'silent' })
     const ids = Array.from({ length: 100 }, (_, index) => String(index + 1).padStart(40, '0'))
@@ -120,7 +121,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
   })
 
   test('a store that takes two seconds for every answer is waited for', async (t) => {
-    const stage = await setStage(t)
+    const stage = await setFaultStage(t)
     await stage.proxy.setFault({ kind: 'latency', ms: 2000 })
     const [uncached, cached] = await Promise.all([ask(stage.freshUrl), cachedAnswers(stage)])
     assert.equal(uncached.status, 200)
@@ -129,7 +130,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
   })
 
   test('an original that trickles is given up at the deadline of ten seconds', async (t) => {
-    const stage = await setStage(t)
+    const stage = await setFaultStage(t)
     const before = await filesBelow(stage.node.cacheDir)
     await stage.proxy.setFault({ kind: 'throttle', bytesPerSecond: 10_000, matching: READS })
     const uncached = await ask(stage.freshUrl)
@@ -147,7 +148,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
   }
   for (const [name, { fault, attempts, withinMs }] of Object.entries(DAMAGES)) {
     test(`originals that ${name} are asked for once more, and never shown or cached`, async (t) => {
-      const stage = await setStage(t)
+      const stage = await setFaultStage(t)
       const { node, proxy, fresh } = stage
       const before = await filesBelow(node.cacheDir)
       await proxy.setFault({ ...fault, matching: READS })
@@ -170,7 +171,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
     })
 
     test(`an original that comes wrong once (they ${name}) is shown all the same`, async (t) => {
-      const stage = await setStage(t)
+      const stage = await setFaultStage(t)
       await stage.proxy.setFault({ ...fault, matching: { ...READS, first: 1 } })
       const uncached = await ask(stage.freshUrl)
       assert.equal(uncached.status, 200, uncached.body.subarray(0, 300).toString())
@@ -179,7 +180,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
   }
 
   test('wrong bytes are logged with the id of the image', async (t) => {
-    const { node, proxy, fresh, freshUrl } = await setStage(t)
+    const { node, proxy, fresh, freshUrl } = await setFaultStage(t)
     await proxy.setFault({ kind: 'flip', atByte: 50_000, matching: READS })
     assert.equal((await ask(freshUrl)).status, 503)
     await logged(node, ({ level, msg }) => level === 'warn' && String(msg).includes(fresh.id))
@@ -187,7 +188,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
 
   for (const path of [/\/originals\//, /\/records\//]) {
     test(`an upload whose answer from ${path.source} is lost is acknowledged or refused, and the same when repeated`, async (t) => {
-      const { node, proxy, late } = await setStage(t)
+      const { node, proxy, late } = await setFaultStage(t)
       await proxy.setFault({ kind: 'lose-answer', matching: { method: /^PUT$/, path, first: 1 } })
       const first = await post(node.url, late.bytes)
       assert.equal(first.status, 201, first.body.toString())
@@ -199,7 +200,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
   }
 
   test('an image that is nowhere is 404 for seconds, and is found as soon as it was uploaded', async (t) => {
-    const { node, late } = await setStage(t)
+    const { node, late } = await setFaultStage(t)
     const url = `${node.url}/image/${late.id}/40w/x.jpg`
     for (const missing of [await ask(url), await ask(`${node.url}/images/${late.id}`)]) {
       assert.equal(missing.status, 404)
@@ -216,14 +217,14 @@ describe('outages of the store', { concurrency: 3 }, () => {
   test('a node with a wrong secret runs, is not ready and says why, and shows nothing', async (t) => {
     const { endpoint, bucket, credentials } = await newBucket()
     const { accessKeyId = '' } = credentials ?? {}
-    const node = await startNode(t, { endpoint, bucket, accessKeyId, secretAccessKey: 'wrong-secret' })
+    const node = await startS3Node(t, { endpoint, bucket, accessKeyId, secretAccessKey: 'wrong-secret' })
     await assertNotReady(node, /refuses our credentials/, [bucket, accessKeyId, 'wrong-secret'])
   })
 
   test('a node whose bucket is missing runs and is not ready, until the bucket is made', async (t) => {
     const { endpoint, region, credentials } = await newBucket()
     const bucket = `missing-${Date.now()}`
-    const node = await startNode(t, { endpoint, bucket, accessKeyId: '', secretAccessKey: '', ...credentials })
+    const node = await startS3Node(t, { endpoint, bucket, accessKeyId: '', secretAccessKey: '', ...credentials })
     await assertNotReady(node, /no such bucket/, [bucket])
     const client = new S3Client({ endpoint, region, forcePathStyle: true, ...(credentials && { credentials }) })
     t.after(() => client.destroy())
@@ -257,85 +258,4 @@ async function assertNotReady(node: Darkroom, reason: RegExp, secrets: readonly 
   assert.equal(ready.status, 503)
   assert.match(ready.body.toString(), reason)
   for (const secret of secrets) assert.ok(!ready.body.toString().includes(secret))
-}
-
-interface Stage {
-  readonly node: Darkroom
-  readonly proxy: FaultProxy
-  /** In the cache. */
-  readonly known: Picture
-  readonly knownUrl: string
-  /** In the store alone. */
-  readonly fresh: Picture
-  readonly freshUrl: string
-  /** Not uploaded yet. */
-  readonly late: Picture
-  /** What no answer may tell. */
-  readonly secrets: readonly string[]
-}
-
-/** A node before a store seen through a proxy without a fault as yet. */
-async function setStage(t: TestContext): Promise<Stage> {
-  const { bucket, endpoint, credentials } = await newBucket()
-  const { accessKeyId = '', secretAccessKey = '' } = credentials ?? {}
-  const proxy = await startFaultProxy({ target: endpoint })
-  t.after(() => proxy.stop())
-  const node = await startNode(t, { endpoint: proxy.endpoint, bucket, accessKeyId, secretAccessKey })
-  const [known, fresh, late] = await Promise.all([noisePicture(1), noisePicture(2, 400, 300), noisePicture(3)])
-  for (const { bytes } of [known, fresh]) assert.equal((await post(node.url, bytes)).status, 201)
-  const knownUrl = `${node.url}/image/${known.id}/40w/x.jpg`
-  assert.equal((await ask(knownUrl)).status, 200)
-  await rm(join(node.cacheDir, 'originals'), { recursive: true })
-  const { port } = new URL(proxy.endpoint)
-  const secrets = [bucket, accessKeyId, secretAccessKey, port]
-  return { node, proxy, known, knownUrl, fresh, freshUrl: `${node.url}/image/${fresh.id}/40w/x.jpg`, late, secrets }
-}
-
-interface NodeAccess {
-  readonly endpoint: string
-  readonly bucket: string
-  readonly accessKeyId: string
-  readonly secretAccessKey: string
-}
-
-async function startNode(t: TestContext, access: NodeAccess): Promise<Darkroom> {
-  const node = await startDarkroom({
-    unready: true,
-    env: {
-      STORE: `s3://${access.bucket}`,
-      S3_ENDPOINT: access.endpoint,
-      AWS_ACCESS_KEY_ID: access.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: access.secretAccessKey,
-    },
-  })
-  t.after(() => node.stop())
-  return node
-}
-
-/** Asks a dozen times for the picture that is cached. @returns ms of the median answer. */
-async function cachedAnswers({ knownUrl }: Stage): Promise<number> {
-  const times: number[] = []
-  for (let count = 0; count < 12; count += 1) {
-    const { status, body, ms } = await ask(knownUrl)
-    assert.equal(status, 200)
-    await assertPicture(body, { format: 'jpeg', width: 40 })
-    times.push(ms)
-  }
-  return times.toSorted((a, b) => a - b)[6] ?? 0
-}
-
-/** All that failed is right without a restart. */
-async function assertRecovered(t: TestContext, { node, freshUrl, fresh, late }: Stage): Promise<void> {
-  const right = ({ status }: Answer): boolean => status === 200 || status === 201
-  const [shown, taken, ready] = await Promise.all([
-    recoversIn(() => ask(freshUrl), right),
-    recoversIn(() => post(node.url, late.bytes), right),
-    recoversIn(() => ask(`${node.url}/readyz`), right),
-  ])
-  t.diagnostic(`right again after ${[shown, taken, ready].map(Math.round).join(', ')} ms: GET, POST, ready`)
-  await assertPicture((await ask(freshUrl)).body, { format: 'jpeg', width: 40 })
-  const { bytes } = await noisePicture(4)
-  assert.equal((await post(node.url, bytes)).status, 201)
-  assert.deepEqual((await ask(`${node.url}/images/${late.id}/original`)).body, late.bytes)
-  assert.equal((await ask(`${node.url}/images/${fresh.id}`)).status, 200)
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -24,9 +25,10 @@ interface Signed {
 /** Runs `scripts/sign-url`. */
 async function signUrl(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Signed> {
   const child = spawn(SIGN_URL, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const ended = once(child, 'close')
   const [out, problems] = await Promise.all([text(child.stdout), text(child.stderr)])
-  return { code: await ended, urls: out.split('\n').filter((line) => line !== ''), problems }
+  await ended
+  return { code: child.exitCode, urls: out.split('\n').filter((line) => line !== ''), problems }
 }
 
 async function signOne(path: string, key: string, ...options: string[]): Promise<string> {

@@ -176,7 +176,7 @@ test('What nginx itself finds wrong with a path has the status and the shape tha
   const ways = await startWays(t)
   for (const path of [`/image/${'ab'.repeat(20)}/160w/%zz.jpg`, '/image/../../etc/passwd']) {
     const shapes = await Promise.all(
-      Object.values(ways).map(async (origin) => {
+      [ways.direct, ways.accelerated, ways.alone].map(async (origin) => {
         const { status, headers, body } = await rawRequest(origin, path)
         const { date: _date, server: _server, connection: _connection, 'content-length': _length, ...rest } = headers
         return { status, rest, fields: Object.keys(jsonFields(body)) }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import sharp from 'sharp'
-import { fixture, upload, uploadFixture } from '../support/darkroom.ts'
+import { type Darkroom, fixture, upload, uploadFixture } from '../support/darkroom.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { jsonFields, type RawResponse, rawRequest } from '../support/raw-request.ts'
 import { AUTHORIZATION, newStore, startNodeFor, startSite, TOKEN } from '../support/site.ts'
@@ -32,6 +32,11 @@ function form(parts: readonly (readonly [string, Buffer | string])[]): {
     headers: { 'Content-Type': `multipart/form-data; boundary=${boundary}` },
     body: Buffer.concat([...chunks, Buffer.from(`--${boundary}--\r\n`)]),
   }
+}
+
+/** Uploads under way, or left behind, on the node's disk. */
+async function spooled({ cacheDir }: Darkroom): Promise<string[]> {
+  return (await readdir(join(cacheDir, 'tmp'))).filter((name) => name.startsWith('in-'))
 }
 
 const FILE = 'name="file"; filename="a.jpg"'
@@ -141,7 +146,7 @@ test('What is no picture, is broken, or has too many pixels or frames is refused
     assertError(zipped, 415, 'original_unsupported', 'a Content-Encoding')
     assert.equal((await upload(origin, jpeg, 'image/webp', TOKEN)).status, origin === node.url ? 201 : 200)
   }
-  assert.deepEqual(await readdir(join(node.cacheDir, 'tmp')), [])
+  assert.deepEqual(await spooled(node), [])
 })
 
 test('Too many bytes are 413 with and without a length, in a form, and by nginxâ€™s own limit', async (t) => {
@@ -167,7 +172,7 @@ test('Too many bytes are 413 with and without a length, in a form, and by nginxâ
   const headers = { 'Content-Type': 'image/jpeg', ...writer }
   const body = Buffer.alloc(7_000_000)
   assertError(await rawRequest(url, '/images', { method: 'POST', headers, body }), 413, 'original_too_large', 'nginx')
-  assert.deepEqual(await readdir(join(node.cacheDir, 'tmp')), [])
+  assert.deepEqual(await spooled(node), [])
   assert.equal((await upload(url, await fixture('dandelion.gif'), 'image/gif', TOKEN)).status, 201)
 })
 
@@ -289,17 +294,16 @@ test('A method that a URL does not know is 405 and says which ones it knows', as
 
 test('A client that breaks off in mid-upload leaves nothing behind', async (t) => {
   const { node, url } = await startSite(t)
-  const temporary = () => readdir(join(node.cacheDir, 'tmp'))
   for (const origin of [node.url, url]) {
     for (const type of ['image/jpeg', 'multipart/form-data; boundary=a-boundary']) {
       const headers = { 'Content-Type': type, 'Content-Length': '1000000', ...AUTHORIZATION }
       const outgoing = request(`${origin}/images`, { method: 'POST', headers })
       outgoing.on('error', () => {})
       outgoing.write(form([[FILE, Buffer.alloc(50_000)]]).body.subarray(0, 50_000))
-      while ((await temporary()).length === 0) await delay(5)
+      while ((await spooled(node)).length === 0) await delay(5)
       outgoing.destroy()
       const patience = performance.now() + 5000
-      while ((await temporary()).length > 0) {
+      while ((await spooled(node)).length > 0) {
         assert.ok(performance.now() < patience, `${type} at ${origin}`)
         await delay(10)
       }

@@ -34,11 +34,11 @@ export function startLoad(
   onOther: (answer: Answer) => void,
 ): Load {
   const seen: Seen = { pictures: 0, unavailable: 0, bytes: 0 }
-  let stopped = false
+  const state = { stopped: false }
   let turn = 0
 
   const view = async (): Promise<void> => {
-    while (!stopped) {
+    while (!state.stopped) {
       turn += 1
       const picture = pictures[turn % pictures.length]
       if (picture === undefined) throw new RangeError('There are no pictures to look at')
@@ -59,27 +59,27 @@ export function startLoad(
   const views = Promise.all(
     Array.from({ length: VIEWERS }, () =>
       view().finally(() => {
-        stopped = true
+        state.stopped = true
       }),
     ),
   )
   // Whoever stops it hears of it; until then it is nobody's.
   views.catch(() => {})
   t.after(() => {
-    stopped = true
+    state.stopped = true
   })
 
   return {
     seen,
     async stop() {
-      stopped = true
+      state.stopped = true
       await views
       return seen
     },
     async goOnFor(answers) {
       const enough = seen.pictures + seen.unavailable + answers
-      while (!stopped && seen.pictures + seen.unavailable < enough) await new Promise(setImmediate)
-      if (stopped) await views
+      while (!state.stopped && seen.pictures + seen.unavailable < enough) await new Promise(setImmediate)
+      if (state.stopped) await views
     },
   }
 }

@@ -21,18 +21,19 @@ export interface MemoryEngine extends ImageEngine {
 }
 
 /** Bytes that the engine below takes for an original. */
-export function original(facts: Partial<OriginalFacts> & { readonly broken?: boolean } = {}): Buffer {
+export function original(facts: Partial<Picture> = {}): Buffer {
   return Buffer.from(`picture ${JSON.stringify({ ...FACTS, ...facts })}`)
 }
 
 /** An `ImageEngine` for pictures that are texts. */
 export function createMemoryEngine(disk: MemoryDisk): MemoryEngine {
-  function read(source: ObjectSource): OriginalFacts & { readonly broken?: boolean } {
+  function read(source: ObjectSource): Picture {
     const bytes = 'bytes' in source ? source.bytes : disk.files.get(source.path)
     if (bytes === undefined) throw new UnavailableError('disk_unavailable', 'The file is gone')
     const json = /^picture (?<json>.*)$/.exec(bytes.toString())?.groups?.['json']
-    if (json === undefined) throw new OriginalError('original_unsupported', 'No picture')
-    return JSON.parse(json)
+    const facts: unknown = json === undefined ? undefined : JSON.parse(json)
+    if (!isPicture(facts)) throw new OriginalError('original_unsupported', 'No picture')
+    return facts
   }
 
   function decode(source: ObjectSource): OriginalFacts {
@@ -62,6 +63,14 @@ export function createMemoryEngine(disk: MemoryDisk): MemoryEngine {
     },
   }
   return engine
+}
+
+interface Picture extends OriginalFacts {
+  readonly broken?: boolean
+}
+
+function isPicture(value: unknown): value is Picture {
+  return typeof value === 'object' && value !== null && 'format' in value && 'stored' in value
 }
 
 function describe(plan: Plan): string {

@@ -34,7 +34,7 @@ export async function startSite(
 /** A node until the test ends. */
 export async function startNodeFor(t: TestContext, options: DarkroomOptions = {}): Promise<Darkroom> {
   const node = await startDarkroom(options)
-  t.after(() => node.stop())
+  stopAfter(t, node.stop)
   return node
 }
 
@@ -45,14 +45,25 @@ export async function startNginxFor(
   options: Partial<NginxOptions> = {},
 ): Promise<Nginx> {
   const nginx = await startNginx({ nodePort: port, cacheDir, ...options })
-  t.after(() => nginx.stop())
+  stopAfter(t, nginx.stop)
   return nginx
+}
+
+const running = new WeakMap<TestContext, (() => Promise<void>)[]>()
+
+function stopAfter(t: TestContext, stop: () => Promise<void>): void {
+  running.set(t, [...(running.get(t) ?? []), stop])
+  t.after(stop)
 }
 
 /** A folder that outlives the nodes of a test, but not the test. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'darkroom-e2e-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  t.after(async () => {
+    // What was opened first is closed first, but a node that still runs would write into the folder again.
+    for (const stop of running.get(t) ?? []) await stop()
+    await rm(folder, { recursive: true, force: true })
+  })
   return folder
 }
 

@@ -89,6 +89,17 @@ test('Only a picture with several frames, in a format that holds them, is animat
   assert.deepEqual(animated('100w', SMALL), [])
 })
 
+test('An animation is neither enlarged nor padded to more pixels than a still picture may have', () => {
+  const animation: OriginalFacts = { ...SMALL, format: 'gif', frames: 100 }
+  for (const text of ['full', '200w,up', '200s,contain']) assert.ok(plan(text, animation).animated)
+  for (const text of ['300w,up', '300s,contain', '2000s,up']) {
+    assert.throws(() => plan(text, animation), { name: 'RequestError', code: 'invalid_path', message: /still/ }, text)
+    assert.ok(!plan(`${text},still`, animation).animated)
+  }
+  const large: OriginalFacts = { ...animation, stored: { width: 1000, height: 900 } }
+  assert.ok(plan('full', large).animated, 'as large as it came')
+})
+
 test('What is transparent is white in a jpg, or of the colour asked for anywhere', () => {
   const background = (text: string, format: 'jpg' | 'png') =>
     planTransform(parseSpec(text), PHOTO, format, MAX_SIDE).background

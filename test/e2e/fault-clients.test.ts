@@ -1,0 +1,250 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readdir, readFile, readlink } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createRandom } from '../../bench/seeded-random.ts'
+import { type Answer, ask, assertUnavailable, filesBelow, post } from '../support/ask.ts'
+import type { Darkroom } from '../support/darkroom.ts'
+import { startFaultProxy } from '../support/fault-proxy.ts'
+import { assertPicture, noisePicture } from '../support/picture.ts'
+import { newStore, startNodeFor } from '../support/site.ts'
+
+const MIB = 1024 * 1024
+
+describe('clients that leave or dawdle', { concurrency: 2 }, () => {
+  test('a thousand requests whose clients leave hold no place, no file and no memory', async (t) => {
+    const node = await startNodeFor(t)
+    const { id, bytes } = await noisePicture(1, 1000, 800)
+    assert.equal((await post(node.url, bytes)).status, 201)
+    const random = createRandom(3)
+    let width = 20
+    const leave = async (count: number): Promise<void> => {
+      const clients = Array.from({ length: 50 }, async () => {
+        for (let turn = 0; turn < count / 50; turn += 1) {
+          width += 1
+          const path =
+            turn % 10 === 0 ? `/images/${id}/original` : `/image/${id}/${width % 900}w,q${width % 89}1/x.webp`
+          await askAndLeave(`${node.url}${path}`, random() % 30)
+        }
+      })
+      await Promise.all(clients)
+      await assertNothingBusy(node)
+    }
+    // Whatever is made once and kept is there after these.
+    await leave(300)
+    const before = await footprint(node)
+    await leave(1000)
+    await Promise.all(Array.from({ length: 40 }, () => uploadAndLeave(node, bytes)))
+    await assertNothingUnfinished(node)
+    await assertNothingBusy(node)
+    const after = await settledFootprint(node, before.files)
+    t.diagnostic(
+      `${before.files} open files and ${toMib(before.rssBytes)} before, ${after.files} and ${toMib(after.rssBytes)} after`,
+    )
+    assert.ok(after.files <= before.files)
+    assert.ok(after.rssBytes < before.rssBytes + 100 * MIB)
+    await assertPicture((await ask(`${node.url}/image/${id}/33w/x.jpg`)).body, { format: 'jpeg', width: 33 })
+  })
+
+  test('clients who leave while the store is silent give their calls back', async (t) => {
+    const { endpoint, env } = await newStore()
+    const proxy = await startFaultProxy({ target: endpoint })
+    t.after(() => proxy.stop())
+    const node = await startNodeFor(t, { env: { ...env, S3_ENDPOINT: proxy.endpoint } })
+    await proxy.setFault({ kind: 'silent', matching: { path: /\/originals\// } })
+    const ids = Array.from({ length: 200 }, (_, at) => String(at + 1).padStart(40, '0'))
+    await Promise.all(ids.map((id) => askAndLeave(`${node.url}/image/${id}/40w`, 300)))
+    await assertNothingBusy(node)
+    assert.ok(proxy.openConnections() <= 4, `${proxy.openConnections()} connections`)
+    await proxy.setFault(undefined)
+    const { id, bytes } = await noisePicture(2)
+    assert.equal((await post(node.url, bytes)).status, 201)
+    assert.equal((await ask(`${node.url}/image/${id}/40w/x.jpg`)).status, 200)
+  })
+
+  test('heads and bodies that trickle in are ended in time, and a good client notices nothing', async (t) => {
+    const node = await startNodeFor(t)
+    const { id, bytes } = await noisePicture(4)
+    assert.equal((await post(node.url, bytes)).status, 201)
+    const heads = Array.from({ length: 250 }, () =>
+      trickle(t, node, `GET /image/${id}/40w HTTP/1.1\r\nHost: x\r\nX-Slow: `),
+    )
+    const upload = `POST /images HTTP/1.1\r\nHost: 127.0.0.1:${node.port}\r\nContent-Type: image/png\r\nContent-Length: 5000\r\n\r\n`
+    const bodies = Array.from({ length: 250 }, () => trickle(t, node, upload))
+    const ending = { over: false }
+    const ends = Promise.all([Promise.all(heads), Promise.all(bodies)]).finally(() => {
+      ending.over = true
+    })
+    const times: number[] = []
+    while (!ending.over) {
+      const width = 20 + (times.length % 200)
+      const answer = await ask(`${node.url}/image/${id}/${width}w,up/x.jpg`)
+      assert.equal(answer.status, 200)
+      times.push(answer.ms)
+      await delay(20)
+    }
+    const [headEnds, bodyEnds] = await ends
+    for (const { said } of [...headEnds, ...bodyEnds]) assert.match(said, /^HTTP\/1\.1 408 /)
+    for (const { said } of bodyEnds) assert.match(said, /"client_too_slow"/)
+    const [head, body, p99] = [slowest(headEnds), slowest(bodyEnds), percentile(times, 0.99)]
+    t.diagnostic(
+      `heads ended after ${head} ms, bodies after ${body} ms; the good client's p99 of ${times.length}: ${p99} ms`,
+    )
+    assert.ok(head < 15_000 && body < 35_000)
+    assert.ok(p99 < 1000)
+    await assertNothingUnfinished(node)
+    await assertNothingBusy(node)
+  })
+})
+
+test('beyond the queue a request is refused at once, while those in it are served as fast as before', async (t) => {
+  const node = await startNodeFor(t, { env: { RENDER_CONCURRENCY: '1', RENDER_QUEUE_MAX: '10' } })
+  const { id, bytes } = await noisePicture(5, 1000, 800)
+  assert.equal((await post(node.url, bytes)).status, 201)
+  let size = 0
+  const next = (): string => {
+    size += 1
+    return `${node.url}/image/${id}/${400 + (size % 20)}w,q${1 + Math.floor(size / 20)}/x.webp`
+  }
+  const peak = await goodput(8, next, () => {})
+  const refused: Answer[] = []
+  const overloaded = await goodput(40, next, (answer) => {
+    assertUnavailable(answer, /^overloaded$/)
+    refused.push(answer)
+  })
+  const times = refused.map(({ ms }) => ms)
+  t.diagnostic(
+    `${peak} pictures a second with 8 clients, ${overloaded} with 40; ` +
+      `${times.length} refused in ${percentile(times, 0.5)} ms at the median, p99 ${percentile(times, 0.99)} ms`,
+  )
+  assert.ok(times.length > 50)
+  assert.ok(percentile(times, 0.5) < 100 && percentile(times, 0.99) < 500)
+  assert.ok(overloaded > 0.7 * peak)
+})
+
+/** Clients that each ask one after the other, and wait a little after a refusal. @returns pictures a second. */
+async function goodput(clients: number, next: () => string, onRefused: (answer: Answer) => void): Promise<number> {
+  const until = performance.now() + 4000
+  let shown = 0
+  const view = async (): Promise<void> => {
+    while (performance.now() < until) {
+      const answer = await ask(next())
+      if (answer.status === 200) {
+        shown += 1
+        continue
+      }
+      onRefused(answer)
+      await delay(250)
+    }
+  }
+  await Promise.all(Array.from({ length: clients }, view))
+  return Math.round(shown / 4)
+}
+
+async function askAndLeave(url: string, afterMs: number): Promise<void> {
+  const controller = new AbortController()
+  const timer = setTimeout(() => controller.abort(), afterMs)
+  try {
+    const response = await fetch(url, { signal: controller.signal })
+    await response.arrayBuffer()
+  } catch (error) {
+    if (!controller.signal.aborted) throw error
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Sends half of an upload and is gone. */
+async function uploadAndLeave(node: Darkroom, bytes: Buffer): Promise<void> {
+  const socket = connect(node.port, '127.0.0.1')
+  const host = `Host: 127.0.0.1:${node.port}`
+  socket.write(`POST /images HTTP/1.1\r\n${host}\r\nContent-Type: image/png\r\nContent-Length: ${bytes.length}\r\n\r\n`)
+  const sent = Promise.withResolvers<void>()
+  socket.write(bytes.subarray(0, bytes.length / 2), () => sent.resolve())
+  await sent.promise
+  socket.destroy()
+}
+
+interface End {
+  readonly ms: number
+  readonly said: string
+}
+
+/** Sends the beginning, then a byte a second, until the other side has enough of it. */
+async function trickle(t: TestContext, node: Darkroom, beginning: string): Promise<End> {
+  const began = performance.now()
+  const socket: Socket = connect(node.port, '127.0.0.1')
+  socket.on('error', () => {})
+  t.after(() => socket.destroy())
+  const said = text(socket)
+  socket.write(beginning)
+  const timer = setInterval(() => socket.writable && socket.write('a'), 1000)
+  const closed = once(socket, 'close')
+  await said.catch(() => '')
+  clearInterval(timer)
+  socket.destroy()
+  await closed
+  return { ms: performance.now() - began, said: await said }
+}
+
+/** Places come back a moment after their clients have gone. */
+async function assertNothingBusy(node: Darkroom): Promise<void> {
+  const names = ['render_queue_active', 'render_queue_waiting', 'fetch_queue_active', 'fetch_queue_waiting']
+  let busy: number[] = []
+  for (let tenths = 0; tenths < 50; tenths += 1) {
+    busy = await Promise.all(names.map((name) => node.metric(`darkroom_${name}`)))
+    if (busy.every((count) => count === 0)) return
+    await delay(100)
+  }
+  assert.fail(`Still busy: ${names.map((name, at) => `${name} ${busy[at]}`).join(', ')}`)
+}
+
+/** What was received in part is removed a moment after its client has gone. */
+async function assertNothingUnfinished({ cacheDir }: Darkroom): Promise<void> {
+  let files: string[] = []
+  for (let tenths = 0; tenths < 50; tenths += 1) {
+    files = await filesBelow(join(cacheDir, 'tmp'))
+    if (files.length === 0) return
+    await delay(100)
+  }
+  assert.fail(`Still there: ${files.join(', ')}`)
+}
+
+interface Footprint {
+  readonly files: number
+  readonly rssBytes: number
+}
+
+/** The last of what was under way may still be on its way in. */
+async function settledFootprint(node: Darkroom, files: number): Promise<Footprint> {
+  for (let tenths = 0; ; tenths += 1) {
+    const found = await footprint(node)
+    if (found.files <= files || tenths === 50) return found
+    await delay(100)
+  }
+}
+
+/** Open files other than sockets: connections may stay open for the next request. */
+async function footprint({ pid }: Darkroom): Promise<Footprint> {
+  const names = await readdir(`/proc/${pid}/fd`)
+  // One may be closed between the listing and the look.
+  const targets = await Promise.all(names.map((name) => readlink(`/proc/${pid}/fd/${name}`).catch(() => 'socket:')))
+  const [, kibibytes] = /^VmRSS:\s*(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? []
+  return { files: targets.filter((target) => !target.startsWith('socket:')).length, rssBytes: Number(kibibytes) * 1024 }
+}
+
+function slowest(ends: readonly End[]): number {
+  return Math.round(Math.max(...ends.map(({ ms }) => ms)))
+}
+
+function percentile(values: readonly number[], share: number): number {
+  return Math.round(values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? 0)
+}
+
+function toMib(bytes: number): string {
+  return `${Math.round(bytes / MIB)} MiB`
+}
