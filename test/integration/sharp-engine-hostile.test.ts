@@ -211,12 +211,12 @@ test('A render that takes too long is ended, whichever way it is made', async ()
       .png()
       .toBuffer()
   const bytes = await plain(0)
-  const frames = await Promise.all(Array.from({ length: 40 }, (_, index) => plain(index * 6)))
+  const frames = await Promise.all(Array.from({ length: 90 }, (_, index) => plain(index * 2)))
   const animation = await sharp(frames, { join: { animated: true } })
     .webp({ effort: 0 })
     .toBuffer()
   for (const [spec, format, original] of [
-    ['6000w,up,blur50', 'png', bytes],
+    ['2048w,4x,up,blur50', 'png', bytes],
     ['1000w,blur50,sharpen', 'gif', animation],
   ] as const) {
     const facts = await engine.inspect({ bytes: original })
