@@ -35,9 +35,9 @@ export async function benchHits({ smoke, imagesDir }: BenchOptions): Promise<Ben
   const photograph = smoke ? await fixture('mountains.jpg') : await readFile(join(imagesDir, '12mp-1.jpg'))
   const { targets, stop } = await setStage(photograph)
   try {
-    const seconds = smoke ? 1 : 4
+    const seconds = smoke ? 1 : 2
     if (!smoke) for (const way of WAYS) await loadWithWrk(targets[way].url, 1)
-    const runs = await measureInTurn(WAYS, smoke ? 1 : 5, (way) => measure(targets[way], seconds))
+    const runs = await measureInTurn(WAYS, smoke ? 1 : 11, (way) => measure(targets[way], seconds))
     return report(runs)
   } finally {
     await stop()

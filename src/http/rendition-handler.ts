@@ -12,6 +12,7 @@ import { acceptClass, contentTypeOf } from '../domain/image-format.ts'
 import { formatImagePath, parseImagePath } from '../domain/image-path.ts'
 import { admit, type SizePolicy } from '../domain/size-policy.ts'
 import { RequestError, UnavailableError } from '../errors.ts'
+import { memoize } from '../service/memoize.ts'
 import type { ImageCache } from '../service/ports.ts'
 import type { Rendition, RenditionService } from '../service/rendition-service.ts'
 import { RangeError416 } from './error-response.ts'
@@ -35,6 +36,7 @@ const PICTURE_HEADERS = {
   'X-Content-Type-Options': 'nosniff',
   'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
 }
+const PATH_MEMORY_BYTES = 4 * 1024 * 1024
 const REDIRECT_SECONDS = 86_400
 const FALLBACK_SECONDS = 3600
 
@@ -47,10 +49,14 @@ export function renditionHandler(
   within: Middleware<RequestState>,
 ): Middleware<RequestState> {
   const { service, policy, accelPrefix, now } = options
+  // A hot picture's path is read once: reading it took a sixth of the time of a hit.
+  const readPath = memoize((given) => {
+    const request = parseImagePath(given)
+    return { request, path: formatImagePath(request) }
+  }, PATH_MEMORY_BYTES)
   return async (ctx) => {
     const began = performance.now()
-    const request = parseImagePath(ctx.path)
-    const path = formatImagePath(request)
+    const { request, path } = readPath(ctx.path)
     if (path !== ctx.path) {
       redirect(ctx, path, 301, REDIRECT_SECONDS)
       return
@@ -65,15 +71,17 @@ export function renditionHandler(
     const as = format ?? { accept: acceptClass(ctx.headers.accept) }
     const again = ctx.get('X-Render-Again') !== ''
     const wanted = { id, spec, as, again }
-    const answer = async (rendition: Rendition): Promise<boolean> => {
+    const answer = (rendition: Rendition): boolean | Promise<boolean> => {
       ctx.state.tier = rendition.tier
-      ctx.set('Cache-Tag', id)
-      if (format === undefined) ctx.set('Vary', 'Accept')
-      ctx.set('Server-Timing', `cache;desc="${rendition.tier}", node;dur=${(performance.now() - began).toFixed(1)}`)
-      ctx.type = contentTypeOf(rendition.format)
+      setHeaders(ctx, {
+        'Content-Type': contentTypeOf(rendition.format),
+        'Cache-Tag': id,
+        'Server-Timing': `cache;desc="${rendition.tier}", node;dur=${(performance.now() - began).toFixed(1)}`,
+        ...(format === undefined && { Vary: 'Accept' }),
+      })
       const cacheControl = renditionCacheControl(admission.expiresInSeconds)
       // nginx found no file where it was sent before, so it is not sent there again.
-      if (accelPrefix === '' || !rendition.published || again) return await send(ctx, rendition, cacheControl, options)
+      if (accelPrefix === '' || !rendition.published || again) return send(ctx, rendition, cacheControl, options)
       accelerate(ctx, rendition, cacheControl, options)
       return true
     }
@@ -87,6 +95,11 @@ export function renditionHandler(
       throw new UnavailableError('disk_unavailable', 'The disk of the cache fails; try again')
     })
   }
+}
+
+/** `ctx.set`, straight to Node: Koa's own ways took a tenth of the time of a hit. */
+function setHeaders({ res }: Context, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
 }
 
 function redirect(ctx: Context, path: string, status: 301 | 302, maxAgeSeconds: number): void {
@@ -105,7 +118,7 @@ function accelerate(ctx: Context, rendition: Rendition, cacheControl: string, op
   const { id, file, sizeBytes, tier } = rendition
   // nginx's own 416 would carry the picture's caching headers.
   if (ctx.headers.range !== undefined && isUnsatisfiable(ctx, rendition)) throw new RangeError416(sizeBytes)
-  ctx.set({
+  setHeaders(ctx, {
     'X-Accel-Redirect': `${options.accelPrefix}${renditionFolder(id)}/${file}`,
     'X-Darkroom-Cache-Control': cacheControl,
     'X-Darkroom-Tier': tier,
