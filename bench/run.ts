@@ -78,10 +78,8 @@ function run(module: string, args: readonly string[]): string {
 }
 
 function formatFigure({ name, value, unit, wanted }: Figure, smoke: boolean): string {
-  const number = value.toLocaleString('en', {
-    maximumFractionDigits: value < 10 ? 2 : 0,
-    minimumFractionDigits: value < 10 ? 2 : 0,
-  })
+  const digits = unit === undefined ? 2 : value < 100 ? 1 : 0
+  const number = value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits })
   const line = `${name.padEnd(36)}${number.padStart(10)} ${(unit ?? '').padEnd(12)}`
   return (wanted === undefined || smoke ? line : `${line}wanted ${wanted}`).trimEnd()
 }

@@ -59,6 +59,7 @@ function readCommand(args: readonly string[]): SignCommand | 'help' | string[] {
   const [key] = (process.env['URL_KEYS'] ?? '').split(/\s+/).filter((item) => item !== '')
   const publicUrl = (process.env['PUBLIC_URL'] ?? '').replace(/\/+$/, '')
   if (key === undefined) problems.push('URL_KEYS: should hold the keys of the node, the one that signs first')
+  else if (key.length < 16) problems.push('URL_KEYS: each should have 16 characters or more, as the node wants them')
   if (paths.length === 0) problems.push('give the path of a picture, such as /image/3f2a.../400w')
   if (problems.length > 0 || key === undefined) return problems
   const now = Math.floor(Date.now() / 1000)

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { probeAccessTimes } from './adapters/atime-probe.ts'
 import { createCacheSweeper } from './adapters/cache-sweep.ts'
 import { createDiskCache, NotACacheError, prepareCacheDir } from './adapters/disk-cache.ts'
@@ -205,6 +206,8 @@ export async function startNode(config: Config): Promise<Node> {
     stopping.abort()
     await Promise.all([...background, keeper.stop()])
     store.close()
+    // The access log has its lines of this turn of the event loop in the next.
+    await nextTurn()
     log.info('stopped')
     flush()
   }

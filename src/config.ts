@@ -9,7 +9,8 @@ const MIB = 2 ** 20
 
 const text = (about: string) => z.string().default('').describe(about)
 const whole = z.coerce.number({ error: 'should be a whole number' }).int('should be a whole number')
-const count = (about: string, preset: number, min = 1) => whole.min(min).default(preset).describe(about)
+const count = (about: string, preset: number, min = 1) =>
+  whole.min(min, `should be at least ${min}`).default(preset).describe(about)
 const amount = z.string().transform((value, context) => {
   const bytes = parseByteAmount(value)
   if (bytes !== undefined && bytes > 0) return bytes
@@ -84,7 +85,11 @@ const Env = z.object({
     .regex(/^(?:|\/(?:[\w-]+\/)+)$/, 'should be empty, or begin and end with a slash')
     .default('')
     .describe('The internal location of nginx that holds CACHE_DIR/renditions; empty: this process sends files itself'),
-  UPLOAD_TOKENS: list('Bearer tokens that may upload and delete, separated by spaces', '', checkSecret),
+  UPLOAD_TOKENS: list(
+    'Bearer tokens that may upload and delete, separated by spaces, of 16 characters or more',
+    '',
+    checkSecret,
+  ),
   SIZE_POLICY: z.enum(['open', 'list', 'signed']).default('open').describe('Which sizes may be asked for'),
   SIZES: list(
     'For SIZE_POLICY=list: the specs that may be asked for, separated by spaces, such as "400w 800w 100s"',
@@ -96,7 +101,7 @@ const Env = z.object({
     .default('refuse')
     .describe('For SIZE_POLICY=list: answer other sizes 403, or 302 to the next larger width that is otherwise equal'),
   URL_KEYS: list(
-    'For SIZE_POLICY=signed: keys separated by spaces; the first signs, all are accepted',
+    'For SIZE_POLICY=signed: keys of 16 characters or more, separated by spaces; the first signs, all are accepted',
     '',
     checkSecret,
   ),

@@ -27,7 +27,7 @@ export function imageUrls(record: ImageRecord, base: string, policy: SizePolicy)
     const query = admittingQuery(request, policy)
     return `${base}${formatImagePath(request)}${query === '' ? '' : `?${query}`}`
   }
-  const widths = offeredSpecs(policy).flatMap((spec) => {
+  const widths = offeredSpecs(policy, width).flatMap((spec) => {
     const offered = deviceBox(spec).width
     return offered === undefined || offered > width ? [] : [{ spec, offered }]
   })

@@ -41,9 +41,15 @@ export function admittingQuery(request: ImageRequest, policy: SizePolicy): strin
   return key === undefined ? '' : formatSignature(signPath(signedPath(request), key))
 }
 
-/** Widths that are offered in a `srcset`: the policy's own, or a usual ladder. */
-export function offeredSpecs(policy: SizePolicy): readonly Spec[] {
-  const texts = policy.kind === 'list' ? policy.sizes : USUAL_WIDTHS.map((width) => `${width}w`)
+/**
+ * Widths that are offered in a `srcset`: the policy's own; or a usual ladder up to the original's own width, so that who
+ * follows it loses nothing.
+ * @param ownWidth Of the original, as displayed. Pixels.
+ */
+export function offeredSpecs(policy: SizePolicy, ownWidth: number): readonly Spec[] {
+  const lower = USUAL_WIDTHS.filter((width) => width < ownWidth)
+  const ladder = lower.length < USUAL_WIDTHS.length ? [...lower, ownWidth] : lower
+  const texts = policy.kind === 'list' ? policy.sizes : ladder.map((width) => `${width}w`)
   return texts.map(parseSpec).filter((spec) => formatSpec(spec) === `${widthOf(spec)}w`)
 }
 

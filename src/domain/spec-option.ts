@@ -42,7 +42,7 @@ export interface SpecOptions {
   /** Mirrored left to right. */
   readonly flop?: true
   readonly gray?: true
-  /** Sigma of a Gaussian blur in CSS pixels, 0.3-50. */
+  /** Sigma of a Gaussian blur in CSS pixels, 0.6-50: less changes no pixel. */
   readonly blur?: number
   readonly sharpen?: true
   /** Only the first frame. */
@@ -96,7 +96,7 @@ const KINDS: readonly OptionKind[] = [
   flag('gray', { gray: true }, ({ gray }) => gray),
   {
     kind: 'blur',
-    parse: (token) => prefixedNumber(token, /^blur(?<number>[\d.]+)$/, { min: 0.3, max: 50 }, (blur) => ({ blur })),
+    parse: (token) => prefixedNumber(token, /^blur(?<number>[\d.]+)$/, { min: 0.6, max: 50 }, (blur) => ({ blur })),
     format: ({ blur }) => (blur === undefined ? undefined : `blur${blur}`),
   },
   flag('sharpen', { sharpen: true }, ({ sharpen }) => sharpen),

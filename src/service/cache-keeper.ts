@@ -48,7 +48,11 @@ export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: Cach
   }
 
   function sweepSoon(): void {
-    if (timer === undefined || underWay !== undefined || now() - sweptAt < LEAST_PAUSE_MS) return
+    if (now() - sweptAt >= LEAST_PAUSE_MS) sweepNow()
+  }
+
+  function sweepNow(): void {
+    if (timer === undefined || underWay !== undefined) return
     sweptAt = now()
     underWay = sweep
       .sweep()
@@ -65,7 +69,7 @@ export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: Cach
 
   return {
     start() {
-      timer = setInterval(sweepSoon, everyMs)
+      timer = setInterval(sweepNow, everyMs)
       timer.unref()
       sweepSoon()
     },

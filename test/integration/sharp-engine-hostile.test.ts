@@ -180,7 +180,7 @@ const SPECS = [
   '50w80h,fill,up',
   '60s,up,entropy,rot90',
   '9w9h,outside',
-  '40s,at100x0,flip,blur0.5,sharpen,gray',
+  '40s,at100x0,flip,blur0.6,sharpen,gray',
 ]
 const EXTREMES = [
   ['a single pixel', 1, 1],

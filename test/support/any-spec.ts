@@ -32,7 +32,7 @@ function spec(size: fc.Arbitrary<SpecSize>, fit: fc.Arbitrary<SpecOptions>, hasB
       flip: fc.constant(true),
       flop: fc.constant(true),
       gray: fc.constant(true),
-      blur: hundredths(30, 5000),
+      blur: hundredths(60, 5000),
       sharpen: fc.constant(true),
       still: fc.constant(true),
     },

@@ -23,19 +23,20 @@ test('URLs begin with a slash, or with what the site says', () => {
   assert.equal(imageUrls(RECORD, 'https://img.example', OPEN).src, `https://img.example/image/${ID}/800w`)
 })
 
-test('A srcset offers no width beyond the original’s', () => {
+test('A srcset offers the usual widths up to the original’s own, and none beyond', () => {
   const widths = (width: number) =>
     imageUrls({ ...RECORD, width }, '', OPEN)
       .srcset.split(', ')
-      .filter((entry) => entry !== '')
       .map((entry) => entry.split(' ')[1])
-  assert.deepEqual(widths(1000), ['160w', '320w', '480w', '640w', '800w'])
+  assert.deepEqual(widths(1000), ['160w', '320w', '480w', '640w', '800w', '1000w'])
   assert.deepEqual(widths(160), ['160w'])
-  assert.deepEqual(widths(159), [])
+  assert.deepEqual(widths(159), ['159w'])
+  assert.equal(widths(9000).at(-1), '3840w')
 })
 
-test('An original smaller than every width is shown in full', () => {
-  const { src, srcset, html } = imageUrls({ ...RECORD, width: 20, height: 15 }, '', OPEN)
+test('An original smaller than every width that is listed is shown by the first size of the list, without a srcset', () => {
+  const policy: SizePolicy = { kind: 'list', sizes: ['full', '400w'], fallback: 'refuse' }
+  const { src, srcset, html } = imageUrls({ ...RECORD, width: 20, height: 15 }, '', policy)
   assert.equal(src, `/image/${ID}/full`)
   assert.equal(srcset, '')
   assert.equal(html, `<img src="/image/${ID}/full" width="20" height="15" alt="">`)

@@ -73,7 +73,7 @@ test('A URL of ours is signed with the first key, and only if need be', () => {
 })
 
 test('Only plain widths are offered: those of the list, or a usual ladder', () => {
-  assert.deepEqual(offeredSpecs(LIST).map(formatSpec), ['800w', '400w'])
-  assert.ok(offeredSpecs({ kind: 'open' }).some((spec) => formatSpec(spec) === '800w'))
-  assert.deepEqual(offeredSpecs(SIGNED), offeredSpecs({ kind: 'open' }))
+  assert.deepEqual(offeredSpecs(LIST, 4000).map(formatSpec), ['800w', '400w'])
+  assert.deepEqual(offeredSpecs({ kind: 'open' }, 500).map(formatSpec), ['160w', '320w', '480w', '500w'])
+  assert.deepEqual(offeredSpecs(SIGNED, 500), offeredSpecs({ kind: 'open' }, 500))
 })

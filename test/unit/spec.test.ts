@@ -15,7 +15,7 @@ const PARSED: Readonly<Record<string, Spec>> = {
   '100s,inside': { size: { kind: 'square', side: 100 }, fit: 'inside' },
   '200s,2x,q60': { size: { kind: 'square', side: 200 }, dpr: 2, quality: 60 },
   '100s,at33.3x0.5': { size: { kind: 'square', side: 100 }, position: { x: 33.3, y: 0.5 } },
-  '400w300h,contain,topleft,1.25x,q80,up,bgff00aa,rot90,flip,flop,gray,blur0.3,sharpen,still': {
+  '400w300h,contain,topleft,1.25x,q80,up,bgff00aa,rot90,flip,flop,gray,blur0.6,sharpen,still': {
     size: { kind: 'box', width: 400, height: 300 },
     fit: 'contain',
     position: 'topleft',
@@ -27,7 +27,7 @@ const PARSED: Readonly<Record<string, Spec>> = {
     flip: true,
     flop: true,
     gray: true,
-    blur: 0.3,
+    blur: 0.6,
     sharpen: true,
     still: true,
   },
@@ -101,8 +101,8 @@ const INVALID: Readonly<Record<string, RegExp>> = {
   '100s,.x': /should be a number/,
   '100s,at101x0': /from 0 to 100/,
   '100s,at1.234x0': /two decimal places/,
-  '100s,blur0.2': /from 0.3 to 50/,
-  '100s,blur51': /from 0.3 to 50/,
+  '100s,blur0.5': /from 0.6 to 50/,
+  '100s,blur51': /from 0.6 to 50/,
   '100s,blur': /is not an option/,
   '100s,q60,q60': /a second q/,
   '100s,cover,inside': /a second fit/,

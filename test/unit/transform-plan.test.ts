@@ -111,7 +111,7 @@ test('What is transparent is white in a jpg, or of the colour asked for anywhere
 
 test('A blur is measured in CSS pixels', () => {
   assert.equal(plan('100w,2x,blur3').blur, 6)
-  assert.equal(plan('100w,0.5x,blur0.3').blur, 0.3)
+  assert.equal(plan('100w,0.5x,blur0.6').blur, 0.3)
   assert.equal(plan('100w').blur, undefined)
 })
 
