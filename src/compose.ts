@@ -15,17 +15,17 @@ import { ServiceError } from './errors.ts'
 import { createApp } from './http/app.ts'
 import type { Readiness } from './http/health-handler.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
-import { createCacheKeeper } from './service/cache-keeper.ts'
+import { type CacheKeeper, createCacheKeeper } from './service/cache-keeper.ts'
 import { createDeletionService } from './service/deletion-service.ts'
 import { createIngestService } from './service/ingest-service.ts'
-import { createInvalidationWatch } from './service/invalidation-watch.ts'
+import { createInvalidationWatch, type InvalidationWatch } from './service/invalidation-watch.ts'
 import { createOriginalService } from './service/original-service.ts'
-import type { Meter, ObjectStore } from './service/ports.ts'
+import type { ImageCache, Meter, ObjectStore, Spool } from './service/ports.ts'
 import { createRecordService } from './service/record-service.ts'
 import { createRenditionService } from './service/rendition-service.ts'
 import { createWorkQueue } from './service/work-queue.ts'
-import { createLog } from './telemetry/log.ts'
-import { createMetrics } from './telemetry/metrics.ts'
+import { createLog, type Log } from './telemetry/log.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 
 /** A running node. */
 export interface Node {
@@ -44,167 +44,49 @@ const POLL_MS = 750
 const FIRST_LOOK_MS = 2000
 const TRIM_MS = 3_600_000
 const CHECK_TIMEOUT_MS = 5000
+
 /** Makes a node of its parts and starts it. @throws what makes it impossible to run at all, such as a taken port. */
 export async function startNode(config: Config): Promise<Node> {
-  const now = Date.now
   const { log, flush } = createLog(config.LOG_LEVEL)
-  await prepareCacheDir(config.CACHE_DIR).catch((error: unknown) => {
-    throw error instanceof NotACacheError ? new ConfigError(`CACHE_DIR: ${error.message}`) : error
-  })
-  const atime = await probeAccessTimes(config.CACHE_DIR)
-  log.info(ATIME_MESSAGES[atime])
-
   const metrics = createMetrics()
-  const meter: Meter = {
-    rendered: (seconds) => metrics.renderSeconds.observe(seconds),
-    fetched: (seconds) => metrics.fetchSeconds.observe(seconds),
-    waited: (seconds) => metrics.queueWaitSeconds.observe(seconds),
-    trouble: (message, cause) => log.warn({ err: cause }, message),
-  }
-  const maxBytes = config.CACHE_MAX_BYTES ?? (await tenthOfDisk(config.CACHE_DIR))
-  const sweep = createCacheSweeper({
-    cacheDir: config.CACHE_DIR,
-    settings: {
-      maxIdleDays: config.CACHE_MAX_IDLE_DAYS,
-      maxBytes,
-      ...(config.CACHE_MIN_FREE_BYTES !== undefined && { minFreeBytes: config.CACHE_MIN_FREE_BYTES }),
-    },
-  })
-  const keeper = createCacheKeeper({
-    sweep: {
-      async sweep() {
-        // Somebody may have deleted the whole folder.
-        await prepareCacheDir(config.CACHE_DIR)
-        return await sweep.sweep()
-      },
-      stop: () => sweep.stop(),
-    },
-    meter,
-    // A clock that is set back must not put off the next sweep.
-    now: () => performance.now(),
-    everyMs: config.CACHE_SWEEP_SECONDS * 1000,
-    maxBytes,
-  })
-  const onTrouble = (error: unknown) => keeper.refused(error)
-
+  const meter = createMeter(log, metrics)
+  const disk = await openDisk(config, meter)
+  log.info(ATIME_MESSAGES[await probeAccessTimes(config.CACHE_DIR)])
   const store = await createStore(config)
-  const cache = createDiskCache({
-    cacheDir: config.CACHE_DIR,
-    mtimeSeconds: pipelineMtimeSeconds(),
-    onTrouble,
-    onWrite: (bytes) => keeper.wrote(bytes),
-  })
-  const spool = createDiskSpool({ cacheDir: config.CACHE_DIR, maxMemoryBytes: config.MEMORY_CACHE_BYTES, onTrouble })
-  const engine = createSharpEngine({
-    inputFormats: config.INPUT_FORMATS.filter(isInputFormat),
-    maxPixels: config.MAX_PIXELS,
-    maxFrames: config.MAX_FRAMES,
-    timeoutSeconds: config.RENDER_TIMEOUT_SECONDS,
-  })
-  const renderQueue = createWorkQueue({
-    name: 'a renderer',
-    concurrency: config.RENDER_CONCURRENCY,
-    maxWaiting: config.RENDER_QUEUE_MAX,
-    onTurn: meter.waited,
-  })
-  const fetchQueue = createWorkQueue({
-    name: 'the object store',
-    concurrency: config.FETCH_CONCURRENCY,
-    maxWaiting: config.FETCH_QUEUE_MAX,
-  })
-  const watch = createInvalidationWatch({
-    store,
-    cache,
-    meter,
-    now,
-    onForget(ids) {
-      originals.forget(ids)
-      renditions.forget(ids)
-    },
-  })
-  const originals = createOriginalService({
-    store,
-    cache,
-    spool,
-    engine,
-    watch,
-    fetchQueue,
-    meter,
-    maxOriginalBytes: config.MAX_UPLOAD_BYTES,
-    fetchTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000,
-    // The other half is for those on their way in.
-    maxLooseBytes: Math.floor(config.MEMORY_CACHE_BYTES / 2),
-  })
-  const renditions = createRenditionService({
-    cache,
-    originals,
-    engine,
-    watch,
-    renderQueue,
-    meter,
-    now,
-    maxSide: config.MAX_SIDE,
-    memoryBytes: config.MEMORY_CACHE_BYTES,
-    keepBytes: config.ACCEL_PREFIX === '',
-  })
-  const ingest = createIngestService({
-    store,
-    spool,
-    cache,
-    engine,
-    originals,
-    watch,
-    renderQueue,
-    maxUploadBytes: config.MAX_UPLOAD_BYTES,
-    now,
-  })
+  const services = createServices(config, { store, disk, meter })
+  metrics.observe({ ...services, cacheBytes: () => disk.keeper.usedBytes })
 
-  metrics.observe({ renderQueue, fetchQueue, cacheBytes: () => keeper.usedBytes })
   let draining = false
   const readiness: Readiness = {
     async reasons() {
       if (draining) return ['This node is about to stop']
-      const late = watch.caughtUp ? [] : ['Deletions made while this node was away are not known yet']
+      const late = services.watch.caughtUp ? [] : ['Deletions made while this node was away are not known yet']
       return [...(await storeTrouble(store)), ...late]
     },
-    degraded: () => (keeper.degraded ? ['The disk of the cache takes nothing: pictures are served uncached'] : []),
+    degraded: () => (disk.keeper.degraded ? ['The disk of the cache takes nothing: pictures are served uncached'] : []),
   }
   const policy = sizePolicy(config)
   const app = createApp(log, {
     images: {
-      ingest,
-      records: createRecordService(store),
-      originals,
+      ...services,
       metrics,
       policy,
-      deletions: createDeletionService({ store, watch, now }),
       access: { tokens: config.UPLOAD_TOKENS },
       publicUrl: config.PUBLIC_URL,
       maxUploadBytes: config.MAX_UPLOAD_BYTES,
     },
-    renditions: { service: renditions, cache, policy, accelPrefix: config.ACCEL_PREFIX, now },
+    renditions: { service: services.renditions, cache: disk.cache, policy, accelPrefix: config.ACCEL_PREFIX, now },
     metrics,
     readiness,
     homePage: readFileSync(new URL('./http/home-page.html', import.meta.url), 'utf8'),
     requestTimeoutMs: config.REQUEST_TIMEOUT_SECONDS * 1000,
   })
 
-  const stopping = new AbortController()
-  const firstLook = watch.poll(stopping.signal)
-  await Promise.race([firstLook, delay(FIRST_LOOK_MS)])
-  const background = [
-    firstLook.then(() => every(POLL_MS, stopping.signal, () => watch.poll(stopping.signal))),
-    every(TRIM_MS, stopping.signal, () =>
-      watch.trim(stopping.signal).catch((error: unknown) => {
-        if (!stopping.signal.aborted) meter.trouble('Old invalidations could not be removed', error)
-      }),
-    ),
-  ]
-  keeper.start()
+  const background = await startBackground(services.watch, meter)
+  disk.keeper.start()
   const server = createHttpServer(app)
   const end = async () => {
-    stopping.abort()
-    await Promise.all([...background, keeper.stop()])
+    await Promise.all([background.stop(), disk.keeper.stop()])
     store.close()
     // The access log has its lines of this turn of the event loop in the next.
     await nextTurn()
@@ -225,6 +107,133 @@ export async function startNode(config: Config): Promise<Node> {
       await delay(config.DRAIN_SECONDS * 1000)
       await close(server)
       await end()
+    },
+  }
+}
+
+const now = () => Date.now()
+
+function createMeter(log: Log, metrics: Metrics): Meter {
+  return {
+    rendered: (seconds) => metrics.renderSeconds.observe(seconds),
+    fetched: (seconds) => metrics.fetchSeconds.observe(seconds),
+    waited: (seconds) => metrics.queueWaitSeconds.observe(seconds),
+    trouble: (message, cause) => log.warn({ err: cause }, message),
+  }
+}
+
+/** What this node keeps on its own disk, and what keeps that within bounds. */
+interface Disk {
+  readonly cache: ImageCache
+  readonly spool: Spool
+  readonly keeper: CacheKeeper
+}
+
+async function openDisk(config: Config, meter: Meter): Promise<Disk> {
+  const { CACHE_DIR: cacheDir, CACHE_MIN_FREE_BYTES: minFreeBytes, CACHE_MAX_IDLE_DAYS: maxIdleDays } = config
+  await prepareCacheDir(cacheDir).catch((error: unknown) => {
+    throw error instanceof NotACacheError ? new ConfigError(`CACHE_DIR: ${error.message}`) : error
+  })
+  const maxBytes = config.CACHE_MAX_BYTES ?? (await tenthOfDisk(cacheDir))
+  const settings = { maxIdleDays, maxBytes, ...(minFreeBytes !== undefined && { minFreeBytes }) }
+  const sweeper = createCacheSweeper({ cacheDir, settings })
+  const keeper = createCacheKeeper({
+    sweep: {
+      async sweep() {
+        // Somebody may have deleted the whole folder.
+        await prepareCacheDir(cacheDir)
+        return await sweeper.sweep()
+      },
+      stop: () => sweeper.stop(),
+    },
+    meter,
+    // A clock that is set back must not put off the next sweep.
+    now: () => performance.now(),
+    everyMs: config.CACHE_SWEEP_SECONDS * 1000,
+    maxBytes,
+  })
+  const onTrouble = (error: unknown) => keeper.refused(error)
+  const onWrite = (bytes: number) => keeper.wrote(bytes)
+  return {
+    cache: createDiskCache({ cacheDir, mtimeSeconds: pipelineMtimeSeconds(), onTrouble, onWrite }),
+    spool: createDiskSpool({ cacheDir, maxMemoryBytes: config.MEMORY_CACHE_BYTES, onTrouble }),
+    keeper,
+  }
+}
+
+interface Outside {
+  readonly store: ObjectStore
+  readonly disk: Disk
+  readonly meter: Meter
+}
+
+function createServices(config: Config, { store, disk: { cache, spool }, meter }: Outside) {
+  const engine = createSharpEngine({
+    inputFormats: config.INPUT_FORMATS.filter(isInputFormat),
+    maxPixels: config.MAX_PIXELS,
+    maxFrames: config.MAX_FRAMES,
+    timeoutSeconds: config.RENDER_TIMEOUT_SECONDS,
+  })
+  const renderQueue = createWorkQueue({
+    name: 'a renderer',
+    concurrency: config.RENDER_CONCURRENCY,
+    maxWaiting: config.RENDER_QUEUE_MAX,
+    onTurn: meter.waited,
+  })
+  const fetchQueue = createWorkQueue({
+    name: 'the object store',
+    concurrency: config.FETCH_CONCURRENCY,
+    maxWaiting: config.FETCH_QUEUE_MAX,
+  })
+  const onForget = (ids: ReadonlySet<string>) => {
+    originals.forget(ids)
+    renditions.forget(ids)
+  }
+  const watch = createInvalidationWatch({ store, cache, meter, now, onForget })
+  const shared = { store, cache, spool, engine, watch, meter, now }
+  const originals = createOriginalService({
+    ...shared,
+    fetchQueue,
+    maxOriginalBytes: config.MAX_UPLOAD_BYTES,
+    fetchTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000,
+    // The other half is for those on their way in.
+    maxLooseBytes: Math.floor(config.MEMORY_CACHE_BYTES / 2),
+  })
+  const renditions = createRenditionService({
+    ...shared,
+    originals,
+    renderQueue,
+    maxSide: config.MAX_SIDE,
+    memoryBytes: config.MEMORY_CACHE_BYTES,
+    keepBytes: config.ACCEL_PREFIX === '',
+  })
+  return {
+    watch,
+    originals,
+    renditions,
+    renderQueue,
+    fetchQueue,
+    ingest: createIngestService({ ...shared, originals, renderQueue, maxUploadBytes: config.MAX_UPLOAD_BYTES }),
+    records: createRecordService(store),
+    deletions: createDeletionService(shared),
+  }
+}
+
+/** Looks for deletions from now on, and now and then removes what every node has heard of. */
+async function startBackground(watch: InvalidationWatch, meter: Meter): Promise<{ stop(): Promise<unknown> }> {
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const trim = () =>
+    watch.trim(signal).catch((error: unknown) => {
+      if (!signal.aborted) meter.trouble('Old invalidations could not be removed', error)
+    })
+  const firstLook = watch.poll(signal)
+  await Promise.race([firstLook, delay(FIRST_LOOK_MS)])
+  const loops = [firstLook.then(() => every(POLL_MS, signal, () => watch.poll(signal))), every(TRIM_MS, signal, trim)]
+  return {
+    stop() {
+      stopping.abort()
+      return Promise.all(loops)
     },
   }
 }
