@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { formatByteAmount, parseByteAmount } from './domain/byte-amount.ts'
 import { INPUT_FORMATS, isInputFormat } from './domain/image-format.ts'
 import { formatSpec, parseSpec } from './domain/spec.ts'
+import { isLoopback } from './domain/write-access.ts'
 import { RequestError } from './errors.ts'
 
 const MIB = 2 ** 20
@@ -172,11 +173,6 @@ function contradictions(given: Readonly<Record<string, string | undefined>>): st
     mistakes.push('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: give both or neither')
   }
   return mistakes
-}
-
-/** True for the addresses that only this machine reaches. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
 }
 
 /** The settings with their defaults, for `--help`. */

@@ -41,8 +41,8 @@ function holdsToken(authorization: string | undefined, tokens: readonly string[]
 }
 
 function isLocal({ peer, host, origin, forwarded }: Caller): boolean {
-  if (forwarded || !isLoopbackName(peer?.replace(/^::ffff:/, '') ?? '')) return false
-  if (!isLoopbackName(hostName(host ?? ''))) return false
+  if (forwarded || !isLoopback(peer?.replace(/^::ffff:/, '') ?? '')) return false
+  if (!isLoopback(hostName(host ?? ''))) return false
   return origin === undefined || origin === `http://${host}`
 }
 
@@ -53,7 +53,8 @@ function hostName(host: string): string {
     .toLowerCase()
 }
 
-function isLoopbackName(name: string): boolean {
+/** True for the names and addresses that only this machine reaches. */
+export function isLoopback(name: string): boolean {
   return name === 'localhost' || name === '::1' || /^127(?:\.\d{1,3}){3}$/.test(name)
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Config, ConfigError, describeConfig, isLoopback, loadConfig } from '../../src/config.ts'
+import { type Config, ConfigError, describeConfig, loadConfig } from '../../src/config.ts'
+import { isLoopback } from '../../src/domain/write-access.ts'
 
 const TOKEN = '0123456789abcdef'
 
