@@ -6,6 +6,8 @@ const TICKS_PER_SECOND = 100
 /** What a benchmark found out. */
 export interface BenchReport {
   readonly figures: readonly Figure[]
+  /** What the figures do not say, a line each. */
+  readonly notes?: readonly string[]
   /** Everything that was measured, for the JSON file. */
   readonly raw: unknown
 }
@@ -52,19 +54,50 @@ export function median(numbers: readonly number[]): number {
   return ((sorted[(sorted.length - 1) >> 1] ?? Number.NaN) + (sorted[sorted.length >> 1] ?? Number.NaN)) / 2
 }
 
-/** CPU time that a process and its living children have used so far, in user and kernel, all threads; seconds. */
+/**
+ * CPU time that a process and all that it has started, and they, have used so far, in user and kernel, all threads;
+ * seconds. What has ended counts once its parent has heard of it.
+ */
 export async function cpuSeconds(pid: number): Promise<number> {
-  const processes = await Promise.all((await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(statFields))
-  const own = processes.filter(({ id, parent }) => id === pid || parent === pid)
-  return own.reduce((sum, { ticks }) => sum + ticks, 0) / TICKS_PER_SECOND
+  const tree = await processTree(pid)
+  return tree.reduce((sum, { ticks }) => sum + ticks, 0) / TICKS_PER_SECOND
 }
 
-async function statFields(id: string): Promise<{ id: number; parent: number; ticks: number }> {
+/** Proportional set size of a process and all that it has started, and they: shared memory counts once; bytes. */
+export async function proportionalBytes(pid: number): Promise<number> {
+  const tree = await processTree(pid)
+  const bytes = await Promise.all(
+    tree.map(async ({ id }) => {
+      const text = await readFile(`/proc/${id}/smaps_rollup`, 'latin1').catch(() => '')
+      return Number(/^Pss:\s*(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024
+    }),
+  )
+  return bytes.reduce((sum, each) => sum + each, 0)
+}
+
+interface ProcessStat {
+  readonly id: number
+  readonly parent: number
+  /** With those of its children that have ended. */
+  readonly ticks: number
+}
+
+async function processTree(pid: number): Promise<ProcessStat[]> {
+  const all = await Promise.all((await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(processStat))
+  const withDescendants = (stat: ProcessStat): ProcessStat[] => [
+    stat,
+    ...all.filter(({ parent }) => parent === stat.id).flatMap(withDescendants),
+  ]
+  return all.filter(({ id }) => id === pid).flatMap(withDescendants)
+}
+
+async function processStat(id: string): Promise<ProcessStat> {
   // A process may end while we look; one that did has no part in anything.
   const text = await readFile(`/proc/${id}/stat`, 'latin1').catch(() => '')
-  // The name, in parentheses, may hold anything; state, parent … follow it, user and system time as fields 14 and 15.
+  // The name, in parentheses, may hold anything; state, parent … follow it, the four times as fields 14 to 17.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return { id: Number(id), parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) }
+  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
+  return { id: Number(id), parent: Number(fields[1]), ticks }
 }
 
 /** Resident memory of a process, now and at its most; bytes. */

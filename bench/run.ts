@@ -5,15 +5,21 @@ import { availableParallelism, cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { jsonFields } from '../test/support/raw-request.ts'
+import { benchEncoders } from './encoders.ts'
 import { benchHits } from './hits.ts'
 import type { BenchOptions, BenchReport, Figure } from './measure.ts'
 import { benchMisses } from './misses.ts'
+import { benchRender } from './render.ts'
+import { benchSoak } from './soak.ts'
 import { benchUploads } from './uploads.ts'
 
 const USAGE = `Usage: npm run bench [-- [--smoke] [part ...]]
 
   hits      a hit through nginx, and through Koa, against the least that each can do
   misses    a first view against sharp alone
+  render    first views, srcsets, negotiated URLs and memory against ipx, sharp alone and imgproxy
+  encoders  quality, bytes and CPU of every encoder's settings
+  soak      memory over thousands of renders
   purge     a cache of a million files against find -delete
   uploads   memory over a hundred large uploads
 
@@ -24,6 +30,9 @@ const RESULTS_DIR = join(import.meta.dirname, 'results')
 const PARTS = {
   hits: benchHits,
   misses: benchMisses,
+  render: benchRender,
+  encoders: benchEncoders,
+  soak: benchSoak,
   purge: benchPurge,
   uploads: benchUploads,
 } as const satisfies Record<string, (options: BenchOptions) => BenchReport | Promise<BenchReport>>
@@ -48,6 +57,7 @@ async function main(): Promise<void> {
     process.stdout.write(`\n${part}\n`)
     const report = await PARTS[part]({ smoke: values.smoke, imagesDir: IMAGES_DIR })
     for (const figure of report.figures) process.stdout.write(`  ${formatFigure(figure, values.smoke)}\n`)
+    for (const note of report.notes ?? []) process.stdout.write(`  ${note}\n`)
     reports[part] = report
   }
   if (values.smoke) process.stdout.write('\nEverything works. The figures of so short a run say nothing.\n')
@@ -80,7 +90,7 @@ function run(module: string, args: readonly string[]): string {
 function formatFigure({ name, value, unit, wanted }: Figure, smoke: boolean): string {
   const digits = unit === undefined ? 2 : value < 100 ? 1 : 0
   const number = value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits })
-  const line = `${name.padEnd(36)}${number.padStart(10)} ${(unit ?? '').padEnd(12)}`
+  const line = `${name.padEnd(44)}${number.padStart(10)} ${(unit ?? '').padEnd(12)}`
   return (wanted === undefined || smoke ? line : `${line}wanted ${wanted}`).trimEnd()
 }
 

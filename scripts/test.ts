@@ -14,7 +14,7 @@ import { isS3Kind, shareS3Server, startS3Server } from '../test/support/s3-serve
 import { S3_KINDS } from '../test/support/servers/s3-server.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
-const ALL_TESTS = ['test/{unit,contract,integration,e2e}/**/*.test.ts']
+const ALL_TESTS = ['test/{unit,contract,golden,integration,e2e}/**/*.test.ts']
 const STORE_TESTS = ['test/contract/object-store*.test.ts', 'test/integration/s3-*.test.ts']
 
 /** For one test; what a test leaves open keeps its file from ending, which only the bound on the run ends. */
@@ -26,7 +26,7 @@ const RUN_TIMEOUT_MS = 30 * 60_000
  * how long they may take, runs alone.
  */
 const ROUNDS = [
-  { folders: ['unit', 'contract'], concurrency: 2 },
+  { folders: ['unit', 'contract', 'golden'], concurrency: 2 },
   { folders: ['integration', 'e2e'], concurrency: 1 },
 ] as const
 

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { formatByteAmount, parseByteAmount } from './domain/byte-amount.ts'
 import { INPUT_FORMATS, isInputFormat } from './domain/image-format.ts'
+import { MAX_PRIME_SIZES } from './domain/prime-sizes.ts'
 import { formatSpec, parseSpec } from './domain/spec.ts'
 import { isLoopback } from './domain/write-access.ts'
 import { RequestError } from './errors.ts'
@@ -106,6 +107,19 @@ const Env = z.object({
     '',
     checkSecret,
   ),
+  PRIME_SIZES: list(
+    `Specs that are made ahead right after every upload, separated by spaces, at most ${MAX_PRIME_SIZES}; an upload may add its own`,
+    '',
+    checkSize,
+  ).refine((sizes) => sizes.length <= MAX_PRIME_SIZES, `should be ${MAX_PRIME_SIZES} at most`),
+  MEZZANINE_MIN_PIXELS: whole
+    .min(0)
+    .default(3_000_000)
+    .describe('Originals of so many pixels get reduced pictures of their own, to make thumbnails of; 0: none do'),
+  KEEP_COPYRIGHT: z
+    .stringbool()
+    .default(false)
+    .describe('Copy the copyright and the artist from the original into what is made of it; nothing else ever is'),
   INPUT_FORMATS: list(
     `Formats of originals that are read, of ${INPUT_FORMATS.join(' ')}`,
     'jpeg png webp avif gif',

@@ -1,5 +1,5 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
-import { CACHE_FOLDERS } from '../domain/cache-layout.ts'
+import { CACHE_FOLDERS, PICTURE_FOLDERS } from '../domain/cache-layout.ts'
 import { type AgeHistogram, type CutOff, createAgeHistogram } from '../domain/sweep-histogram.ts'
 import type { DiskSpace, SweepClock, SweepLimits, SweepSettings } from '../domain/sweep-plan.ts'
 import { PROTECTED_MS, planShortage, TEMP_MAX_AGE_MS } from '../domain/sweep-plan.ts'
@@ -152,7 +152,7 @@ function firstPass(sweep: Sweep): WalkPolicy {
 
 function walkTrees(sweep: Sweep, pass: number, policy: WalkPolicy): void {
   const { folder, ledger, monitor } = sweep
-  const trees = [CACHE_FOLDERS.renditions, CACHE_FOLDERS.originals].map((name) => `${folder.path}/${name}`)
+  const trees = PICTURE_FOLDERS.map((name) => `${folder.path}/${name}`)
   const totalShards = trees.flatMap((tree) => foldersIn(tree, ledger)).flatMap((kind) => foldersIn(kind, ledger)).length
   let shards = 0
   for (const tree of trees) {

@@ -2,7 +2,16 @@ import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { link, lstat, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { CACHE_FOLDERS, CACHE_MARKER, originalFile, renditionFolder } from '../domain/cache-layout.ts'
+import {
+  CACHE_FOLDERS,
+  CACHE_MARKER,
+  mezzanineFile,
+  mezzanineFolder,
+  originalFile,
+  PICTURE_FOLDERS,
+  renditionFolder,
+} from '../domain/cache-layout.ts'
+import { MEZZANINE_TRAILER_BYTES } from '../domain/mezzanine-file.ts'
 import type { ImageCache } from '../service/ports.ts'
 import { isDiskTrouble, isMissing } from './disk-trouble.ts'
 
@@ -27,6 +36,7 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
   const temporary = join(cacheDir, CACHE_FOLDERS.temporary)
   const folderOf = (id: string) => join(cacheDir, CACHE_FOLDERS.renditions, renditionFolder(id))
   const pathOf = (id: string, file: string) => join(folderOf(id), file)
+  const mezzaninesOf = (id: string) => join(cacheDir, CACHE_FOLDERS.mezzanines, mezzanineFolder(id))
   const originalPath = (id: string) => join(cacheDir, CACHE_FOLDERS.originals, originalFile(id))
 
   /** What is missing or cannot be reached counts as absent; the operator hears of the latter. */
@@ -52,13 +62,13 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
     }
   }
 
-  async function writeAside(bytes: Buffer): Promise<string> {
+  async function writeAside(bytes: Buffer, mtime = mtimeSeconds): Promise<string> {
     const path = join(temporary, `out-${randomUUID()}`)
     await inFolder(temporary, async () => {
       const file = await open(path, 'wx', FILE_MODE)
       try {
         await file.writeFile(bytes)
-        await file.utimes(Date.now() / 1000, mtimeSeconds)
+        await file.utimes(Date.now() / 1000, mtime)
         // Without it a power cut can leave an empty file under a final name, and nginx would send that for a year.
         await file.datasync()
       } catch (error) {
@@ -68,6 +78,20 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
         await file.close()
       }
     })
+    return path
+  }
+
+  /** @returns the path that the file has in the end. */
+  async function place(bytes: Buffer, folder: string, name: string, mtime?: number): Promise<string> {
+    const aside = await writeAside(bytes, mtime)
+    const path = join(folder, name)
+    try {
+      await inFolder(folder, () => rename(aside, path))
+      onWrite(bytes.length)
+    } catch (error) {
+      await rm(aside, { force: true })
+      throw error
+    }
     return path
   }
 
@@ -101,18 +125,8 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
       const handle = await unlessAbsent(() => open(pathOf(id, file), constants.O_RDONLY))
       return handle?.createReadStream(range)
     },
-    async publish(id, file, bytes) {
-      const published = await unlessAbsent(async () => {
-        const path = await writeAside(bytes)
-        try {
-          await inFolder(folderOf(id), () => rename(path, pathOf(id, file)))
-          onWrite(bytes.length)
-        } finally {
-          await rm(path, { force: true })
-        }
-        return true
-      })
-      return published ?? false
+    async publish(id, file, bytes, mtime) {
+      return (await unlessAbsent(() => place(bytes, folderOf(id), file, mtime))) !== undefined
     },
     async link(id, file, alias) {
       const linked = await unlessAbsent(async () => {
@@ -145,17 +159,23 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
         return target
       })
     },
+    async findMezzanine(id, level) {
+      const path = join(mezzaninesOf(id), mezzanineFile(level))
+      const tail = await unlessAbsent(() => readTail(path, MEZZANINE_TRAILER_BYTES))
+      return tail && { path, tail }
+    },
+    publishMezzanine: (id, level, bytes) => unlessAbsent(() => place(bytes, mezzaninesOf(id), mezzanineFile(level))),
     async hide(ids) {
       const left: string[] = []
       for (const id of ids) {
-        const hidden = await Promise.all([hideTree(folderOf(id)), hideTree(originalPath(id))])
+        const trees = [folderOf(id), mezzaninesOf(id), originalPath(id)]
+        const hidden = await Promise.all(trees.map(hideTree))
         if (!hidden.every(Boolean)) left.push(id)
       }
       return left
     },
     async hideAll() {
-      const trees = [CACHE_FOLDERS.renditions, CACHE_FOLDERS.originals]
-      const hidden = await Promise.all(trees.map((folder) => hideTree(join(cacheDir, folder))))
+      const hidden = await Promise.all(PICTURE_FOLDERS.map((folder) => hideTree(join(cacheDir, folder))))
       return hidden.every(Boolean)
     },
     readNote: (name) => unlessAbsent(() => readFile(join(cacheDir, name), 'utf8')),
@@ -179,6 +199,18 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
       // A rename onto the same inode does nothing and leaves the old name.
       await rm(aside, { force: true })
     }
+  }
+}
+
+async function readTail(path: string, bytes: number): Promise<Buffer> {
+  const file = await open(path, constants.O_RDONLY)
+  try {
+    const { size } = await file.stat()
+    const length = Math.min(size, bytes)
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(length), position: size - length })
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
   }
 }
 

@@ -1,8 +1,17 @@
 import { type AcceptClass, CLASS_FORMATS, OUTPUT_FORMATS, type OutputFormat } from './image-format.ts'
 import { isImageId, shardedId } from './image-id.ts'
+import { MEZZANINE_VERSION, type MezzanineLevel } from './mezzanine.ts'
 
 /** Folders of `CACHE_DIR`. nginx reads `renditions`; the rest is the node's own. */
-export const CACHE_FOLDERS = { renditions: 'renditions', originals: 'originals', temporary: 'tmp' } as const
+export const CACHE_FOLDERS = {
+  renditions: 'renditions',
+  mezzanines: 'mezzanines',
+  originals: 'originals',
+  temporary: 'tmp',
+} as const
+
+/** The folders whose files are pictures: what is hidden when an image is deleted, and what a sweep looks through. */
+export const PICTURE_FOLDERS = [CACHE_FOLDERS.renditions, CACHE_FOLDERS.mezzanines, CACHE_FOLDERS.originals] as const
 
 /** A file of this name and content at the top of a folder says that a sweep may delete what is in it. */
 export const CACHE_MARKER = { name: '.darkroom-cache', content: 'darkroom-cache 1\n' } as const
@@ -15,6 +24,16 @@ export function renditionFolder(id: string): string {
 /** File of an original, relative to `CACHE_DIR/originals`. */
 export function originalFile(id: string): string {
   return `image/${shardedId(id)}`
+}
+
+/** Folder of the mezzanines of an original, relative to `CACHE_DIR/mezzanines`. */
+export function mezzanineFolder(id: string): string {
+  return `image/${shardedId(id)}`
+}
+
+/** File name of a mezzanine in its folder. */
+export function mezzanineFile(level: MezzanineLevel): string {
+  return `${MEZZANINE_VERSION}-${level}`
 }
 
 /** File name of a rendition in its folder. @param spec Canonical. */

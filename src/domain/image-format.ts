@@ -45,25 +45,12 @@ export function acceptClass(accept: string | undefined): AcceptClass {
   return ACCEPTS_WEBP.test(accept) ? 'webp' : 'other'
 }
 
-/** The facts of a picture that its format must be able to hold. */
-export interface PictureTraits {
-  readonly alpha: boolean
-  readonly animated: boolean
-}
-
 /** Formats in which a negotiated answer of that class can be, the likeliest first. */
 export const CLASS_FORMATS = {
   avif: ['avif', 'webp'],
   webp: ['webp'],
   other: ['jpg', 'png', 'gif'],
 } as const satisfies Record<AcceptClass, readonly OutputFormat[]>
-
-/** The format that shows the picture whole, with the fewest bytes that such a client can read. */
-export function negotiateFormat(accepted: AcceptClass, picture: PictureTraits): OutputFormat {
-  if (accepted === 'other') return picture.animated ? 'gif' : picture.alpha ? 'png' : 'jpg'
-  // Few decoders play an animated AVIF, and our encoder makes none.
-  return picture.animated ? 'webp' : accepted
-}
 
 /** True if the format can hold several frames. */
 export function canAnimate(format: OutputFormat): boolean {

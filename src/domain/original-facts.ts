@@ -14,6 +14,8 @@ export interface OriginalFacts {
   /** EXIF orientation, 1-8. */
   readonly orientation: number
   readonly alpha: boolean
+  /** 16 bits for each of red, green and blue, and a profile of their own. Absent if not. */
+  readonly deepProfile?: true
   /** 1 for a still picture. */
   readonly frames: number
 }

@@ -1,4 +1,5 @@
 import { shardedId } from './image-id.ts'
+import { MEZZANINE_LEVELS, MEZZANINE_VERSION, type MezzanineLevel } from './mezzanine.ts'
 
 /** Key of the original's bytes. Never rewritten. */
 export function originalKey(id: string): string {
@@ -13,6 +14,16 @@ export function recordKey(id: string): string {
 /** Key of the mark that a deletion leaves, until the same bytes are uploaded again. */
 export function deletedKey(id: string): string {
   return `deleted/${shardedId(id)}`
+}
+
+/** Key of a reduced picture of the original. It can always be made again. */
+export function mezzanineKey(id: string, level: MezzanineLevel): string {
+  return `mezzanines/${shardedId(id)}/${MEZZANINE_VERSION}-${level}`
+}
+
+/** Every key under which this version or an earlier one may have kept a mezzanine. */
+export function mezzanineKeys(id: string): readonly string[] {
+  return MEZZANINE_LEVELS.map((level) => mezzanineKey(id, level))
 }
 
 export const INVALIDATIONS_PREFIX = 'invalidations/'

@@ -1,4 +1,5 @@
 import { RequestError } from '../errors.ts'
+import { type Encoding, type EncodingWish, planEncoding } from './encoding.ts'
 import { canAnimate, type OutputFormat } from './image-format.ts'
 import { combineOrientation, type Orientation, turnsOnSide } from './orientation.ts'
 import { displayedSize, type OriginalFacts, type Size } from './original-facts.ts'
@@ -16,19 +17,13 @@ export interface InterestArea extends Size {
   readonly interest: 'smart' | 'entropy'
 }
 
-/** How to encode: the encoder's own scales. */
-export type Encoding =
-  | { readonly format: 'jpg'; readonly quality: number }
-  | { readonly format: 'png' }
-  | { readonly format: 'webp'; readonly quality: number; readonly effort: number }
-  | { readonly format: 'avif'; readonly quality: number; readonly effort: number }
-  | { readonly format: 'gif' }
-
 /** A spec resolved against a real original. Device pixels; steps in the order of the fields. */
 export interface Plan {
   /** All frames, or the first only. */
   readonly animated: boolean
   readonly orientation: Orientation
+  /** As in the original's facts. */
+  readonly deepProfile?: true
   /** Size of the whole picture after orientation, before anything is cut off. */
   readonly resize: Size
   /** What to keep of it: exactly, or as much as that wherever most is to be seen. */
@@ -44,12 +39,6 @@ export interface Plan {
   readonly encoding: Encoding
 }
 
-// At 400 px: WebP effort 2 weighs 4 % more than sharp's 4 and costs a fifth less CPU, all in; AVIF effort 1 7 % more for a
-// sixth of the time of 4 (84 against 512 ms), which is what a viewer can wait for.
-const WEBP_EFFORT = 2
-const AVIF_EFFORT = 1
-const DEFAULT_QUALITY = { jpg: 80, webp: 80, avif: 50 } as const
-
 /**
  * What to do to an original so that the spec holds.
  *
@@ -61,7 +50,10 @@ export function planTransform(spec: Spec, original: OriginalFacts, format: Outpu
   const upright = displayedSize(original)
   const turned = spec.rotate === 90 || spec.rotate === 270
   const picture = turned ? { width: upright.height, height: upright.width } : upright
-  const canvas = planCanvas(spec, picture, maxSide)
+  // A drawing has no pixels of its own: it is drawn at the size asked for, and `full` is the size that it names.
+  const boxed = original.format === 'svg' && spec.size.kind !== 'full' ? { ...spec, up: true as const } : spec
+  const density = effectiveDensity(boxed, picture, maxSide)
+  const canvas = planCanvas(boxed, picture, { density, maxSide })
   // What cannot be seen through needs a colour behind it; where it can, only if the spec names one.
   const background = spec.background ?? (format === 'jpg' ? 'ffffff' : undefined)
   const animated = original.frames > 1 && canAnimate(format) && !spec.still
@@ -69,19 +61,36 @@ export function planTransform(spec: Spec, original: OriginalFacts, format: Outpu
   return {
     animated,
     orientation,
+    ...(original.deepProfile && { deepProfile: true }),
     ...canvas,
     ...(background !== undefined && { background }),
     gray: spec.gray ?? false,
-    ...(spec.blur !== undefined && { blur: Math.max(0.3, spec.blur * (spec.dpr ?? 1)) }),
+    ...(spec.blur !== undefined && { blur: Math.max(0.3, spec.blur * density) }),
     sharpen: spec.sharpen ?? false,
-    encoding: planEncoding(format, spec.quality),
+    encoding: planEncoding(format, encodingWish(spec, canvas, animated ? original.frames : 1)),
   }
+}
+
+/** The same picture by the encoder's slower ways to fewer bytes, for when nobody waits for it. */
+export function withoutHurry(plan: Plan, spec: Spec, frames: number): Plan {
+  const wish = { ...encodingWish(spec, plan, plan.animated ? frames : 1), primed: true }
+  return { ...plan, encoding: planEncoding(plan.encoding.format, wish) }
+}
+
+function encodingWish({ quality }: Spec, canvas: Canvas, frames: number): EncodingWish {
+  const { width, height } = plannedSize(canvas)
+  return { pixels: width * height * frames, ...(quality !== undefined && { quality }) }
 }
 
 /** Size of the finished rendition, device pixels. */
 export function plannedSize({ resize, crop, pad }: Pick<Plan, 'resize' | 'crop' | 'pad'>): Size {
   const { width, height } = pad ?? crop ?? resize
   return { width, height }
+}
+
+/** The whole picture once it is turned, before it is resized: what `resize` stands for. */
+export function turnedPicture({ stored }: OriginalFacts, { orientation }: Pick<Plan, 'orientation'>): Size {
+  return turnsOnSide(orientation) ? { width: stored.height, height: stored.width } : stored
 }
 
 /** `resize` in the stored pixels' own directions, before the picture is turned. */
@@ -99,10 +108,34 @@ function assertAnimationLimit(canvas: Canvas, { stored, frames }: OriginalFacts,
 
 type Canvas = Pick<Plan, 'resize' | 'crop' | 'pad'>
 
-function planCanvas(spec: Spec, picture: Size, maxSide: number): Canvas {
+/**
+ * Device pixels per CSS pixel that the rendition really has: as many as the spec asks for, but no more than the original
+ * has for its place in the box, and never fewer than one for that. So `2x` of a small original is its `1x`.
+ */
+function effectiveDensity(spec: Spec, picture: Size, maxSide: number): number {
+  const { dpr = 1 } = spec
+  if (dpr <= 1 || spec.up) return dpr
+  const { width = Infinity, height = Infinity } = deviceBox({ ...spec, dpr: 1 })
+  const scales = [width / picture.width, height / picture.height].filter(Number.isFinite)
+  const fit = spec.fit ?? defaultFit(spec.size)
+  const atOne = fit === 'inside' || fit === 'contain' ? Math.min(...scales) : Math.max(...scales)
+  return Math.min(dpr, Math.max(1, largestScale(spec, picture, maxSide) / atOne))
+}
+
+/** The most that a picture may grow by. */
+function largestScale({ up }: Spec, picture: Size, maxSide: number): number {
+  return Math.min(up ? Infinity : 1, maxSide / picture.width, maxSide / picture.height)
+}
+
+interface CanvasLimits {
+  readonly density: number
+  readonly maxSide: number
+}
+
+function planCanvas(spec: Spec, picture: Size, { density, maxSide }: CanvasLimits): Canvas {
   const { width, height } = deviceBox(spec)
   const fit = spec.fit ?? defaultFit(spec.size)
-  const largest = Math.min(spec.up ? Infinity : 1, maxSide / picture.width, maxSide / picture.height)
+  const largest = largestScale(spec, picture, maxSide)
   const widthScale = (width ?? Infinity) / picture.width
   const heightScale = (height ?? Infinity) / picture.height
   if (fit === 'inside' || width === undefined || height === undefined) {
@@ -111,7 +144,12 @@ function planCanvas(spec: Spec, picture: Size, maxSide: number): Canvas {
   if (fit === 'outside') return { resize: scale(picture, Math.min(Math.max(widthScale, heightScale), largest)) }
   if (fit === 'contain') {
     const resize = scale(picture, Math.min(widthScale, heightScale, largest))
-    return { resize, pad: { width, height, ...offsetIn({ width, height }, resize, spec.position) } }
+    const box = deviceBox({ ...spec, dpr: density })
+    const canvas = {
+      width: Math.max(box.width ?? 1, resize.width),
+      height: Math.max(box.height ?? 1, resize.height),
+    }
+    return { resize, pad: { ...canvas, ...offsetIn(canvas, resize, spec.position) } }
   }
   // The box keeps its shape when the picture is too small for it, so that a square stays a square. What is enlarged is
   // limited as a whole, with what the crop will cut off.
@@ -152,18 +190,4 @@ function offsetIn(outer: Size, inner: Size, position: Position = 'center'): Pick
 
 function clamp(value: number, max: number): number {
   return Math.min(Math.max(value, 0), max)
-}
-
-function planEncoding(format: OutputFormat, quality: number | undefined): Encoding {
-  switch (format) {
-    case 'jpg':
-      return { format, quality: quality ?? DEFAULT_QUALITY.jpg }
-    case 'webp':
-      return { format, quality: quality ?? DEFAULT_QUALITY.webp, effort: WEBP_EFFORT }
-    case 'avif':
-      return { format, quality: quality ?? DEFAULT_QUALITY.avif, effort: AVIF_EFFORT }
-    case 'png':
-    case 'gif':
-      return { format }
-  }
 }

@@ -4,12 +4,15 @@ import { contentTypeOf, type InputFormat } from '../domain/image-format.ts'
 import { isImageId } from '../domain/image-id.ts'
 import type { ImageRecord } from '../domain/image-record.ts'
 import { imageUrls } from '../domain/image-urls.ts'
+import { parsePrimeSizes } from '../domain/prime-sizes.ts'
 import type { SizePolicy } from '../domain/size-policy.ts'
+import type { Spec } from '../domain/spec.ts'
 import { assertMayWrite, type WriteAccess } from '../domain/write-access.ts'
 import { RequestError } from '../errors.ts'
 import type { DeletionService } from '../service/deletion-service.ts'
 import type { IngestService } from '../service/ingest-service.ts'
 import type { OriginalService } from '../service/original-service.ts'
+import type { PrimeService } from '../service/prime-service.ts'
 import type { RecordService } from '../service/record-service.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { RequestState } from './request-state.ts'
@@ -20,6 +23,9 @@ export interface ImagesHandlerOptions {
   readonly records: RecordService
   readonly originals: OriginalService
   readonly deletions: DeletionService
+  readonly primes: PrimeService
+  /** Made ahead of every upload. */
+  readonly primeSizes: readonly Spec[]
   readonly metrics: Metrics
   readonly access: WriteAccess
   readonly policy: SizePolicy
@@ -30,12 +36,14 @@ export interface ImagesHandlerOptions {
 
 const API_HEADERS = { 'X-Content-Type-Options': 'nosniff', 'Content-Security-Policy': "default-src 'none'; sandbox" }
 
-/** `POST /images`: `201` for a new image, `200` for one that was here already. */
+/** `POST /images[?sizes=…]`: `201` for a new image, `200` for one that was here already. */
 export function uploadHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
-  const { ingest, metrics, access, maxUploadBytes } = options
+  const { ingest, primes, primeSizes, metrics, access, policy, maxUploadBytes } = options
   return async (ctx) => {
     assertMayWrite(callerOf(ctx), access)
+    const sizes = [...primeSizes, ...parsePrimeSizes(new URLSearchParams(ctx.querystring), policy)]
     const { record, created } = await ingest.ingest(uploadBody(ctx.req, maxUploadBytes), ctx.state.signal)
+    primes.prime(record.id, sizes)
     metrics.uploads.inc({ created: String(created) })
     ctx.status = created ? 201 : 200
     ctx.set('Location', `${options.publicUrl}/images/${record.id}`)

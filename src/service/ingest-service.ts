@@ -7,6 +7,7 @@ import { displayedSize, type OriginalFacts } from '../domain/original-facts.ts'
 import { deletedKey, originalKey, recordKey } from '../domain/store-layout.ts'
 import { UnavailableError } from '../errors.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
+import type { MezzanineService } from './mezzanine-service.ts'
 import type { OriginalService } from './original-service.ts'
 import type { ImageCache, ImageEngine, ObjectStore, Spool, Spooled } from './ports.ts'
 import { putBytes, readText } from './small-object.ts'
@@ -34,6 +35,7 @@ export interface IngestServiceOptions {
   readonly cache: ImageCache
   readonly engine: ImageEngine
   readonly originals: OriginalService
+  readonly mezzanines: MezzanineService
   readonly watch: InvalidationWatch
   readonly renderQueue: WorkQueue
   readonly maxUploadBytes: number
@@ -43,7 +45,7 @@ export interface IngestServiceOptions {
 const ROUNDS = 3
 
 export function createIngestService(options: IngestServiceOptions): IngestService {
-  const { store, spool, cache, engine, originals, watch, renderQueue, maxUploadBytes, now } = options
+  const { store, spool, cache, engine, originals, mezzanines, watch, renderQueue, maxUploadBytes, now } = options
 
   async function ingestSpooled(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
     const id = imageIdFromSha256(spooled.sha256)
@@ -57,6 +59,8 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
     // The first view then needs no fetch. Losing it costs only that.
     if ('path' in spooled.source) await cache.adoptOriginal(id, spooled.source.path)
     if (watch.forgottenSince(id, sequence)) await cache.hide([id])
+    // The uploader waits for none of it.
+    else void mezzanines.make(id)
     return written
   }
 

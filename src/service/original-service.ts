@@ -7,6 +7,7 @@ import { OriginalError, ServiceError, UnavailableError } from '../errors.ts'
 import { createCoalescer } from './coalesce.ts'
 import { isDeleted } from './deletion-service.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
+import { firstByteMs, openInTime } from './open-in-time.ts'
 import type { ImageCache, ImageEngine, Meter, ObjectSource, ObjectStore, OpenObject, Spool, Spooled } from './ports.ts'
 import type { WorkQueue } from './work-queue.ts'
 
@@ -18,6 +19,13 @@ export interface ReadyOriginal {
 
 /** Brings originals onto this node, each once however many ask, checked against their ids. */
 export interface OriginalService {
+  /**
+   * What memory knows of an original.
+   * @throws OriginalError what was found out about it a moment ago: that it isn't there, or is no image.
+   */
+  remembered(id: string): OriginalFacts | undefined
+  /** Whether it is on this node, and the store need not be asked. */
+  isHere(id: string): Promise<boolean>
   /** @throws OriginalError, UnavailableError */
   ready(id: string, signal: AbortSignal): Promise<ReadyOriginal>
   /**
@@ -55,9 +63,6 @@ const MAX_REMEMBERED = 20_000
 const ABSENCE_MS = 1_000
 /** How long an original stays in memory that the disk did not take; then the disk is tried again. */
 const LOOSE_MS = 30_000
-/** What a silent store may cost a viewer, the wait for a turn included; and the least that it gets to begin its answer. */
-const FIRST_BYTE_MS = 4_800
-const LEAST_FIRST_BYTE_MS = 500
 
 export function createOriginalService(options: OriginalServiceOptions): OriginalService {
   const { store, cache, spool, engine, watch, fetchQueue, meter, maxOriginalBytes, fetchTimeoutMs } = options
@@ -113,11 +118,10 @@ export function createOriginalService(options: OriginalServiceOptions): Original
   /** @param asked When the original was asked for, by `performance.now()`. */
   async function fetch(id: string, asked: number, signal: AbortSignal): Promise<ObjectSource> {
     const began = performance.now()
-    const firstByteMs = Math.max(LEAST_FIRST_BYTE_MS, FIRST_BYTE_MS - (began - asked))
     const { sequence } = watch
     const deadline = AbortSignal.timeout(fetchTimeoutMs)
     try {
-      const wanted = { id, firstByteMs }
+      const wanted = { id, withinMs: firstByteMs(asked) }
       const within = AbortSignal.any([signal, deadline])
       const kept = await keep(id, await fetchChecked(wanted, within), sequence)
       if (kept) return kept
@@ -162,25 +166,14 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     throw new BodyError('store_unavailable', 'The object store gave a damaged original')
   }
 
-  async function openOriginal({ id, firstByteMs }: WantedOriginal, signal: AbortSignal): Promise<OpenObject> {
-    const object = await openInTime(originalKey(id), firstByteMs, signal)
+  async function openOriginal({ id, withinMs }: WantedOriginal, signal: AbortSignal): Promise<OpenObject> {
+    const object = await openInTime(store, originalKey(id), withinMs, signal)
     if (object !== undefined) return object
     const absence = (await isDeleted(store, id, signal))
       ? new OriginalError('original_deleted', 'This image was deleted')
       : new OriginalError('original_not_found', 'There is no such image')
     absences.set(id, absence)
     throw absence
-  }
-
-  async function openInTime(key: string, firstByteMs: number, signal: AbortSignal): Promise<OpenObject | undefined> {
-    const controller = new AbortController()
-    const late = () => controller.abort(new UnavailableError('store_unavailable', 'The object store did not answer'))
-    const timer = setTimeout(late, firstByteMs)
-    try {
-      return await store.open(key, AbortSignal.any([signal, controller.signal]))
-    } finally {
-      clearTimeout(timer)
-    }
   }
 
   /** @returns undefined if the disk did not let the file be moved in. */
@@ -202,9 +195,14 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     return undefined
   }
 
-  async function ready(id: string, signal: AbortSignal): Promise<ReadyOriginal> {
+  function remembered(id: string): OriginalFacts | undefined {
     const absence = absences.get(id)
     if (absence) throw absence
+    return facts.get(id)
+  }
+
+  async function ready(id: string, signal: AbortSignal): Promise<ReadyOriginal> {
+    remembered(id)
     return (await flights.run(id, (flightSignal) => bring(id, flightSignal), signal)).value
   }
 
@@ -217,6 +215,8 @@ export function createOriginalService(options: OriginalServiceOptions): Original
   }
 
   return {
+    remembered,
+    isHere: async (id) => (await localSource(id)) !== undefined,
     ready,
     open,
     learn(id, known) {
@@ -236,7 +236,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
 interface WantedOriginal {
   readonly id: string
   /** For the store to begin its answer. */
-  readonly firstByteMs: number
+  readonly withinMs: number
 }
 
 /** The body was cut, stalled or wrong, after the store had begun to answer. */

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { MezzanineLevel } from '../domain/mezzanine.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
 import type { Plan } from '../domain/transform-plan.ts'
 
@@ -91,8 +92,12 @@ export interface ImageCache {
     file: string,
     range?: { readonly start: number; readonly end: number },
   ): Promise<Readable | undefined>
-  /** Makes a complete file visible. @returns false if the disk could not take it. */
-  publish(id: string, file: string, bytes: Buffer): Promise<boolean>
+  /**
+   * Makes a complete file visible.
+   * @param mtimeSeconds Whole seconds since 1970; absent: this process's own.
+   * @returns false if the disk could not take it.
+   */
+  publish(id: string, file: string, bytes: Buffer, mtimeSeconds?: number): Promise<boolean>
   /** Gives a published file another name. @returns false if it is gone. */
   link(id: string, file: string, alias: string): Promise<boolean>
   /** Renews the access time. @returns false if the file is gone. */
@@ -103,6 +108,13 @@ export interface ImageCache {
   openOriginal(id: string): Promise<Readable | undefined>
   /** Moves a spooled file in as the original. @returns its path, or undefined if the disk could not take it. */
   adoptOriginal(id: string, path: string): Promise<string | undefined>
+  /** A mezzanine on this disk, and its last bytes. */
+  findMezzanine(
+    id: string,
+    level: MezzanineLevel,
+  ): Promise<{ readonly path: string; readonly tail: Buffer } | undefined>
+  /** Makes a complete mezzanine visible. @returns its path, or undefined if the disk could not take it. */
+  publishMezzanine(id: string, level: MezzanineLevel, bytes: Buffer): Promise<string | undefined>
   /**
    * Hides all that is here of these images, at once; the sweep deletes it.
    * @returns the images that the disk did not let be hidden.
@@ -134,8 +146,22 @@ export interface ImageEngine {
   inspect(source: ObjectSource): Promise<OriginalFacts>
   /** Decodes to the end. @throws OriginalError `original_broken` */
   verify(source: ObjectSource, facts: OriginalFacts): Promise<void>
-  /** @throws OriginalError `original_broken`; UnavailableError `timed_out` */
-  render(source: ObjectSource, plan: Plan): Promise<Buffer>
+  /**
+   * Makes a rendition for each plan from one decoding of the source. Each promise settles as soon as its picture is made
+   * or has failed: OriginalError `original_broken`; UnavailableError `timed_out`.
+   */
+  render(source: ObjectSource, plans: readonly Plan[]): readonly Promise<Buffer>[]
+  /**
+   * Makes upright sRGB pictures of an original, from one decoding, without metadata but its copyright.
+   * @throws OriginalError `original_broken`; UnavailableError `timed_out`
+   */
+  reduce(source: ObjectSource, facts: OriginalFacts, levels: readonly MezzanineLevel[]): Promise<readonly Reduced[]>
+}
+
+export interface Reduced {
+  readonly level: MezzanineLevel
+  /** By `mezzanineFormat`. */
+  readonly bytes: Buffer
 }
 
 /** What the services tell of themselves. Seconds. */

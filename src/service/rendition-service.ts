@@ -1,14 +1,17 @@
 import { LRUCache } from 'lru-cache'
 import { formatOfFile, negotiatedFile, negotiatedFormats, renditionFile } from '../domain/cache-layout.ts'
-import { type AcceptClass, negotiateFormat, type OutputFormat } from '../domain/image-format.ts'
+import type { AcceptClass, OutputFormat } from '../domain/image-format.ts'
+import { negotiateFormat, pictureTraits } from '../domain/negotiate-format.ts'
 import { assertSideLimit, formatSpec, type Spec } from '../domain/spec.ts'
-import { planTransform } from '../domain/transform-plan.ts'
+import { withoutHurry } from '../domain/transform-plan.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
-import type { OriginalService, ReadyOriginal } from './original-service.ts'
-import type { CachedFile, ImageCache, ImageEngine, Meter } from './ports.ts'
-import type { WorkQueue } from './work-queue.ts'
+import type { MezzanineService } from './mezzanine-service.ts'
+import type { OriginalService } from './original-service.ts'
+import type { CachedFile, ImageCache } from './ports.ts'
+import type { RenderBatcher } from './render-batch.ts'
+import type { RenderTarget, SourceService } from './source-service.ts'
 
 /** How a rendition was come by: known in memory, found on disk, made for somebody else, or made now. */
 export type Tier = 'memory' | 'disk' | 'coalesced' | 'miss'
@@ -30,6 +33,8 @@ export interface Wanted {
   readonly as: OutputFormat | { readonly accept: AcceptClass }
   /** Don't trust memory: the file was looked for and is gone. */
   readonly again?: boolean
+  /** Nobody waits for it yet: it is made when the renderers have nothing else to do, to the fewest bytes. */
+  readonly ahead?: boolean
 }
 
 export interface RenditionService {
@@ -49,10 +54,10 @@ export interface RenditionService {
 export interface RenditionServiceOptions {
   readonly cache: ImageCache
   readonly originals: OriginalService
-  readonly engine: ImageEngine
+  readonly mezzanines: MezzanineService
+  readonly sources: SourceService
+  readonly batcher: RenderBatcher
   readonly watch: InvalidationWatch
-  readonly renderQueue: WorkQueue
-  readonly meter: Meter
   readonly now: () => number
   /** Longest side, device pixels. */
   readonly maxSide: number
@@ -62,9 +67,8 @@ export interface RenditionServiceOptions {
   readonly keepBytes: boolean
 }
 
-interface Target {
-  readonly spec: Spec
-  readonly format: OutputFormat
+interface Target extends RenderTarget {
+  readonly ahead: boolean
 }
 
 type Known = Omit<Rendition, 'tier'> & { touchedAt: number }
@@ -79,7 +83,7 @@ const UNPUBLISHED_MS = 30_000
 const BROKEN_MS = 60_000
 
 export function createRenditionService(options: RenditionServiceOptions): RenditionService {
-  const { cache, originals, engine, watch, renderQueue, meter, now, maxSide, keepBytes } = options
+  const { cache, originals, mezzanines, sources, batcher, watch, now, maxSide, keepBytes } = options
   const flights = createCoalescer<Known>()
   const memory = new LRUCache<string, Known>({
     maxSize: options.memoryBytes,
@@ -89,12 +93,12 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   const broken = new LRUCache<string, OriginalError>({ max: 10_000, ttl: BROKEN_MS })
 
   function remembered(wanted: Wanted): Rendition | undefined {
-    const known = wanted.again ? undefined : memory.get(flightKey(wanted))
+    const known = wanted.again ? undefined : memory.get(keyOf(wanted))
     return known && isFresh(known) ? { ...known, tier: 'memory' } : undefined
   }
 
   async function rendition(wanted: Wanted, signal: AbortSignal): Promise<Rendition> {
-    const key = flightKey(wanted)
+    const key = keyOf(wanted)
     if (wanted.again) memory.delete(key)
     const known = memory.get(key)
     if (known && (isFresh(known) || (await isStillThere(known)))) return { ...known, tier: 'memory' }
@@ -102,7 +106,9 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     const found = await cache.find(wanted.id, fileNames(wanted))
     if (found) return { ...(await remember(key, wanted.id, found, sequence)), tier: 'disk' }
     assertSideLimit(wanted.spec, maxSide)
-    const { value, joined } = await flights.run(key, (flightSignal) => makeLasting(wanted, flightSignal), signal)
+    // No viewer is to wait for what is made ahead.
+    const flight = wanted.ahead ? `${key} ahead` : key
+    const { value, joined } = await flights.run(flight, (flightSignal) => makeLasting(wanted, flightSignal), signal)
     return { ...value, tier: joined ? 'coalesced' : 'miss' }
   }
 
@@ -139,25 +145,44 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   async function make(wanted: Wanted, signal: AbortSignal): Promise<Known> {
     if (typeof wanted.as === 'object') return await makeNegotiated(wanted, wanted.as.accept, signal)
     const { sequence } = watch
-    const { id, spec, as: format } = wanted
-    const bytes = await renderSound(id, { spec, format }, signal)
+    const { id, spec, as: format, ahead = false } = wanted
+    const bytes = await renderSound(id, { spec, format, ahead }, signal)
     const file = renditionFile(formatSpec(spec), format)
-    return await publish(flightKey(wanted), { id, file, format, bytes, sequence })
+    // A viewer was faster: what has been seen is not replaced.
+    const seen = ahead ? await cache.find(id, [file]) : undefined
+    if (seen) return await remember(keyOf(wanted), id, seen, sequence)
+    // Another encoding of the same picture must have another ETag, even if it should be as long.
+    const mtimeSeconds = cache.mtimeSeconds + (ahead ? 1 : 0)
+    return await publish(keyOf(wanted), { id, file, format, bytes, mtimeSeconds }, sequence)
   }
 
   /** The rendition that is right for the class, made in its own flight, under one more name. */
   async function makeNegotiated(wanted: Wanted, accept: AcceptClass, signal: AbortSignal): Promise<Known> {
     const { sequence } = watch
     const { id, spec } = wanted
-    const { facts } = await originals.ready(id, signal)
-    const format = negotiateFormat(accept, { alpha: facts.alpha, animated: facts.frames > 1 && !spec.still })
-    const made = await rendition({ id, spec, as: format, ...(wanted.again && { again: true }) }, signal)
+    const format = await negotiate(wanted, accept, signal)
+    const { again = false, ahead = false } = wanted
+    const made = await rendition({ id, spec, as: format, again, ahead }, signal)
     const alias = negotiatedFile(formatSpec(spec), accept, format)
     if (!made.published || !(await cache.link(id, made.file, alias))) return { ...made, touchedAt: now() }
     await assertNotDeleted(id, sequence)
     const known = { ...made, file: alias, touchedAt: now() }
-    memory.set(flightKey(wanted), known)
+    memory.set(keyOf(wanted), known)
     return known
+  }
+
+  async function negotiate(
+    { id, spec, ahead }: Wanted,
+    accept: AcceptClass,
+    signal: AbortSignal,
+  ): Promise<OutputFormat> {
+    const facts = await sources.facts(id, spec, signal)
+    const traits = pictureTraits(spec, facts, maxSide)
+    const best = negotiateFormat(accept, traits, false)
+    const quick = negotiateFormat(accept, traits, true)
+    if (best === quick || ahead) return best
+    // Somebody has waited for it already, or nobody had to.
+    return (await cache.find(id, [renditionFile(formatSpec(spec), best)])) ? best : quick
   }
 
   /** An original that is broken or gone may be this disk's fault: fetched anew, and checked, it is taken at its word. */
@@ -165,28 +190,28 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     const known = broken.get(id)
     if (known) throw known
     try {
-      return await render(await originals.ready(id, signal), target, signal)
+      return await render(id, target, signal)
     } catch (error) {
       if (!isBroken(error) && !hasGone(error)) throw error
       await cache.hide([id])
       originals.forget(new Set([id]))
     }
     try {
-      return await render(await originals.ready(id, signal), target, signal)
+      return await render(id, { ...target, fromOriginal: true }, signal)
     } catch (error) {
       if (isBroken(error)) broken.set(id, error)
       throw error
     }
   }
 
-  async function render(original: ReadyOriginal, { spec, format }: Target, signal: AbortSignal): Promise<Buffer> {
-    const plan = planTransform(spec, original.facts, format, maxSide)
-    return await renderQueue.run(async () => {
-      const began = performance.now()
-      const bytes = await engine.render(original.source, plan)
-      meter.rendered((performance.now() - began) / 1000)
-      return bytes
-    }, signal)
+  async function render(id: string, target: Target, signal: AbortSignal): Promise<Buffer> {
+    const { source, key, plan, facts, from } = await sources.prepare(id, target, signal)
+    const job = target.ahead
+      ? ({ plan: withoutHurry(plan, target.spec, facts.frames), priority: 'background' } as const)
+      : ({ plan, priority: 'viewer' } as const)
+    const bytes = await batcher.render({ source, key, ...job }, signal)
+    if (from === 'original' && mezzanines.levels(facts).length > 0) void mezzanines.make(id)
+    return bytes
   }
 
   interface Made {
@@ -194,15 +219,16 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     readonly file: string
     readonly format: OutputFormat
     readonly bytes: Buffer
-    readonly sequence: number
+    readonly mtimeSeconds: number
   }
 
-  async function publish(key: string, { id, file, format, bytes, sequence }: Made): Promise<Known> {
+  async function publish(key: string, made: Made, sequence: number): Promise<Known> {
+    const { id, file, format, bytes, mtimeSeconds } = made
     await assertNotDeleted(id, sequence)
-    const published = await cache.publish(id, file, bytes)
+    const published = await cache.publish(id, file, bytes, mtimeSeconds)
     await assertNotDeleted(id, sequence)
     const keep = !published || (keepBytes && bytes.length <= SMALL_BYTES)
-    const facts = { id, file, format, sizeBytes: bytes.length, mtimeSeconds: cache.mtimeSeconds }
+    const facts = { id, file, format, sizeBytes: bytes.length, mtimeSeconds }
     const known = { ...facts, published, touchedAt: now(), ...(keep && { bytes }) }
     if (published) memory.set(key, known)
     else memory.set(key, known, { ttl: UNPUBLISHED_MS })
@@ -240,7 +266,7 @@ function hasGone(error: unknown): boolean {
   return error instanceof UnavailableError && error.code === 'disk_unavailable'
 }
 
-function flightKey({ id, spec, as }: Wanted): string {
+function keyOf({ id, spec, as }: Wanted): string {
   const text = `${id}/${formatSpec(spec)}`
   return typeof as === 'object' ? `${text}/${as.accept}` : `${text}.${as}`
 }

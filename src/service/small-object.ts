@@ -1,17 +1,21 @@
 import { createHash } from 'node:crypto'
 import { UnavailableError } from '../errors.ts'
-import type { ObjectStore, PutOptions } from './ports.ts'
+import type { ObjectStore, OpenObject, PutOptions } from './ports.ts'
 
-const MAX_BYTES = 65_536
+const MAX_TEXT_BYTES = 65_536
 
 /** Reads an object of ours that is small by design. @returns undefined if there is no such key. */
 export async function readText(store: ObjectStore, key: string, signal: AbortSignal): Promise<string | undefined> {
   const object = await store.open(key, signal)
-  if (object === undefined) return undefined
-  if (object.sizeBytes <= MAX_BYTES) {
+  return object && (await readWhole(object, MAX_TEXT_BYTES)).toString()
+}
+
+/** Reads an open object into memory. @throws UnavailableError `store_unavailable` if it is larger, cut or stalls. */
+export async function readWhole(object: OpenObject, maxBytes: number): Promise<Buffer> {
+  if (object.sizeBytes <= maxBytes) {
     const chunks: Buffer[] = []
     for await (const chunk of byteChunks(object.body)) chunks.push(chunk)
-    return Buffer.concat(chunks).toString()
+    return Buffer.concat(chunks)
   }
   object.body.destroy()
   throw new UnavailableError('store_unavailable', 'The object store holds something that is not ours under our key')

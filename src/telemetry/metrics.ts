@@ -3,6 +3,16 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 /** What is read only when somebody asks. */
 export interface MetricSources {
   readonly renderQueue: { readonly active: number; readonly waiting: number }
+  readonly mezzanines: { readonly pending: number }
+  readonly primes: { readonly pending: number }
+  readonly renderers: {
+    readonly counters: {
+      readonly crashes: number
+      readonly timeouts: number
+      readonly replaced: number
+      readonly residentBytes: number
+    }
+  }
   readonly fetchQueue: { readonly active: number; readonly waiting: number }
   /** Bytes of disk that the cache uses, as the last sweep found it and with what was written since. */
   readonly cacheBytes: () => number
@@ -33,6 +43,24 @@ export function createMetrics() {
       gauge('darkroom_render_queue_waiting', 'Renders that wait for their turn', () => sources.renderQueue.waiting)
       gauge('darkroom_fetch_queue_active', 'Originals being fetched', () => sources.fetchQueue.active)
       gauge('darkroom_fetch_queue_waiting', 'Fetches that wait for their turn', () => sources.fetchQueue.waiting)
+      gauge(
+        'darkroom_background_pending',
+        'Images whose reduced pictures or sizes are being made ahead, or wait for it',
+        () => sources.mezzanines.pending + sources.primes.pending,
+      )
+      const { renderers } = sources
+      gauge('darkroom_renderer_crashes', 'Renderers that crashed since the start', () => renderers.counters.crashes)
+      gauge(
+        'darkroom_renderer_timeouts',
+        'Renderers ended by force, as a picture took too long',
+        () => renderers.counters.timeouts,
+      )
+      gauge(
+        'darkroom_renderer_replaced',
+        'Renderers replaced because of their memory',
+        () => renderers.counters.replaced,
+      )
+      gauge('darkroom_renderer_resident_bytes', 'Memory of all renderers', () => renderers.counters.residentBytes)
       gauge('darkroom_cache_bytes', 'Disk used by the cache', sources.cacheBytes)
     },
     requests: new Counter({

@@ -47,7 +47,7 @@ test('One size for clients of three classes at once costs one render for each fo
     Array.from({ length: 60 }, async (_, client) => {
       const explicit = client % 2 === 0 ? '' : '/x.webp'
       const headers = { Accept: accepts[client % accepts.length] ?? '' }
-      assert.equal((await rawRequest(node.url, `/image/${id}/120w${explicit}`, { headers })).status, 200)
+      assert.equal((await rawRequest(node.url, `/image/${id}/480w${explicit}`, { headers })).status, 200)
     }),
   )
   assert.equal(await node.metric('darkroom_render_seconds_count'), 3)

@@ -75,9 +75,9 @@ test('An animation moves for every class of clients, whatever was asked for befo
     }
   }
   assert.deepEqual(await tiersOf(nginx.accessLog(9), path), ['miss', 'miss', 'miss', 'nginx', 'nginx', 'nginx'])
-  // Stopped, it is a still picture, and as such an AVIF.
+  // Stopped, it is a still picture; as small as this, of the format that is encoded in a third of the time of AVIF.
   const still = await look(url, `${path},still`, ACCEPT.avif)
-  assert.deepEqual([still.format, still.frames], ['avif', 1])
+  assert.deepEqual([still.format, still.frames], ['webp', 1])
 })
 
 /** Where the answers for a path came from, sorted: each of nginx's workers writes its lines when it likes. */
@@ -111,12 +111,12 @@ test('A photograph is what the Accept header allows, a weight of zero refused, w
     const id = await uploadFixture(origin, 'mountains.jpg', TOKEN)
     for (const round of [1, 2]) {
       for (const [accept, format] of Object.entries(cases)) {
-        const { headers, status } = await rawRequest(origin, `/image/${id}/80w`, { headers: { Accept: accept } })
+        const { headers, status } = await rawRequest(origin, `/image/${id}/480w`, { headers: { Accept: accept } })
         assert.equal(status, 200)
         assert.equal(headers['content-type'], `image/${format}`, `${accept}, round ${round}`)
         assert.equal(headers.vary, 'Accept')
       }
-      const { headers } = await rawRequest(origin, `/image/${id}/80w`)
+      const { headers } = await rawRequest(origin, `/image/${id}/480w`)
       assert.equal(headers['content-type'], 'image/jpeg', 'no Accept at all')
     }
   }

@@ -9,7 +9,7 @@ import sharp from 'sharp'
 import { OUTPUT_FORMATS } from '../../src/domain/image-format.ts'
 import { parseSpec } from '../../src/domain/spec.ts'
 import { planTransform } from '../../src/domain/transform-plan.ts'
-import { createEngine, fixture, render } from '../support/render.ts'
+import { createEngine, fixture, render, renderOne } from '../support/render.ts'
 
 /** What an upload of these bytes ends with. */
 async function accept(bytes: Buffer, options: Parameters<typeof createEngine>[0] = {}): Promise<void> {
@@ -222,7 +222,7 @@ test('A render that takes too long is ended, whichever way it is made', async ()
     const facts = await engine.inspect({ bytes: original })
     const plan = planTransform(parseSpec(spec), facts, format, 8192)
     const began = performance.now()
-    await assert.rejects(engine.render({ bytes: original }, plan), { name: 'UnavailableError', code: 'timed_out' })
+    await assert.rejects(renderOne(engine, { bytes: original }, plan), { name: 'UnavailableError', code: 'timed_out' })
     assert.ok(performance.now() - began < 15_000)
   }
 })

@@ -6,6 +6,7 @@ import { OUTPUT_FORMATS } from '../../src/domain/image-format.ts'
 import { parseSpec } from '../../src/domain/spec.ts'
 import { planTransform } from '../../src/domain/transform-plan.ts'
 import { fixture } from '../support/darkroom.ts'
+import { renderOne } from '../support/render.ts'
 
 const LIMITS = {
   inputFormats: ['jpeg', 'png', 'webp', 'avif', 'gif'],
@@ -20,7 +21,7 @@ test('A picture stored on its side is upright in every format, as a viewer shows
   const upright = await thumbnail(await fixture('mountains.jpg'))
   const facts = await engine.inspect(source)
   for (const format of OUTPUT_FORMATS) {
-    const rendition = await engine.render(source, planTransform(parseSpec('320w'), facts, format, 1000))
+    const rendition = await renderOne(engine, source, planTransform(parseSpec('320w'), facts, format, 1000))
     const shown = sharp(rendition).autoOrient()
     const { info } = await shown.clone().toBuffer({ resolveWithObject: true })
     assert.deepEqual({ width: info.width, height: info.height }, { width: 320, height: 240 }, format)

@@ -64,7 +64,7 @@ export function ensureMinio(): Promise<string> {
  * @param path Folder with the version in its name, then the file.
  * @param install Fills the folder that it is given, which gets its name only when that went well.
  */
-async function ensureCached(path: string, install: (folder: string) => Promise<void>): Promise<string> {
+export async function ensureCached(path: string, install: (folder: string) => Promise<void>): Promise<string> {
   const file = join(cacheFolder(), path)
   if (await isExecutable(file)) return file
   const folder = join(cacheFolder(), path.slice(0, path.indexOf('/')))

@@ -20,11 +20,16 @@ export interface MemoryCache extends ImageCache {
   readonly calls: string[]
 }
 
-/** An `ImageCache` over such a disk: renditions at `<id>/<file>`, originals at `originals/<id>`. */
+/**
+ * An `ImageCache` over such a disk: renditions at `<id>/<file>`, originals at `originals/<id>`, mezzanines at
+ * `mezzanines/<id>/<level>`.
+ */
 export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000): MemoryCache {
   const { files } = disk
   const calls: string[] = []
   const original = (id: string) => `originals/${id}`
+  const mezzanine = (id: string, level: number) => `mezzanines/${id}/${level}`
+  const mtimes = new Map<string, number>()
 
   function move(from: string, to: string): boolean {
     const bytes = files.get(from)
@@ -41,7 +46,8 @@ export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000
       calls.push(`find ${id}`)
       for (const file of names) {
         const bytes = files.get(`${id}/${file}`)
-        if (bytes) return { file, sizeBytes: bytes.length, mtimeSeconds }
+        const path = `${id}/${file}`
+        if (bytes) return { file, sizeBytes: bytes.length, mtimeSeconds: mtimes.get(path) ?? mtimeSeconds }
       }
       return undefined
     },
@@ -50,8 +56,11 @@ export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000
       const bytes = files.get(`${id}/${file}`)
       return bytes && Readable.from([bytes.subarray(range?.start, range && range.end + 1)])
     },
-    async publish(id, file, bytes) {
-      if (!disk.full) files.set(`${id}/${file}`, bytes)
+    async publish(id, file, bytes, mtime = mtimeSeconds) {
+      if (!disk.full) {
+        files.set(`${id}/${file}`, bytes)
+        mtimes.set(`${id}/${file}`, mtime)
+      }
       return !disk.full
     },
     async link(id, file, alias) {
@@ -69,10 +78,21 @@ export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000
       return bytes && Readable.from([bytes])
     },
     adoptOriginal: async (id, path) => (move(path, original(id)) ? original(id) : undefined),
+    async findMezzanine(id, level) {
+      const path = mezzanine(id, level)
+      const tail = files.get(path)
+      return tail && { path, tail }
+    },
+    async publishMezzanine(id, level, bytes) {
+      const path = mezzanine(id, level)
+      if (!disk.full) files.set(path, bytes)
+      return disk.full ? undefined : path
+    },
     async hide(ids) {
       for (const id of ids) {
         calls.push(`hide ${id}`)
-        for (const path of files.keys()) if (path === original(id) || path.startsWith(`${id}/`)) files.delete(path)
+        const isOf = (path: string) => path === original(id) || /^(?:mezzanines\/)?([^/]+)\//.exec(path)?.[1] === id
+        for (const path of files.keys()) if (isOf(path)) files.delete(path)
       }
       return []
     },

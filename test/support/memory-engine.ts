@@ -1,3 +1,4 @@
+import { uprightFacts } from '../../src/domain/mezzanine.ts'
 import type { OriginalFacts } from '../../src/domain/original-facts.ts'
 import { type Plan, plannedSize } from '../../src/domain/transform-plan.ts'
 import { OriginalError, UnavailableError } from '../../src/errors.ts'
@@ -15,6 +16,10 @@ export const FACTS: OriginalFacts = {
 export interface MemoryEngine extends ImageEngine {
   /** Renders so far. */
   readonly rendered: string[]
+  /** Plans of each decoding so far. */
+  readonly decoded: number[]
+  /** Reduced pictures made so far. */
+  readonly reduced: number[]
   verified: number
   /** Called within each render. */
   duringRender: () => Promise<void>
@@ -22,7 +27,7 @@ export interface MemoryEngine extends ImageEngine {
 
 /** Bytes that the engine below takes for an original. */
 export function original(facts: Partial<Picture> = {}): Buffer {
-  return Buffer.from(`picture ${JSON.stringify({ ...FACTS, ...facts })}`)
+  return Buffer.from(`picture ${JSON.stringify({ ...FACTS, ...facts })}\n`)
 }
 
 /** An `ImageEngine` for pictures that are texts. */
@@ -30,36 +35,46 @@ export function createMemoryEngine(disk: MemoryDisk): MemoryEngine {
   function read(source: ObjectSource): Picture {
     const bytes = 'bytes' in source ? source.bytes : disk.files.get(source.path)
     if (bytes === undefined) throw new UnavailableError('disk_unavailable', 'The file is gone')
-    const json = /^picture (?<json>.*)$/.exec(bytes.toString())?.groups?.['json']
+    const json = /^picture (?<json>.*)\n/.exec(bytes.toString())?.groups?.['json']
     const facts: unknown = json === undefined ? undefined : JSON.parse(json)
     if (!isPicture(facts)) throw new OriginalError('original_unsupported', 'No picture')
     return facts
   }
 
   function decode(source: ObjectSource): OriginalFacts {
-    const { broken, ...facts } = read(source)
+    const { broken, level: _level, padding: _padding, ...facts } = read(source)
     if (broken) throw new OriginalError('original_broken', 'Broken')
     return facts
   }
 
   const engine: MemoryEngine = {
     rendered: [],
+    decoded: [],
+    reduced: [],
     verified: 0,
     duringRender: async () => {},
     async inspect(source) {
-      const { broken: _broken, ...facts } = read(source)
+      const { broken: _broken, level: _level, padding: _padding, ...facts } = read(source)
       return facts
     },
     async verify(source) {
       engine.verified += 1
       decode(source)
     },
-    async render(source, plan) {
-      decode(source)
-      const text = describe(plan)
-      engine.rendered.push(text)
-      await engine.duringRender()
-      return Buffer.from(text)
+    render(source, plans) {
+      engine.decoded.push(plans.length)
+      return plans.map(async (plan) => {
+        decode(source)
+        const text = describe(plan)
+        engine.rendered.push(text)
+        await engine.duringRender()
+        return Buffer.from(text)
+      })
+    },
+    async reduce(source, _facts, levels) {
+      const facts = decode(source)
+      engine.reduced.push(...levels)
+      return levels.map((level) => ({ level, bytes: original({ ...uprightFacts(facts), level }) }))
     },
   }
   return engine
@@ -67,6 +82,10 @@ export function createMemoryEngine(disk: MemoryDisk): MemoryEngine {
 
 interface Picture extends OriginalFacts {
   readonly broken?: boolean
+  /** Of a reduced picture. */
+  readonly level?: number
+  /** Makes it a larger file. */
+  readonly padding?: string
 }
 
 function isPicture(value: unknown): value is Picture {

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { createSharpEngine, type SharpEngineOptions } from '../../src/adapters/sharp-engine.ts'
 import type { OutputFormat } from '../../src/domain/image-format.ts'
 import { parseSpec } from '../../src/domain/spec.ts'
-import { planTransform } from '../../src/domain/transform-plan.ts'
-import type { ImageEngine } from '../../src/service/ports.ts'
+import { type Plan, planTransform } from '../../src/domain/transform-plan.ts'
+import type { ImageEngine, ObjectSource } from '../../src/service/ports.ts'
 
 const OPTIONS: SharpEngineOptions = {
   inputFormats: ['jpeg', 'png', 'webp', 'avif', 'gif'],
@@ -22,7 +22,14 @@ export async function render(bytes: Buffer, spec: string, format: OutputFormat):
   const source = { bytes }
   const facts = await engine.inspect(source)
   await engine.verify(source, facts)
-  return await engine.render(source, planTransform(parseSpec(spec), facts, format, 8192))
+  return await renderOne(engine, source, planTransform(parseSpec(spec), facts, format, 8192))
+}
+
+/** A plan alone. */
+export async function renderOne(engine: ImageEngine, source: ObjectSource, plan: Plan): Promise<Buffer> {
+  const [rendition] = engine.render(source, [plan])
+  if (rendition === undefined) throw new TypeError('A plan gives a rendition')
+  return await rendition
 }
 
 /** @param name A file of `test/fixtures`. */

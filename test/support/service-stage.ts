@@ -5,10 +5,14 @@ import { originalKey } from '../../src/domain/store-layout.ts'
 import { createDeletionService } from '../../src/service/deletion-service.ts'
 import { createIngestService } from '../../src/service/ingest-service.ts'
 import { createInvalidationWatch } from '../../src/service/invalidation-watch.ts'
+import { createMezzanineService } from '../../src/service/mezzanine-service.ts'
 import { createOriginalService } from '../../src/service/original-service.ts'
 import type { Meter, ObjectStore } from '../../src/service/ports.ts'
+import { createPrimeService } from '../../src/service/prime-service.ts'
 import { createRecordService } from '../../src/service/record-service.ts'
+import { createRenderBatcher } from '../../src/service/render-batch.ts'
 import { createRenditionService } from '../../src/service/rendition-service.ts'
+import { createSourceService } from '../../src/service/source-service.ts'
 import { createWorkQueue } from '../../src/service/work-queue.ts'
 import { createMemoryCache, createMemoryDisk, createMemorySpool, type MemoryDisk } from './memory-cache.ts'
 import { createMemoryEngine } from './memory-engine.ts'
@@ -29,6 +33,8 @@ export interface StageOptions {
   readonly disk?: MemoryDisk
   readonly clock?: Clock
   readonly keepBytes?: boolean
+  /** Fewest pixels of an original that gets mezzanines. Absent: none does. */
+  readonly minPixels?: number
 }
 
 /** All services of a node over ports in memory, and what went to the store as `<method> <key>`. */
@@ -73,13 +79,16 @@ export function createStage(options: StageOptions = {}) {
     fetchTimeoutMs: 5000,
     maxLooseBytes: 1000,
   })
+  const fetchQueue = queue('the object store')
+  const shared = { store, cache, engine, originals, watch, fetchQueue, renderQueue, meter }
+  const mezzanines = createMezzanineService({ ...shared, minPixels: options.minPixels ?? 0, fetchTimeoutMs: 5000 })
   const renditions = createRenditionService({
     cache,
     originals,
-    engine,
+    mezzanines,
+    sources: createSourceService({ originals, mezzanines, maxSide: 2000 }),
+    batcher: createRenderBatcher({ engine, renderQueue, meter, maxWaiting: 100 }),
     watch,
-    renderQueue,
-    meter,
     now,
     maxSide: 2000,
     memoryBytes: 1_000_000,
@@ -91,6 +100,7 @@ export function createStage(options: StageOptions = {}) {
     cache,
     engine,
     originals,
+    mezzanines,
     watch,
     renderQueue,
     maxUploadBytes: 1000,
@@ -109,7 +119,9 @@ export function createStage(options: StageOptions = {}) {
     engine,
     watch,
     originals,
+    mezzanines,
     renditions,
+    primes: createPrimeService({ renditions, mezzanines, meter }),
     upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), never),
     records: createRecordService(store),
     deletions: createDeletionService({ store, watch, now }),

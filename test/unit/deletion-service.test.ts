@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { deletedKey, INVALIDATIONS_PREFIX, originalKey, recordKey } from '../../src/domain/store-layout.ts'
+import {
+  deletedKey,
+  INVALIDATIONS_PREFIX,
+  mezzanineKeys,
+  originalKey,
+  recordKey,
+} from '../../src/domain/store-layout.ts'
 import { UnavailableError } from '../../src/errors.ts'
 import { original } from '../support/memory-engine.ts'
 import { createStage, idOf, never } from '../support/service-stage.ts'
@@ -25,10 +31,11 @@ test('The mark is there before anything is removed', async () => {
   await stage.upload(BYTES)
   stage.asked.length = 0
   await stage.deletions.remove(ID, never)
-  assert.deepEqual(stage.asked.slice(0, 4), [
+  assert.deepEqual(stage.asked.slice(0, 6), [
     `put ${deletedKey(ID)}`,
     `remove ${recordKey(ID)}`,
     `remove ${originalKey(ID)}`,
+    ...mezzanineKeys(ID).map((key) => `remove ${key}`),
     `put ${deletedKey(ID)}`,
   ])
 })

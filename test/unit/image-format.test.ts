@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import {
-  ACCEPT_CLASSES,
-  acceptClass,
-  CLASS_FORMATS,
-  canAnimate,
-  negotiateFormat,
-} from '../../src/domain/image-format.ts'
+import { encodingCost } from '../../src/domain/encoding.ts'
+import { ACCEPT_CLASSES, acceptClass, CLASS_FORMATS, canAnimate } from '../../src/domain/image-format.ts'
+import { negotiateFormat, pictureTraits } from '../../src/domain/negotiate-format.ts'
+import { parseSpec } from '../../src/domain/spec.ts'
 
 // test/integration/nginx-hits.test.ts holds nginx.conf's map to the same function.
 const ACCEPTS = [
@@ -52,7 +49,7 @@ const NEGOTIATED = [
 ] as const
 for (const { accepted, alpha, animated, format } of NEGOTIATED) {
   test(`"${accepted}" is answered ${format} where alpha is ${alpha} and animation is ${animated}`, () => {
-    assert.equal(negotiateFormat(accepted, { alpha, animated }), format)
+    assert.equal(negotiateFormat(accepted, { alpha, animated, pixels: 1 }, false), format)
   })
 }
 
@@ -60,9 +57,32 @@ test('Every format that is negotiated is one that nginx looks for, and holds an 
   for (const accepted of ACCEPT_CLASSES) {
     const formats: readonly string[] = CLASS_FORMATS[accepted]
     for (const alpha of [false, true]) {
-      assert.ok(formats.includes(negotiateFormat(accepted, { alpha, animated: false })))
-      const format = negotiateFormat(accepted, { alpha, animated: true })
+      assert.ok(formats.includes(negotiateFormat(accepted, { alpha, animated: false, pixels: 1 }, true)))
+      const format = negotiateFormat(accepted, { alpha, animated: true, pixels: 1 }, true)
       assert.ok(formats.includes(format) && canAnimate(format))
     }
   }
+})
+
+test('Whoever waits is given AVIF only where encoding it takes at most half as long again as WebP', () => {
+  for (const pixels of [1, 30_000, 120_000, 480_000, 3_000_000, 30_000_000]) {
+    const format = encodingCost('avif', pixels) <= 1.5 * encodingCost('webp', pixels) ? 'avif' : 'webp'
+    const picture = { alpha: false, animated: false, pixels }
+    assert.equal(negotiateFormat('avif', picture, true), format)
+    assert.equal(negotiateFormat('avif', picture, false), 'avif')
+  }
+})
+
+test('What a format is chosen by is the finished picture, not the original', () => {
+  const original = {
+    format: 'jpeg',
+    stored: { width: 4000, height: 3000 },
+    orientation: 6,
+    alpha: false,
+    frames: 1,
+  } as const
+  assert.deepEqual(pictureTraits(parseSpec('300w'), original, 8192), { alpha: false, animated: false, pixels: 120_000 })
+  const animation = { ...original, format: 'gif', orientation: 1, frames: 9 } as const
+  assert.equal(pictureTraits(parseSpec('300w'), animation, 8192).animated, true)
+  assert.equal(pictureTraits(parseSpec('300w,still'), animation, 8192).animated, false)
 })

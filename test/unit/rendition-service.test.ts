@@ -65,23 +65,23 @@ test('One who leaves takes nobody else’s picture away', async () => {
 })
 
 const NEGOTIATED = [
-  [{}, 'avif', '400w.auto-avif.avif'],
-  [{}, 'webp', '400w.auto-webp.webp'],
-  [{}, 'other', '400w.auto-other.jpg'],
-  [{ alpha: true }, 'other', '400w.auto-other.png'],
-  [{ frames: 3 }, 'avif', '400w.auto-avif.webp'],
-  [{ frames: 3 }, 'other', '400w.auto-other.gif'],
+  [{}, 'avif', '600w.auto-avif.avif'],
+  [{}, 'webp', '600w.auto-webp.webp'],
+  [{}, 'other', '600w.auto-other.jpg'],
+  [{ alpha: true }, 'other', '600w.auto-other.png'],
+  [{ frames: 3 }, 'avif', '600w.auto-avif.webp'],
+  [{ frames: 3 }, 'other', '600w.auto-other.gif'],
 ] as const
 for (const [facts, accept, file] of NEGOTIATED) {
   test(`${JSON.stringify(facts)} is answered a client of the class "${accept}" under the name ${file}`, async () => {
     const stage = createStage()
     const id = await stage.plant(original(facts))
-    const made = await stage.renditions.rendition(negotiated(id, '400w', accept), never)
+    const made = await stage.renditions.rendition(negotiated(id, '600w', accept), never)
     assert.equal(made.file, file)
     const explicit = file.replace(/\.auto-\w+/, '')
     assert.deepEqual(stage.disk.files.get(`${id}/${file}`), stage.disk.files.get(`${id}/${explicit}`))
     const restarted = createStage({ disk: stage.disk })
-    assert.partialDeepStrictEqual(await restarted.renditions.rendition(negotiated(id, '400w', accept), never), {
+    assert.partialDeepStrictEqual(await restarted.renditions.rendition(negotiated(id, '600w', accept), never), {
       file,
       tier: 'disk',
     })

@@ -16,6 +16,7 @@ const PHOTO: OriginalFacts = {
   frames: 1,
 }
 const SMALL = { ...PHOTO, stored: { width: 120, height: 90 } }
+const DRAWING = { ...SMALL, format: 'svg' } as const
 const PORTRAIT = { ...PHOTO, orientation: 6 }
 
 function plan(text: string, original: OriginalFacts = PHOTO): Plan {
@@ -46,10 +47,28 @@ const SIZES = [
   ['400w200h,cover', SMALL, 120, 60],
   ['400w200h,fill', SMALL, 120, 60],
   ['400w200h,fill,up', SMALL, 400, 200],
+  ['100w,2x', SMALL, 120, 90],
+  ['100s,2x', SMALL, 90, 90],
+  ['100s,inside,2x', SMALL, 120, 90],
+  ['100s,outside,2x', SMALL, 120, 90],
+  ['100w50h,cover,4x', SMALL, 120, 60],
+  ['100s,contain', SMALL, 100, 100],
+  ['100s,contain,2x', SMALL, 120, 120],
+  ['100s,contain,4x', SMALL, 120, 120],
+  ['100w400h,contain,2x', SMALL, 120, 480],
+  ['400s,contain,2x', SMALL, 400, 400],
+  ['400s,contain,0.5x', SMALL, 200, 200],
+  ['400s,contain,2x,up', SMALL, 800, 800],
+  ['400s,contain,2x', PHOTO, 800, 800],
+  ['200s,contain,2x', DRAWING, 400, 400],
+  ['200s', DRAWING, 200, 200],
+  ['400w', DRAWING, 400, 300],
+  ['full', DRAWING, 120, 90],
 ] as const
 for (const [text, original, width, height] of SIZES) {
-  const { stored, orientation } = original
-  test(`"${text}" of ${stored.width}x${stored.height}, orientation ${orientation}, is ${width}x${height}`, () => {
+  const { format, stored, orientation } = original
+  const name = `${format} of ${stored.width}x${stored.height}, orientation ${orientation}`
+  test(`"${text}" of a ${name}, is ${width}x${height}`, () => {
     assert.deepEqual(plannedSize(plan(text, original)), { width, height })
   })
 }
@@ -115,6 +134,14 @@ test('A blur is measured in CSS pixels', () => {
   assert.equal(plan('100w').blur, undefined)
 })
 
+test('A blur looks the same where the original has too few pixels for the density asked for', () => {
+  assert.equal(plan('120w,2x,blur3', SMALL).blur, 3)
+  assert.equal(plan('80w,2x,blur3', SMALL).blur, 4.5)
+  assert.equal(plan('60s,2x,blur3', SMALL).blur, 4.5)
+  assert.equal(plan('400w,2x,blur3', SMALL).blur, 3)
+  assert.equal(plan('400w,2x,blur3,up', SMALL).blur, 6)
+})
+
 const side = fc.oneof(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 12_000 }))
 const originals: fc.Arbitrary<OriginalFacts> = fc
   .tuple(side, side, fc.integer({ min: 1, max: 8 }))
@@ -153,6 +180,15 @@ test('Nothing is enlarged unless the spec asks for it', () => {
   forEveryPlan(({ spec, made: { resize }, picture }) => {
     if (spec.up) return
     assert.ok(resize.width <= picture.width && resize.height <= picture.height)
+  })
+})
+
+test('A canvas of more device pixels than CSS pixels is no larger than the picture can fill', () => {
+  forEveryPlan(({ spec, made: { resize, pad }, picture }) => {
+    if (spec.up || pad === undefined || (spec.dpr ?? 1) <= 1) return
+    const { width = 1, height = 1 } = deviceBox({ ...spec, dpr: 1 })
+    const isFilled = pad.width === resize.width || pad.height === resize.height
+    assert.ok(isFilled || (pad.width <= width && pad.height <= height), `${picture.width}x${picture.height}`)
   })
 })
 

@@ -99,3 +99,70 @@ test('One who has left already takes no place', async () => {
   )
   assert.deepEqual([queue.active, queue.waiting], [0, 0])
 })
+
+test('What others wait for goes first, viewers in order after it, and the background when nobody waits', async () => {
+  const queue = createWorkQueue({ name: 'x', concurrency: 1, maxWaiting: 9 })
+  const begun: string[] = []
+  const end = Promise.withResolvers<void>()
+  const task = (name: string) => async () => {
+    begun.push(name)
+    if (name === 'running') await end.promise
+  }
+  const runs = [
+    queue.run(task('running'), never),
+    queue.run(task('background'), never, 'background'),
+    queue.run(task('viewer 1'), never),
+    queue.run(task('viewer 2'), never, 'viewer'),
+    queue.run(task('first'), never, 'first'),
+  ]
+  assert.deepEqual([queue.active, queue.waiting, queue.waitingInBackground], [1, 3, 1])
+  end.resolve()
+  await Promise.all(runs)
+  assert.deepEqual(begun, ['running', 'first', 'viewer 1', 'viewer 2', 'background'])
+})
+
+test('The background leaves the last of several slots free, and gets it when that is the only one', async () => {
+  for (const [concurrency, expected] of [
+    [1, 1],
+    [2, 1],
+    [4, 3],
+  ] as const) {
+    const queue = createWorkQueue({ name: 'x', concurrency, maxWaiting: 9 })
+    const { task, ends } = createTasks()
+    const runs = Array.from({ length: 6 }, () => queue.run(task, never, 'background'))
+    await setImmediate()
+    assert.equal(ends.length, expected, `${concurrency} slots`)
+    const viewer = queue.run(task, never)
+    await setImmediate()
+    assert.equal(queue.waiting, concurrency === 1 ? 1 : 0)
+    while (queue.active > 0) {
+      for (const end of ends) end.resolve()
+      await setImmediate()
+    }
+    await Promise.all([...runs, viewer])
+  }
+})
+
+test('What waits in the background has a bound of its own', async () => {
+  const queue = createWorkQueue({ name: 'x', concurrency: 1, maxWaiting: 1, maxWaitingInBackground: 2 })
+  const { task, ends } = createTasks()
+  const runs = [queue.run(task, never), queue.run(task, never, 'background'), queue.run(task, never, 'background')]
+  await assert.rejects(queue.run(task, never, 'background'), { code: 'overloaded' })
+  runs.push(queue.run(task, never))
+  await assert.rejects(queue.run(task, never), { code: 'overloaded' })
+  await assert.rejects(queue.run(task, never, 'first'), { code: 'overloaded' })
+  assert.deepEqual([queue.waiting, queue.waitingInBackground], [1, 2])
+  while (queue.active > 0) {
+    for (const end of ends) end.resolve()
+    await setImmediate()
+  }
+  await Promise.all(runs)
+})
+
+test('A task never begins before whoever asked for it has gone on', async () => {
+  const queue = createWorkQueue({ name: 'x', concurrency: 1, maxWaiting: 1 })
+  let hasGoneOn = false
+  const run = queue.run(async () => assert.ok(hasGoneOn), never)
+  hasGoneOn = true
+  await run
+})

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import pLimit from 'p-limit'
+import { upload } from '../test/support/darkroom.ts'
+import { jsonFields } from '../test/support/raw-request.ts'
+
+const START_OF_IMAGE_BYTES = 2
+const UPLOADS_AT_ONCE = 4
+
+/** An original, in the folder that the peers read and in the service. */
+export interface Photograph {
+  readonly file: string
+  readonly id: string
+  readonly width: number
+  readonly height: number
+}
+
+/** JPEG files of one size. */
+export interface PhotographSource {
+  readonly folder: string
+  /** What the names of the files begin with. */
+  readonly prefix: string
+}
+
+/** All of them, upright, by name. */
+export async function readPhotographs({ folder, prefix }: PhotographSource): Promise<Buffer[]> {
+  const names = (await readdir(folder)).filter((name) => name.startsWith(prefix) && name.endsWith('.jpg'))
+  const upright = names.filter((name) => !name.includes('orientation')).toSorted()
+  return await Promise.all(upright.map((name) => readFile(join(folder, name))))
+}
+
+/** The same JPEG with a comment, so that its id differs and nothing else does. */
+export function withComment(jpeg: Buffer, comment: string): Buffer {
+  const text = Buffer.from(comment)
+  const head = Buffer.from([0xff, 0xfe, 0, 0])
+  head.writeUInt16BE(text.length + 2, 2)
+  return Buffer.concat([jpeg.subarray(0, START_OF_IMAGE_BYTES), head, text, jpeg.subarray(START_OF_IMAGE_BYTES)])
+}
+
+/** Writes as many files as wanted, no two alike, into a new folder. @returns their names. */
+export async function writeCopies(jpegs: readonly Buffer[], count: number, folder: string): Promise<string[]> {
+  await mkdir(folder, { recursive: true })
+  const names: string[] = []
+  for (let copy = 0; copy < count; copy += 1) {
+    const jpeg = jpegs[copy % jpegs.length]
+    assert.ok(jpeg, 'There are photographs')
+    const name = `${String(copy).padStart(4, '0')}.jpg`
+    await writeFile(join(folder, name), withComment(jpeg, `copy ${copy}`))
+    names.push(name)
+  }
+  return names
+}
+
+/** Uploads files of a folder. */
+export async function uploadFiles(url: string, folder: string, names: readonly string[]): Promise<Photograph[]> {
+  return await pLimit(UPLOADS_AT_ONCE).map(names, async (file) => {
+    const { id, width, height } = await uploadBytes(url, await readFile(join(folder, file)))
+    return { file, id, width, height }
+  })
+}
+
+/** @returns What the answer says, and how long it took to the last byte of the answer. */
+export async function uploadBytes(
+  url: string,
+  bytes: Buffer,
+): Promise<{ readonly id: string; readonly width: number; readonly height: number; readonly ms: number }> {
+  const began = performance.now()
+  const response = await upload(url, bytes)
+  const text = await response.text()
+  const ms = performance.now() - began
+  assert.equal(response.status, 201, text)
+  const { id, width, height } = jsonFields(text)
+  return { id: String(id), width: Number(width), height: Number(height), ms }
+}

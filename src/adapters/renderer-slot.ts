@@ -1,0 +1,115 @@
+import {
+  type ChildEnd,
+  type RendererChild,
+  type RendererChildOptions,
+  startRendererChild,
+  type TaskEnd,
+} from './renderer-child.ts'
+import type { RendererOutcome, RendererReady, RendererTask } from './renderer-messages.ts'
+
+/** Why a renderer is gone: by itself, because of a task that took too long, or because it had grown too large. */
+export type RendererEnd = 'crashed' | 'timed_out' | 'replaced'
+
+/** Room for one renderer, and what keeps one in it. */
+export interface RendererSlot {
+  /** `idle`: it takes a task. `starting`: there is none, but soon. */
+  readonly state: 'starting' | 'idle' | 'busy' | 'stopped'
+  readonly residentBytes: number
+  readonly pid: number | undefined
+  /** Does a task in an idle slot. @param onPart Called with each part as soon as it is there. */
+  run(task: RendererTask, onPart: (part: number, outcome: RendererOutcome) => void): Promise<TaskEnd>
+  /** Ends the renderer at once; resolves when it has ended. */
+  stop(): Promise<void>
+}
+
+export interface RendererSlotOptions extends Omit<RendererChildOptions, 'onEnd'> {
+  /** A renderer that holds more than this after two tasks in a row is replaced. Bytes. */
+  readonly maxResidentBytes: number
+  /** The renderer is gone, and another one is on its way. @param how For the log. */
+  onGone(end: RendererEnd, how: string): void
+}
+
+/** After a second end without a finished task in between: doubling from the one to the other. */
+const FIRST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 2000
+
+/** Keeps a renderer running: one that ends is followed by another, and one that has grown too large is replaced. */
+export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
+  const { maxResidentBytes, onReady, onGone } = options
+  let child: RendererChild | undefined
+  let state: RendererSlot['state'] = 'starting'
+  let ends = 0
+  let largeInARow = 0
+  let replacing = false
+  let pause: NodeJS.Timeout | undefined
+  const stopped = Promise.withResolvers<void>()
+
+  function start(): void {
+    const started = (ready: RendererReady) => {
+      state = 'idle'
+      onReady(ready)
+    }
+    try {
+      child = startRendererChild({ ...options, onReady: started, onEnd })
+    } catch (error) {
+      // No memory or file descriptor for a process, for now.
+      onEnd('crashed', String(error))
+    }
+  }
+
+  function onEnd(end: ChildEnd, how: string): void {
+    child = undefined
+    if (state === 'stopped') {
+      stopped.resolve()
+      return
+    }
+    state = 'starting'
+    largeInARow = 0
+    ends += 1
+    pause = setTimeout(start, ends < 2 ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (ends - 2)))
+    onGone(replacing ? 'replaced' : end, how)
+    replacing = false
+  }
+
+  /** What an allocator keeps for itself after one large picture is often used by the next; only what stays up is too much. */
+  function isTooLarge(residentBytes: number): boolean {
+    largeInARow = residentBytes > maxResidentBytes ? largeInARow + 1 : 0
+    return largeInARow >= 2
+  }
+
+  start()
+  return {
+    get state() {
+      return state
+    },
+    get residentBytes() {
+      return child?.residentBytes ?? 0
+    },
+    get pid() {
+      return child?.pid
+    },
+    async run(task, onPart) {
+      if (child === undefined || state !== 'idle') throw new TypeError('A renderer was given a task that is not idle')
+      state = 'busy'
+      const running = child
+      const end = await running.run(task, onPart)
+      if (end !== 'done' || state !== 'busy') return end
+      ends = 0
+      if (isTooLarge(running.residentBytes)) {
+        state = 'starting'
+        replacing = true
+        running.kill()
+        return end
+      }
+      state = 'idle'
+      return end
+    },
+    stop() {
+      clearTimeout(pause)
+      state = 'stopped'
+      if (child === undefined) stopped.resolve()
+      else child.kill()
+      return stopped.promise
+    },
+  }
+}

@@ -1,0 +1,33 @@
+import type { Sharp } from 'sharp'
+import type { Encoding } from '../domain/encoding.ts'
+
+/** Chooses the encoder of what the image becomes, and sets it. */
+export function encode(image: Sharp, encoding: Encoding): Sharp {
+  switch (encoding.format) {
+    case 'jpg':
+      return image.jpeg({
+        quality: encoding.quality,
+        chromaSubsampling: encoding.chroma444 ? '4:4:4' : '4:2:0',
+        progressive: encoding.progressive,
+        trellisQuantisation: encoding.trellis,
+        quantisationTable: encoding.quantisationTable,
+      })
+    case 'png':
+      return image.png()
+    case 'webp':
+      return image.webp({
+        quality: encoding.quality,
+        effort: encoding.effort,
+        smartSubsample: encoding.smartSubsample,
+      })
+    case 'avif':
+      return image.avif({
+        quality: encoding.quality,
+        effort: encoding.effort,
+        chromaSubsampling: encoding.chroma444 ? '4:4:4' : '4:2:0',
+        tune: encoding.tune,
+      })
+    case 'gif':
+      return image.gif()
+  }
+}

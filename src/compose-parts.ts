@@ -1,0 +1,188 @@
+import { statfs } from 'node:fs/promises'
+import { createCacheSweeper } from './adapters/cache-sweep.ts'
+import { createDiskCache, NotACacheError, prepareCacheDir } from './adapters/disk-cache.ts'
+import { createDiskSpool } from './adapters/disk-spool.ts'
+import { createFileStore, removeOrphans } from './adapters/file-store.ts'
+import { createRendererPool, type RendererPool } from './adapters/renderer-pool.ts'
+import { createS3Store } from './adapters/s3-store.ts'
+import { type Config, ConfigError } from './config.ts'
+import { isInputFormat } from './domain/image-format.ts'
+import type { SizePolicy } from './domain/size-policy.ts'
+import { type CacheKeeper, createCacheKeeper } from './service/cache-keeper.ts'
+import { createDeletionService } from './service/deletion-service.ts'
+import { createIngestService } from './service/ingest-service.ts'
+import { createInvalidationWatch } from './service/invalidation-watch.ts'
+import { createMezzanineService } from './service/mezzanine-service.ts'
+import { createOriginalService } from './service/original-service.ts'
+import type { ImageCache, Meter, ObjectStore, Spool } from './service/ports.ts'
+import { createPrimeService } from './service/prime-service.ts'
+import { createRecordService } from './service/record-service.ts'
+import { createRenderBatcher } from './service/render-batch.ts'
+import { createRenditionService } from './service/rendition-service.ts'
+import { createSourceService } from './service/source-service.ts'
+import { createWorkQueue } from './service/work-queue.ts'
+import type { Log } from './telemetry/log.ts'
+import type { Metrics } from './telemetry/metrics.ts'
+
+export function createMeter(log: Log, metrics: Metrics): Meter {
+  return {
+    rendered: (seconds) => metrics.renderSeconds.observe(seconds),
+    fetched: (seconds) => metrics.fetchSeconds.observe(seconds),
+    waited: (seconds) => metrics.queueWaitSeconds.observe(seconds),
+    trouble: (message, cause) => log.warn({ err: cause }, message),
+  }
+}
+
+export function createRenderers(config: Config, meter: Meter): RendererPool {
+  const engine = {
+    inputFormats: config.INPUT_FORMATS.filter(isInputFormat),
+    maxPixels: config.MAX_PIXELS,
+    maxFrames: config.MAX_FRAMES,
+    timeoutSeconds: config.RENDER_TIMEOUT_SECONDS,
+    keepCopyright: config.KEEP_COPYRIGHT,
+  }
+  return createRendererPool({ slots: config.RENDER_CONCURRENCY, engine, meter })
+}
+
+/** What this node keeps on its own disk, and what keeps that within bounds. */
+export interface Disk {
+  readonly cache: ImageCache
+  readonly spool: Spool
+  readonly keeper: CacheKeeper
+}
+
+export async function openDisk(config: Config, meter: Meter, mtimeSeconds: number): Promise<Disk> {
+  const { CACHE_DIR: cacheDir, CACHE_MIN_FREE_BYTES: minFreeBytes, CACHE_MAX_IDLE_DAYS: maxIdleDays } = config
+  await prepareCacheDir(cacheDir).catch((error: unknown) => {
+    throw error instanceof NotACacheError ? new ConfigError(`CACHE_DIR: ${error.message}`) : error
+  })
+  const maxBytes = config.CACHE_MAX_BYTES ?? (await tenthOfDisk(cacheDir))
+  const settings = { maxIdleDays, maxBytes, ...(minFreeBytes !== undefined && { minFreeBytes }) }
+  const sweeper = createCacheSweeper({ cacheDir, settings })
+  const keeper = createCacheKeeper({
+    sweep: {
+      async sweep() {
+        // Somebody may have deleted the whole folder.
+        await prepareCacheDir(cacheDir)
+        return await sweeper.sweep()
+      },
+      stop: () => sweeper.stop(),
+    },
+    meter,
+    // A clock that is set back must not put off the next sweep.
+    now: () => performance.now(),
+    everyMs: config.CACHE_SWEEP_SECONDS * 1000,
+    maxBytes,
+  })
+  const onTrouble = (error: unknown) => keeper.refused(error)
+  const onWrite = (bytes: number) => keeper.wrote(bytes)
+  return {
+    cache: createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }),
+    spool: createDiskSpool({ cacheDir, maxMemoryBytes: config.MEMORY_CACHE_BYTES, onTrouble }),
+    keeper,
+  }
+}
+
+/** What the services stand on. */
+export interface Outside {
+  readonly store: ObjectStore
+  readonly disk: Disk
+  readonly renderers: RendererPool
+  readonly meter: Meter
+}
+
+export function createServices(config: Config, { store, disk: { cache, spool }, renderers: engine, meter }: Outside) {
+  const renderQueue = createWorkQueue({
+    name: 'a renderer',
+    concurrency: config.RENDER_CONCURRENCY,
+    maxWaiting: config.RENDER_QUEUE_MAX,
+    onTurn: meter.waited,
+  })
+  const fetchQueue = createWorkQueue({
+    name: 'the object store',
+    concurrency: config.FETCH_CONCURRENCY,
+    maxWaiting: config.FETCH_QUEUE_MAX,
+  })
+  const onForget = (ids: ReadonlySet<string>) => {
+    originals.forget(ids)
+    renditions.forget(ids)
+  }
+  const now = () => Date.now()
+  const watch = createInvalidationWatch({ store, cache, meter, now, onForget })
+  const shared = { store, cache, spool, engine, watch, meter, now }
+  const originals = createOriginalService({
+    ...shared,
+    fetchQueue,
+    maxOriginalBytes: config.MAX_UPLOAD_BYTES,
+    fetchTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000,
+    // The other half is for those on their way in.
+    maxLooseBytes: Math.floor(config.MEMORY_CACHE_BYTES / 2),
+  })
+  const mezzanines = createMezzanineService({
+    ...shared,
+    originals,
+    fetchQueue,
+    renderQueue,
+    minPixels: config.MEZZANINE_MIN_PIXELS,
+    fetchTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000,
+  })
+  const renditions = createRenditionService({
+    ...shared,
+    mezzanines,
+    originals,
+    sources: createSourceService({ originals, mezzanines, maxSide: config.MAX_SIDE }),
+    batcher: createRenderBatcher({ ...shared, renderQueue, maxWaiting: config.RENDER_QUEUE_MAX }),
+    maxSide: config.MAX_SIDE,
+    memoryBytes: config.MEMORY_CACHE_BYTES,
+    keepBytes: config.ACCEL_PREFIX === '',
+  })
+  return {
+    watch,
+    originals,
+    mezzanines,
+    renditions,
+    primes: createPrimeService({ renditions, mezzanines, meter }),
+    renderQueue,
+    fetchQueue,
+    ingest: createIngestService({
+      ...shared,
+      originals,
+      mezzanines,
+      renderQueue,
+      maxUploadBytes: config.MAX_UPLOAD_BYTES,
+    }),
+    records: createRecordService(store),
+    deletions: createDeletionService(shared),
+  }
+}
+
+export async function createStore(config: Config): Promise<ObjectStore> {
+  const { STORE, S3_ENDPOINT, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config
+  if (STORE.startsWith('file:')) {
+    const folder = STORE.slice('file:'.length)
+    const fileStore = createFileStore(folder)
+    await removeOrphans(folder, Date.now())
+    return fileStore
+  }
+  const sessionToken = config.AWS_SESSION_TOKEN
+  return createS3Store({
+    bucket: STORE.slice('s3://'.length),
+    ...(S3_ENDPOINT !== '' && { endpoint: S3_ENDPOINT }),
+    region: config.S3_REGION,
+    forcePathStyle: config.S3_FORCE_PATH_STYLE,
+    ...(accessKeyId !== '' && {
+      credentials: { accessKeyId, secretAccessKey, ...(sessionToken !== '' && { sessionToken }) },
+    }),
+    limits: { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 },
+  })
+}
+
+export function sizePolicy({ SIZE_POLICY, SIZES, SIZES_FALLBACK, URL_KEYS }: Config): SizePolicy {
+  if (SIZE_POLICY === 'list') return { kind: 'list', sizes: SIZES, fallback: SIZES_FALLBACK }
+  return SIZE_POLICY === 'signed' ? { kind: 'signed', keys: URL_KEYS } : { kind: 'open' }
+}
+
+async function tenthOfDisk(folder: string): Promise<number> {
+  const { blocks, bsize } = await statfs(folder)
+  return Math.floor((blocks * bsize) / 10)
+}

@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto'
+import { isInputFormat } from './image-format.ts'
+import type { OriginalFacts } from './original-facts.ts'
+
+/**
+ * A mezzanine as it is kept: the picture as any decoder reads it, and after its end what decoders do not look at:
+ *
+ * ```
+ * file    = picture trailer
+ * trailer = json sha256 length magic     ; 32 bytes: SHA-256 of all before; 4: length of the JSON, big-endian; 4: magic
+ * json    = facts of the original, so that whoever has a mezzanine needs nothing else to plan a rendition
+ * ```
+ */
+const MAGIC = 'dkr1'
+const HASH_BYTES = 32
+const FOOT_BYTES = HASH_BYTES + 4 + MAGIC.length
+const MAX_JSON_BYTES = 2048
+
+/** At most so many bytes at the end of the file hold its trailer. */
+export const MEZZANINE_TRAILER_BYTES = MAX_JSON_BYTES + FOOT_BYTES
+
+/** Puts a picture and the facts of its original into one file. */
+export function sealMezzanine(picture: Buffer, original: OriginalFacts): Buffer {
+  const json = Buffer.from(JSON.stringify(original))
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(json.length)
+  const hash = createHash('sha256').update(picture).update(json).digest()
+  return Buffer.concat([picture, json, hash, length, Buffer.from(MAGIC)])
+}
+
+/**
+ * The facts of the original, if the whole file is what was sealed.
+ * @returns undefined if it is damaged, cut, or something else.
+ */
+export function openMezzanine(file: Buffer): OriginalFacts | undefined {
+  const hashed = file.subarray(0, Math.max(0, file.length - FOOT_BYTES))
+  const hash = file.subarray(hashed.length, hashed.length + HASH_BYTES)
+  if (!createHash('sha256').update(hashed).digest().equals(hash)) return undefined
+  return readMezzanineTrailer(file)
+}
+
+/** The facts of the original from the end of a file that was checked before. @returns undefined if it has no trailer. */
+export function readMezzanineTrailer(tail: Buffer): OriginalFacts | undefined {
+  const foot = tail.subarray(-FOOT_BYTES)
+  if (foot.length < FOOT_BYTES || foot.toString('latin1', FOOT_BYTES - MAGIC.length) !== MAGIC) return undefined
+  const length = foot.readUInt32BE(HASH_BYTES)
+  const end = tail.length - FOOT_BYTES
+  if (length > MAX_JSON_BYTES || length > end) return undefined
+  return parseFacts(tail.toString('utf8', end - length, end))
+}
+
+function parseFacts(json: string): OriginalFacts | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch {
+    return undefined
+  }
+  return isFacts(value) ? value : undefined
+}
+
+function isFacts(value: unknown): value is OriginalFacts {
+  if (typeof value !== 'object' || value === null) return false
+  if (!('format' in value && 'stored' in value && 'orientation' in value && 'alpha' in value && 'frames' in value)) {
+    return false
+  }
+  const { format, stored, orientation, alpha, frames } = value
+  const isFormat = typeof format === 'string' && isInputFormat(format)
+  if (!isFormat || !isWhole(orientation) || !isWhole(frames) || typeof alpha !== 'boolean') return false
+  return typeof stored === 'object' && stored !== null && 'width' in stored && 'height' in stored
+    ? isWhole(stored.width) && isWhole(stored.height)
+    : false
+}
+
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) > 0
+}

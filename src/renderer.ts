@@ -1,0 +1,18 @@
+// A renderer: the decoders and encoders in a process of their own, started by a node and by nobody else.
+import { serveRenderer } from './adapters/renderer-process.ts'
+
+const send = process.send?.bind(process)
+if (send === undefined) {
+  process.stderr.write('A renderer is started by a node: npm start starts both\n')
+  process.exitCode = 2
+} else {
+  // A signal that goes to the whole group, as ctrl-C does, is for the node: it ends its renderers when they have nothing
+  // left to do. Without a node there is nothing to do, and nothing that could be lost.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {})
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+  serveRenderer({
+    listen: (listener) => process.on('message', listener),
+    send,
+    residentBytes: () => process.memoryUsage.rss(),
+  })
+}

@@ -1,0 +1,244 @@
+import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { contentTypeOf } from '../domain/image-format.ts'
+import { type MezzanineLevel, mezzanineFormat, mezzanineLevels, worthKeeping } from '../domain/mezzanine.ts'
+import { openMezzanine, readMezzanineTrailer, sealMezzanine } from '../domain/mezzanine-file.ts'
+import type { OriginalFacts } from '../domain/original-facts.ts'
+import { mezzanineKey, originalKey } from '../domain/store-layout.ts'
+import { OriginalError, UnavailableError } from '../errors.ts'
+import { createCoalescer } from './coalesce.ts'
+import type { InvalidationWatch } from './invalidation-watch.ts'
+import { firstByteMs, openInTime } from './open-in-time.ts'
+import type { OriginalService } from './original-service.ts'
+import type { ImageCache, ImageEngine, Meter, ObjectSource, ObjectStore, OpenObject } from './ports.ts'
+import { readWhole } from './small-object.ts'
+import type { WorkQueue } from './work-queue.ts'
+
+/** A reduced picture of an original, upright and in sRGB, and the facts of the original itself. */
+export interface Mezzanine {
+  readonly source: ObjectSource
+  readonly facts: OriginalFacts
+}
+
+/** Reduced pictures of large originals: made once, after the upload or the first decoding, kept in the store for all nodes. */
+export interface MezzanineService {
+  /** Those that an original of such facts has, unless they turned out not to be worth their bytes. */
+  levels(facts: OriginalFacts): readonly MezzanineLevel[]
+  /** @returns undefined if it is not on this disk. */
+  onDisk(id: string, level: MezzanineLevel): Promise<Mezzanine | undefined>
+  /**
+   * From the disk or else from the store, checked.
+   * @returns undefined if there is none, or it is damaged: then the original says what is true.
+   * @throws UnavailableError if the store does not answer.
+   */
+  find(id: string, level: MezzanineLevel, signal: AbortSignal): Promise<Mezzanine | undefined>
+  /**
+   * Makes in the background what is missing. What fails is made after the next decoding.
+   * @returns when it has ended, in whichever way.
+   */
+  make(id: string): Promise<void>
+  /** Originals whose mezzanines are being made, or wait for it. */
+  readonly pending: number
+  /** Gives up what has not been begun, and resolves when nothing is under way. */
+  stop(): Promise<void>
+}
+
+export interface MezzanineServiceOptions {
+  readonly store: ObjectStore
+  readonly cache: ImageCache
+  readonly engine: ImageEngine
+  readonly originals: OriginalService
+  readonly watch: InvalidationWatch
+  readonly fetchQueue: WorkQueue
+  readonly renderQueue: WorkQueue
+  readonly meter: Meter
+  /** The fewest pixels of an original that has any; 0: none has. */
+  readonly minPixels: number
+  /** For one of them, its check included. */
+  readonly fetchTimeoutMs: number
+}
+
+/** More are left for their next decoding. */
+const MAX_PENDING = 10_000
+/** Read whole into memory. Some are larger: of drawings with alpha, kept without loss. */
+const MAX_BYTES = 4 * 1024 * 1024
+/** How long an absence is remembered: so long, a mezzanine that another node has just made goes unnoticed here. */
+const ABSENCE_MS = 5_000
+/** How long a store that could not be written to is spared. */
+const UNSHARED_MS = 60_000
+/** What the disk did not take, for the sizes that follow. */
+const MAX_LOOSE_BYTES = 16 * 1024 * 1024
+const LOOSE_MS = 30_000
+
+export function createMezzanineService(options: MezzanineServiceOptions): MezzanineService {
+  const { store, cache, engine, originals, watch, fetchQueue, renderQueue, meter, minPixels, fetchTimeoutMs } = options
+  const flights = createCoalescer<Mezzanine | undefined>()
+  const absences = new LRUCache<string, true>({ max: 20_000, ttl: ABSENCE_MS })
+  const unworthy = new LRUCache<string, true>({ max: 20_000 })
+  const loose = new LRUCache<string, Mezzanine & { readonly sizeBytes: number }>({
+    maxSize: MAX_LOOSE_BYTES,
+    sizeCalculation: ({ sizeBytes }) => sizeBytes,
+    ttl: LOOSE_MS,
+  })
+  const pending = new Map<string, Promise<void>>()
+  const stopping = new AbortController()
+  let unsharedUntil = 0
+
+  async function onDisk(id: string, level: MezzanineLevel): Promise<Mezzanine | undefined> {
+    const found = await cache.findMezzanine(id, level)
+    const facts = found && readMezzanineTrailer(found.tail)
+    return found && facts && { source: { path: found.path }, facts }
+  }
+
+  async function find(id: string, level: MezzanineLevel, signal: AbortSignal): Promise<Mezzanine | undefined> {
+    const key = mezzanineKey(id, level)
+    const here = (await onDisk(id, level)) ?? loose.get(key)
+    if (here || minPixels === 0 || absences.has(key)) return here
+    const asked = performance.now()
+    const fly = (within: AbortSignal) => fetchQueue.run(() => fetch({ id, level, asked }, within), within)
+    return (await flights.run(key, fly, signal)).value
+  }
+
+  async function fetch({ id, level, asked }: Wanted, signal: AbortSignal): Promise<Mezzanine | undefined> {
+    const key = mezzanineKey(id, level)
+    const { sequence } = watch
+    const deadline = AbortSignal.timeout(fetchTimeoutMs)
+    try {
+      const within = AbortSignal.any([signal, deadline])
+      const object = await openInTime(store, key, firstByteMs(asked), within)
+      const bytes = object && (await readExisting(id, object, within))
+      const facts = bytes && openMezzanine(bytes)
+      if (bytes && facts) return await keep({ id, level, bytes, facts }, sequence)
+      if (bytes) meter.trouble(`The object store gave other bytes for a mezzanine of ${id}`, undefined)
+      absences.set(key, true)
+      return undefined
+    } catch (error) {
+      if (!deadline.aborted || signal.aborted) throw error
+      throw new UnavailableError('store_unavailable', 'The object store is too slow', { cause: error })
+    }
+  }
+
+  /**
+   * A mezzanine that was still being written while its original was deleted must not bring it back to life, so nothing is
+   * believed without the original beside it.
+   */
+  async function readExisting(id: string, object: OpenObject, signal: AbortSignal): Promise<Buffer | undefined> {
+    const original = store.stat(originalKey(id), signal)
+    // Both are waited for, whichever fails first.
+    original.catch(() => object.body.destroy())
+    const bytes = await readWhole(object, MAX_BYTES).catch(async (error: unknown) => {
+      await original
+      meter.trouble(`A mezzanine of ${id} could not be read`, error)
+      return undefined
+    })
+    return (await original) && bytes
+  }
+
+  async function keep({ id, level, bytes, facts }: Made, sequence: number): Promise<Mezzanine> {
+    assertNotDeleted(id, sequence)
+    const path = await cache.publishMezzanine(id, level, bytes)
+    if (watch.forgottenSince(id, sequence)) await cache.hide([id])
+    assertNotDeleted(id, sequence)
+    if (path !== undefined) return { source: { path }, facts }
+    const held = { source: { bytes }, facts, sizeBytes: bytes.length }
+    loose.set(mezzanineKey(id, level), held)
+    return held
+  }
+
+  function assertNotDeleted(id: string, sequence: number): void {
+    if (watch.forgottenSince(id, sequence)) throw new OriginalError('original_deleted', 'This image was deleted')
+  }
+
+  function levels(facts: OriginalFacts): readonly MezzanineLevel[] {
+    return mezzanineLevels(facts, minPixels)
+  }
+
+  /** The original is on this disk as a rule: it has just been uploaded, or decoded. */
+  async function build(id: string, signal: AbortSignal): Promise<void> {
+    const { sequence } = watch
+    const { source, facts } = await originals.ready(id, signal)
+    const missing = await missingLevels(id, facts, signal)
+    const stat = missing.length > 0 ? await store.stat(originalKey(id), signal) : undefined
+    if (stat === undefined) return
+    const reduce = () => engine.reduce(source, facts, missing)
+    const reduced = await renderQueue.run(reduce, signal, 'background')
+    const worth = worthKeeping(facts, Math.min(stat.sizeBytes, MAX_BYTES), reduced)
+    if (worth.length < missing.length) unworthy.set(id, true)
+    for (const { level, bytes: picture } of worth) {
+      const bytes = sealMezzanine(picture, facts)
+      await keep({ id, level, bytes, facts }, sequence)
+      await share(id, level, { bytes, contentType: contentTypeOf(mezzanineFormat(facts)) })
+    }
+    if (!watch.forgottenSince(id, sequence)) return
+    for (const { level } of worth) await store.remove(mezzanineKey(id, level), signal)
+  }
+
+  /** Those that neither this disk nor the store has. */
+  async function missingLevels(id: string, facts: OriginalFacts, signal: AbortSignal): Promise<MezzanineLevel[]> {
+    const missing: MezzanineLevel[] = []
+    for (const level of unworthy.has(id) ? [] : levels(facts)) {
+      if ((await find(id, level, signal)) === undefined) missing.push(level)
+    }
+    return missing
+  }
+
+  /** A store that can't be written to costs the other nodes the sharing, and nobody a picture. */
+  async function share(
+    id: string,
+    level: MezzanineLevel,
+    { bytes, contentType }: { readonly bytes: Buffer; readonly contentType: string },
+  ): Promise<void> {
+    if (performance.now() < unsharedUntil) return
+    const md5 = createHash('md5').update(bytes).digest('hex')
+    const put = { contentType, sizeBytes: bytes.length, md5, overwrite: true }
+    try {
+      await store.put(mezzanineKey(id, level), { bytes }, put, stopping.signal)
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error
+      unsharedUntil = performance.now() + UNSHARED_MS
+      meter.trouble('A mezzanine could not be written to the object store: other nodes will make their own', error)
+    }
+  }
+
+  return {
+    levels,
+    onDisk,
+    find,
+    async make(id) {
+      const { signal } = stopping
+      const underWay = pending.get(id)
+      if (underWay || minPixels === 0 || signal.aborted || pending.size >= MAX_PENDING) return await underWay
+      const building = build(id, signal)
+        .catch((error: unknown) => {
+          // Deleted meanwhile, or broken: whoever asks for the picture hears of it.
+          if (!signal.aborted && !(error instanceof OriginalError)) {
+            meter.trouble(`The mezzanines of ${id} could not be made`, error)
+          }
+        })
+        .finally(() => pending.delete(id))
+      pending.set(id, building)
+      await building
+    },
+    get pending() {
+      return pending.size
+    },
+    async stop() {
+      stopping.abort(new Error('The node is about to stop'))
+      await Promise.all(pending.values())
+    },
+  }
+}
+
+interface Wanted {
+  readonly id: string
+  readonly level: MezzanineLevel
+  /** When, by `performance.now()`. */
+  readonly asked: number
+}
+
+interface Made {
+  readonly id: string
+  readonly level: MezzanineLevel
+  readonly bytes: Buffer
+  readonly facts: OriginalFacts
+}

@@ -1,0 +1,68 @@
+import pLimit from 'p-limit'
+import { ACCEPT_CLASSES } from '../domain/image-format.ts'
+import type { Spec } from '../domain/spec.ts'
+import { OriginalError, RequestError } from '../errors.ts'
+import type { MezzanineService } from './mezzanine-service.ts'
+import type { Meter } from './ports.ts'
+import type { RenditionService } from './rendition-service.ts'
+
+/** Makes ahead, after an upload, what its viewers will ask for: nobody waits, so each takes the time that few bytes need. */
+export interface PrimeService {
+  /** Begins when the mezzanines are there. What is there already stays as it is. */
+  prime(id: string, specs: readonly Spec[]): void
+  /** Images whose sizes are being made, or wait for it. */
+  readonly pending: number
+  /** Gives up what has not been begun, and resolves when nothing is under way. */
+  stop(): Promise<void>
+}
+
+export interface PrimeServiceOptions {
+  readonly renditions: RenditionService
+  readonly mezzanines: MezzanineService
+  readonly meter: Meter
+}
+
+/** Of one image all sizes wait together, so that they share a decoding; of several, few at once keep the queue short. */
+const IMAGES_AT_ONCE = 2
+/** More are left for their viewers. */
+const MAX_PENDING = 10_000
+
+export function createPrimeService({ renditions, mezzanines, meter }: PrimeServiceOptions): PrimeService {
+  const limit = pLimit(IMAGES_AT_ONCE)
+  const pending = new Set<Promise<void>>()
+  const stopping = new AbortController()
+  const { signal } = stopping
+
+  async function primeImage(id: string, specs: readonly Spec[]): Promise<void> {
+    await mezzanines.make(id)
+    // The formats that nearly all viewers get come first; the one that takes longest last.
+    for (const accept of ACCEPT_CLASSES.toReversed()) {
+      const wanted = specs.map((spec) => ({ id, spec, as: { accept }, ahead: true }))
+      const outcomes = await Promise.allSettled(wanted.map((each) => renditions.rendition(each, signal)))
+      for (const outcome of outcomes) if (outcome.status === 'rejected') report(id, outcome.reason)
+    }
+  }
+
+  /** What the image itself is to blame for, or its deletion, its viewers hear of. */
+  function report(id: string, error: unknown): void {
+    if (signal.aborted || error instanceof OriginalError || error instanceof RequestError) return
+    meter.trouble(`A size of ${id} could not be made ahead`, error)
+  }
+
+  return {
+    prime(id, specs) {
+      if (specs.length === 0 || signal.aborted || pending.size >= MAX_PENDING) return
+      const work = limit(() => (signal.aborted ? Promise.resolve() : primeImage(id, specs))).finally(() =>
+        pending.delete(work),
+      )
+      pending.add(work)
+    },
+    get pending() {
+      return pending.size
+    },
+    async stop() {
+      stopping.abort(new Error('The node is about to stop'))
+      await Promise.all(pending)
+    },
+  }
+}

@@ -1,0 +1,118 @@
+import { type Plan, sizeBeforeTurn } from '../domain/transform-plan.ts'
+import { UnavailableError } from '../errors.ts'
+import { unlessAborted } from './coalesce.ts'
+import type { ImageEngine, Meter, ObjectSource } from './ports.ts'
+import type { Priority, WorkQueue } from './work-queue.ts'
+
+/** Renders in their turn; what waits for the same source goes together, from one decoding. */
+export interface RenderBatcher {
+  /** @throws OriginalError, UnavailableError */
+  render(job: RenderJob, signal: AbortSignal): Promise<Buffer>
+}
+
+export interface RenderJob {
+  readonly source: ObjectSource
+  /** The same for jobs of the same source. */
+  readonly key: string
+  readonly plan: Plan
+  readonly priority: Priority
+}
+
+interface Batch {
+  readonly members: Member[]
+  readonly controller: AbortController
+  /** Members who have not left. */
+  waiting: number
+  /** Not begun yet. */
+  isOpen: boolean
+}
+
+interface Member {
+  readonly plan: Plan
+  left: boolean
+  readonly made: PromiseWithResolvers<Buffer>
+}
+
+/** Raw pixels that are decoded for several sizes are in memory at once: 12.6 MB of them. Larger ones go alone. */
+const MAX_SHARED_PIXELS = 2048 * 2048
+/** One turn of a renderer is not for ever; what is made ahead takes long for each. */
+const MAX_MEMBERS = { first: 20, viewer: 20, background: 4 } as const satisfies Record<Priority, number>
+
+export interface RenderBatcherOptions {
+  readonly engine: ImageEngine
+  readonly renderQueue: WorkQueue
+  readonly meter: Meter
+  /** Who may wait in batches, over all of them: those who join one take no place in the queue. */
+  readonly maxWaiting: number
+}
+
+export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: RenderBatcherOptions): RenderBatcher {
+  const open = new Map<string, Batch>()
+  let waiting = 0
+
+  function begin(key: string | undefined, { source, priority }: RenderJob): Batch {
+    const batch: Batch = { members: [], controller: new AbortController(), waiting: 0, isOpen: true }
+    if (key !== undefined) open.set(key, batch)
+    const end = () => {
+      waiting -= batch.isOpen ? batch.waiting : 0
+      batch.isOpen = false
+      if (key !== undefined && open.get(key) === batch) open.delete(key)
+    }
+    const work = async () => {
+      end()
+      const members = batch.members.filter(({ left }) => !left)
+      const began = performance.now()
+      const rendered = engine.render(
+        source,
+        members.map(({ plan }) => plan),
+      )
+      const settled = rendered.map(async (rendition, index) => {
+        const made = members[index]?.made
+        try {
+          const bytes = await rendition
+          meter.rendered((performance.now() - began) / 1000)
+          made?.resolve(bytes)
+        } catch (error) {
+          made?.reject(error)
+        }
+      })
+      // The slot is held until all of it has really ended.
+      await Promise.all(settled)
+    }
+    renderQueue.run(work, batch.controller.signal, priority).catch((error: unknown) => {
+      end()
+      for (const { made } of batch.members) made.reject(error)
+    })
+    return batch
+  }
+
+  return {
+    async render(job, signal) {
+      signal.throwIfAborted()
+      const key = isShareable(job.plan) ? `${job.priority} ${job.key}` : undefined
+      const joined = key === undefined ? undefined : open.get(key)
+      if (joined && waiting >= maxWaiting) {
+        throw new UnavailableError('overloaded', 'Too many requests are waiting for a renderer')
+      }
+      const batch = joined && joined.members.length < MAX_MEMBERS[job.priority] ? joined : begin(key, job)
+      const member: Member = { plan: job.plan, left: false, made: Promise.withResolvers<Buffer>() }
+      batch.members.push(member)
+      batch.waiting += 1
+      waiting += 1
+      return await unlessAborted(member.made.promise, signal, (reason) => {
+        member.left = true
+        batch.waiting -= 1
+        if (batch.isOpen) waiting -= 1
+        // Who comes now begins anew.
+        if (batch.waiting > 0) return
+        if (key !== undefined && open.get(key) === batch) open.delete(key)
+        batch.controller.abort(reason)
+      })
+    },
+  }
+}
+
+function isShareable(plan: Plan): boolean {
+  const { width, height } = sizeBeforeTurn(plan)
+  return !plan.animated && width * height <= MAX_SHARED_PIXELS
+}

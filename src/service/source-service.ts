@@ -1,0 +1,84 @@
+import type { OutputFormat } from '../domain/image-format.ts'
+import { likelyMezzanine, MEZZANINE_LEVELS, mezzanineFor, uprightFacts } from '../domain/mezzanine.ts'
+import type { OriginalFacts } from '../domain/original-facts.ts'
+import { deviceBox, type Spec } from '../domain/spec.ts'
+import { type Plan, planTransform } from '../domain/transform-plan.ts'
+import type { MezzanineService } from './mezzanine-service.ts'
+import type { OriginalService } from './original-service.ts'
+import type { ObjectSource } from './ports.ts'
+
+/** What a rendition is made from: the least that gives as good a picture. */
+export interface SourceService {
+  /**
+   * Facts of an original, from whatever has them at the least cost.
+   * @param spec Of the rendition that is wanted next: what is brought here for the facts should serve it too.
+   * @throws OriginalError, UnavailableError
+   */
+  facts(id: string, spec: Spec, signal: AbortSignal): Promise<OriginalFacts>
+  /** @throws RequestError, OriginalError, UnavailableError */
+  prepare(id: string, target: RenderTarget, signal: AbortSignal): Promise<Prepared>
+}
+
+export interface RenderTarget {
+  readonly spec: Spec
+  readonly format: OutputFormat
+  /** Trust nothing but the original. */
+  readonly fromOriginal?: boolean
+}
+
+/** A plan, and what it is for. */
+export interface Prepared {
+  readonly source: ObjectSource
+  readonly plan: Plan
+  readonly facts: OriginalFacts
+  readonly from: 'original' | 'mezzanine'
+  /** The same for plans of the same source. */
+  readonly key: string
+}
+
+export interface SourceServiceOptions {
+  readonly originals: OriginalService
+  readonly mezzanines: MezzanineService
+  /** Longest side, device pixels. */
+  readonly maxSide: number
+}
+
+export function createSourceService({ originals, mezzanines, maxSide }: SourceServiceOptions): SourceService {
+  async function facts(id: string, spec: Spec, signal: AbortSignal): Promise<OriginalFacts> {
+    const known = originals.remembered(id) ?? (await factsOfMezzanine(id, spec, signal))
+    if (known === undefined) return (await originals.ready(id, signal)).facts
+    originals.learn(id, known)
+    return known
+  }
+
+  async function factsOfMezzanine(id: string, spec: Spec, signal: AbortSignal): Promise<OriginalFacts | undefined> {
+    for (const level of MEZZANINE_LEVELS) {
+      const here = await mezzanines.onDisk(id, level)
+      if (here) return here.facts
+    }
+    // Nobody waits for the store for what is on this node.
+    if (await originals.isHere(id)) return undefined
+    const { width = 0, height = 0 } = deviceBox(spec)
+    const likely = spec.size.kind === 'full' ? undefined : likelyMezzanine(Math.max(width, height))
+    return likely && (await mezzanines.find(id, likely, signal))?.facts
+  }
+
+  return {
+    facts,
+    async prepare(id, { spec, format, fromOriginal = false }, signal) {
+      const known = await facts(id, spec, signal)
+      const plan = planTransform(spec, known, format, maxSide)
+      const level = fromOriginal ? undefined : mezzanineFor(plan, known, mezzanines.levels(known))
+      if (level !== undefined) {
+        const isHere = await originals.isHere(id)
+        const mezzanine = await (isHere ? mezzanines.onDisk(id, level) : mezzanines.find(id, level, signal))
+        if (mezzanine) {
+          const ofReduced = planTransform(spec, uprightFacts(known), format, maxSide)
+          return { source: mezzanine.source, plan: ofReduced, facts: known, from: 'mezzanine', key: `${id}/${level}` }
+        }
+      }
+      const { source } = await originals.ready(id, signal)
+      return { source, plan, facts: known, from: 'original', key: id }
+    },
+  }
+}

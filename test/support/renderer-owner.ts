@@ -1,0 +1,10 @@
+// A process that does nothing but own a pool of renderers; for tests of what becomes of them without it.
+import { createRendererPool } from '../../src/adapters/renderer-pool.ts'
+
+const pool = createRendererPool({
+  slots: 2,
+  engine: { inputFormats: ['jpeg'], maxPixels: 1000, maxFrames: 1, timeoutSeconds: 20, keepCopyright: false },
+  meter: { trouble() {} },
+})
+await pool.ready()
+process.stdout.write('ready\n')
