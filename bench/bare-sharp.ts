@@ -5,6 +5,8 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import sharp from 'sharp'
+import { encode } from '../src/adapters/sharp-encode.ts'
+import { planEncoding } from '../src/domain/encoding.ts'
 
 const folder = process.env.IMAGES ?? '.'
 // As in the service: see src/adapters/sharp-engine.ts and RENDER_CONCURRENCY.
@@ -13,10 +15,8 @@ sharp.concurrency(1)
 const limit = pLimit(availableParallelism())
 
 async function render(path: string, size: { width: number; height: number }, quality: number): Promise<Buffer> {
-  return await sharp(path, { failOn: 'truncated', sequentialRead: true })
-    .resize({ ...size, fit: 'fill' })
-    .jpeg({ quality })
-    .toBuffer()
+  const resized = sharp(path, { failOn: 'truncated', sequentialRead: true }).resize({ ...size, fit: 'fill' })
+  return await encode(resized, planEncoding('jpg', { pixels: size.width * size.height, quality })).toBuffer()
 }
 
 const server = createServer((request, response) => {

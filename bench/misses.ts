@@ -51,7 +51,8 @@ interface Server {
  */
 export async function benchMisses({ smoke, imagesDir }: BenchOptions): Promise<BenchReport> {
   const folder = await mkdtemp(join(tmpdir(), 'darkroom-bench-'))
-  const node = await startDarkroom()
+  // Of the original itself, as sharp alone does it.
+  const node = await startDarkroom({ env: { MEZZANINE_MIN_PIXELS: '0' } })
   const bare = await startNodeProcess('bare-sharp.ts', { IMAGES: folder })
   try {
     const groups = smoke ? [{ name: 'mountains', label: '1 MP', wanted: undefined, requests: 8 }] : GROUPS

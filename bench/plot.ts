@@ -19,14 +19,26 @@ const WIDTH = 860
 const HEIGHT = 460
 const PLOT = { left: 76, right: 600, top: 48, bottom: 396 } as const
 const LEGEND_LEFT = 622
-/** Told apart by the colour-blind too, and seen on white and on near-black; a later series takes the first one again. */
-const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#b58900', '#4aa3df', '#8a8a8a'] as const
+/** Seen on white and on near-black; the first seven are told apart by the colour-blind too. After the last, the first again. */
+const COLOURS = [
+  '#0072b2',
+  '#d55e00',
+  '#009e73',
+  '#cc79a7',
+  '#b58900',
+  '#4aa3df',
+  '#8a8a8a',
+  '#e04f4f',
+  '#7d6bd0',
+  '#7a9a01',
+  '#00a3a3',
+]
 // As an <img>, an SVG follows the reader's colour scheme by itself.
 const STYLE = `
-  svg { font: 13px system-ui, sans-serif; --paper: #ffffff; --ink: #1f2328; --rule: #d8dee4 }
-  @media (prefers-color-scheme: dark) { svg { --paper: #0d1117; --ink: #e6edf3; --rule: #30363d } }
-  .paper { fill: var(--paper) } text { fill: var(--ink) } .title { font-size: 16px; font-weight: 600 }
-  .rule { stroke: var(--rule) } .line { fill: none; stroke-width: 2; stroke-linejoin: round }
+  svg { font: 13px system-ui, sans-serif }
+  .paper { fill: #ffffff } text { fill: #1f2328 } .title { font-size: 16px; font-weight: 600 }
+  .rule { stroke: #d8dee4 } .line { fill: none; stroke-width: 2; stroke-linejoin: round }
+  @media (prefers-color-scheme: dark) { .paper { fill: #0d1117 } text { fill: #e6edf3 } .rule { stroke: #30363d } }
 `
 
 /** A line for each series, as an SVG document that is readable on light and on dark pages. */

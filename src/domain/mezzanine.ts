@@ -91,7 +91,8 @@ export function likelyMezzanine(longestSide: number): MezzanineLevel | undefined
 
 /** The facts of an upright picture of the same original: of these a plan for a mezzanine is made. */
 export function uprightFacts(original: OriginalFacts): OriginalFacts {
-  return { ...original, stored: displayedSize(original), orientation: 1 }
+  const { deepProfile: _inSrgb, ...facts } = original
+  return { ...facts, stored: displayedSize(original), orientation: 1 }
 }
 
 function toSixteens(pixels: number): number {

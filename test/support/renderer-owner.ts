@@ -7,4 +7,6 @@ const pool = createRendererPool({
   meter: { trouble() {} },
 })
 await pool.ready()
+// Idle renderers keep no process running.
+setInterval(() => {}, 60_000)
 process.stdout.write('ready\n')
