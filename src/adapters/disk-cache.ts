@@ -50,15 +50,18 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
     }
   }
 
-  /** A sweep may remove a folder between its making and its use, so both are tried again. */
+  /**
+   * As a rule the folder is there: it is made when it turns out to be missing. A sweep may remove it between its making and
+   * its use, so both are tried again.
+   */
   async function inFolder<T>(folder: string, use: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
-      await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
       try {
         return await use()
       } catch (error) {
         if (!isMissing(error) || attempt === ATTEMPTS) throw error
       }
+      await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
     }
   }
 

@@ -6,7 +6,9 @@ import { temporaryFolder } from '../support/site.ts'
 
 // `npm run crash -- --rounds 1000` does the same for longer.
 
-test('kill -9 forty times during uploads and renders, with the embedded store: nothing acknowledged is lost, nothing is broken', async (t) => {
+test('kill -9 forty times during uploads and renders, with the embedded store: nothing acknowledged is lost, nothing is broken', {
+  timeout: 300_000,
+}, async (t) => {
   const folder = await temporaryFolder(t)
   const store = fileCrashStore(join(folder, 'data'))
   tell(t, await surviveCrashes({ rounds: 40, seed: 7, cacheDir: join(folder, 'cache'), ...store }))
