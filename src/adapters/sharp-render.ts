@@ -56,12 +56,11 @@ async function decodeBase(source: PixelSource, plans: readonly Plan[]): Promise<
 }
 
 /** Does all that has been asked of an image so far. */
-export async function toPixels(image: Sharp, timeoutSeconds: number): Promise<PixelSource & { readonly size: Size }> {
+export async function toPixels(image: Sharp, timeoutSeconds: number): Promise<PixelSource> {
   const { data, info } = await image.raw().toBuffer({ resolveWithObject: true })
   const { width, height, channels } = info
   const raw = { width, height, channels }
   return {
-    size: { width, height },
     open: () => sharp(data, { raw }).timeout({ seconds: timeoutSeconds }),
     timeoutSeconds,
   }
@@ -82,13 +81,15 @@ async function crop(turned: Sharp, plan: Plan, source: PixelSource): Promise<Sha
   const { crop: area } = plan
   if (area === undefined) return turned
   if ('left' in area) return turned.extract(area)
-  if (plan.animated) {
-    // Where the first frame has most to be seen, all are cut.
-    const first = turn(resize(source.open({ pages: 1 }), plan), plan)
-    return turned.extract(await findInterest(await toPixels(first, source.timeoutSeconds), area))
-  }
+  if (plan.animated) return turned.extract(await interestOfFirst(source, plan, area))
   const pixels = await toPixels(turned, source.timeoutSeconds)
   return pixels.open({}).extract(await findInterest(pixels, area))
+}
+
+/** Where the first frame of an animation has most to be seen, all of them are cut. */
+async function interestOfFirst(source: PixelSource, plan: Plan, area: InterestArea): Promise<Area> {
+  const first = turn(resize(source.open({ pages: 1 }), plan), plan)
+  return await findInterest(await toPixels(first, source.timeoutSeconds), area)
 }
 
 /** Where libvips' smart crop would cut. */
@@ -174,9 +175,7 @@ async function frameByFrame(source: PixelSource, plan: Plan): Promise<Sharp> {
 /** What to keep of each frame, once turned. */
 async function frameArea(source: PixelSource, plan: Plan): Promise<Area | undefined> {
   const { crop: area } = plan
-  if (area === undefined || 'left' in area) return area
-  const first = turn(resize(source.open({ pages: 1 }), plan), plan)
-  return await findInterest(await toPixels(first, source.timeoutSeconds), area)
+  return area === undefined || 'left' in area ? area : await interestOfFirst(source, plan, area)
 }
 
 const TRANSPARENT = { r: 0, g: 0, b: 0, alpha: 0 }

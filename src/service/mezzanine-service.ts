@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { contentTypeOf } from '../domain/image-format.ts'
 import { type MezzanineLevel, mezzanineFormat, mezzanineLevels, worthKeeping } from '../domain/mezzanine.ts'
@@ -11,7 +10,7 @@ import type { InvalidationWatch } from './invalidation-watch.ts'
 import { firstByteMs, openInTime } from './open-in-time.ts'
 import type { OriginalService } from './original-service.ts'
 import type { ImageCache, ImageEngine, Meter, ObjectSource, ObjectStore, OpenObject } from './ports.ts'
-import { readWhole } from './small-object.ts'
+import { putBytes, readWhole } from './small-object.ts'
 import type { WorkQueue } from './work-queue.ts'
 
 /** A reduced picture of an original, upright and in sRGB, and the facts of the original itself. */
@@ -189,10 +188,8 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     { bytes, contentType }: { readonly bytes: Buffer; readonly contentType: string },
   ): Promise<void> {
     if (performance.now() < unsharedUntil) return
-    const md5 = createHash('md5').update(bytes).digest('hex')
-    const put = { contentType, sizeBytes: bytes.length, md5, overwrite: true }
     try {
-      await store.put(mezzanineKey(id, level), { bytes }, put, stopping.signal)
+      await putBytes(store, { key: mezzanineKey(id, level), bytes, contentType, overwrite: true }, stopping.signal)
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error
       unsharedUntil = performance.now() + UNSHARED_MS
