@@ -105,6 +105,7 @@ export function createServices(config: Config, { store, disk: { cache, spool }, 
   })
   const onForget = (ids: ReadonlySet<string>) => {
     originals.forget(ids)
+    mezzanines.forget(ids)
     renditions.forget(ids)
   }
   const now = () => Date.now()

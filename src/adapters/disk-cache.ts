@@ -5,15 +5,17 @@ import { dirname, join } from 'node:path'
 import {
   CACHE_FOLDERS,
   CACHE_MARKER,
+  levelOfMezzanine,
   mezzanineFile,
   mezzanineFolder,
   originalFile,
   PICTURE_FOLDERS,
   renditionFolder,
 } from '../domain/cache-layout.ts'
-import { MEZZANINE_TRAILER_BYTES } from '../domain/mezzanine-file.ts'
 import type { ImageCache } from '../service/ports.ts'
+import { ATTEMPTS, FILE_MODE, FOLDER_MODE, type NewFile } from './disk-file.ts'
 import { isDiskTrouble, isMissing } from './disk-trouble.ts'
+import { createDiskWriter } from './disk-writer.ts'
 
 export interface DiskCacheOptions {
   readonly cacheDir: string
@@ -25,14 +27,9 @@ export interface DiskCacheOptions {
   readonly onWrite: (bytes: number) => void
 }
 
-// nginx reads renditions as another user of the same group.
-const FOLDER_MODE = 0o750
-const FILE_MODE = 0o640
-/** A sweep can be faster several times in a row. */
-const ATTEMPTS = 20
-
 /** The cache on this node's disk: written aside in `tmp`, synced, renamed into place. */
 export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: DiskCacheOptions): ImageCache {
+  const writer = createDiskWriter()
   const temporary = join(cacheDir, CACHE_FOLDERS.temporary)
   const folderOf = (id: string) => join(cacheDir, CACHE_FOLDERS.renditions, renditionFolder(id))
   const pathOf = (id: string, file: string) => join(folderOf(id), file)
@@ -50,10 +47,7 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
     }
   }
 
-  /**
-   * As a rule the folder is there: it is made when it turns out to be missing. A sweep may remove it between its making and
-   * its use, so both are tried again.
-   */
+  /** As for a new file: a folder that is missing is made, and a sweep can be faster. */
   async function inFolder<T>(folder: string, use: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -65,37 +59,10 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
     }
   }
 
-  async function writeAside(bytes: Buffer, mtime = mtimeSeconds): Promise<string> {
-    const path = join(temporary, `out-${randomUUID()}`)
-    await inFolder(temporary, async () => {
-      const file = await open(path, 'wx', FILE_MODE)
-      try {
-        await file.writeFile(bytes)
-        await file.utimes(Date.now() / 1000, mtime)
-        // Without it a power cut can leave an empty file under a final name, and nginx would send that for a year.
-        await file.datasync()
-      } catch (error) {
-        await rm(path, { force: true })
-        throw error
-      } finally {
-        await file.close()
-      }
-    })
-    return path
-  }
-
-  /** @returns the path that the file has in the end. */
-  async function place(bytes: Buffer, folder: string, name: string, mtime?: number): Promise<string> {
-    const aside = await writeAside(bytes, mtime)
-    const path = join(folder, name)
-    try {
-      await inFolder(folder, () => rename(aside, path))
-      onWrite(bytes.length)
-    } catch (error) {
-      await rm(aside, { force: true })
-      throw error
-    }
-    return path
+  async function write(file: Omit<NewFile, 'temporary'>): Promise<string> {
+    await writer.write({ temporary, ...file })
+    onWrite(file.bytes.length)
+    return join(file.folder, file.name)
   }
 
   /** Out of everybody's sight by one rename each; the sweep removes what is hidden. @returns false if the disk refuses. */
@@ -128,8 +95,10 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
       const handle = await unlessAbsent(() => open(pathOf(id, file), constants.O_RDONLY))
       return handle?.createReadStream(range)
     },
-    async publish(id, file, bytes, mtime) {
-      return (await unlessAbsent(() => place(bytes, folderOf(id), file, mtime))) !== undefined
+    async publish(id, name, bytes, mtime = mtimeSeconds) {
+      // Unsynced, a power cut can leave an empty file under a final name, and nginx would send that for a year.
+      const file = { folder: folderOf(id), name, bytes, mtimeSeconds: mtime, durable: true }
+      return (await unlessAbsent(() => write(file))) !== undefined
     },
     async link(id, file, alias) {
       const linked = await unlessAbsent(async () => {
@@ -162,12 +131,20 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
         return target
       })
     },
-    async findMezzanine(id, level) {
-      const path = join(mezzaninesOf(id), mezzanineFile(level))
-      const tail = await unlessAbsent(() => readTail(path, MEZZANINE_TRAILER_BYTES))
-      return tail && { path, tail }
+    async readMezzanines(id) {
+      const folder = mezzaninesOf(id)
+      const names = (await unlessAbsent(() => readdir(folder))) ?? []
+      const kept = names.map(async (name) => {
+        const level = levelOfMezzanine(name)
+        const path = join(folder, name)
+        const bytes = level && (await unlessAbsent(() => readFile(path)))
+        return level && bytes ? [{ level, path, bytes }] : []
+      })
+      return (await Promise.all(kept)).flat()
     },
-    publishMezzanine: (id, level, bytes) => unlessAbsent(() => place(bytes, mezzaninesOf(id), mezzanineFile(level))),
+    // Read back, it is checked: nobody has to wait for the disk.
+    publishMezzanine: (id, level, bytes) =>
+      unlessAbsent(() => write({ folder: mezzaninesOf(id), name: mezzanineFile(level), bytes, durable: false })),
     async hide(ids) {
       const left: string[] = []
       for (const id of ids) {
@@ -183,10 +160,8 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
     },
     readNote: (name) => unlessAbsent(() => readFile(join(cacheDir, name), 'utf8')),
     async writeNote(name, text) {
-      await unlessAbsent(async () => {
-        const path = await writeAside(Buffer.from(text))
-        await rename(path, join(cacheDir, name))
-      })
+      const file = { temporary, folder: cacheDir, name, bytes: Buffer.from(text), durable: true }
+      await unlessAbsent(() => writer.write(file))
     },
   }
 
@@ -202,18 +177,6 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
       // A rename onto the same inode does nothing and leaves the old name.
       await rm(aside, { force: true })
     }
-  }
-}
-
-async function readTail(path: string, bytes: number): Promise<Buffer> {
-  const file = await open(path, constants.O_RDONLY)
-  try {
-    const { size } = await file.stat()
-    const length = Math.min(size, bytes)
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(length), position: size - length })
-    return buffer.subarray(0, bytesRead)
-  } finally {
-    await file.close()
   }
 }
 

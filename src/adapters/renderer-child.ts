@@ -46,8 +46,8 @@ const ENTRY = fileURLToPath(new URL('../renderer.ts', import.meta.url))
  */
 const ENVIRONMENT = {
   MALLOC_ARENA_MAX: '1',
-  MALLOC_TRIM_THRESHOLD_: '131072',
-  MALLOC_MMAP_THRESHOLD_: '131072',
+  MALLOC_TRIM_THRESHOLD_: '8388608',
+  MALLOC_MMAP_THRESHOLD_: '4194304',
   UV_THREADPOOL_SIZE: '4',
 } as const
 /** Pictures are no objects of V8's: a small young generation keeps its heap small. */

@@ -1,6 +1,6 @@
 import { type AcceptClass, CLASS_FORMATS, OUTPUT_FORMATS, type OutputFormat } from './image-format.ts'
 import { isImageId, shardedId } from './image-id.ts'
-import { MEZZANINE_VERSION, type MezzanineLevel } from './mezzanine.ts'
+import { MEZZANINE_LEVELS, MEZZANINE_VERSION, type MezzanineLevel } from './mezzanine.ts'
 
 /** Folders of `CACHE_DIR`. nginx reads `renditions`; the rest is the node's own. */
 export const CACHE_FOLDERS = {
@@ -34,6 +34,11 @@ export function mezzanineFolder(id: string): string {
 /** File name of a mezzanine in its folder. */
 export function mezzanineFile(level: MezzanineLevel): string {
   return `${MEZZANINE_VERSION}-${level}`
+}
+
+/** The inverse of `mezzanineFile`. @returns undefined for a file of another form. */
+export function levelOfMezzanine(file: string): MezzanineLevel | undefined {
+  return MEZZANINE_LEVELS.find((level) => mezzanineFile(level) === file)
 }
 
 /** File name of a rendition in its folder. @param spec Canonical. */

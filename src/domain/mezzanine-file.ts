@@ -16,9 +16,6 @@ const HASH_BYTES = 32
 const FOOT_BYTES = HASH_BYTES + 4 + MAGIC.length
 const MAX_JSON_BYTES = 2048
 
-/** At most so many bytes at the end of the file hold its trailer. */
-export const MEZZANINE_TRAILER_BYTES = MAX_JSON_BYTES + FOOT_BYTES
-
 /** Puts a picture and the facts of its original into one file. */
 export function sealMezzanine(picture: Buffer, original: OriginalFacts): Buffer {
   const json = Buffer.from(JSON.stringify(original))
@@ -36,17 +33,11 @@ export function openMezzanine(file: Buffer): OriginalFacts | undefined {
   const hashed = file.subarray(0, Math.max(0, file.length - FOOT_BYTES))
   const hash = file.subarray(hashed.length, hashed.length + HASH_BYTES)
   if (!createHash('sha256').update(hashed).digest().equals(hash)) return undefined
-  return readMezzanineTrailer(file)
-}
-
-/** The facts of the original from the end of a file that was checked before. @returns undefined if it has no trailer. */
-export function readMezzanineTrailer(tail: Buffer): OriginalFacts | undefined {
-  const foot = tail.subarray(-FOOT_BYTES)
-  if (foot.length < FOOT_BYTES || foot.toString('latin1', FOOT_BYTES - MAGIC.length) !== MAGIC) return undefined
+  const foot = file.subarray(-FOOT_BYTES)
+  if (foot.toString('latin1', FOOT_BYTES - MAGIC.length) !== MAGIC) return undefined
   const length = foot.readUInt32BE(HASH_BYTES)
-  const end = tail.length - FOOT_BYTES
-  if (length > MAX_JSON_BYTES || length > end) return undefined
-  return parseFacts(tail.toString('utf8', end - length, end))
+  if (length > MAX_JSON_BYTES || length > hashed.length) return undefined
+  return parseFacts(hashed.toString('utf8', hashed.length - length))
 }
 
 function parseFacts(json: string): OriginalFacts | undefined {

@@ -6,7 +6,7 @@ import { type Plan, turnedPicture } from './transform-plan.ts'
  * made too: shrinking while decoding halves them without a remainder, and nothing shifts. With sides of 1500 or 2000 px a
  * thumbnail of 160 px lost 0.007-0.013 SSIM.
  */
-export const MEZZANINE_LEVELS = [768, 2048] as const
+export const MEZZANINE_LEVELS = [768, 1536] as const
 export type MezzanineLevel = (typeof MEZZANINE_LEVELS)[number]
 
 /** Part of a mezzanine's key: goes up when its form, or what it is good for, changes. */
@@ -62,21 +62,21 @@ export function worthKeeping<T extends { readonly bytes: Uint8Array }>(
 }
 
 /**
- * The smallest mezzanine from which the plan gives a picture as good as from the original; pure, so that every node
- * decides alike.
+ * The mezzanines from which the plan gives a picture as good as from the original, the smallest first; pure, so that every
+ * node decides alike.
  *
- * @returns undefined: from the original, because it would show.
+ * @returns none: from the original, because it would show.
  */
-export function mezzanineFor(
+export function mezzaninesFor(
   plan: Plan,
   original: OriginalFacts,
   levels: readonly MezzanineLevel[],
-): MezzanineLevel | undefined {
+): readonly MezzanineLevel[] {
   const picture = turnedPicture(original, plan)
   const scale = Math.max(plan.resize.width / picture.width, plan.resize.height / picture.height)
   // Of the whole picture: what a crop keeps of it is as large in the mezzanine as anything else.
   const needed = scale * Math.max(picture.width, picture.height)
-  return levels.find((level) => level >= needed * (isFine(plan) ? FINE_MARGIN : MARGIN))
+  return levels.filter((level) => level >= needed * (isFine(plan) ? FINE_MARGIN : MARGIN))
 }
 
 /** Lossless, of high quality, or with its edges raised: what compression did to a mezzanine would be seen sooner. */

@@ -1,32 +1,27 @@
 import { LRUCache } from 'lru-cache'
 import { contentTypeOf } from '../domain/image-format.ts'
 import { type MezzanineLevel, mezzanineFormat, mezzanineLevels, worthKeeping } from '../domain/mezzanine.ts'
-import { openMezzanine, readMezzanineTrailer, sealMezzanine } from '../domain/mezzanine-file.ts'
+import { openMezzanine, sealMezzanine } from '../domain/mezzanine-file.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
 import { mezzanineKey, originalKey } from '../domain/store-layout.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
+import { createMezzanineShelf, type Mezzanine, type Sealed } from './mezzanine-shelf.ts'
 import { firstByteMs, openInTime } from './open-in-time.ts'
 import type { OriginalService } from './original-service.ts'
-import type { ImageCache, ImageEngine, Meter, ObjectSource, ObjectStore, OpenObject } from './ports.ts'
+import type { ImageCache, ImageEngine, Meter, ObjectStore, OpenObject } from './ports.ts'
 import { putBytes, readWhole } from './small-object.ts'
 import type { WorkQueue } from './work-queue.ts'
 
-/** A reduced picture of an original, upright and in sRGB, and the facts of the original itself. */
-export interface Mezzanine {
-  readonly source: ObjectSource
-  readonly facts: OriginalFacts
-}
-
 /** Reduced pictures of large originals: made once, after the upload or the first decoding, kept in the store for all nodes. */
 export interface MezzanineService {
-  /** Those that an original of such facts has, unless they turned out not to be worth their bytes. */
+  /** Those that an original of such facts may have: some turn out not to be worth their bytes. */
   levels(facts: OriginalFacts): readonly MezzanineLevel[]
-  /** @returns undefined if it is not on this disk. */
-  onDisk(id: string, level: MezzanineLevel): Promise<Mezzanine | undefined>
+  /** @returns undefined if it is not on this node. */
+  here(id: string, level: MezzanineLevel): Promise<Mezzanine | undefined>
   /**
-   * From the disk or else from the store, checked.
+   * From this node or else from the store, checked.
    * @returns undefined if there is none, or it is damaged: then the original says what is true.
    * @throws UnavailableError if the store does not answer.
    */
@@ -36,6 +31,8 @@ export interface MezzanineService {
    * @returns when it has ended, in whichever way.
    */
   make(id: string): Promise<void>
+  /** Drops what memory knows of these images. */
+  forget(ids: ReadonlySet<string>): void
   /** Originals whose mezzanines are being made, or wait for it. */
   readonly pending: number
   /** Gives up what has not been begun, and resolves when nothing is under way. */
@@ -65,33 +62,20 @@ const MAX_BYTES = 4 * 1024 * 1024
 const ABSENCE_MS = 5_000
 /** How long a store that could not be written to is spared. */
 const UNSHARED_MS = 60_000
-/** What the disk did not take, for the sizes that follow. */
-const MAX_LOOSE_BYTES = 16 * 1024 * 1024
-const LOOSE_MS = 30_000
 
 export function createMezzanineService(options: MezzanineServiceOptions): MezzanineService {
   const { store, cache, engine, originals, watch, fetchQueue, renderQueue, meter, minPixels, fetchTimeoutMs } = options
   const flights = createCoalescer<Mezzanine | undefined>()
   const absences = new LRUCache<string, true>({ max: 20_000, ttl: ABSENCE_MS })
   const unworthy = new LRUCache<string, true>({ max: 20_000 })
-  const loose = new LRUCache<string, Mezzanine & { readonly sizeBytes: number }>({
-    maxSize: MAX_LOOSE_BYTES,
-    sizeCalculation: ({ sizeBytes }) => sizeBytes,
-    ttl: LOOSE_MS,
-  })
+  const shelf = createMezzanineShelf(cache)
   const pending = new Map<string, Promise<void>>()
   const stopping = new AbortController()
   let unsharedUntil = 0
 
-  async function onDisk(id: string, level: MezzanineLevel): Promise<Mezzanine | undefined> {
-    const found = await cache.findMezzanine(id, level)
-    const facts = found && readMezzanineTrailer(found.tail)
-    return found && facts && { source: { path: found.path }, facts }
-  }
-
   async function find(id: string, level: MezzanineLevel, signal: AbortSignal): Promise<Mezzanine | undefined> {
     const key = mezzanineKey(id, level)
-    const here = (await onDisk(id, level)) ?? loose.get(key)
+    const here = await shelf.get(id, level)
     if (here || minPixels === 0 || absences.has(key)) return here
     const asked = performance.now()
     const fly = (within: AbortSignal) => fetchQueue.run(() => fetch({ id, level, asked }, within), within)
@@ -133,15 +117,15 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     return (await original) && bytes
   }
 
-  async function keep({ id, level, bytes, facts }: Made, sequence: number): Promise<Mezzanine> {
+  async function keep({ id, level, ...sealed }: Made, sequence: number): Promise<Mezzanine> {
     assertNotDeleted(id, sequence)
-    const path = await cache.publishMezzanine(id, level, bytes)
-    if (watch.forgottenSince(id, sequence)) await cache.hide([id])
+    const mezzanine = await shelf.put(id, level, sealed)
+    if (watch.forgottenSince(id, sequence)) {
+      shelf.forget(new Set([id]))
+      await cache.hide([id])
+    }
     assertNotDeleted(id, sequence)
-    if (path !== undefined) return { source: { path }, facts }
-    const held = { source: { bytes }, facts, sizeBytes: bytes.length }
-    loose.set(mezzanineKey(id, level), held)
-    return held
+    return mezzanine
   }
 
   function assertNotDeleted(id: string, sequence: number): void {
@@ -199,8 +183,9 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
 
   return {
     levels,
-    onDisk,
+    here: shelf.get,
     find,
+    forget: shelf.forget,
     async make(id) {
       const { signal } = stopping
       const underWay = pending.get(id)
@@ -233,9 +218,7 @@ interface Wanted {
   readonly asked: number
 }
 
-interface Made {
+interface Made extends Sealed {
   readonly id: string
   readonly level: MezzanineLevel
-  readonly bytes: Buffer
-  readonly facts: OriginalFacts
 }

@@ -108,12 +108,12 @@ export interface ImageCache {
   openOriginal(id: string): Promise<Readable | undefined>
   /** Moves a spooled file in as the original. @returns its path, or undefined if the disk could not take it. */
   adoptOriginal(id: string, path: string): Promise<string | undefined>
-  /** A mezzanine on this disk, and its last bytes. */
-  findMezzanine(
-    id: string,
-    level: MezzanineLevel,
-  ): Promise<{ readonly path: string; readonly tail: Buffer } | undefined>
-  /** Makes a complete mezzanine visible. @returns its path, or undefined if the disk could not take it. */
+  /** All mezzanines of an image that are on this disk, of the present form. They may be damaged. */
+  readMezzanines(id: string): Promise<readonly KeptMezzanine[]>
+  /**
+   * Makes a complete mezzanine visible, which a crash of the machine may still damage.
+   * @returns its path, or undefined if the disk could not take it.
+   */
   publishMezzanine(id: string, level: MezzanineLevel, bytes: Buffer): Promise<string | undefined>
   /**
    * Hides all that is here of these images, at once; the sweep deletes it.
@@ -125,6 +125,12 @@ export interface ImageCache {
   /** A small note that outlives the process. */
   readNote(name: string): Promise<string | undefined>
   writeNote(name: string, text: string): Promise<void>
+}
+
+export interface KeptMezzanine {
+  readonly level: MezzanineLevel
+  readonly path: string
+  readonly bytes: Buffer
 }
 
 export interface CachedFile {

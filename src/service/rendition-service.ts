@@ -195,6 +195,7 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
       if (!isBroken(error) && !hasGone(error)) throw error
       await cache.hide([id])
       originals.forget(new Set([id]))
+      mezzanines.forget(new Set([id]))
     }
     try {
       return await render(id, { ...target, fromOriginal: true }, signal)
@@ -205,6 +206,17 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   }
 
   async function render(id: string, target: Target, signal: AbortSignal): Promise<Buffer> {
+    try {
+      return await renderOnce(id, target, signal)
+    } catch (error) {
+      if (!hasGone(error)) throw error
+    }
+    // Memory knew of a mezzanine that a sweep has taken.
+    mezzanines.forget(new Set([id]))
+    return await renderOnce(id, target, signal)
+  }
+
+  async function renderOnce(id: string, target: Target, signal: AbortSignal): Promise<Buffer> {
     const { source, key, plan, facts, from } = await sources.prepare(id, target, signal)
     const job = target.ahead
       ? ({ plan: withoutHurry(plan, target.spec, facts.frames), priority: 'background' } as const)

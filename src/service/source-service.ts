@@ -1,9 +1,17 @@
 import type { OutputFormat } from '../domain/image-format.ts'
-import { likelyMezzanine, MEZZANINE_LEVELS, mezzanineFor, uprightFacts } from '../domain/mezzanine.ts'
+import {
+  likelyMezzanine,
+  MEZZANINE_LEVELS,
+  type MezzanineLevel,
+  mezzaninesFor,
+  uprightFacts,
+} from '../domain/mezzanine.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
 import { deviceBox, type Spec } from '../domain/spec.ts'
 import { type Plan, planTransform } from '../domain/transform-plan.ts'
+import { UnavailableError } from '../errors.ts'
 import type { MezzanineService } from './mezzanine-service.ts'
+import type { Mezzanine } from './mezzanine-shelf.ts'
 import type { OriginalService } from './original-service.ts'
 import type { ObjectSource } from './ports.ts'
 
@@ -52,10 +60,8 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
   }
 
   async function factsOfMezzanine(id: string, spec: Spec, signal: AbortSignal): Promise<OriginalFacts | undefined> {
-    for (const level of MEZZANINE_LEVELS) {
-      const here = await mezzanines.onDisk(id, level)
-      if (here) return here.facts
-    }
+    const here = await firstHere(id, MEZZANINE_LEVELS)
+    if (here) return here.facts
     // Nobody waits for the store for what is on this node.
     if (await originals.isHere(id)) return undefined
     const { width = 0, height = 0 } = deviceBox(spec)
@@ -63,19 +69,44 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
     return likely && (await mezzanines.find(id, likely, signal))?.facts
   }
 
+  /** The smallest of these levels, wherever it is; a larger one that is here before anything that is far or fails. */
+  async function bestOf(
+    id: string,
+    [smallest, ...larger]: readonly MezzanineLevel[],
+    signal: AbortSignal,
+  ): Promise<Mezzanine | undefined> {
+    if (smallest === undefined) return undefined
+    const here = await firstHere(id, [smallest])
+    if (here) return here
+    if (await originals.isHere(id)) return await firstHere(id, larger)
+    try {
+      return (await mezzanines.find(id, smallest, signal)) ?? (await firstHere(id, larger))
+    } catch (error) {
+      const instead = error instanceof UnavailableError ? await firstHere(id, larger) : undefined
+      if (instead) return instead
+      throw error
+    }
+  }
+
+  async function firstHere(id: string, levels: readonly MezzanineLevel[]): Promise<Mezzanine | undefined> {
+    for (const level of levels) {
+      const here = await mezzanines.here(id, level)
+      if (here) return here
+    }
+    return undefined
+  }
+
   return {
     facts,
     async prepare(id, { spec, format, fromOriginal = false }, signal) {
       const known = await facts(id, spec, signal)
       const plan = planTransform(spec, known, format, maxSide)
-      const level = fromOriginal ? undefined : mezzanineFor(plan, known, mezzanines.levels(known))
-      if (level !== undefined) {
-        const isHere = await originals.isHere(id)
-        const mezzanine = await (isHere ? mezzanines.onDisk(id, level) : mezzanines.find(id, level, signal))
-        if (mezzanine) {
-          const ofReduced = planTransform(spec, uprightFacts(known), format, maxSide)
-          return { source: mezzanine.source, plan: ofReduced, facts: known, from: 'mezzanine', key: `${id}/${level}` }
-        }
+      const levels = fromOriginal ? [] : mezzaninesFor(plan, known, mezzanines.levels(known))
+      const mezzanine = await bestOf(id, levels, signal)
+      if (mezzanine) {
+        const { source, level } = mezzanine
+        const ofReduced = planTransform(spec, uprightFacts(known), format, maxSide)
+        return { source, plan: ofReduced, facts: known, from: 'mezzanine', key: `${id}/${level}` }
       }
       const { source } = await originals.ready(id, signal)
       return { source, plan, facts: known, from: 'original', key: id }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { MEZZANINE_LEVELS } from '../../src/domain/mezzanine.ts'
 import { OriginalError, UnavailableError } from '../../src/errors.ts'
 import type { ImageCache, Spool } from '../../src/service/ports.ts'
 
@@ -78,10 +79,12 @@ export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000
       return bytes && Readable.from([bytes])
     },
     adoptOriginal: async (id, path) => (move(path, original(id)) ? original(id) : undefined),
-    async findMezzanine(id, level) {
-      const path = mezzanine(id, level)
-      const tail = files.get(path)
-      return tail && { path, tail }
+    async readMezzanines(id) {
+      return MEZZANINE_LEVELS.flatMap((level) => {
+        const path = mezzanine(id, level)
+        const bytes = files.get(path)
+        return bytes ? [{ level, path, bytes }] : []
+      })
     },
     async publishMezzanine(id, level, bytes) {
       const path = mezzanine(id, level)

@@ -64,6 +64,7 @@ export function createStage(options: StageOptions = {}) {
     now,
     onForget(ids) {
       originals.forget(ids)
+      mezzanines.forget(ids)
       renditions.forget(ids)
     },
   })

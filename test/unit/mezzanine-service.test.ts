@@ -17,15 +17,15 @@ test('A large original gets its mezzanines after the upload, in the store and on
   const stage = stageOf()
   await stage.upload(LARGE)
   await stage.mezzanines.make(ID)
-  assert.deepEqual(stage.engine.reduced, [768, 2048])
-  for (const level of [768, 2048] as const) {
+  assert.deepEqual(stage.engine.reduced, [768, 1536])
+  for (const level of [768, 1536] as const) {
     const shared = stage.objects.get(mezzanineKey(ID, level))
     assert.equal(shared?.contentType, 'image/jpeg')
     assert.deepEqual(stage.disk.files.get(`mezzanines/${ID}/${level}`), shared?.bytes)
   }
   await stage.upload(SMALL)
   await stage.mezzanines.make(idOf(SMALL))
-  assert.deepEqual(stage.engine.reduced, [768, 2048], 'a small one has none')
+  assert.deepEqual(stage.engine.reduced, [768, 1536], 'a small one has none')
 })
 
 test('A node that has never seen the image fetches the mezzanine alone, and makes every size of it that it serves', async () => {
@@ -37,8 +37,8 @@ test('A node that has never seen the image fetches the mezzanine alone, and make
   await node.renditions.rendition(wanted(ID, '200w'), never)
   assert.deepEqual(node.asked, [`open ${mezzanineKey(ID, 768)}`])
   assert.deepEqual(node.engine.rendered, ['300x600 jpg', '200x400 jpg'])
-  await node.renditions.rendition(wanted(ID, '700w'), never)
-  assert.deepEqual(node.asked.slice(1), [`open ${mezzanineKey(ID, 2048)}`])
+  await node.renditions.rendition(wanted(ID, '600w'), never)
+  assert.deepEqual(node.asked.slice(1), [`open ${mezzanineKey(ID, 1536)}`])
   await node.renditions.rendition(wanted(ID, '1900w'), never)
   assert.deepEqual(node.asked.slice(2), [`open ${originalKey(ID)}`], 'what it cannot serve')
   assert.deepEqual(node.engine.reduced, [], 'and it makes no other')
@@ -57,7 +57,7 @@ test('The first decoding of an original that has none makes them, for all nodes'
   await stage.plant(LARGE)
   await stage.renditions.rendition(wanted(ID, '300w'), never)
   await stage.mezzanines.make(ID)
-  assert.deepEqual(stage.engine.reduced, [768, 2048])
+  assert.deepEqual(stage.engine.reduced, [768, 1536])
   assert.ok(mezzanineKeys(ID).every((key) => stage.objects.has(key)))
 })
 
@@ -70,6 +70,42 @@ test('Nobody waits for the store for an original that is on the disk', async () 
   node.store.open = () => Promise.reject(new UnavailableError('store_unavailable', 'Down'))
   const { sizeBytes } = await node.renditions.rendition(wanted(ID, '300w'), never)
   assert.ok(sizeBytes > 0)
+})
+
+test('While the store does not answer, a larger mezzanine that is on the disk does', async () => {
+  const first = stageOf()
+  await first.upload(LARGE)
+  await first.mezzanines.make(ID)
+  const node = stageOf({ store: first.memory })
+  await node.renditions.rendition(wanted(ID, '600w'), never)
+  node.store.open = () => Promise.reject(new UnavailableError('store_unavailable', 'Down'))
+  await node.renditions.rendition(wanted(ID, '300w'), never)
+  assert.deepEqual(node.engine.rendered, ['600x1200 jpg', '300x600 jpg'])
+})
+
+test('A mezzanine that a sweep has taken is fetched again', async () => {
+  const first = stageOf()
+  await first.upload(LARGE)
+  await first.mezzanines.make(ID)
+  const node = stageOf({ store: first.memory })
+  await node.renditions.rendition(wanted(ID, '300w'), never)
+  node.disk.files.delete(`mezzanines/${ID}/768`)
+  await node.renditions.rendition(wanted(ID, '200w'), never)
+  assert.deepEqual(node.asked, [`open ${mezzanineKey(ID, 768)}`, `open ${mezzanineKey(ID, 768)}`])
+  assert.ok(node.disk.files.has(`${ID}/300w.jpg`), 'and what was made before stays')
+})
+
+test('One that the disk has damaged meanwhile is not believed after a restart', async () => {
+  const first = stageOf()
+  await first.upload(LARGE)
+  await first.mezzanines.make(ID)
+  const path = `mezzanines/${ID}/768`
+  const damaged = Buffer.from(first.disk.files.get(path) ?? '')
+  damaged.fill(0, 100, 200)
+  const node = stageOf({ store: first.memory, disk: { files: new Map([[path, damaged]]), full: false } })
+  await node.renditions.rendition(wanted(ID, '300w'), never)
+  assert.deepEqual(node.asked, [`open ${mezzanineKey(ID, 768)}`])
+  assert.deepEqual(node.disk.files.get(path), first.disk.files.get(path))
 })
 
 test('A damaged mezzanine is never used: the original is', async () => {
@@ -133,11 +169,11 @@ test('Mezzanines that would weigh more than they are worth are not kept, and not
   const id = await stage.plant(dense)
   await stage.renditions.rendition(wanted(id, '400w'), never)
   await stage.mezzanines.make(id)
-  assert.deepEqual(stage.engine.reduced, [768, 2048])
+  assert.deepEqual(stage.engine.reduced, [768, 1536])
   assert.ok(mezzanineKeys(id).every((key) => !stage.objects.has(key)))
   await stage.renditions.rendition(wanted(id, '300w'), never)
   await stage.mezzanines.make(id)
-  assert.deepEqual(stage.engine.reduced, [768, 2048])
+  assert.deepEqual(stage.engine.reduced, [768, 1536])
 })
 
 test('Who stops leaves what has not begun', async () => {

@@ -4,7 +4,7 @@ import type { OutputFormat } from '../../src/domain/image-format.ts'
 import {
   likelyMezzanine,
   type MezzanineLevel,
-  mezzanineFor,
+  mezzaninesFor,
   mezzanineFormat,
   mezzanineLevels,
   mezzanineSize,
@@ -25,12 +25,12 @@ const PHOTOGRAPH: OriginalFacts = {
 const MIN_PIXELS = 3_000_000
 
 const LEVELS: readonly [string, Partial<OriginalFacts>, readonly MezzanineLevel[]][] = [
-  ['A photograph of 12 MP', {}, [768, 2048]],
-  ['One of 8 MP, of which the larger would hardly be smaller', { stored: { width: 3264, height: 2448 } }, [768]],
+  ['A photograph of 12 MP', {}, [768, 1536]],
+  ['One of 4 MP, of which the larger would hardly be smaller', { stored: { width: 2400, height: 1800 } }, [768]],
   ['One below the size where it pays', { stored: { width: 1600, height: 1200 } }, []],
   ['An animation', { format: 'gif', frames: 2 }, []],
   ['A drawing without a size of its own', { format: 'svg' }, []],
-  ['One that lies on its side', { orientation: 6 }, [768, 2048]],
+  ['One that lies on its side', { orientation: 6 }, [768, 1536]],
 ]
 for (const [what, facts, levels] of LEVELS) {
   test(`${what} has mezzanines of ${levels.join(' and ') || 'no size'}`, () => {
@@ -40,11 +40,11 @@ for (const [what, facts, levels] of LEVELS) {
 }
 
 test('A mezzanine is upright, its sides multiples of 16, of the original’s shape but for the rounding', () => {
-  assert.deepEqual(mezzanineSize(PHOTOGRAPH, 2048), { width: 2048, height: 1536 })
+  assert.deepEqual(mezzanineSize(PHOTOGRAPH, 1536), { width: 1536, height: 1152 })
   assert.deepEqual(mezzanineSize({ ...PHOTOGRAPH, orientation: 8 }, 768), { width: 576, height: 768 })
-  assert.deepEqual(mezzanineSize({ ...PHOTOGRAPH, stored: { width: 6000, height: 4000 } }, 2048), {
-    width: 2048,
-    height: 1360,
+  assert.deepEqual(mezzanineSize({ ...PHOTOGRAPH, stored: { width: 6000, height: 4000 } }, 1536), {
+    width: 1536,
+    height: 1024,
   })
   assert.deepEqual(mezzanineSize({ ...PHOTOGRAPH, stored: { width: 20_000, height: 20 } }, 768), {
     width: 768,
@@ -56,40 +56,40 @@ test('A mezzanine is upright, its sides multiples of 16, of the original’s sha
 const USES: readonly [string, OutputFormat, MezzanineLevel | undefined][] = [
   ['160w', 'jpg', 768],
   ['640w', 'jpg', 768],
-  ['641w', 'jpg', 2048],
+  ['641w', 'jpg', 1536],
   ['320w,2x', 'webp', 768],
-  ['1706w', 'avif', 2048],
-  ['1707w', 'avif', undefined],
+  ['1280w', 'avif', 1536],
+  ['1281w', 'avif', undefined],
   ['full', 'jpg', undefined],
   // As wide as 768 px, but of the whole picture it needs 1024.
-  ['768s', 'jpg', 2048],
-  ['600s', 'jpg', 2048],
+  ['768s', 'jpg', 1536],
+  ['600s', 'jpg', 1536],
   ['480s', 'jpg', 768],
   // Of these more would be seen.
-  ['400w', 'png', 2048],
+  ['400w', 'png', 1536],
   ['384w', 'png', 768],
-  ['640w,sharpen', 'jpg', 2048],
-  ['640w,q90', 'jpg', 2048],
+  ['640w,sharpen', 'jpg', 1536],
+  ['640w,q90', 'jpg', 1536],
   ['640w,q89', 'jpg', 768],
-  ['1025w,q95', 'jpg', undefined],
-  ['1000w1000h,fill', 'jpg', 2048],
+  ['769w,q95', 'jpg', undefined],
+  ['900w900h,fill', 'jpg', 1536],
   ['400w,rot90', 'jpg', 768],
-  ['700w,rot90', 'jpg', 2048],
+  ['700w,rot90', 'jpg', 1536],
 ]
 for (const [spec, format, level] of USES) {
   test(`${spec} as ${format} is made from ${level ?? 'the original'}`, () => {
     for (const orientation of [1, 3]) {
       const facts = { ...PHOTOGRAPH, orientation }
       const plan = planTransform(parseSpec(spec), facts, format, 8192)
-      assert.equal(mezzanineFor(plan, facts, [768, 2048]), level)
+      assert.equal(mezzaninesFor(plan, facts, [768, 1536])[0], level)
     }
   })
 }
 
-test('Where a level was not worth its bytes the next takes its place', () => {
+test('Whatever is larger than the smallest does as well', () => {
   const plan = planTransform(parseSpec('160w'), PHOTOGRAPH, 'jpg', 8192)
-  assert.equal(mezzanineFor(plan, PHOTOGRAPH, [2048]), 2048)
-  assert.equal(mezzanineFor(plan, PHOTOGRAPH, []), undefined)
+  assert.deepEqual(mezzaninesFor(plan, PHOTOGRAPH, [768, 1536]), [768, 1536])
+  assert.deepEqual(mezzaninesFor(plan, PHOTOGRAPH, []), [])
 })
 
 test('The plan for an upright mezzanine gives the size that the plan for the original gives', () => {
@@ -116,5 +116,5 @@ test('Mezzanines of a JPEG take a quarter of its bytes at the most, those of wha
 })
 
 test('Before anything is known of an original the box says which level to ask for', () => {
-  assert.deepEqual([160, 640, 641, 1706, 1707].map(likelyMezzanine), [768, 768, 2048, 2048, undefined])
+  assert.deepEqual([160, 640, 641, 1280, 1281].map(likelyMezzanine), [768, 768, 1536, 1536, undefined])
 })

@@ -1,0 +1,21 @@
+import { parentPort } from 'node:worker_threads'
+import { type NewFile, writeNewFile } from './disk-file.ts'
+
+/** What the thread answers each file with, in their order. An error's code would not survive the way as a property. */
+export type WriterAnswer =
+  | { readonly error?: undefined }
+  | { readonly error: string; readonly code: string | undefined }
+
+function answer(file: NewFile): WriterAnswer {
+  try {
+    writeNewFile(file)
+    return {}
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+    return { error: error instanceof Error ? error.message : String(error), code }
+  }
+}
+
+// The entry of a thread, never imported for its values.
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+parentPort?.on('message', (file: NewFile) => parentPort?.postMessage(answer(file)))

@@ -1,0 +1,68 @@
+import { Worker } from 'node:worker_threads'
+import type { NewFile } from './disk-file.ts'
+import type { WriterAnswer } from './disk-writer-worker.ts'
+
+/**
+ * Writes whole files aside and moves them into place, in threads of its own. A file takes up to a dozen calls of the system,
+ * and for each that Node makes asynchronously it wakes another thread, which costs more than the call itself: a first view
+ * takes a fifth less CPU time of the node this way.
+ */
+export interface DiskWriter {
+  /** @throws what the disk says: an error with its `code`. */
+  write(file: NewFile): Promise<void>
+}
+
+/** Each is a file on its way to the disk, so that a slow one holds up three others at the most. */
+const MAX_THREADS = 4
+
+interface Thread {
+  readonly worker: Worker
+  /** In the order of their answers. */
+  readonly pending: PromiseWithResolvers<void>[]
+}
+
+export function createDiskWriter(): DiskWriter {
+  const threads: Thread[] = []
+
+  function start(): Thread {
+    const worker = new Worker(new URL('./disk-writer-worker.ts', import.meta.url), { env: {}, execArgv: [] })
+    const thread: Thread = { worker, pending: [] }
+    worker.on('message', (answer: WriterAnswer) => {
+      const written = thread.pending.shift()
+      if (thread.pending.length === 0) worker.unref()
+      if (answer.error === undefined) written?.resolve()
+      else written?.reject(Object.assign(new Error(answer.error), { code: answer.code }))
+    })
+    worker.on('error', (cause) => end(thread, cause))
+    worker.on('exit', () => end(thread))
+    threads.push(thread)
+    return thread
+  }
+
+  /** Whoever writes next starts another one. To the rest of the node it is a failing disk. */
+  function end(thread: Thread, cause?: unknown): void {
+    const at = threads.indexOf(thread)
+    if (at >= 0) threads.splice(at, 1)
+    const error = Object.assign(new Error('The thread that writes files has ended', { cause }), { code: 'EIO' })
+    for (const written of thread.pending.splice(0)) written.reject(error)
+  }
+
+  function leastBusy(): Thread {
+    const [first = start(), ...others] = threads
+    const least = others.reduce((one, other) => (other.pending.length < one.pending.length ? other : one), first)
+    return least.pending.length > 0 && threads.length < MAX_THREADS ? start() : least
+  }
+
+  return {
+    write(file) {
+      const { worker, pending } = leastBusy()
+      const written = Promise.withResolvers<void>()
+      pending.push(written)
+      // A node with something to write must not end; one without need not wait for its threads.
+      worker.ref()
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+      worker.postMessage(file)
+      return written.promise
+    },
+  }
+}

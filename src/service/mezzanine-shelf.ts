@@ -1,0 +1,88 @@
+import { LRUCache } from 'lru-cache'
+import type { MezzanineLevel } from '../domain/mezzanine.ts'
+import { openMezzanine } from '../domain/mezzanine-file.ts'
+import type { OriginalFacts } from '../domain/original-facts.ts'
+import type { ImageCache, ObjectSource } from './ports.ts'
+
+/** A reduced picture of an original, upright and in sRGB, and the facts of the original itself. */
+export interface Mezzanine {
+  readonly level: MezzanineLevel
+  readonly source: ObjectSource
+  readonly facts: OriginalFacts
+}
+
+/** The mezzanines that this node has: on its disk, or in memory while the disk takes none. */
+export interface MezzanineShelf {
+  /**
+   * The disk is asked once for an image, and what it has is checked; then memory knows.
+   * @returns undefined if it is not here. One that is may have been swept since: then the renderer finds no file.
+   */
+  get(id: string, level: MezzanineLevel): Promise<Mezzanine | undefined>
+  put(id: string, level: MezzanineLevel, sealed: Sealed): Promise<Mezzanine>
+  /** Drops what memory knows of these images. */
+  forget(ids: ReadonlySet<string>): void
+}
+
+/** A mezzanine as it is kept, and what it says. */
+export interface Sealed {
+  readonly bytes: Buffer
+  readonly facts: OriginalFacts
+}
+
+type Shelf = Map<MezzanineLevel, Mezzanine>
+
+const MAX_REMEMBERED = 10_000
+/** What the disk did not take, for the sizes that follow. */
+const MAX_LOOSE_BYTES = 16 * 1024 * 1024
+const LOOSE_MS = 30_000
+
+export function createMezzanineShelf(cache: ImageCache): MezzanineShelf {
+  const shelves = new LRUCache<string, Promise<Shelf>>({ max: MAX_REMEMBERED })
+  const loose = new LRUCache<string, ReadonlyMap<MezzanineLevel, Sealed>>({
+    maxSize: MAX_LOOSE_BYTES,
+    sizeCalculation: (held) => [...held.values()].reduce((sum, { bytes }) => sum + bytes.length, 1),
+    ttl: LOOSE_MS,
+  })
+
+  function shelfOf(id: string): Promise<Shelf> {
+    const known = shelves.get(id)
+    if (known) return known
+    const reading = readShelf(id)
+    shelves.set(id, reading)
+    return reading
+  }
+
+  /** A crash of the machine can leave half of a file under its final name, as these are not synced. */
+  async function readShelf(id: string): Promise<Shelf> {
+    const shelf: Shelf = new Map()
+    for (const { level, path, bytes } of await cache.readMezzanines(id)) {
+      const facts = openMezzanine(bytes)
+      if (facts) shelf.set(level, { level, source: { path }, facts })
+    }
+    return shelf
+  }
+
+  return {
+    async get(id, level) {
+      const onDisk = (await shelfOf(id)).get(level)
+      if (onDisk) return onDisk
+      const held = loose.get(id)?.get(level)
+      return held && { level, source: { bytes: held.bytes }, facts: held.facts }
+    },
+    async put(id, level, sealed) {
+      const { bytes, facts } = sealed
+      const shelf = await shelfOf(id)
+      const path = await cache.publishMezzanine(id, level, bytes)
+      if (path === undefined) loose.set(id, new Map(loose.get(id)).set(level, sealed))
+      const mezzanine = { level, source: path === undefined ? { bytes } : { path }, facts }
+      if (path !== undefined) shelf.set(level, mezzanine)
+      return mezzanine
+    },
+    forget(ids) {
+      for (const id of ids) {
+        shelves.delete(id)
+        loose.delete(id)
+      }
+    },
+  }
+}
