@@ -41,13 +41,13 @@ export interface Measured {
 }
 
 /** The first thumbnail of each photograph, on a node that has seen none of them. */
-export async function benchFirstViews({ groups, smoke }: RenderStage): Promise<Measured> {
+export async function benchFirstViews({ groups, smoke, cachesFolder }: RenderStage): Promise<Measured> {
   const figures: Figure[] = []
   const raw: Record<string, unknown> = {}
   for (const group of groups) {
     for (const { width, wanted } of FIRST_VIEWS) {
       const views = group.photographs.map((photograph): View => [photograph, width])
-      const loads = await measureLoads(group, views, smoke)
+      const loads = await measureLoads({ group, cachesFolder }, views, smoke)
       const title = `${width} px, ${group.label}`
       figures.push(...ratios(title, loads, wantedOf(wanted, group.label)))
       raw[title] = Object.fromEntries(loads)
@@ -57,10 +57,10 @@ export async function benchFirstViews({ groups, smoke }: RenderStage): Promise<M
 }
 
 /** Every width of a srcset, once, of some photographs, on a node that has seen none of them. */
-export async function benchSrcset({ groups: [group], smoke }: RenderStage): Promise<Measured> {
+export async function benchSrcset({ groups: [group], smoke, cachesFolder }: RenderStage): Promise<Measured> {
   const photographs = group.photographs.slice(0, smoke ? 2 : SRCSET.originals)
   const views = photographs.flatMap((photograph) => SRCSET.widths.map((width): View => [photograph, width]))
-  const loads = await measureLoads(group, views, smoke)
+  const loads = await measureLoads({ group, cachesFolder }, views, smoke)
   const title = `${photographs.length} x ${SRCSET.widths.length}, ${group.label}`
   return { figures: ratios(title, loads, SRCSET.wanted), raw: Object.fromEntries(loads) }
 }
@@ -70,7 +70,7 @@ function wantedOf(wanted: Readonly<Record<string, number>>, label: string): numb
 }
 
 async function measureLoads(
-  group: Group,
+  { group, cachesFolder }: { readonly group: Group; readonly cachesFolder: string },
   views: readonly View[],
   smoke: boolean,
 ): Promise<ReadonlyMap<Name, readonly Load[]>> {
@@ -79,8 +79,8 @@ async function measureLoads(
     ['ipx', startIpx(group.folder)],
     ['sharp', startBareSharp(group.folder)],
     ...(imgproxy ? ([['imgproxy', imgproxy]] as const) : []),
-    ['darkroom', startNode(group.fileStore)],
-    ['darkroomS3', startNode(group.s3Store)],
+    ['darkroom', startNode(group.fileStore, cachesFolder)],
+    ['darkroomS3', startNode(group.s3Store, cachesFolder)],
   ])
   const warmUp = (smoke ? [100] : WARM_UP_WIDTHS).flatMap((width) => group.warmUp.map((each): View => [each, width]))
   return await measureInTurn([...starts.keys()], smoke ? 1 : ROUNDS, async (name) => {

@@ -25,10 +25,10 @@ interface Memory {
  * Memory of a node and its renderers, of all processes together, while 64 clients at once ask for thumbnails of the
  * largest originals, each made from the original itself.
  */
-export async function benchRenderMemory({ groups, smoke }: RenderStage): Promise<Measured> {
+export async function benchRenderMemory({ groups, smoke, cachesFolder }: RenderStage): Promise<Measured> {
   const group = groups.at(-1) ?? groups[0]
   const starts = {
-    darkroom: startNode({ ...group.fileStore, MEZZANINE_MIN_PIXELS: '0' }),
+    darkroom: startNode({ ...group.fileStore, MEZZANINE_MIN_PIXELS: '0' }, cachesFolder),
     ipx: startIpx(group.folder),
     sharp: startBareSharp(group.folder),
   } satisfies Record<(typeof NAMES)[number], StartServer>

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { startDarkroom } from '../test/support/darkroom.ts'
 import { type Figure, measureInTurn, median } from './measure.ts'
 import type { Measured } from './render-first-view.ts'
 import type { RenderStage } from './render-stage.ts'
+import { startEmptyNode } from './render-subjects.ts'
 import { askAll, cpuSecondsAtRest, type Picture, percentile99 } from './render-views.ts'
 
 const ORIGINALS = 42
@@ -23,11 +23,11 @@ type Views = ReadonlyMap<number, readonly Omit<Picture, 'bytes'>[]>
  * The first view of a URL without extension, by browsers that read AVIF and by those that read WebP: each width of each
  * photograph once, on a node that has seen none of them; one at a time, and four.
  */
-export async function benchNegotiated({ groups: [group], smoke }: RenderStage): Promise<Measured> {
+export async function benchNegotiated({ groups: [group], smoke, cachesFolder }: RenderStage): Promise<Measured> {
   const widths = smoke ? WIDTHS.slice(0, 2) : WIDTHS
   const photographs = group.photographs.slice(0, smoke ? 2 : ORIGINALS)
   const runs = await measureInTurn(WAYS, smoke ? 1 : ROUNDS, async (way): Promise<Views> => {
-    const node = await startDarkroom({ env: group.fileStore })
+    const node = await startEmptyNode(group.fileStore, cachesFolder)
     try {
       const accept = way.startsWith('avif') ? ACCEPT.avif : ACCEPT.webp
       const clients = way.endsWith('alone') ? 1 : 4

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import { fixture, startDarkroom } from '../test/support/darkroom.ts'
+import { backgroundIsDone, fixture, startDarkroom } from '../test/support/darkroom.ts'
 import { newStore } from '../test/support/site.ts'
 import type { BenchOptions } from './measure.ts'
 import {
@@ -12,7 +12,6 @@ import {
   uploadFiles,
   writeCopies,
 } from './render-photographs.ts'
-import { cpuSecondsAtRest } from './render-views.ts'
 
 const WARM_UP = 16
 const GROUPS = [
@@ -44,6 +43,7 @@ export interface RenderStage {
   readonly groups: readonly [Group, ...Group[]]
   /** For whatever else a part needs. */
   readonly folder: string
+  readonly cachesFolder: string
   remove(): Promise<void>
 }
 
@@ -68,7 +68,7 @@ export async function setRenderStage({ smoke, imagesDir }: BenchOptions): Promis
     }
     const [first, ...others] = groups
     if (first === undefined) throw new Error('There are no photographs')
-    return { smoke, groups: [first, ...others], folder, remove }
+    return { smoke, groups: [first, ...others], folder, cachesFolder: join(folder, 'caches'), remove }
   } catch (error) {
     await remove()
     throw error
@@ -91,7 +91,7 @@ async function fillStore(
   const node = await startDarkroom({ env })
   try {
     const photographs = await uploadFiles(node.url, folder, names)
-    await cpuSecondsAtRest(node.pid)
+    await backgroundIsDone(node)
     return photographs
   } finally {
     await node.stop()

@@ -1,6 +1,6 @@
-import { cp } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { startDarkroom } from '../test/support/darkroom.ts'
+import { type Darkroom, startDarkroom } from '../test/support/darkroom.ts'
 import { findCommand } from '../test/support/debian-packages.ts'
 import { freePort } from '../test/support/free-port.ts'
 import { ensureCached } from '../test/support/install-servers.ts'
@@ -23,10 +23,22 @@ export interface RenderServer {
 /** Starts a server that has not seen any photograph yet. */
 export type StartServer = () => Promise<RenderServer>
 
-/** A node of the service with nothing in its cache. @param env Says where its store is. */
-export function startNode(env: Readonly<Record<string, string>>): StartServer {
+/**
+ * A node of the service with nothing in its cache.
+ * @param env Says where its store is.
+ * @param cachesFolder Keeps the caches until somebody removes it: for half a minute after a thousand files have been
+ *   removed, ext4 takes far longer to make new ones.
+ */
+export async function startEmptyNode(env: Readonly<Record<string, string>>, cachesFolder: string): Promise<Darkroom> {
+  await mkdir(cachesFolder, { recursive: true })
+  const CACHE_DIR = await mkdtemp(join(cachesFolder, 'cache-'))
+  return await startDarkroom({ env: { ...env, CACHE_DIR } })
+}
+
+/** As `startEmptyNode`, each time with another cache. */
+export function startNode(env: Readonly<Record<string, string>>, cachesFolder: string): StartServer {
   return async () => {
-    const { pid, url, stop } = await startDarkroom({ env })
+    const { pid, url, stop } = await startEmptyNode(env, cachesFolder)
     return { pid, url: ({ id }, width) => `${url}/image/${id}/${width}w/x.jpg`, stop }
   }
 }

@@ -12,8 +12,10 @@ export interface DiskWriter {
   write(file: NewFile): Promise<void>
 }
 
-/** Each is a file on its way to the disk, so that a slow one holds up three others at the most. */
+/** One does for a quick disk, and takes 25 MB; on a slow one a file is synced while others are written. */
 const MAX_THREADS = 4
+/** So many files that wait for one thread are a reason for another. */
+const LONG_QUEUE = 4
 
 interface Thread {
   readonly worker: Worker
@@ -50,9 +52,10 @@ export function createDiskWriter(): DiskWriter {
   function leastBusy(): Thread {
     const [first = start(), ...others] = threads
     const least = others.reduce((one, other) => (other.pending.length < one.pending.length ? other : one), first)
-    return least.pending.length > 0 && threads.length < MAX_THREADS ? start() : least
+    return least.pending.length >= LONG_QUEUE && threads.length < MAX_THREADS ? start() : least
   }
 
+  start().worker.unref()
   return {
     write(file) {
       const { worker, pending } = leastBusy()

@@ -47,7 +47,17 @@ const ROUNDS = 3
 export function createIngestService(options: IngestServiceOptions): IngestService {
   const { store, spool, cache, engine, originals, mezzanines, watch, renderQueue, maxUploadBytes, now } = options
 
+  /** Whoever uploads goes before what is made of the uploads before. */
   async function ingestSpooled(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
+    const release = renderQueue.holdBackground()
+    try {
+      return await takeIn(spooled, signal)
+    } finally {
+      release()
+    }
+  }
+
+  async function takeIn(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
     const id = imageIdFromSha256(spooled.sha256)
     const { sequence } = watch
     const existing = await readRecord(id, signal)

@@ -36,7 +36,7 @@ interface Member {
 /** Raw pixels that are decoded for several sizes are in memory at once: 12.6 MB of them. Larger ones go alone. */
 const MAX_SHARED_PIXELS = 2048 * 2048
 /** One turn of a renderer is not for ever; what is made ahead takes long for each. */
-const MAX_MEMBERS = { first: 20, viewer: 20, background: 4 } as const satisfies Record<Priority, number>
+const MAX_MEMBERS = { viewer: 20, background: 4 } as const satisfies Record<Priority, number>
 
 export interface RenderBatcherOptions {
   readonly engine: ImageEngine

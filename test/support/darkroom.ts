@@ -1,10 +1,12 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { freePort } from './free-port.ts'
 import { createServerFolder, startServer } from './process.ts'
 import { jsonFields } from './raw-request.ts'
 
+const BACKGROUND_WITHIN_MS = 120_000
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 export interface DarkroomOptions {
@@ -92,6 +94,15 @@ export async function uploadFixture(url: string, name: string, token = ''): Prom
   const { id } = jsonFields(await response.text())
   if (typeof id !== 'string') throw new TypeError(`${name} was not taken: ${response.status}`)
   return id
+}
+
+/** Resolves when the node has made all that it makes ahead. */
+export async function backgroundIsDone(node: Darkroom): Promise<void> {
+  const deadline = performance.now() + BACKGROUND_WITHIN_MS
+  while ((await node.metric('darkroom_background_pending')) > 0) {
+    if (performance.now() > deadline) throw new Error('The node has been at work in the background for too long')
+    await delay(50)
+  }
 }
 
 export function fixture(name: string): Promise<Buffer> {
