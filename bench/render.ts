@@ -3,6 +3,7 @@ import { benchFirstViews, benchSrcset, type Measured } from './render-first-view
 import { benchRenderMemory } from './render-memory.ts'
 import { benchNegotiated } from './render-negotiated.ts'
 import { benchMezzaninePrice } from './render-price.ts'
+import { benchMezzanineQuality } from './render-quality.ts'
 import { type RenderStage, setRenderStage } from './render-stage.ts'
 import { findImgproxy } from './render-subjects.ts'
 
@@ -10,6 +11,7 @@ const PARTS = {
   firstViews: benchFirstViews,
   srcset: benchSrcset,
   mezzanine: benchMezzaninePrice,
+  quality: benchMezzanineQuality,
   negotiated: benchNegotiated,
   memory: benchRenderMemory,
 } as const satisfies Record<string, (stage: RenderStage) => Promise<Measured>>

@@ -8,7 +8,6 @@ export function encode(image: Sharp, encoding: Encoding): Sharp {
       return image.jpeg({
         quality: encoding.quality,
         chromaSubsampling: encoding.chroma444 ? '4:4:4' : '4:2:0',
-        progressive: encoding.progressive,
         trellisQuantisation: encoding.trellis,
         quantisationTable: encoding.quantisationTable,
       })

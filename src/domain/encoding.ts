@@ -6,7 +6,6 @@ export type Encoding =
       readonly format: 'jpg'
       readonly quality: number
       readonly chroma444: boolean
-      readonly progressive: boolean
       /** mozjpeg's choice of coefficients by what each costs and brings. */
       readonly trellis: boolean
       /** One of mozjpeg's nine tables: 0 is the JPEG standard's own. */
@@ -53,12 +52,6 @@ type LossyFormat = 'jpg' | 'webp' | 'avif'
 /** Pixels up to which a column holds: midway between the sizes that were measured, by factors. */
 const COLUMN_ENDS = [48_000, 240_000, 960_000] as const
 
-/**
- * Below, the tables of the scans weigh more than progressive coding saves. Above it saves 3 to 5 %, and encoding takes twice
- * as long (23 ms instead of 13 at 1280 px), which is half of what a viewer would wait for.
- */
-const PROGRESSIVE_FROM_PIXELS = 50_000
-
 /** Below, AVIF's effort 0 saves nothing over WebP, and 1 takes a viewer 40 ms at the most. */
 const AVIF_QUICKEST_FROM_PIXELS = 150_000
 
@@ -88,7 +81,6 @@ export function planEncoding(format: OutputFormat, wish: EncodingWish): Encoding
         quality: qualityOf(format, wish),
         // The full colour of 4:4:4 costs more bytes than a higher quality.
         chroma444: false,
-        progressive: primed && pixels >= PROGRESSIVE_FROM_PIXELS,
         // 2 % fewer bytes by SSIMULACRA2, 4 % by Butteraugli, for three times the time.
         trellis: primed,
         // mozjpeg's table for MS-SSIM: up to 12 % fewer bytes than the standard's, at no cost.

@@ -45,15 +45,6 @@ test('a large animation in WebP takes the encoder less time for each pixel than 
   assert.ok(effort('webp', 10_000_000, false) < effort('webp', SCREEN, false))
 })
 
-test('a JPEG is progressive where that saves bytes and nobody waits for it', () => {
-  const isProgressive = (pixels: number, primed: boolean) => {
-    const plan = planEncoding('jpg', { pixels, primed })
-    return plan.format === 'jpg' && plan.progressive
-  }
-  assert.deepEqual([isProgressive(THUMBNAIL, true), isProgressive(CARD, true)], [false, true])
-  assert.deepEqual([isProgressive(THUMBNAIL, false), isProgressive(CARD, false)], [false, false])
-})
-
 test('PNG and GIF lose nothing, whatever quality is asked for', () => {
   for (const format of ['png', 'gif'] as const) {
     assert.deepEqual(planEncoding(format, { pixels: CARD, quality: 10 }), { format })
