@@ -5,9 +5,12 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import sharp from 'sharp'
+import { createS3Store } from '../../src/adapters/s3-store.ts'
 import { type Darkroom, fixture, upload, uploadFixture } from '../support/darkroom.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
+import { idOf } from '../support/picture.ts'
 import { jsonFields, type RawResponse, rawRequest } from '../support/raw-request.ts'
+import { keysOf } from '../support/s3-bucket.ts'
 import { AUTHORIZATION, newStore, startNodeFor, startSite, TOKEN } from '../support/site.ts'
 
 function assertError(answer: RawResponse, status: number, code: string, about = ''): void {
@@ -147,6 +150,50 @@ test('What is no picture, is broken, or has too many pixels or frames is refused
     assert.equal((await upload(origin, jpeg, 'image/webp', TOKEN)).status, origin === node.url ? 201 : 200)
   }
   assert.deepEqual(await spooled(node), [])
+})
+
+test('A HEIC is refused with what to send instead, whatever it says it is, and nothing of it is stored', async (t) => {
+  const { settings, env } = await newStore()
+  const store = createS3Store(settings)
+  t.after(() => store.close())
+  const sites = [
+    await startSite(t, env),
+    await startSite(t, { ...env, INPUT_FORMATS: 'jpeg png webp avif gif tiff heif' }),
+  ]
+  const keys = () => keysOf(store, '', t.signal)
+  const before = await keys()
+  const heic = await fixture('mountains.heic')
+  assert.match(heic.toString('latin1'), /^.{4}ftypheic.*hvc1/s)
+  // A file may name its container first, and what is in it among the brands that follow.
+  const generic = Buffer.from(heic.toString('latin1').replace('ftypheic', 'ftypmif1'), 'latin1')
+  const raw = (type: string, body: Buffer) => ({ headers: { 'Content-Type': type }, body })
+  const cases = {
+    'a HEIC': raw('image/heic', heic),
+    'a HEIC that says it is a JPEG': raw('image/jpeg', heic),
+    'a HEIC in a form': form([['name="file"; filename="IMG_0001.HEIC"', heic]]),
+    'a HEIC by another of its brands': raw('image/heif', generic),
+  }
+  for (const { node, url } of sites) {
+    for (const origin of [node.url, url]) {
+      for (const [about, { headers, body }] of Object.entries(cases)) {
+        const options = { method: 'POST', headers: { ...headers, ...AUTHORIZATION }, body }
+        const answer = await rawRequest(origin, '/images', options)
+        assertError(answer, 415, 'original_unsupported', about)
+        const { message } = jsonFields(answer.body)
+        assert.match(String(message), /HEIC cannot be read here: send the picture as a JPEG or an AVIF/, about)
+      }
+      for (const bytes of [heic, generic]) {
+        assert.equal((await rawRequest(origin, `/image/${idOf(bytes)}/20w/x.jpg`)).status, 404)
+        assert.equal((await rawRequest(origin, `/images/${idOf(bytes)}`)).status, 404)
+      }
+    }
+    assert.deepEqual(await spooled(node), [])
+    assert.ok((await node.log()).every(({ level }) => level !== 'error' && level !== 'warn'))
+  }
+  assert.deepEqual(await keys(), before)
+  // The same bucket would have taken it.
+  assert.equal((await upload(sites[0]?.url ?? '', await fixture('stream.avif'), 'image/avif', TOKEN)).status, 201)
+  assert.equal((await keys()).length, before.length + 2)
 })
 
 test('Too many bytes are 413 with and without a length, in a form, and by nginx’s own limit', async (t) => {

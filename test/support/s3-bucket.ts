@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import type { S3StoreSettings } from '../../src/adapters/s3-store.ts'
+import type { ObjectStore } from '../../src/service/ports.ts'
 import { s3ForTests } from './s3-server.ts'
 
 /** Settings of a store in a new, empty bucket of the real S3 server that the tests run against. */
@@ -15,4 +16,11 @@ export async function newBucket(): Promise<S3StoreSettings & { readonly endpoint
     client.destroy()
   }
   return { bucket, ...settings }
+}
+
+/** Every key of the store that starts with `prefix`, in ascending order. */
+export async function keysOf(store: ObjectStore, prefix: string, signal: AbortSignal): Promise<string[]> {
+  const keys: string[] = []
+  for await (const key of store.list(prefix, '', signal)) keys.push(key)
+  return keys
 }

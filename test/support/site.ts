@@ -70,10 +70,12 @@ export async function temporaryFolder(t: TestContext): Promise<string> {
 /** A new bucket of the real S3 server, and the settings of a node that uses it. */
 export async function newStore(): Promise<{
   readonly endpoint: string
+  /** To look into the bucket behind the nodes' backs. */
+  readonly settings: S3StoreSettings
   readonly env: Readonly<Record<string, string>>
 }> {
   const settings = await newBucket()
-  return { endpoint: settings.endpoint, env: storeEnv(settings) }
+  return { endpoint: settings.endpoint, settings, env: storeEnv(settings) }
 }
 
 function storeEnv({ bucket, endpoint = '', region, credentials }: S3StoreSettings): Readonly<Record<string, string>> {
