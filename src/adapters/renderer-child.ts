@@ -41,8 +41,9 @@ const ENTRY = fileURLToPath(new URL('../renderer.ts', import.meta.url))
 
 /**
  * All that a renderer sees of an environment: above all none of the node's credentials. glibc gives each thread a heap of
- * its own and hardly shrinks it: after 100 mixed renders a renderer held 122 MB with two heaps, 108 with one, and 99 MB
- * with fixed thresholds above which memory goes back to the kernel, for 2 % more CPU time. One task needs few threads.
+ * its own and hardly shrinks it: after 120 mixed renders a renderer held 224 MB by default, 141 with two heaps, 124 with
+ * one, and 114 MB with fixed thresholds above which memory goes back to the kernel. Lower ones save 10 MB more, and take
+ * small JPEGs a tenth longer. One task needs few threads. See docs/benchmarks.md.
  */
 const ENVIRONMENT = {
   MALLOC_ARENA_MAX: '1',

@@ -85,7 +85,9 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
     const metadata = await load(source, { limitInputPixels: false })
       .metadata()
       .catch((cause: unknown) => blame(source, cause))
-    if (metadata.format === 'heif' && metadata.compression !== 'av1') throw unsupported('heif', inputFormats)
+    // sharp reads the compression off the file's main brand, and an AVIF's may be that of any HEIF.
+    if (metadata.format === 'heif' && metadata.compression !== 'av1' && format !== 'avif')
+      throw unsupported('heif', inputFormats)
     const facts = toFacts(format, metadata)
     const { stored, frames } = facts
     const pixels = stored.width * stored.height * frames

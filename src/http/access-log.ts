@@ -7,6 +7,8 @@ import type { RequestState } from './request-state.ts'
 
 interface Ended {
   readonly ctx: Context & { readonly state: RequestState }
+  /** Whether it began to be answered while its client was there. */
+  readonly answered: boolean
   readonly seconds: number
 }
 
@@ -23,14 +25,15 @@ export function accessLog(log: Log, metrics: Metrics): Middleware<RequestState> 
     const began = performance.now()
     ctx.res.once('close', () => {
       if (ended.length === 0) setImmediate(reportAll)
-      ended.push({ ctx, seconds: (performance.now() - began) / 1000 })
+      // Koa answers even those who have left, once their request has failed: too late to be an answer.
+      ended.push({ ctx, answered: ctx.res.headersSent, seconds: (performance.now() - began) / 1000 })
     })
     await next()
   }
 
-  function report({ ctx, seconds }: Ended): void {
+  function report({ ctx, answered, seconds }: Ended): void {
     const { tier, error } = ctx.state
-    const status = ctx.res.headersSent ? ctx.status : 499
+    const status = answered ? ctx.status : 499
     metrics.requests.inc({ method: METHODS.has(ctx.method) ? ctx.method : 'other', status })
     metrics.requestSeconds.observe(seconds)
     if (tier !== undefined) metrics.renditions.inc({ tier })

@@ -89,7 +89,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     try {
       const within = AbortSignal.any([signal, deadline])
       const object = await openInTime(store, key, firstByteMs(asked), within)
-      const bytes = object && (await readExisting(id, object, within))
+      const bytes = object && (await readExisting(id, object, { signal, within }))
       const facts = bytes && openMezzanine(bytes)
       if (bytes && facts) return await keep({ id, level, bytes, facts }, sequence)
       if (bytes) meter.trouble(`The object store gave other bytes for a mezzanine of ${id}`, undefined)
@@ -105,11 +105,17 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
    * A mezzanine that was still being written while its original was deleted must not bring it back to life, so nothing is
    * believed without the original beside it.
    */
-  async function readExisting(id: string, object: OpenObject, signal: AbortSignal): Promise<Buffer | undefined> {
-    const original = store.stat(originalKey(id), signal)
+  async function readExisting(
+    id: string,
+    object: OpenObject,
+    { signal, within }: { readonly signal: AbortSignal; readonly within: AbortSignal },
+  ): Promise<Buffer | undefined> {
+    const original = store.stat(originalKey(id), within)
     // Both are waited for, whichever fails first.
     original.catch(() => object.body.destroy())
     const bytes = await readWhole(object, MAX_BYTES).catch(async (error: unknown) => {
+      // Whoever asked has left, which says nothing of the mezzanine.
+      signal.throwIfAborted()
       await original
       meter.trouble(`A mezzanine of ${id} could not be read`, error)
       return undefined
@@ -147,13 +153,17 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     const reduced = await renderQueue.run(reduce, signal, 'background')
     const worth = worthKeeping(facts, Math.min(stat.sizeBytes, MAX_BYTES), reduced)
     if (worth.length < missing.length) unworthy.set(id, true)
-    for (const { level, bytes: picture } of worth) {
-      const bytes = sealMezzanine(picture, facts)
-      await keep({ id, level, bytes, facts }, sequence)
-      await share(id, level, { bytes, contentType: contentTypeOf(mezzanineFormat(facts)) })
+    try {
+      for (const { level, bytes: picture } of worth) {
+        const bytes = sealMezzanine(picture, facts)
+        await keep({ id, level, bytes, facts }, sequence)
+        await share(id, level, { bytes, contentType: contentTypeOf(mezzanineFormat(facts)) })
+      }
+    } finally {
+      // A deletion removes the original before it removes these, and may have been done while they were on their way.
+      const isGone = (await store.stat(originalKey(id), signal)) === undefined
+      for (const { level } of isGone ? worth : []) await store.remove(mezzanineKey(id, level), signal)
     }
-    if (!watch.forgottenSince(id, sequence)) return
-    for (const { level } of worth) await store.remove(mezzanineKey(id, level), signal)
   }
 
   /** Those that neither this disk nor the store has. */

@@ -367,3 +367,42 @@ test('A deletion takes the mezzanines along, and nobody makes a picture of those
   for (const { key, bytes } of kept) await stage.write(key, bytes)
   for (const node of [first, second, await stage.startNode()]) await assertGone(node)
 })
+
+for (const ms of [300, 1500]) {
+  test(`Deleted by another node while its mezzanines are on their way for ${ms} ms, an image leaves none in the store`, async (t) => {
+    const stage = await setStage(t)
+    const picture = await photograph(240)
+    const { node, proxy } = await stage.startNodeBehindProxy()
+    const other = await stage.startNode()
+    await proxy.setFault({ kind: 'latency', ms, matching: { method: /^PUT$/, path: /\/mezzanines\// } })
+    assert.equal((await upload(node.url, picture.bytes)).status, 201)
+    while (!proxy.requests.some((request) => /^PUT .*\/mezzanines\//.test(request))) await delay(5)
+    assert.equal((await ask(`${other.url}/images/${picture.id}`, { method: 'DELETE' })).status, 204)
+    await backgroundIsDone(node)
+    assert.deepEqual(await stage.keys('mezzanines/'), [])
+  })
+}
+
+test('A viewer who leaves while a mezzanine is on its way is no trouble, and the next one gets it', async (t) => {
+  const stage = await setStage(t)
+  const picture = await takePhotograph(stage, 20)
+  const { node, proxy } = await stage.startNodeBehindProxy()
+  const path = `/image/${picture.id}/400w/x.jpg`
+  await proxy.setFault({
+    kind: 'throttle',
+    bytesPerSecond: 20_000,
+    matching: { method: /^GET$/, path: /\/mezzanines\// },
+  })
+  const leaving = fetch(`${node.url}${path}`, { signal: AbortSignal.timeout(1000) })
+  await assert.rejects(leaving, { name: 'TimeoutError' })
+  await proxy.setFault(undefined)
+  await assertShows(await ask(`${node.url}${path}`), picture, 'jpeg', 400)
+  assert.deepEqual(reads(proxy, 'originals'), [])
+  await logged(node, ({ path: asked, status }) => asked === path && status === 200)
+  const log = await node.log()
+  assert.deepEqual(
+    log.filter(({ level }) => level !== 'info'),
+    [],
+  )
+  assert.ok(log.some(({ path: asked, status }) => asked === path && status === 499))
+})
