@@ -1,4 +1,5 @@
 import { statfs } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createCacheSweeper } from './adapters/cache-sweep.ts'
 import { createDiskCache, NotACacheError, prepareCacheDir } from './adapters/disk-cache.ts'
 import { createDiskSpool } from './adapters/disk-spool.ts'
@@ -6,6 +7,7 @@ import { createFileStore, removeOrphans } from './adapters/file-store.ts'
 import { createRendererPool, type RendererPool } from './adapters/renderer-pool.ts'
 import { createS3Store } from './adapters/s3-store.ts'
 import { type Config, ConfigError } from './config.ts'
+import { CACHE_FOLDERS } from './domain/cache-layout.ts'
 import { isInputFormat } from './domain/image-format.ts'
 import type { SizePolicy } from './domain/size-policy.ts'
 import { type CacheKeeper, createCacheKeeper } from './service/cache-keeper.ts'
@@ -41,7 +43,15 @@ export function createRenderers(config: Config, meter: Meter): RendererPool {
     timeoutSeconds: config.RENDER_TIMEOUT_SECONDS,
     keepCopyright: config.KEEP_COPYRIGHT,
   }
-  return createRendererPool({ slots: config.RENDER_CONCURRENCY, engine, meter })
+  const codeFolder = join(config.CACHE_DIR, CACHE_FOLDERS.code)
+  return createRendererPool({ slots: config.RENDER_CONCURRENCY, engine, meter, codeFolder })
+}
+
+/** To be called before anything else uses the disk of the cache. @throws ConfigError if it holds something else. */
+export async function prepareDisk({ CACHE_DIR: cacheDir }: Config): Promise<void> {
+  await prepareCacheDir(cacheDir).catch((error: unknown) => {
+    throw error instanceof NotACacheError ? new ConfigError(`CACHE_DIR: ${error.message}`) : error
+  })
 }
 
 /** What this node keeps on its own disk, and what keeps that within bounds. */
@@ -53,9 +63,6 @@ export interface Disk {
 
 export async function openDisk(config: Config, meter: Meter, mtimeSeconds: number): Promise<Disk> {
   const { CACHE_DIR: cacheDir, CACHE_MIN_FREE_BYTES: minFreeBytes, CACHE_MAX_IDLE_DAYS: maxIdleDays } = config
-  await prepareCacheDir(cacheDir).catch((error: unknown) => {
-    throw error instanceof NotACacheError ? new ConfigError(`CACHE_DIR: ${error.message}`) : error
-  })
   const maxBytes = config.CACHE_MAX_BYTES ?? (await tenthOfDisk(cacheDir))
   const settings = { maxIdleDays, maxBytes, ...(minFreeBytes !== undefined && { minFreeBytes }) }
   const sweeper = createCacheSweeper({ cacheDir, settings })

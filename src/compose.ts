@@ -1,7 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { probeAccessTimes } from './adapters/atime-probe.ts'
-import { createMeter, createRenderers, createServices, createStore, openDisk, sizePolicy } from './compose-parts.ts'
+import {
+  createMeter,
+  createRenderers,
+  createServices,
+  createStore,
+  openDisk,
+  prepareDisk,
+  sizePolicy,
+} from './compose-parts.ts'
 import type { Config } from './config.ts'
 import { parseSpec } from './domain/spec.ts'
 import { ServiceError } from './errors.ts'
@@ -36,6 +44,7 @@ export async function startNode(config: Config): Promise<Node> {
   const { log, flush } = createLog(config.LOG_LEVEL)
   const metrics = createMetrics()
   const meter = createMeter(log, metrics)
+  await prepareDisk(config)
   const renderers = createRenderers(config, meter)
   const { pipelineMtimeSeconds } = await renderers.ready()
   const disk = await openDisk(config, meter, pipelineMtimeSeconds)

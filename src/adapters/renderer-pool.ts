@@ -39,6 +39,8 @@ export interface RendererPoolOptions {
   readonly slots: number
   readonly engine: SharpEngineOptions
   readonly meter: Pick<Meter, 'trouble'>
+  /** Folder for the renderers' compiled code, which nobody else may write to. Absent: each start compiles it. */
+  readonly codeFolder?: string
   /** A renderer that holds more than this after two tasks in a row is replaced. */
   readonly maxResidentBytes?: number
   /** A renderer that reports nothing for so long is ended by force. Default: a second more than the engine's own timeout. */
@@ -57,7 +59,7 @@ const OUTAGE_MS = 5000
 const MAX_CRASHES = 2
 
 export function createRendererPool(options: RendererPoolOptions): RendererPool {
-  const { engine, meter, maxResidentBytes = MAX_RESIDENT_BYTES } = options
+  const { engine, meter, codeFolder, maxResidentBytes = MAX_RESIDENT_BYTES } = options
   const { taskTimeoutMs = (engine.timeoutSeconds + 1) * 1000, outageMs = OUTAGE_MS } = options
   const refusals = createRendererRefusals(options.refuseMs ?? REFUSE_MS)
   const ends: Record<RendererEnd, number> = { crashed: 0, timed_out: 0, replaced: 0 }
@@ -167,7 +169,9 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
 
   for (let slot = 0; slot < options.slots; slot += 1) {
     const limits = { maxResidentBytes, taskTimeoutMs, startTimeoutMs: START_TIMEOUT_MS }
-    slots.push(createRendererSlot({ engine, ...limits, onReady, onGone }))
+    slots.push(
+      createRendererSlot({ engine, ...(codeFolder !== undefined && { codeFolder }), ...limits, onReady, onGone }),
+    )
   }
   expectRenderer()
 

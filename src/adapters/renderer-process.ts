@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises'
+import { flushCompileCache } from 'node:module'
 import type { ImageEngine } from '../service/ports.ts'
 import {
   assertRendererOrder,
@@ -46,6 +47,8 @@ export function serveRenderer({ listen, send, residentBytes }: RendererChannel):
       return
     }
     engine = createSharpEngine(message.engine)
+    // A renderer ends by force, when Node would not write it.
+    flushCompileCache()
     send({ kind: 'ready', pipelineMtimeSeconds: pipelineMtimeSeconds(), residentBytes: residentBytes() })
   })
 }

@@ -8,6 +8,8 @@ export const CACHE_FOLDERS = {
   mezzanines: 'mezzanines',
   originals: 'originals',
   temporary: 'tmp',
+  /** Compiled code of the renderers. */
+  code: 'code',
 } as const
 
 /** The folders whose files are pictures: what is hidden when an image is deleted, and what a sweep looks through. */

@@ -13,6 +13,7 @@ import type { OutputFormat } from '../../src/domain/image-format.ts'
 import type { OriginalFacts } from '../../src/domain/original-facts.ts'
 import { parseSpec } from '../../src/domain/spec.ts'
 import { type Plan, planTransform } from '../../src/domain/transform-plan.ts'
+import { filesBelow } from '../support/ask.ts'
 import { decoded, noisePicture } from '../support/picture.ts'
 import { rendererPids, untilGone } from '../support/renderers.ts'
 
@@ -310,4 +311,24 @@ test('A signal to the whole group leaves the renderers to their node', async (t)
   }
   await stage.pool.inspect({ bytes })
   assert.deepEqual(await stage.pids(), before)
+})
+
+test('Compiled code is kept for the next renderer; a folder that cannot be had costs nothing but time', async (t) => {
+  const { folder } = await createStage(t)
+  const codeFolder = join(folder, 'code')
+  const { pool, pids, troubles } = await createStage(t, { codeFolder })
+  const files = await filesBelow(codeFolder)
+  assert.ok(files.length > 10)
+  const environment = await readFile(`/proc/${(await pids()).at(-1)}/environ`, 'utf8')
+  assert.ok(environment.includes(`NODE_COMPILE_CACHE=${codeFolder}`))
+  const { bytes } = await noisePicture(60)
+  await pool.inspect({ bytes })
+  await createStage(t, { codeFolder })
+  assert.deepEqual((await filesBelow(codeFolder)).toSorted(), files.toSorted(), 'the second start adds nothing')
+
+  const noFolder = join(folder, 'file')
+  await writeFile(noFolder, '')
+  const other = await createStage(t, { codeFolder: noFolder })
+  assert.equal((await other.pool.inspect({ bytes })).format, 'png')
+  assert.deepEqual([...troubles, ...other.troubles], [])
 })
