@@ -9,7 +9,7 @@ import { walkKeys } from './file-store-walk.ts'
 import { objectBody } from './object-body.ts'
 
 /** Each read is a turn of another thread, so 64 KB, Node's own measure, costs more time than it saves memory. */
-const READ_BYTES = 512 * 1024
+const READ_BYTES = 256 * 1024
 const DIRECTORY_MODE = 0o750
 const FILE_MODE = 0o640
 /** Longer than any put takes: a younger file may belong to another process that is still writing it. */

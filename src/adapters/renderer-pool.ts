@@ -167,12 +167,15 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
       outageTimer ??= setTimeout(() => close(noRenderer()), outageMs)
   }
 
-  for (let slot = 0; slot < options.slots; slot += 1) {
+  function addSlots(count: number): void {
     const limits = { maxResidentBytes, taskTimeoutMs, startTimeoutMs: START_TIMEOUT_MS }
-    slots.push(
-      createRendererSlot({ engine, ...(codeFolder !== undefined && { codeFolder }), ...limits, onReady, onGone }),
-    )
+    const code = codeFolder === undefined ? {} : { codeFolder }
+    while (slots.length < count) slots.push(createRendererSlot({ engine, ...code, ...limits, onReady, onGone }))
   }
+
+  addSlots(1)
+  // The others find compiled code, and a machine of many cores is not kept busy by all of them compiling the same.
+  firstReady.promise.then(() => addSlots(options.slots)).catch(() => {})
   expectRenderer()
 
   return {
