@@ -76,7 +76,7 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
     signal: AbortSignal,
   ): Promise<Mezzanine | undefined> {
     if (smallest === undefined) return undefined
-    const here = await firstHere(id, [smallest])
+    const here = await mezzanines.here(id, smallest)
     if (here) return here
     if (await originals.isHere(id)) return await firstHere(id, larger)
     try {
