@@ -1,20 +1,19 @@
-import { createHash } from 'node:crypto'
-import type { Context, Middleware } from 'koa'
+import type { Middleware } from 'koa'
 import { contentTypeOf, type InputFormat } from '../domain/image-format.ts'
-import { isImageId } from '../domain/image-id.ts'
 import type { ImageRecord } from '../domain/image-record.ts'
 import { imageUrls } from '../domain/image-urls.ts'
 import { parsePrimeSizes } from '../domain/prime-sizes.ts'
 import type { SizePolicy } from '../domain/size-policy.ts'
 import type { Spec } from '../domain/spec.ts'
 import { assertMayWrite, type WriteAccess } from '../domain/write-access.ts'
-import { RequestError } from '../errors.ts'
 import type { DeletionService } from '../service/deletion-service.ts'
 import type { IngestService } from '../service/ingest-service.ts'
 import type { OriginalService } from '../service/original-service.ts'
 import type { PrimeService } from '../service/prime-service.ts'
 import type { RecordService } from '../service/record-service.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { callerOf, idOf } from './image-request.ts'
+import { API_HEADERS, answerJson } from './json-answer.ts'
 import type { RequestState } from './request-state.ts'
 import { uploadBody } from './upload-body.ts'
 
@@ -33,8 +32,6 @@ export interface ImagesHandlerOptions {
   readonly publicUrl: string
   readonly maxUploadBytes: number
 }
-
-const API_HEADERS = { 'X-Content-Type-Options': 'nosniff', 'Content-Security-Policy': "default-src 'none'; sandbox" }
 
 /** `POST /images[?sizes=…]`: `201` for a new image, `200` for one that was here already. */
 export function uploadHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
@@ -56,20 +53,8 @@ export function uploadHandler(options: ImagesHandlerOptions): Middleware<Request
 export function recordHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
   return async (ctx) => {
     const record = await options.records.record(idOf(ctx), ctx.state.signal)
-    const body = JSON.stringify(describeImage(record, options))
     // The image may be deleted: a copy is checked before it is used again.
-    ctx.set({
-      ...API_HEADERS,
-      'Cache-Control': 'no-cache',
-      ETag: `"${createHash('sha256').update(body).digest('hex').slice(0, 32)}"`,
-    })
-    ctx.status = 200
-    if (ctx.fresh) {
-      ctx.status = 304
-      return
-    }
-    ctx.type = 'application/json'
-    ctx.body = body
+    answerJson(ctx, describeImage(record, options), { 'Cache-Control': 'no-cache' })
   }
 }
 
@@ -100,23 +85,6 @@ export function deleteHandler({ deletions, access }: ImagesHandlerOptions): Midd
 
 function describeImage(record: ImageRecord, { publicUrl, policy }: ImagesHandlerOptions) {
   return { ...record, urls: imageUrls(record, publicUrl, policy) }
-}
-
-function callerOf(ctx: Context) {
-  const { headers, socket } = ctx.req
-  return {
-    authorization: headers.authorization,
-    peer: socket.remoteAddress,
-    host: headers.host,
-    origin: headers.origin,
-    forwarded: Object.keys(headers).some((name) => name === 'forwarded' || name.startsWith('x-forwarded-')),
-  }
-}
-
-function idOf(ctx: Context): string {
-  const id = (ctx.path.split('/')[2] ?? '').toLowerCase()
-  if (isImageId(id)) return id
-  throw new RequestError('invalid_path', 'The id of an image is 40 hexadecimal digits')
 }
 
 function extensionOf(format: InputFormat): string {
