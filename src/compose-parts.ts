@@ -12,6 +12,7 @@ import { isInputFormat } from './domain/image-format.ts'
 import type { SizePolicy } from './domain/size-policy.ts'
 import { type CacheKeeper, createCacheKeeper } from './service/cache-keeper.ts'
 import { createDeletionService } from './service/deletion-service.ts'
+import { createInfoService } from './service/info-service.ts'
 import { createIngestService } from './service/ingest-service.ts'
 import { createInvalidationWatch } from './service/invalidation-watch.ts'
 import { createMezzanineService } from './service/mezzanine-service.ts'
@@ -113,6 +114,7 @@ export function createServices(config: Config, { store, disk: { cache, spool }, 
   const onForget = (ids: ReadonlySet<string>) => {
     originals.forget(ids)
     mezzanines.forget(ids)
+    infos.forget(ids)
     renditions.forget(ids)
   }
   const now = () => Date.now()
@@ -134,6 +136,7 @@ export function createServices(config: Config, { store, disk: { cache, spool }, 
     minPixels: config.MEZZANINE_MIN_PIXELS,
     fetchTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000,
   })
+  const infos = createInfoService({ ...shared, originals, renderQueue })
   const renditions = createRenditionService({
     ...shared,
     mezzanines,
@@ -148,6 +151,7 @@ export function createServices(config: Config, { store, disk: { cache, spool }, 
     watch,
     originals,
     mezzanines,
+    infos,
     renditions,
     primes: createPrimeService({ renditions, mezzanines, meter }),
     renderQueue,
@@ -156,6 +160,7 @@ export function createServices(config: Config, { store, disk: { cache, spool }, 
       ...shared,
       originals,
       mezzanines,
+      infos,
       renderQueue,
       maxUploadBytes: config.MAX_UPLOAD_BYTES,
     }),

@@ -63,16 +63,16 @@ export async function startNode(config: Config): Promise<Node> {
     degraded: () => (disk.keeper.degraded ? ['The disk of the cache takes nothing: pictures are served uncached'] : []),
   }
   const policy = sizePolicy(config)
+  const shared = { policy, access: { tokens: config.UPLOAD_TOKENS }, publicUrl: config.PUBLIC_URL }
   const app = createApp(log, {
     images: {
       ...services,
+      ...shared,
       metrics,
-      policy,
       primeSizes: config.PRIME_SIZES.map(parseSpec),
-      access: { tokens: config.UPLOAD_TOKENS },
-      publicUrl: config.PUBLIC_URL,
       maxUploadBytes: config.MAX_UPLOAD_BYTES,
     },
+    infos: { ...services, ...shared, showGps: config.SHOW_GPS },
     renditions: {
       service: services.renditions,
       cache: disk.cache,
@@ -90,8 +90,8 @@ export async function startNode(config: Config): Promise<Node> {
   disk.keeper.start()
   const server = createHttpServer(app)
   const end = async () => {
-    const { mezzanines, primes } = services
-    await Promise.all([background.stop(), disk.keeper.stop(), primes.stop(), mezzanines.stop()])
+    const { mezzanines, primes, infos } = services
+    await Promise.all([background.stop(), disk.keeper.stop(), primes.stop(), mezzanines.stop(), infos.stop()])
     await renderers.stop()
     store.close()
     // The access log has its lines of this turn of the event loop in the next.

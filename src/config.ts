@@ -120,6 +120,10 @@ const Env = z.object({
     .stringbool()
     .default(false)
     .describe('Copy the copyright and the artist from the original into what is made of it; nothing else ever is'),
+  SHOW_GPS: z
+    .stringbool()
+    .default(false)
+    .describe('Tell holders of a token in GET /images/{id}/info where a picture was taken'),
   INPUT_FORMATS: list(
     `Formats of originals that are read, of ${INPUT_FORMATS.join(' ')}`,
     'jpeg png webp avif gif',

@@ -1,3 +1,4 @@
+import type { ImageInfo } from '../domain/image-info.ts'
 import type { MezzanineLevel } from '../domain/mezzanine.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
 import type { Plan } from '../domain/transform-plan.ts'
@@ -9,6 +10,7 @@ import type { SharpEngineOptions } from './sharp-engine.ts'
 export type RendererTask =
   | { readonly kind: 'inspect'; readonly source: ObjectSource }
   | { readonly kind: 'verify'; readonly source: ObjectSource; readonly facts: OriginalFacts }
+  | { readonly kind: 'measure'; readonly source: ObjectSource; readonly facts: OriginalFacts }
   | {
       readonly kind: 'reduce'
       readonly source: ObjectSource
@@ -24,6 +26,7 @@ export type RendererOrder = { readonly engine: SharpEngineOptions } | { readonly
 export type RendererValue =
   | { readonly kind: 'inspect'; readonly facts: OriginalFacts }
   | { readonly kind: 'verify' }
+  | { readonly kind: 'measure'; readonly info: ImageInfo }
   | { readonly kind: 'reduce'; readonly reduced: readonly Reduced[] }
   | { readonly kind: 'render'; readonly bytes: Buffer }
 

@@ -186,6 +186,10 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
     async verify(source, facts) {
       await only({ kind: 'verify', source, facts })
     },
+    async measure(source, facts) {
+      const value = await only({ kind: 'measure', source, facts })
+      return value.kind === 'measure' ? value.info : mistaken(value)
+    },
     async reduce(source, facts, levels) {
       const value = await only({ kind: 'reduce', source, facts, levels })
       return value.kind === 'reduce' ? value.reduced : mistaken(value)

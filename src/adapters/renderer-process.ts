@@ -60,6 +60,8 @@ function perform(engine: ImageEngine, task: RendererTask): readonly Promise<Rend
       return [engine.inspect(source).then((facts) => ({ kind, facts }))]
     case 'verify':
       return [engine.verify(source, task.facts).then(() => ({ kind }))]
+    case 'measure':
+      return [engine.measure(source, task.facts).then((info) => ({ kind, info }))]
     case 'reduce':
       return [engine.reduce(source, task.facts, task.levels).then((reduced) => ({ kind, reduced }))]
     case 'render':

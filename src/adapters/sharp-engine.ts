@@ -9,6 +9,7 @@ import { OriginalError, UnavailableError } from '../errors.ts'
 import type { ImageEngine, ObjectSource } from '../service/ports.ts'
 import { isWholeGif } from './gif-file.ts'
 import { type Copyright, copyrightOf } from './sharp-copyright.ts'
+import { measurePicture } from './sharp-measure.ts'
 import { reducePicture } from './sharp-reduce.ts'
 import { type PixelSource, renderPlans } from './sharp-render.ts'
 
@@ -143,6 +144,12 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
     render(source, plans) {
       const copyright = keepCopyright ? readCopyright(source) : Promise.resolve({})
       return renderPlans(openPixels(source), plans, copyright).map((made) => decoding(source, made))
+    },
+    async measure(source, facts) {
+      const metadata = await load(await detached(source), {})
+        .metadata()
+        .catch((cause: unknown) => blame(source, cause))
+      return await decoding(source, measurePicture(await openPixels(source), facts, metadata))
     },
     async reduce(source, facts, levels) {
       // Always with its copyright, so that what is made of the reduced picture can have it.

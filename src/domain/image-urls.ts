@@ -13,6 +13,8 @@ export interface ImageUrls {
   readonly html: string
   /** The record. */
   readonly record: string
+  /** The record, with all else that is known of the image. */
+  readonly info: string
   /** The bytes as uploaded; needs a token. */
   readonly original: string
 }
@@ -42,6 +44,7 @@ export function imageUrls(record: ImageRecord, base: string, policy: SizePolicy)
     srcset,
     html: `<img src="${attribute(src)}"${sources} width="${width}" height="${height}" alt="">`,
     record: `${base}/images/${id}`,
+    info: `${base}/images/${id}/info`,
     original: `${base}/images/${id}/original`,
   }
 }

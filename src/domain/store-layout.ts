@@ -1,4 +1,5 @@
 import { shardedId } from './image-id.ts'
+import { INFO_VERSION } from './image-info.ts'
 import { MEZZANINE_LEVELS, MEZZANINE_VERSION, type MezzanineLevel } from './mezzanine.ts'
 
 /** Key of the original's bytes. Never rewritten. */
@@ -24,6 +25,16 @@ export function mezzanineKey(id: string, level: MezzanineLevel): string {
 /** Every key under which this version or an earlier one may have kept a mezzanine. */
 export function mezzanineKeys(id: string): readonly string[] {
   return MEZZANINE_LEVELS.map((level) => mezzanineKey(id, level))
+}
+
+/** Key of what was measured of the original. It can always be measured again. */
+export function infoKey(id: string, version: number = INFO_VERSION): string {
+  return `infos/${shardedId(id)}/${version}.json`
+}
+
+/** Every key under which this version or an earlier one may have kept an info. */
+export function infoKeys(id: string): readonly string[] {
+  return Array.from({ length: INFO_VERSION }, (_, version) => infoKey(id, version + 1))
 }
 
 export const INVALIDATIONS_PREFIX = 'invalidations/'

@@ -24,13 +24,17 @@ export interface Caller {
  * @throws RequestError `token_required`
  */
 export function assertMayWrite(caller: Caller, { tokens }: WriteAccess): void {
-  const allowed = tokens.length === 0 ? isLocal(caller) : holdsToken(caller.authorization, tokens)
-  if (allowed) return
+  if (mayWrite(caller, { tokens })) return
   const how =
     tokens.length === 0
       ? 'this node has no tokens, so it takes them from its own machine only'
       : 'send "Authorization: Bearer <token>"'
   throw new RequestError('token_required', `Uploads, deletions and originals need a token: ${how}`)
+}
+
+/** The same as a question. */
+export function mayWrite(caller: Caller, { tokens }: WriteAccess): boolean {
+  return tokens.length === 0 ? isLocal(caller) : holdsToken(caller.authorization, tokens)
 }
 
 function holdsToken(authorization: string | undefined, tokens: readonly string[]): boolean {

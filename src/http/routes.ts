@@ -13,11 +13,13 @@ import {
   recordHandler,
   uploadHandler,
 } from './images-handler.ts'
+import { type InfoHandlerOptions, infoHandler } from './info-handler.ts'
 import { type RenditionHandlerOptions, renditionHandler } from './rendition-handler.ts'
 import type { RequestState } from './request-state.ts'
 
 export interface RoutesOptions {
   readonly images: ImagesHandlerOptions
+  readonly infos: InfoHandlerOptions
   readonly renditions: RenditionHandlerOptions
   readonly metrics: Metrics
   readonly readiness: Readiness
@@ -31,7 +33,7 @@ const UPLOAD_TIMEOUT_MS = 600_000
 
 /** Every URL of the service. A `GET` answers `HEAD` too. */
 export function routes(options: RoutesOptions): Router<RequestState> {
-  const { images, renditions, metrics, readiness, homePage, requestTimeoutMs } = options
+  const { images, infos, renditions, metrics, readiness, homePage, requestTimeoutMs } = options
   const router = new Router<RequestState>()
   const within = deadline(requestTimeoutMs)
 
@@ -40,6 +42,7 @@ export function routes(options: RoutesOptions): Router<RequestState> {
   router.post('/images', deadline(UPLOAD_TIMEOUT_MS), uploadHandler(images))
   router.get('/images/:id', within, recordHandler(images))
   router.delete('/images/:id', within, deleteHandler(images))
+  router.get('/images/:id/info', within, infoHandler(infos))
   router.get('/images/:id/original', within, originalHandler(images))
 
   router.get('/', homeHandler(homePage, images.publicUrl))

@@ -1,5 +1,5 @@
 import { formatDeletionMark } from '../domain/deletion-mark.ts'
-import { deletedKey, mezzanineKeys, originalKey, recordKey } from '../domain/store-layout.ts'
+import { deletedKey, infoKeys, mezzanineKeys, originalKey, recordKey } from '../domain/store-layout.ts'
 import { OriginalError } from '../errors.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { ObjectStore } from './ports.ts'
@@ -38,7 +38,7 @@ export function createDeletionService({ store, watch, now }: DeletionServiceOpti
       await mark(id, false, signal)
       await store.remove(recordKey(id), signal)
       await store.remove(originalKey(id), signal)
-      await Promise.all(mezzanineKeys(id).map((key) => store.remove(key, signal)))
+      await Promise.all([...mezzanineKeys(id), ...infoKeys(id)].map((key) => store.remove(key, signal)))
       // From here on an upload of the same bytes is safe from this deletion.
       await mark(id, true, signal)
       await watch.announce(id, signal)

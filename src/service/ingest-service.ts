@@ -6,6 +6,7 @@ import { formatRecord, type ImageRecord, parseRecord } from '../domain/image-rec
 import { displayedSize, type OriginalFacts } from '../domain/original-facts.ts'
 import { deletedKey, originalKey, recordKey } from '../domain/store-layout.ts'
 import { UnavailableError } from '../errors.ts'
+import type { InfoService } from './info-service.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { MezzanineService } from './mezzanine-service.ts'
 import type { OriginalService } from './original-service.ts'
@@ -36,6 +37,7 @@ export interface IngestServiceOptions {
   readonly engine: ImageEngine
   readonly originals: OriginalService
   readonly mezzanines: MezzanineService
+  readonly infos: InfoService
   readonly watch: InvalidationWatch
   readonly renderQueue: WorkQueue
   readonly maxUploadBytes: number
@@ -45,7 +47,7 @@ export interface IngestServiceOptions {
 const ROUNDS = 3
 
 export function createIngestService(options: IngestServiceOptions): IngestService {
-  const { store, spool, cache, engine, originals, mezzanines, watch, renderQueue, maxUploadBytes, now } = options
+  const { store, spool, cache, engine, originals, mezzanines, infos, watch, renderQueue, maxUploadBytes, now } = options
 
   /** Whoever uploads goes before what is made of the uploads before. */
   async function ingestSpooled(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
@@ -70,7 +72,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
     if ('path' in spooled.source) await cache.adoptOriginal(id, spooled.source.path)
     if (watch.forgottenSince(id, sequence)) await cache.hide([id])
     // The uploader waits for none of it.
-    else void mezzanines.make(id)
+    else void mezzanines.make(id).then(() => infos.make(id))
     return written
   }
 

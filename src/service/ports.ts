@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { ImageInfo } from '../domain/image-info.ts'
 import type { MezzanineLevel } from '../domain/mezzanine.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
 import type { Plan } from '../domain/transform-plan.ts'
@@ -157,6 +158,11 @@ export interface ImageEngine {
    * or has failed: OriginalError `original_broken`; UnavailableError `timed_out`.
    */
   render(source: ObjectSource, plans: readonly Plan[]): readonly Promise<Buffer>[]
+  /**
+   * Looks at the picture as it is shown, and reads what the file says of it.
+   * @throws OriginalError `original_broken`; UnavailableError `timed_out`
+   */
+  measure(source: ObjectSource, facts: OriginalFacts): Promise<ImageInfo>
   /**
    * Makes upright sRGB pictures of an original, from one decoding, without metadata but its copyright.
    * @throws OriginalError `original_broken`; UnavailableError `timed_out`

@@ -5,6 +5,7 @@ export interface MetricSources {
   readonly renderQueue: { readonly active: number; readonly waiting: number }
   readonly mezzanines: { readonly pending: number }
   readonly primes: { readonly pending: number }
+  readonly infos: { readonly pending: number }
   readonly renderers: {
     readonly counters: {
       readonly crashes: number
@@ -45,8 +46,8 @@ export function createMetrics() {
       gauge('darkroom_fetch_queue_waiting', 'Fetches that wait for their turn', () => sources.fetchQueue.waiting)
       gauge(
         'darkroom_background_pending',
-        'Images whose reduced pictures or sizes are being made ahead, or wait for it',
-        () => sources.mezzanines.pending + sources.primes.pending,
+        'Images whose reduced pictures, sizes or infos are being made ahead, or wait for it',
+        () => sources.mezzanines.pending + sources.primes.pending + sources.infos.pending,
       )
       const { renderers } = sources
       gauge('darkroom_renderer_crashes', 'Renderers that crashed since the start', () => renderers.counters.crashes)

@@ -102,6 +102,9 @@ test('Does all that an engine does, from a path and from bytes', async (t) => {
       ['webp', 50],
       ['avif', 20],
     ])
+    const { picture } = await pool.measure(source, facts)
+    assert.deepEqual(picture.stored, { width: 200, height: 100 })
+    assert.match(picture.perceptualHash, /^[0-9a-f]{16}$/)
   }
   assert.deepEqual(pool.render({ bytes }, []), [])
   const { crashes, timeouts, replaced, residentBytes } = pool.counters

@@ -1,3 +1,4 @@
+import { imageInfo } from '../../src/domain/image-info.ts'
 import { uprightFacts } from '../../src/domain/mezzanine.ts'
 import type { OriginalFacts } from '../../src/domain/original-facts.ts'
 import { type Plan, plannedSize } from '../../src/domain/transform-plan.ts'
@@ -13,11 +14,22 @@ export const FACTS: OriginalFacts = {
   frames: 1,
 }
 
+const MEASURED = {
+  colorSpace: 'rgb',
+  bitsPerSample: 8,
+  dominantColor: '#102030',
+  thumbHash: 'AAAA',
+  blurHash: '0000',
+  perceptualHash: '0123456789abcdef',
+} as const
+
 export interface MemoryEngine extends ImageEngine {
   /** Renders so far. */
   readonly rendered: string[]
   /** Plans of each decoding so far. */
   readonly decoded: number[]
+  /** Originals measured so far. */
+  measured: number
   /** Reduced pictures made so far. */
   readonly reduced: number[]
   verified: number
@@ -51,6 +63,7 @@ export function createMemoryEngine(disk: MemoryDisk): MemoryEngine {
     rendered: [],
     decoded: [],
     reduced: [],
+    measured: 0,
     verified: 0,
     duringRender: async () => {},
     async inspect(source) {
@@ -70,6 +83,11 @@ export function createMemoryEngine(disk: MemoryDisk): MemoryEngine {
         await engine.duringRender()
         return Buffer.from(text)
       })
+    },
+    async measure(source, facts) {
+      decode(source)
+      engine.measured += 1
+      return imageInfo(facts, { ...MEASURED, metadata: { exif: { Make: 'Memory' } }, metadataCut: false })
     },
     async reduce(source, _facts, levels) {
       const facts = decode(source)

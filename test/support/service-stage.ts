@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { imageIdFromSha256 } from '../../src/domain/image-id.ts'
 import { originalKey } from '../../src/domain/store-layout.ts'
 import { createDeletionService } from '../../src/service/deletion-service.ts'
+import { createInfoService } from '../../src/service/info-service.ts'
 import { createIngestService } from '../../src/service/ingest-service.ts'
 import { createInvalidationWatch } from '../../src/service/invalidation-watch.ts'
 import { createMezzanineService } from '../../src/service/mezzanine-service.ts'
@@ -65,6 +66,7 @@ export function createStage(options: StageOptions = {}) {
     onForget(ids) {
       originals.forget(ids)
       mezzanines.forget(ids)
+      infos.forget(ids)
       renditions.forget(ids)
     },
   })
@@ -83,6 +85,7 @@ export function createStage(options: StageOptions = {}) {
   const fetchQueue = queue('the object store')
   const shared = { store, cache, engine, originals, watch, fetchQueue, renderQueue, meter }
   const mezzanines = createMezzanineService({ ...shared, minPixels: options.minPixels ?? 0, fetchTimeoutMs: 5000 })
+  const infos = createInfoService(shared)
   const renditions = createRenditionService({
     cache,
     originals,
@@ -102,6 +105,7 @@ export function createStage(options: StageOptions = {}) {
     engine,
     originals,
     mezzanines,
+    infos,
     watch,
     renderQueue,
     maxUploadBytes: 1000,
@@ -121,6 +125,7 @@ export function createStage(options: StageOptions = {}) {
     watch,
     originals,
     mezzanines,
+    infos,
     renditions,
     primes: createPrimeService({ renditions, mezzanines, meter }),
     upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), never),

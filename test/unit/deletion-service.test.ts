@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   deletedKey,
+  infoKeys,
   INVALIDATIONS_PREFIX,
   mezzanineKeys,
   originalKey,
@@ -29,13 +30,14 @@ test('A deletion leaves its mark and an invalidation, and nothing else', async (
 test('The mark is there before anything is removed', async () => {
   const stage = createStage()
   await stage.upload(BYTES)
+  await stage.infos.stop()
   stage.asked.length = 0
   await stage.deletions.remove(ID, never)
-  assert.deepEqual(stage.asked.slice(0, 6), [
+  assert.deepEqual(stage.asked.slice(0, 7), [
     `put ${deletedKey(ID)}`,
     `remove ${recordKey(ID)}`,
     `remove ${originalKey(ID)}`,
-    ...mezzanineKeys(ID).map((key) => `remove ${key}`),
+    ...[...mezzanineKeys(ID), ...infoKeys(ID)].map((key) => `remove ${key}`),
     `put ${deletedKey(ID)}`,
   ])
 })
@@ -54,10 +56,12 @@ test('A deletion may be repeated, and an original that was never acknowledged be
   assert.ok(!stage.objects.has(originalKey(ID)))
 })
 
-for (const step of [1, 2, 3, 4, 5]) {
+for (const step of [1, 2, 3, 4, 5, 6, 7]) {
   test(`A deletion that fails at step ${step} in the store is completed by repeating it`, async () => {
     const stage = createStage()
     await stage.upload(BYTES)
+    // What is written in the background is no step of the deletion.
+    await stage.infos.stop()
     const { put, remove } = stage.store
     let calls = 0
     const failing = () => {

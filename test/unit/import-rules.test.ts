@@ -49,6 +49,14 @@ const CASES = [
   ['src/adapters/sharp-engine.ts', `import { S3Client } from '@aws-sdk/client-s3'`, true],
   ['src/adapters/sharp-engine.ts', `import { x } from '../service/work-queue.ts'`, true],
 
+  ['src/adapters/sharp-measure.ts', `import { encode } from 'blurhash'`, true],
+  ['src/adapters/metadata-reader.ts', `import ExifReader from 'exifreader'`, false],
+  ['src/adapters/metadata-reader.ts', `import { DOMParser } from '@xmldom/xmldom'`, false],
+  ['src/adapters/metadata-reader.ts', `import sharp from 'sharp'`, true],
+  ['src/adapters/placeholder-hash.ts', `import { encode } from 'blurhash'`, false],
+  ['src/adapters/placeholder-hash.ts', `import { rgbaToThumbHash } from 'thumbhash'`, false],
+  ['src/adapters/placeholder-hash.ts', `import { load } from 'exifreader'`, true],
+
   ['src/http/a.ts', `import Koa from 'koa'`, false],
   ['src/http/a.ts', `import Router from '@koa/router'`, false],
   ['src/http/a.ts', `import { x } from '../service/ports.ts'`, false],

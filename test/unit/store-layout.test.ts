@@ -4,6 +4,8 @@ import fc from 'fast-check'
 import { imageIdFromSha256, isImageId } from '../../src/domain/image-id.ts'
 import {
   deletedKey,
+  infoKey,
+  infoKeys,
   invalidationKey,
   invalidationsSince,
   originalKey,
@@ -27,6 +29,8 @@ test('Keys are spread over two levels of folders', () => {
   assert.equal(originalKey(ID), `originals/3f/2a/${ID}`)
   assert.equal(recordKey(ID), `records/3f/2a/${ID}.json`)
   assert.equal(deletedKey(ID), `deleted/3f/2a/${ID}`)
+  assert.equal(infoKey(ID, 1), `infos/3f/2a/${ID}/1.json`)
+  assert.ok(infoKeys(ID).includes(infoKey(ID)))
   assert.equal(invalidationKey({ id: ID, time: 1_800_000_000_000 }), `invalidations/001800000000000-${ID}`)
 })
 

@@ -1,0 +1,116 @@
+import { isList, type PlainGroup, type PlainValue } from './plain-value.ts'
+
+/** What a file says of its making, beyond what is to be seen. Members are absent where it says nothing, or nothing sensible. */
+export interface Capture {
+  /** ISO 8601; with an offset only if the file has one: else it is the camera's own clock. */
+  readonly capturedAt?: string
+  readonly camera?: Camera
+  readonly artist?: string
+  readonly copyright?: string
+  readonly caption?: string
+}
+
+/** By the names of EXIF. */
+export interface Camera {
+  readonly make?: string
+  readonly model?: string
+  readonly lens?: string
+  /** Seconds. */
+  readonly exposureTime?: number
+  readonly fNumber?: number
+  readonly iso?: number
+  /** Millimetres. */
+  readonly focalLength?: number
+  /** Of a lens that shows the same on 35 mm film. Millimetres. */
+  readonly focalLengthIn35mm?: number
+}
+
+/** What a file says of itself, by standard; rationals as `1/250`, dates as they stand there. */
+export interface MetadataGroups {
+  readonly exif?: PlainGroup
+  readonly iptc?: PlainGroup
+  readonly xmp?: PlainGroup
+}
+
+/** Longer ones are cut: these are the short form. */
+const MAX_TEXT = 500
+
+/**
+ * Reads what people ask for. EXIF is what the camera wrote, so it goes first for everything about the taking; a caption and
+ * rights are written by people, into IPTC or XMP as a rule, but EXIF is read first there as well, as by our renditions.
+ *
+ * @see https://www.cipa.jp/std/documents/e/DC-008-Translation-2019-E.pdf (4.6), https://iptc.org/std/photometadata/specification/
+ */
+export function captureOf({ exif = {}, iptc = {}, xmp = {} }: MetadataGroups): Capture {
+  return present({
+    capturedAt:
+      exifTime(exif, 'DateTimeOriginal', 'OffsetTimeOriginal', 'SubSecTimeOriginal') ??
+      isoTime(xmp['DateTimeOriginal']) ??
+      isoTime(xmp['DateCreated']) ??
+      exifTime(exif, 'DateTimeDigitized', 'OffsetTimeDigitized', 'SubSecTimeDigitized') ??
+      isoTime(xmp['CreateDate']),
+    camera: cameraOf(exif, xmp),
+    artist: textOf(exif['Artist']) ?? textOf(iptc['By-line']) ?? textOf(xmp['creator']),
+    copyright: textOf(exif['Copyright']) ?? textOf(iptc['Copyright Notice']) ?? textOf(xmp['rights']),
+    caption: textOf(exif['ImageDescription']) ?? textOf(iptc['Caption/Abstract']) ?? textOf(xmp['description']),
+  })
+}
+
+function cameraOf(exif: PlainGroup, xmp: PlainGroup): Camera | undefined {
+  const camera = present({
+    make: textOf(exif['Make']) ?? textOf(xmp['Make']),
+    model: textOf(exif['Model']) ?? textOf(xmp['Model']),
+    lens: textOf(exif['LensModel']) ?? textOf(xmp['Lens']) ?? textOf(xmp['LensModel']),
+    exposureTime: positive(exif['ExposureTime']),
+    fNumber: positive(exif['FNumber']),
+    iso: positive(exif['ISOSpeedRatings']) ?? positive(exif['PhotographicSensitivity']),
+    focalLength: positive(exif['FocalLength']),
+    focalLengthIn35mm: positive(exif['FocalLengthIn35mmFilm']),
+  })
+  return Object.keys(camera).length === 0 ? undefined : camera
+}
+
+function exifTime(exif: PlainGroup, ...[time, offset, fraction]: [string, string, string]): string | undefined {
+  const { date = '', clock = '' } =
+    /^(?<date>\d{4}:\d\d:\d\d) (?<clock>\d\d:\d\d:\d\d)$/.exec(textOf(exif[time]) ?? '')?.groups ?? {}
+  const digits = /^\d{1,9}$/.exec(textOf(exif[fraction]) ?? '')?.[0]
+  const zone = /^(?:Z|[+-]\d\d:\d\d)$/.exec(textOf(exif[offset]) ?? '')?.[0]
+  return isoTime(`${date.replaceAll(':', '-')}T${clock}${digits === undefined ? '' : `.${digits}`}${zone ?? ''}`)
+}
+
+const ISO =
+  /^(?<day>(?<year>\d{4})-(?<month>\d\d)-(?<date>\d\d))T(?<clock>(?<hour>[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?)(?<zone>Z|[+-](?:0\d|1[0-4]):[0-5]\d)?$/
+
+/** @returns undefined for a time that no calendar has, such as the zeros of a camera whose clock was never set. */
+function isoTime(value: PlainValue | undefined): string | undefined {
+  const text = textOf(value)
+  const { year, month, date } = ISO.exec(text ?? '')?.groups ?? {}
+  if (Number(year) < 1800) return undefined
+  const day = new Date(Date.UTC(Number(year), Number(month) - 1, Number(date)))
+  return day.getUTCMonth() === Number(month) - 1 && day.getUTCDate() === Number(date) ? text : undefined
+}
+
+/** Of a list, all; of texts by language, the default or the first. */
+function textOf(value: PlainValue | undefined): string | undefined {
+  if (typeof value === 'string') return value.trim().slice(0, MAX_TEXT).toWellFormed() || undefined
+  if (typeof value !== 'object') return undefined
+  if (isList(value)) return textOf(value.filter((item) => typeof item === 'string').join(', '))
+  return textOf(value['x-default'] ?? Object.values(value)[0])
+}
+
+/** A number, a rational as `1/250`, or the first of several. */
+function positive(value: PlainValue | undefined): number | undefined {
+  if (typeof value === 'object') return isList(value) ? positive(value[0]) : undefined
+  if (typeof value !== 'number' && typeof value !== 'string') return undefined
+  const [numerator, denominator = 1] = String(value).split('/').map(Number)
+  const number = Number(numerator) / denominator
+  return Number.isFinite(number) && number > 0 ? Number(number.toPrecision(6)) : undefined
+}
+
+type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> }
+
+/** Without the members that are undefined. */
+function present<T extends Record<string, PlainValue | Camera | undefined>>(values: T): Present<T>
+function present(values: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+}

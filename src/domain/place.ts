@@ -1,0 +1,49 @@
+/** Where a picture was taken, WGS 84. */
+export interface Place {
+  /** Degrees, north positive. */
+  readonly latitude: number
+  /** Degrees, east positive. */
+  readonly longitude: number
+  /** Metres above the sea. */
+  readonly altitude?: number
+}
+
+/** Checks what a file says; degrees are rounded to a centimetre. @returns undefined for what is no place on earth. */
+export function parsePlace(latitude: unknown, longitude: unknown, altitude: unknown): Place | undefined {
+  if (!isWithin(latitude, 90) || !isWithin(longitude, 180)) return undefined
+  const place = { latitude: round(latitude, 7), longitude: round(longitude, 7) }
+  return isWithin(altitude, 100_000) ? { ...place, altitude: round(altitude, 2) } : place
+}
+
+/** Words of names under which a file tells where it was taken; makers of cameras and drones have names of their own. */
+const PLACE_WORDS =
+  /gps|latitude|longitude|altitude|geo|coordinate|position|location|^place|^interop|(?:^|[^a-z])(?:lat|lon|lng|alt)(?:[^a-z]|$)|maker ?note/i
+/** Names that hold such a word and no place. */
+const HARMLESS_NAMES = new Set(['YCbCrPositioning', 'GeometricDistortionCorrection'])
+
+/**
+ * True if a member of that name may say where the picture was taken: in its own group or within any other. In doubt it may:
+ * a picture loses a field, and nobody their address. Notes of camera makers are never shown, as they hold anything.
+ */
+export function namesPlace(name: string): boolean {
+  return !HARMLESS_NAMES.has(name) && PLACE_WORDS.test(name)
+}
+
+const DEGREES = /^\s*[+-]?\d{1,3}(?:[,°]\s*\d{1,2}(?:\.\d+)?(?:[,'′]\s*\d{1,2}(?:\.\d+)?["″]?)?)\s*['′]?\s*[NSEW]\s*$/i
+/** Latitude, longitude and what may follow, as ISO 6709 joins them: as in `+51.4778-000.0015/`. */
+const ISO_6709 = /^\s*[+-]\d{2,6}(?:\.\d+)?[+-]\d{3,7}(?:\.\d+)?/
+const DECIMAL_PAIR = /^\s*[+-]?\d{1,2}\.\d{3,}\s*[NS]?\s*[,;\s]\s*[+-]?\d{1,3}\.\d{3,}\s*[EW]?\s*$/i
+const NAMED = /gps[\s_-]*(?:lat|lon|alt|pos|coord|[:=\d])|\b(?:latitude|longitude|lat|lng|lon)\b["']?\s*[:=]|\bgeo:/i
+
+/** True for a text that is a place in one of the usual notations, whatever it is called, or that speaks of one. */
+export function saysPlace(text: string): boolean {
+  return DEGREES.test(text) || ISO_6709.test(text) || DECIMAL_PAIR.test(text) || NAMED.test(text)
+}
+
+function isWithin(value: unknown, limit: number): value is number {
+  return typeof value === 'number' && Math.abs(value) <= limit
+}
+
+function round(value: number, places: number): number {
+  return Math.round(value * 10 ** places) / 10 ** places
+}

@@ -1,0 +1,115 @@
+import { namesPlace, saysPlace } from './place.ts'
+
+/** What JSON can say. */
+export type PlainValue = string | number | boolean | readonly PlainValue[] | PlainGroup
+export interface PlainGroup {
+  readonly [name: string]: PlainValue
+}
+
+/** What is left of a group, and whether anything had to be cut or left out for its size. */
+export interface Bounded {
+  readonly group: PlainGroup
+  readonly cut: boolean
+}
+
+const MAX_TEXT = 2000
+const MAX_ITEMS = 64
+const MAX_DEPTH = 6
+const MAX_NAME = 64
+/** Letters, digits and what standards use in their names: `By-line`, `Caption/Abstract`, `en-US`. */
+const NAME = /^[\p{L}\p{N} .:/()_-]+$/u
+/** A program that copies names one by one would set the prototype of its object. */
+const FORBIDDEN_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
+/** A picture in base64 (JPEG, PNG): a thumbnail has a header with a place of its own. */
+const EMBEDDED = /^\s*(?:\/9j\/|iVBORw0KGgo)/
+
+/**
+ * Makes what a file says of itself fit to be shown: nothing of a place, no control characters, no halves of letters, no
+ * pictures within, no names that harm, and never more than so many bytes of JSON.
+ *
+ * @param maxBytes For the whole group as JSON in UTF-8. Members are taken in order as long as they fit.
+ */
+export function boundGroup(group: PlainGroup, maxBytes: number): Bounded {
+  const state: Budget = { left: maxBytes - 2, cut: false }
+  const bounded = boundMembers(group, 0, state)
+  return { group: bounded, cut: state.cut }
+}
+
+interface Budget {
+  left: number
+  cut: boolean
+}
+
+function boundMembers(group: PlainGroup, depth: number, budget: Budget): PlainGroup {
+  const members: [string, PlainValue][] = []
+  for (const [name, value] of Object.entries(group)) {
+    if (name.length > MAX_NAME || !NAME.test(name) || FORBIDDEN_NAMES.has(name) || namesPlace(name)) continue
+    // With its quotes, the colon and the comma.
+    const overhead = Buffer.byteLength(name) + 4
+    const bounded = boundValue(value, depth, budget, overhead)
+    if (bounded !== undefined) members.push([name, bounded])
+  }
+  return Object.fromEntries(members)
+}
+
+/** @returns undefined for what says nothing, must not be said, or has no room; then nothing was taken of the budget. */
+function boundValue(value: PlainValue, depth: number, budget: Budget, overhead: number): PlainValue | undefined {
+  if (typeof value === 'object') {
+    if (depth >= MAX_DEPTH || overhead + 2 > budget.left) {
+      budget.cut = true
+      return undefined
+    }
+    const before = budget.left
+    budget.left -= overhead + 2
+    const inner = isList(value) ? boundItems(value, depth + 1, budget) : boundMembers(value, depth + 1, budget)
+    if (Object.keys(inner).length > 0) return inner
+    budget.left = before
+    return undefined
+  }
+  const bounded = typeof value === 'string' ? boundText(value, budget) : value
+  if (bounded === undefined || (typeof bounded === 'number' && !Number.isFinite(bounded))) return undefined
+  const cost = overhead + Buffer.byteLength(JSON.stringify(bounded))
+  if (cost > budget.left) {
+    budget.cut = true
+    return undefined
+  }
+  budget.left -= cost
+  return bounded
+}
+
+function boundItems(values: readonly PlainValue[], depth: number, budget: Budget): readonly PlainValue[] {
+  if (values.length > MAX_ITEMS) budget.cut = true
+  return values.slice(0, MAX_ITEMS).flatMap((value) => boundValue(value, depth, budget, 1) ?? [])
+}
+
+function boundText(text: string, budget: Budget): string | undefined {
+  // Looked at as a whole: half of a coordinate is a place as well.
+  if (EMBEDDED.test(text) || saysPlace(text)) return undefined
+  const clean = tidyText(text)
+  if (clean === '') return undefined
+  if (clean.length <= MAX_TEXT) return clean
+  budget.cut = true
+  return clean.slice(0, MAX_TEXT).toWellFormed()
+}
+
+/** Text without control characters (but its line ends) and without halves of letters. */
+export function tidyText(text: string): string {
+  return text
+    .replaceAll(/\r\n?/g, '\n')
+    .replaceAll(/[^\P{Cc}\n\t]/gu, ' ')
+    .toWellFormed()
+    .trim()
+}
+
+/** Tells a list from a group, which the compiler cannot do by itself. */
+export function isList(value: PlainValue): value is readonly PlainValue[] {
+  return Array.isArray(value)
+}
+
+/** Whether a value is plain, with no more than some levels. */
+export function isPlainValue(value: unknown, depth = 0): value is PlainValue {
+  if (typeof value === 'string' || typeof value === 'boolean') return true
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object' || value === null || depth > MAX_DEPTH + 1) return false
+  return Object.values(value).every((inner) => isPlainValue(inner, depth + 1))
+}

@@ -1,0 +1,153 @@
+import { LRUCache } from 'lru-cache'
+import { formatInfo, type ImageInfo, parseInfo } from '../domain/image-info.ts'
+import { infoKey, originalKey } from '../domain/store-layout.ts'
+import { OriginalError, UnavailableError } from '../errors.ts'
+import { createCoalescer } from './coalesce.ts'
+import type { InvalidationWatch } from './invalidation-watch.ts'
+import type { OriginalService } from './original-service.ts'
+import type { ImageEngine, Meter, ObjectStore } from './ports.ts'
+import { putBytes, readText } from './small-object.ts'
+import type { Priority, WorkQueue } from './work-queue.ts'
+
+/** What is measured of originals: once, after the upload or when somebody asks, and kept in the store for all nodes. */
+export interface InfoService {
+  /**
+   * From memory or the store, else measured now. Whether the image is there, its record says: this does not look.
+   * @throws OriginalError, UnavailableError
+   */
+  info(id: string, signal: AbortSignal): Promise<ImageInfo>
+  /**
+   * Measures a new original in the background. What fails is measured for the first who asks.
+   * @returns when it has ended, in whichever way.
+   */
+  make(id: string): Promise<void>
+  /** Drops what memory knows of these images. */
+  forget(ids: ReadonlySet<string>): void
+  /** Infos that are being made in the background or written to the store. */
+  readonly pending: number
+  /** Gives up what has not been begun, and resolves when nothing is under way. */
+  stop(): Promise<void>
+}
+
+export interface InfoServiceOptions {
+  readonly store: ObjectStore
+  readonly engine: ImageEngine
+  readonly originals: OriginalService
+  readonly watch: InvalidationWatch
+  readonly renderQueue: WorkQueue
+  readonly meter: Meter
+}
+
+/** More are left for those who ask. */
+const MAX_PENDING = 10_000
+/** Of JSON: what a store that takes nothing does not keep. */
+const MAX_REMEMBERED_BYTES = 8 * 1024 * 1024
+/** How long a store that could not be written to is spared. */
+const UNSHARED_MS = 60_000
+
+export function createInfoService(options: InfoServiceOptions): InfoService {
+  const { store, engine, originals, watch, renderQueue, meter } = options
+  const flights = createCoalescer<ImageInfo>()
+  const remembered = new LRUCache<string, ImageInfo>({
+    maxSize: MAX_REMEMBERED_BYTES,
+    sizeCalculation: (info) => formatInfo(info).length,
+  })
+  const making = new Map<string, Promise<void>>()
+  const pending = new Set<Promise<void>>()
+  const stopping = new AbortController()
+  let unsharedUntil = 0
+
+  async function bring(id: string, signal: AbortSignal): Promise<ImageInfo> {
+    const { sequence } = watch
+    const stored = await readStored(id, signal)
+    if (stored === undefined) return await measure(id, signal, 'viewer')
+    remember(id, stored, sequence)
+    return stored
+  }
+
+  /** A store that does not give it costs the time to measure again; if nothing else can be had of it, the original says so. */
+  async function readStored(id: string, signal: AbortSignal): Promise<ImageInfo | undefined> {
+    try {
+      const text = await readText(store, infoKey(id), signal)
+      return text === undefined ? undefined : parseInfo(text)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof UnavailableError)) throw error
+      meter.trouble(`The info of ${id} could not be read`, error)
+      return undefined
+    }
+  }
+
+  async function measure(id: string, signal: AbortSignal, priority: Priority): Promise<ImageInfo> {
+    const { sequence } = watch
+    const { source, facts } = await originals.ready(id, signal)
+    const info = await renderQueue.run(() => engine.measure(source, facts), signal, priority)
+    if (watch.forgottenSince(id, sequence)) throw new OriginalError('original_deleted', 'This image was deleted')
+    remember(id, info, sequence)
+    // Nobody waits for the store to take it.
+    track(share(id, info))
+    return info
+  }
+
+  function remember(id: string, info: ImageInfo, sequence: number): void {
+    if (!watch.forgottenSince(id, sequence)) remembered.set(id, info)
+  }
+
+  function track(work: Promise<void>): void {
+    const tracked = work.finally(() => pending.delete(tracked))
+    pending.add(tracked)
+  }
+
+  /** A store that can't be written to costs the other nodes the time to measure, and nobody an answer. */
+  async function share(id: string, info: ImageInfo): Promise<void> {
+    const { signal } = stopping
+    if (signal.aborted || performance.now() < unsharedUntil) return
+    const bytes = Buffer.from(formatInfo(info))
+    try {
+      await putBytes(store, { key: infoKey(id), bytes, contentType: 'application/json', overwrite: true }, signal)
+      // A deletion removes the original before it removes this, and may have been done while this was on its way.
+      if ((await store.stat(originalKey(id), signal)) === undefined) await store.remove(infoKey(id), signal)
+    } catch (error) {
+      if (signal.aborted) return
+      if (error instanceof UnavailableError) unsharedUntil = performance.now() + UNSHARED_MS
+      meter.trouble('An info could not be written to the object store: other nodes will measure again', error)
+    }
+  }
+
+  async function measureAhead(id: string): Promise<void> {
+    const { signal } = stopping
+    try {
+      await measure(id, signal, 'background')
+    } catch (error) {
+      // Deleted meanwhile, or broken: whoever asks hears of it.
+      if (signal.aborted || error instanceof OriginalError) return
+      meter.trouble(`The info of ${id} could not be made ahead`, error)
+    }
+  }
+
+  return {
+    async info(id, signal) {
+      return remembered.get(id) ?? (await flights.run(id, (within) => bring(id, within), signal)).value
+    },
+    async make(id) {
+      const underWay = making.get(id)
+      if (underWay || stopping.signal.aborted || remembered.has(id) || pending.size >= MAX_PENDING)
+        return await underWay
+      const work = measureAhead(id).finally(() => making.delete(id))
+      making.set(id, work)
+      track(work)
+      await work
+    },
+    forget(ids) {
+      for (const id of ids) remembered.delete(id)
+    },
+    get pending() {
+      return pending.size
+    },
+    async stop() {
+      stopping.abort(new Error('The node is about to stop'))
+      // What ends may have begun a last write.
+      while (pending.size > 0) await Promise.all(pending)
+    },
+  }
+}
