@@ -1,4 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 
 /** Linux counts CPU time in these; it is 100 on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100
@@ -73,6 +74,25 @@ export async function proportionalBytes(pid: number): Promise<number> {
     }),
   )
   return bytes.reduce((sum, each) => sum + each, 0)
+}
+
+/** The most that `proportionalBytes` gives while something is done, looked at again and again. @param everyMs The pause. */
+export async function peakBytesDuring(pid: number, everyMs: number, work: () => Promise<unknown>): Promise<number> {
+  const done = new AbortController()
+  const sampling = (async () => {
+    let peak = 0
+    while (!done.signal.aborted) {
+      peak = Math.max(peak, await proportionalBytes(pid))
+      await delay(everyMs)
+    }
+    return peak
+  })()
+  try {
+    await work()
+  } finally {
+    done.abort()
+  }
+  return await sampling
 }
 
 interface ProcessStat {

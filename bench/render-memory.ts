@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { setTimeout as delay } from 'node:timers/promises'
-import { type Figure, measureInTurn, median, proportionalBytes } from './measure.ts'
+import { type Figure, measureInTurn, median, peakBytesDuring, proportionalBytes } from './measure.ts'
 import type { Measured } from './render-first-view.ts'
 import type { RenderStage } from './render-stage.ts'
 import { type StartServer, startBareSharp, startIpx, startNode } from './render-subjects.ts'
@@ -37,12 +36,10 @@ export async function benchRenderMemory({ groups, smoke, cachesFolder }: RenderS
     try {
       const urls = group.photographs.slice(0, AT_ONCE).map((photograph) => server.url(photograph, WIDTH))
       const before = await proportionalBytes(server.pid)
-      const sampling = new AbortController()
-      const peak = samplePeak(server.pid, sampling.signal)
-      await askAll(urls, AT_ONCE)
-      sampling.abort()
+      const peak = await peakBytesDuring(server.pid, SAMPLE_MS, () => askAll(urls, AT_ONCE))
+      assert.ok(peak > 0)
       await cpuSecondsAtRest(server.pid)
-      return { before, peak: await peak, after: await proportionalBytes(server.pid) }
+      return { before, peak, after: await proportionalBytes(server.pid) }
     } finally {
       await server.stop()
     }
@@ -62,14 +59,4 @@ export async function benchRenderMemory({ groups, smoke, cachesFolder }: RenderS
     { name: '  sharp alone, median peak', ...megabytes(median(bytes('sharp', 'peak'))) },
   ]
   return { figures, raw: Object.fromEntries(runs) }
-}
-
-async function samplePeak(pid: number, signal: AbortSignal): Promise<number> {
-  let peak = 0
-  while (!signal.aborted) {
-    peak = Math.max(peak, await proportionalBytes(pid))
-    await delay(SAMPLE_MS)
-  }
-  assert.ok(peak > 0)
-  return peak
 }

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Darkroom, startDarkroom, upload } from '../test/support/darkroom.ts'
 import { jsonFields } from '../test/support/raw-request.ts'
-import { type BenchOptions, type BenchReport, proportionalBytes } from './measure.ts'
+import { type BenchOptions, type BenchReport, peakBytesDuring, proportionalBytes } from './measure.ts'
 import { linePlot } from './plot.ts'
 import { askAll, cpuSecondsAtRest } from './render-views.ts'
 import { createRandom } from './seeded-random.ts'
@@ -45,12 +44,10 @@ export async function benchSoak({ smoke, imagesDir }: BenchOptions): Promise<Ben
     const urls = randomViews(node.url, ids, smoke ? STEP : RENDERS)
     const samples: Sample[] = []
     for (let done = 0; done < urls.length; done += STEP) {
-      const sampling = new AbortController()
-      const peak = samplePeak(node.pid, sampling.signal)
-      await askAll(urls.slice(done, done + STEP), CLIENTS)
-      sampling.abort()
+      const step = urls.slice(done, done + STEP)
+      const peak = await peakBytesDuring(node.pid, SAMPLE_MS, () => askAll(step, CLIENTS))
       await cpuSecondsAtRest(node.pid)
-      samples.push({ renders: done + STEP, bytes: await proportionalBytes(node.pid), peak: await peak })
+      samples.push({ renders: done + STEP, bytes: await proportionalBytes(node.pid), peak })
     }
     if (!smoke) await plot(samples)
     const settled = samples.find(({ renders }) => renders === SETTLED) ?? samples[0]
@@ -101,15 +98,6 @@ function randomViews(url: string, ids: readonly string[], count: number): readon
     views.add(`${url}/image/${pick(ids)}/${width}w${quality}/x.${format}`)
   }
   return [...views]
-}
-
-async function samplePeak(pid: number, signal: AbortSignal): Promise<number> {
-  let peak = 0
-  while (!signal.aborted) {
-    peak = Math.max(peak, await proportionalBytes(pid))
-    await delay(SAMPLE_MS)
-  }
-  return peak
 }
 
 async function plot(samples: readonly Sample[]): Promise<void> {

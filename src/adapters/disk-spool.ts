@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { CACHE_FOLDERS } from '../domain/cache-layout.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
 import type { Spool } from '../service/ports.ts'
+import { FILE_MODE, FOLDER_MODE } from './disk-file.ts'
 import { isDiskTrouble, isMissing } from './disk-trouble.ts'
 
 export interface DiskSpoolOptions {
@@ -27,8 +28,8 @@ export function createDiskSpool({ cacheDir, maxMemoryBytes, onTrouble }: DiskSpo
       const discard = () => rm(path, { force: true })
       const tally = createTally(maxBytes)
       try {
-        await mkdir(dirname(path), { recursive: true, mode: 0o750 })
-        await pipeline(body, tally.through, createWriteStream(path, { flags: 'wx', mode: 0o640 }), { signal })
+        await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE })
+        await pipeline(body, tally.through, createWriteStream(path, { flags: 'wx', mode: FILE_MODE }), { signal })
       } catch (error) {
         body.destroy()
         await discard().catch(onTrouble)

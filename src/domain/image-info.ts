@@ -1,4 +1,5 @@
 import { type Capture, captureOf, type MetadataGroups } from './capture.ts'
+import { parseJson } from './json-text.ts'
 import type { OriginalFacts, Size } from './original-facts.ts'
 import type { Place } from './place.ts'
 import { boundGroup, isPlainValue, tidyText } from './plain-value.ts'
@@ -107,13 +108,7 @@ export function formatInfo(info: ImageInfo): string {
 
 /** The inverse of `formatInfo`. @returns undefined for anything else. */
 export function parseInfo(text: string): ImageInfo | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined
-    throw error
-  }
+  const value = parseJson(text)
   return isInfo(value) ? value : undefined
 }
 

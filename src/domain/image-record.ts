@@ -1,5 +1,6 @@
 import { type InputFormat, isInputFormat } from './image-format.ts'
 import { isImageId } from './image-id.ts'
+import { parseJson } from './json-text.ts'
 
 /** What is known of an upload: stored as `records/…` and answered by `GET /images/{id}`. */
 export interface ImageRecord {
@@ -23,13 +24,7 @@ export function formatRecord(record: ImageRecord): string {
 
 /** The inverse of `formatRecord`; unknown fields are left out. @returns undefined for anything that is no record. */
 export function parseRecord(text: string): ImageRecord | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined
-    throw error
-  }
+  const value = parseJson(text)
   if (typeof value !== 'object' || value === null) return undefined
   const { id, width, height, format, bytes, alpha, frames, uploadedAt }: Record<string, unknown> = { ...value }
   if (typeof id !== 'string' || !isImageId(id)) return undefined

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { isInputFormat } from './image-format.ts'
+import { parseJson } from './json-text.ts'
 import type { OriginalFacts } from './original-facts.ts'
 
 /**
@@ -41,12 +42,7 @@ export function openMezzanine(file: Buffer): OriginalFacts | undefined {
 }
 
 function parseFacts(json: string): OriginalFacts | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(json)
-  } catch {
-    return undefined
-  }
+  const value = parseJson(json)
   return isFacts(value) ? value : undefined
 }
 

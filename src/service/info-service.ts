@@ -6,7 +6,8 @@ import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { OriginalService } from './original-service.ts'
 import type { ImageEngine, Meter, ObjectStore } from './ports.ts'
-import { putBytes, readText } from './small-object.ts'
+import { createSharing } from './sharing.ts'
+import { readText } from './small-object.ts'
 import type { Priority, WorkQueue } from './work-queue.ts'
 
 /** What is measured of originals: once, after the upload or when somebody asks, and kept in the store for all nodes. */
@@ -42,8 +43,8 @@ export interface InfoServiceOptions {
 const MAX_PENDING = 10_000
 /** Of JSON: what a store that takes nothing does not keep. */
 const MAX_REMEMBERED_BYTES = 8 * 1024 * 1024
-/** How long a store that could not be written to is spared. */
-const UNSHARED_MS = 60_000
+
+const UNSHARED = 'An info could not be written to the object store: other nodes will measure again'
 
 export function createInfoService(options: InfoServiceOptions): InfoService {
   const { store, engine, originals, watch, renderQueue, meter } = options
@@ -54,8 +55,8 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
   })
   const making = new Map<string, Promise<void>>()
   const pending = new Set<Promise<void>>()
+  const sharing = createSharing({ store, meter, trouble: UNSHARED })
   const stopping = new AbortController()
-  let unsharedUntil = 0
 
   async function bring(id: string, signal: AbortSignal): Promise<ImageInfo> {
     const { sequence } = watch
@@ -101,16 +102,14 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
   /** A store that can't be written to costs the other nodes the time to measure, and nobody an answer. */
   async function share(id: string, info: ImageInfo): Promise<void> {
     const { signal } = stopping
-    if (signal.aborted || performance.now() < unsharedUntil) return
+    if (signal.aborted) return
     const bytes = Buffer.from(formatInfo(info))
     try {
-      await putBytes(store, { key: infoKey(id), bytes, contentType: 'application/json', overwrite: true }, signal)
+      if (!(await sharing.share({ key: infoKey(id), bytes, contentType: 'application/json' }, signal))) return
       // A deletion removes the original before it removes this, and may have been done while this was on its way.
       if ((await store.stat(originalKey(id), signal)) === undefined) await store.remove(infoKey(id), signal)
     } catch (error) {
-      if (signal.aborted) return
-      if (error instanceof UnavailableError) unsharedUntil = performance.now() + UNSHARED_MS
-      meter.trouble('An info could not be written to the object store: other nodes will measure again', error)
+      if (!signal.aborted) meter.trouble(UNSHARED, error)
     }
   }
 

@@ -11,7 +11,8 @@ import { createMezzanineShelf, type Mezzanine, type Sealed } from './mezzanine-s
 import { firstByteMs, openInTime } from './open-in-time.ts'
 import type { OriginalService } from './original-service.ts'
 import type { ImageCache, ImageEngine, Meter, ObjectStore, OpenObject } from './ports.ts'
-import { putBytes, readWhole } from './small-object.ts'
+import { createSharing } from './sharing.ts'
+import { readWhole } from './small-object.ts'
 import type { WorkQueue } from './work-queue.ts'
 
 /** Reduced pictures of large originals: made once, after the upload or the first decoding, kept in the store for all nodes. */
@@ -60,8 +61,6 @@ const MAX_PENDING = 10_000
 const MAX_BYTES = 4 * 1024 * 1024
 /** How long an absence is remembered: so long, a mezzanine that another node has just made goes unnoticed here. */
 const ABSENCE_MS = 5_000
-/** How long a store that could not be written to is spared. */
-const UNSHARED_MS = 60_000
 
 export function createMezzanineService(options: MezzanineServiceOptions): MezzanineService {
   const { store, cache, engine, originals, watch, fetchQueue, renderQueue, meter, minPixels, fetchTimeoutMs } = options
@@ -69,9 +68,13 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
   const absences = new LRUCache<string, true>({ max: 20_000, ttl: ABSENCE_MS })
   const unworthy = new LRUCache<string, true>({ max: 20_000 })
   const shelf = createMezzanineShelf(cache)
+  const sharing = createSharing({
+    store,
+    meter,
+    trouble: 'A mezzanine could not be written to the object store: other nodes will make their own',
+  })
   const pending = new Map<string, Promise<void>>()
   const stopping = new AbortController()
-  let unsharedUntil = 0
 
   async function find(id: string, level: MezzanineLevel, signal: AbortSignal): Promise<Mezzanine | undefined> {
     const key = mezzanineKey(id, level)
@@ -157,7 +160,8 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
       for (const { level, bytes: picture } of worth) {
         const bytes = sealMezzanine(picture, facts)
         await keep({ id, level, bytes, facts }, sequence)
-        await share(id, level, { bytes, contentType: contentTypeOf(mezzanineFormat(facts)) })
+        const contentType = contentTypeOf(mezzanineFormat(facts))
+        await sharing.share({ key: mezzanineKey(id, level), bytes, contentType }, stopping.signal)
       }
     } finally {
       // A deletion removes the original before it removes these, and may have been done while they were on their way.
@@ -173,22 +177,6 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
       if ((await find(id, level, signal)) === undefined) missing.push(level)
     }
     return missing
-  }
-
-  /** A store that can't be written to costs the other nodes the sharing, and nobody a picture. */
-  async function share(
-    id: string,
-    level: MezzanineLevel,
-    { bytes, contentType }: { readonly bytes: Buffer; readonly contentType: string },
-  ): Promise<void> {
-    if (performance.now() < unsharedUntil) return
-    try {
-      await putBytes(store, { key: mezzanineKey(id, level), bytes, contentType, overwrite: true }, stopping.signal)
-    } catch (error) {
-      if (!(error instanceof UnavailableError)) throw error
-      unsharedUntil = performance.now() + UNSHARED_MS
-      meter.trouble('A mezzanine could not be written to the object store: other nodes will make their own', error)
-    }
   }
 
   return {

@@ -14,7 +14,7 @@ export const FACTS: OriginalFacts = {
   frames: 1,
 }
 
-const MEASURED = {
+export const MEASURED = {
   colorSpace: 'rgb',
   bitsPerSample: 8,
   dominantColor: '#102030',

@@ -3,21 +3,16 @@ import { test } from 'node:test'
 import { dominantColour } from '../../src/domain/dominant-colour.ts'
 import { formatInfo, imageInfo, parseInfo, visibleInfo } from '../../src/domain/image-info.ts'
 import { differenceHash } from '../../src/domain/perceptual-hash.ts'
-import { FACTS } from '../support/memory-engine.ts'
+import { FACTS, MEASURED } from '../support/memory-engine.ts'
 
-const MEASURED = {
-  colorSpace: 'rgb',
-  bitsPerSample: 8,
-  dominantColor: '#102030',
-  thumbHash: 'AAAA',
-  blurHash: '0000',
-  perceptualHash: '0123456789abcdef',
+const TAKEN = {
+  ...MEASURED,
   iccProfile: 'Display P3\0',
   metadata: { exif: { Make: 'Darkroom', GPSLatitude: '51/1' }, iptc: {} },
   metadataCut: false,
   place: { latitude: 1, longitude: 2 },
 } as const
-const INFO = imageInfo(FACTS, MEASURED)
+const INFO = imageInfo(FACTS, TAKEN)
 
 test('An info is read back as it was written', () => {
   assert.deepEqual(parseInfo(formatInfo(INFO)), INFO)
@@ -59,7 +54,7 @@ test('The largest info that there can be is read back', () => {
     iptc: group(['Copyright Notice', 'Caption/Abstract']),
     xmp: group(['title']),
   }
-  const info = imageInfo(FACTS, { ...MEASURED, metadata, iccProfile: text })
+  const info = imageInfo(FACTS, { ...TAKEN, metadata, iccProfile: text })
   assert.equal(info.capture.metadataCut, true)
   assert.equal(info.capture.caption?.length, 500)
   const bytes = Buffer.byteLength(formatInfo(info))
