@@ -2,10 +2,12 @@
 export type ErrorCode =
   | 'invalid_path'
   | 'invalid_upload'
+  | 'invalid_event'
   | 'token_required'
   | 'size_not_allowed'
   | 'signature_invalid'
   | 'signature_expired'
+  | 'remote_not_allowed'
   | 'route_not_found'
   | 'original_not_found'
   | 'original_deleted'
@@ -16,6 +18,7 @@ export type ErrorCode =
   | 'original_unsupported'
   | 'range_not_satisfiable'
   | 'original_broken'
+  | 'remote_failed'
   | 'store_unavailable'
   | 'store_full'
   | 'disk_unavailable'
@@ -40,6 +43,9 @@ export class RequestError extends ServiceError {}
 
 /** The original is missing, deleted or no image we decode. Repeating will not help. */
 export class OriginalError extends ServiceError {}
+
+/** The host of a remote image failed: it did not answer, or not with an image. It may do better in a while. */
+export class RemoteError extends ServiceError {}
 
 /** A dependency, or our own capacity, failed for now. Answered with `Retry-After`. */
 export class UnavailableError extends ServiceError {}

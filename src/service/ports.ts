@@ -53,6 +53,94 @@ export interface ObjectStore {
   close(): void
 }
 
+/** What a bucket has under a key. Another one under the same key has another ETag. */
+export interface ObjectVersion {
+  /** Quoted, as the server gave it. */
+  readonly etag: string
+  readonly sizeBytes: number
+  /** Whole seconds count: HTTP dates have no more. */
+  readonly modifiedAt: Date
+  /** Lower-case hex, where the ETag vouches for one of the whole object's bytes; else absent. */
+  readonly md5?: string
+}
+
+/** An object of somebody else's bucket; of its present version, or of the one that is named. */
+export interface ObjectAddress {
+  /** As the bucket has it, not encoded. */
+  readonly key: string
+  readonly versionId?: string | undefined
+}
+
+/**
+ * A bucket that others fill and change. It is only read. Every method ends by a deadline of the adapter's own or when
+ * `signal` aborts (it then throws the signal's reason), and throws `UnavailableError` `store_unavailable` when the server is
+ * down, slow, refuses our credentials or lacks the bucket. Those are never taken for an absent key.
+ */
+export interface Bucket {
+  /**
+   * What is there now.
+   * @param known ETag of the version that is known: then nothing else is told of it.
+   * @returns undefined if there is no such key or version.
+   */
+  look(
+    address: ObjectAddress,
+    known: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ObjectVersion | 'unchanged' | undefined>
+  /** @returns undefined if the object is no longer the one with this ETag, or is gone. */
+  open(address: ObjectAddress, etag: string, signal: AbortSignal): Promise<OpenObject | undefined>
+  /** Resolves if the server answers, knows us and has the bucket; else throws with a message that says which it was. */
+  check(signal: AbortSignal): Promise<void>
+  /** Ends idle connections. Nothing may be under way. */
+  close(): void
+}
+
+/** What an answer of a remote host may be used for, and how long. Times are whole seconds. */
+export interface RemoteFreshness {
+  /** False if no copy may be kept (`no-store`, `private`). */
+  readonly storable: boolean
+  /** From now on; 0: it has to be asked every time. */
+  readonly freshSeconds: number
+  /** After that, while it is being asked; 0: not at all. */
+  readonly staleWhileRevalidateSeconds: number
+  /** False if an old copy must not be used when the host fails (`must-revalidate` and the like). */
+  readonly staleIfError: boolean
+}
+
+/** By which a remote host knows the copy that we have. As it sent them. */
+export interface RemoteValidators {
+  readonly etag?: string | undefined
+  readonly lastModified?: string | undefined
+}
+
+export type RemoteAnswer =
+  | { readonly kind: 'unchanged'; readonly freshness: RemoteFreshness; readonly validators: RemoteValidators }
+  | {
+      readonly kind: 'body'
+      /**
+       * The caller consumes or destroys it. Errors with `RemoteError` `remote_failed` when it stalls, is cut or takes too
+       * long, and with OriginalError `original_too_large`.
+       */
+      readonly body: Readable
+      readonly freshness: RemoteFreshness
+      readonly validators: RemoteValidators
+    }
+
+/** HTTP servers that originals are fetched from. */
+export interface RemoteSource {
+  /**
+   * Asks once; follows redirects, and checks every host and every address that it connects to.
+   *
+   * @param url As in `RemoteRef`.
+   * @param known Of the copy that we have.
+   * @throws RequestError `remote_not_allowed`; OriginalError `original_not_found`, `original_too_large`; RemoteError
+   *   `remote_failed`; the signal's reason.
+   */
+  fetch(url: string, known: RemoteValidators, signal: AbortSignal): Promise<RemoteAnswer>
+  /** Ends idle connections. */
+  close(): Promise<void>
+}
+
 /** Bytes on their way in: written aside and hashed as they came. Whoever has them calls `discard` in the end. */
 export interface Spooled {
   readonly source: ObjectSource

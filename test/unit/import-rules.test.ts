@@ -57,6 +57,10 @@ const CASES = [
   ['src/adapters/placeholder-hash.ts', `import { rgbaToThumbHash } from 'thumbhash'`, false],
   ['src/adapters/placeholder-hash.ts', `import { load } from 'exifreader'`, true],
 
+  ['src/adapters/remote-source.ts', `import { Agent } from 'undici'`, false],
+  ['src/adapters/remote-source.ts', `import sharp from 'sharp'`, true],
+  ['src/adapters/disk-cache.ts', `import { Agent } from 'undici'`, true],
+
   ['src/http/a.ts', `import Koa from 'koa'`, false],
   ['src/http/a.ts', `import Router from '@koa/router'`, false],
   ['src/http/a.ts', `import { x } from '../service/ports.ts'`, false],
