@@ -23,6 +23,7 @@ import { createRecordService } from './service/record-service.ts'
 import { createRenderBatcher } from './service/render-batch.ts'
 import { createRenditionService } from './service/rendition-service.ts'
 import { createSourceService } from './service/source-service.ts'
+import { createUploadedOriginals } from './service/uploaded-originals.ts'
 import { createWorkQueue } from './service/work-queue.ts'
 import type { Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -119,7 +120,9 @@ export function createServices(config: Config, { store, disk: { cache, spool }, 
   }
   const now = () => Date.now()
   const watch = createInvalidationWatch({ store, cache, meter, now, onForget })
-  const shared = { store, cache, spool, engine, watch, meter, now }
+  const uploads = createUploadedOriginals(store)
+  const holderOf = () => uploads
+  const shared = { store, holderOf, cache, spool, engine, watch, meter, now }
   const originals = createOriginalService({
     ...shared,
     fetchQueue,

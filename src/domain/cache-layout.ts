@@ -1,5 +1,6 @@
 import { type AcceptClass, CLASS_FORMATS, OUTPUT_FORMATS, type OutputFormat } from './image-format.ts'
 import { isImageId, shardedId } from './image-id.ts'
+import { isVersionId } from './version-id.ts'
 import { MEZZANINE_LEVELS, MEZZANINE_VERSION, type MezzanineLevel } from './mezzanine.ts'
 
 /** Folders of `CACHE_DIR`. nginx reads `renditions`; the rest is the node's own. */
@@ -20,17 +21,17 @@ export const CACHE_MARKER = { name: '.darkroom-cache', content: 'darkroom-cache 
 
 /** Folder of all renditions of an original, relative to `CACHE_DIR/renditions`. */
 export function renditionFolder(id: string): string {
-  return `image/${shardedId(id)}`
+  return placeOf(id)
 }
 
 /** File of an original, relative to `CACHE_DIR/originals`. */
 export function originalFile(id: string): string {
-  return `image/${shardedId(id)}`
+  return placeOf(id)
 }
 
 /** Folder of the mezzanines of an original, relative to `CACHE_DIR/mezzanines`. */
 export function mezzanineFolder(id: string): string {
-  return `image/${shardedId(id)}`
+  return placeOf(id)
 }
 
 /** File name of a mezzanine in its folder. */
@@ -69,5 +70,10 @@ export function formatOfFile(name: string): OutputFormat | undefined {
 /** The id whose folder or original a cache path belongs to. @param path `image/3f/2a/3f2a…` with or without a file. */
 export function idOfPath(path: string): string | undefined {
   const id = path.split('/')[3]
-  return id !== undefined && isImageId(id) ? id : undefined
+  return id !== undefined && (isImageId(id) || isVersionId(id)) ? id : undefined
+}
+
+/** nginx sends what is in `image` by itself; of a version it cannot know whether it is still the one that counts. */
+function placeOf(id: string): string {
+  return `${isVersionId(id) ? 'version' : 'image'}/${shardedId(id)}`
 }

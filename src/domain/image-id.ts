@@ -18,7 +18,9 @@ export function isImageId(text: string): boolean {
 /**
  * Two levels of 256 folders in front of an id, so that millions of ids make no huge folder.
  * @example shardedId('3f2a…') // '3f/2a/3f2a…'
+ * @example shardedId('v3f2a…') // '3f/2a/v3f2a…'
  */
 export function shardedId(id: string): string {
-  return `${id.slice(0, 2)}/${id.slice(2, 4)}/${id}`
+  const hex = id.slice(-HEX_DIGITS)
+  return `${hex.slice(0, 2)}/${hex.slice(2, 4)}/${id}`
 }

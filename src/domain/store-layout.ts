@@ -37,10 +37,24 @@ export function infoKeys(id: string): readonly string[] {
   return Array.from({ length: INFO_VERSION }, (_, version) => infoKey(id, version + 1))
 }
 
+/**
+ * Key of what is known of a remote original: its present version, and how long that may be used. All under `remotes/` may be
+ * removed at any time, for the price of another fetch.
+ */
+export function remotePointerKey(resource: string): string {
+  return `remotes/${shardedId(resource)}/pointer.json`
+}
+
+/** Key of the bytes of one version of a remote original. */
+export function remoteOriginalKey(resource: string, version: string): string {
+  return `remotes/${shardedId(resource)}/${version}`
+}
+
 export const INVALIDATIONS_PREFIX = 'invalidations/'
 
-/** One image that every node still has to forget. */
+/** One image, or one original that may change, that every node still has to forget. */
 export interface Invalidation {
+  /** Of an image, or a `resourceId`. */
   readonly id: string
   /** Milliseconds since 1970, by the clock of the node that deleted. */
   readonly time: number
@@ -58,6 +72,6 @@ export function invalidationsSince(time: number): string {
 
 /** The inverse of `invalidationKey`. @returns undefined for a key of another shape. */
 export function parseInvalidationKey(key: string): Invalidation | undefined {
-  const { time, id } = /^invalidations\/(?<time>\d{15})-(?<id>[0-9a-f]{40})$/.exec(key)?.groups ?? {}
+  const { time, id } = /^invalidations\/(?<time>\d{15})-(?<id>r?[0-9a-f]{40})$/.exec(key)?.groups ?? {}
   return time === undefined || id === undefined ? undefined : { time: Number(time), id }
 }

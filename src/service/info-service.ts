@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { formatInfo, type ImageInfo, parseInfo } from '../domain/image-info.ts'
 import { infoKey, originalKey } from '../domain/store-layout.ts'
+import { isTransientId, isVersionId } from '../domain/version-id.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
@@ -60,7 +61,7 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
 
   async function bring(id: string, signal: AbortSignal): Promise<ImageInfo> {
     const { sequence } = watch
-    const stored = await readStored(id, signal)
+    const stored = isVersionId(id) ? undefined : await readStored(id, signal)
     if (stored === undefined) return await measure(id, signal, 'viewer')
     remember(id, stored, sequence)
     return stored
@@ -85,13 +86,13 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     const info = await renderQueue.run(() => engine.measure(source, facts), signal, priority)
     if (watch.forgottenSince(id, sequence)) throw new OriginalError('original_deleted', 'This image was deleted')
     remember(id, info, sequence)
-    // Nobody waits for the store to take it.
-    track(share(id, info))
+    // Nobody waits for the store to take it; and it would keep for ever what is said of a version.
+    if (!isVersionId(id)) track(share(id, info))
     return info
   }
 
   function remember(id: string, info: ImageInfo, sequence: number): void {
-    if (!watch.forgottenSince(id, sequence)) remembered.set(id, info)
+    if (!isTransientId(id) && !watch.forgottenSince(id, sequence)) remembered.set(id, info)
   }
 
   function track(work: Promise<void>): void {

@@ -3,14 +3,15 @@ import { contentTypeOf } from '../domain/image-format.ts'
 import { type MezzanineLevel, mezzanineFormat, mezzanineLevels, worthKeeping } from '../domain/mezzanine.ts'
 import { openMezzanine, sealMezzanine } from '../domain/mezzanine-file.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
-import { mezzanineKey, originalKey } from '../domain/store-layout.ts'
+import { mezzanineKey } from '../domain/store-layout.ts'
+import { isTransientId, isVersionId } from '../domain/version-id.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import { createMezzanineShelf, type Mezzanine, type Sealed } from './mezzanine-shelf.ts'
 import { firstByteMs, openInTime } from './open-in-time.ts'
 import type { OriginalService } from './original-service.ts'
-import type { ImageCache, ImageEngine, Meter, ObjectStore, OpenObject } from './ports.ts'
+import type { ImageCache, ImageEngine, Meter, ObjectStore, OpenObject, OriginalHolder } from './ports.ts'
 import { createSharing } from './sharing.ts'
 import { readWhole } from './small-object.ts'
 import type { WorkQueue } from './work-queue.ts'
@@ -42,6 +43,7 @@ export interface MezzanineService {
 
 export interface MezzanineServiceOptions {
   readonly store: ObjectStore
+  readonly holderOf: (id: string) => OriginalHolder
   readonly cache: ImageCache
   readonly engine: ImageEngine
   readonly originals: OriginalService
@@ -63,7 +65,7 @@ const MAX_BYTES = 4 * 1024 * 1024
 const ABSENCE_MS = 5_000
 
 export function createMezzanineService(options: MezzanineServiceOptions): MezzanineService {
-  const { store, cache, engine, originals, watch, fetchQueue, renderQueue, meter, minPixels, fetchTimeoutMs } = options
+  const { store, holderOf, cache, engine, originals, watch, renderQueue, meter, minPixels } = options
   const flights = createCoalescer<Mezzanine | undefined>()
   const absences = new LRUCache<string, true>({ max: 20_000, ttl: ABSENCE_MS })
   const unworthy = new LRUCache<string, true>({ max: 20_000 })
@@ -79,19 +81,19 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
   async function find(id: string, level: MezzanineLevel, signal: AbortSignal): Promise<Mezzanine | undefined> {
     const key = mezzanineKey(id, level)
     const here = await shelf.get(id, level)
-    if (here || minPixels === 0 || absences.has(key)) return here
+    if (here || minPixels === 0 || !isShared(id) || absences.has(key)) return here
     const asked = performance.now()
-    const fly = (within: AbortSignal) => fetchQueue.run(() => fetch({ id, level, asked }, within), within)
+    const fly = (within: AbortSignal) => options.fetchQueue.run(() => fetch({ id, level, asked }, within), within)
     return (await flights.run(key, fly, signal)).value
   }
 
   async function fetch({ id, level, asked }: Wanted, signal: AbortSignal): Promise<Mezzanine | undefined> {
     const key = mezzanineKey(id, level)
     const { sequence } = watch
-    const deadline = AbortSignal.timeout(fetchTimeoutMs)
+    const deadline = AbortSignal.timeout(options.fetchTimeoutMs)
     try {
       const within = AbortSignal.any([signal, deadline])
-      const object = await openInTime(store, key, firstByteMs(asked), within)
+      const object = await openInTime((limited) => store.open(key, limited), firstByteMs(asked), within)
       const bytes = object && (await readExisting(id, object, { signal, within }))
       const facts = bytes && openMezzanine(bytes)
       if (bytes && facts) return await keep({ id, level, bytes, facts }, sequence)
@@ -113,7 +115,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     object: OpenObject,
     { signal, within }: { readonly signal: AbortSignal; readonly within: AbortSignal },
   ): Promise<Buffer | undefined> {
-    const original = store.stat(originalKey(id), within)
+    const original = holderOf(id).sizeBytes(id, within)
     // Both are waited for, whichever fails first.
     original.catch(() => object.body.destroy())
     const bytes = await readWhole(object, MAX_BYTES).catch(async (error: unknown) => {
@@ -123,7 +125,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
       meter.trouble(`A mezzanine of ${id} could not be read`, error)
       return undefined
     })
-    return (await original) && bytes
+    return (await original) === undefined ? undefined : bytes
   }
 
   async function keep({ id, level, ...sealed }: Made, sequence: number): Promise<Mezzanine> {
@@ -150,22 +152,22 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     const { sequence } = watch
     const { source, facts } = await originals.ready(id, signal)
     const missing = await missingLevels(id, facts, signal)
-    const stat = missing.length > 0 ? await store.stat(originalKey(id), signal) : undefined
-    if (stat === undefined) return
+    const sizeBytes = missing.length > 0 ? await holderOf(id).sizeBytes(id, signal) : undefined
+    if (sizeBytes === undefined) return
     const reduce = () => engine.reduce(source, facts, missing)
     const reduced = await renderQueue.run(reduce, signal, 'background')
-    const worth = worthKeeping(facts, Math.min(stat.sizeBytes, MAX_BYTES), reduced)
+    const worth = worthKeeping(facts, Math.min(sizeBytes, MAX_BYTES), reduced)
     if (worth.length < missing.length) unworthy.set(id, true)
     try {
       for (const { level, bytes: picture } of worth) {
         const bytes = sealMezzanine(picture, facts)
         await keep({ id, level, bytes, facts }, sequence)
         const contentType = contentTypeOf(mezzanineFormat(facts))
-        await sharing.share({ key: mezzanineKey(id, level), bytes, contentType }, stopping.signal)
+        if (isShared(id)) await sharing.share({ key: mezzanineKey(id, level), bytes, contentType }, stopping.signal)
       }
     } finally {
       // A deletion removes the original before it removes these, and may have been done while they were on their way.
-      const isGone = (await store.stat(originalKey(id), signal)) === undefined
+      const isGone = isShared(id) && (await holderOf(id).sizeBytes(id, signal)) === undefined
       for (const { level } of isGone ? worth : []) await store.remove(mezzanineKey(id, level), signal)
     }
   }
@@ -187,7 +189,8 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     async make(id) {
       const { signal } = stopping
       const underWay = pending.get(id)
-      if (underWay || minPixels === 0 || signal.aborted || pending.size >= MAX_PENDING) return await underWay
+      if (underWay || minPixels === 0 || isTransientId(id) || signal.aborted || pending.size >= MAX_PENDING)
+        return await underWay
       const building = build(id, signal)
         .catch((error: unknown) => {
           // Deleted meanwhile, or broken: whoever asks for the picture hears of it.
@@ -207,6 +210,11 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
       await Promise.all(pending.values())
     },
   }
+}
+
+/** Nothing would remove from the store what was made of a version that is no more: each node keeps its own. */
+function isShared(id: string): boolean {
+  return !isVersionId(id)
 }
 
 interface Wanted {

@@ -1,5 +1,4 @@
 import { UnavailableError } from '../errors.ts'
-import type { ObjectStore, OpenObject } from './ports.ts'
 
 /** What a silent store may cost a viewer, the wait for a turn included; and the least that it gets to begin its answer. */
 const FIRST_BYTE_MS = 4_800
@@ -11,17 +10,16 @@ export function firstByteMs(asked: number): number {
 }
 
 /** Opens an object, unless the store is silent for too long. @throws UnavailableError `store_unavailable` */
-export async function openInTime(
-  store: ObjectStore,
-  key: string,
+export async function openInTime<T>(
+  open: (signal: AbortSignal) => Promise<T>,
   withinMs: number,
   signal: AbortSignal,
-): Promise<OpenObject | undefined> {
+): Promise<T> {
   const controller = new AbortController()
   const late = () => controller.abort(new UnavailableError('store_unavailable', 'The object store did not answer'))
   const timer = setTimeout(late, withinMs)
   try {
-    return await store.open(key, AbortSignal.any([signal, controller.signal]))
+    return await open(AbortSignal.any([signal, controller.signal]))
   } finally {
     clearTimeout(timer)
   }

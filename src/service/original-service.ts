@@ -1,14 +1,21 @@
 import type { Readable } from 'node:stream'
 import { LRUCache } from 'lru-cache'
-import { imageIdFromSha256 } from '../domain/image-id.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
-import { originalKey } from '../domain/store-layout.ts'
+import { isTransientId } from '../domain/version-id.ts'
 import { OriginalError, ServiceError, UnavailableError } from '../errors.ts'
 import { createCoalescer } from './coalesce.ts'
-import { isDeleted } from './deletion-service.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import { firstByteMs, openInTime } from './open-in-time.ts'
-import type { ImageCache, ImageEngine, Meter, ObjectSource, ObjectStore, OpenObject, Spool, Spooled } from './ports.ts'
+import type {
+  ImageCache,
+  ImageEngine,
+  Meter,
+  ObjectSource,
+  OpenObject,
+  OriginalHolder,
+  Spool,
+  Spooled,
+} from './ports.ts'
 import type { WorkQueue } from './work-queue.ts'
 
 /** An original that can be decoded now. */
@@ -41,7 +48,7 @@ export interface OriginalService {
 }
 
 export interface OriginalServiceOptions {
-  readonly store: ObjectStore
+  readonly holderOf: (id: string) => OriginalHolder
   readonly cache: ImageCache
   readonly spool: Spool
   readonly engine: ImageEngine
@@ -65,7 +72,7 @@ const ABSENCE_MS = 1_000
 const LOOSE_MS = 30_000
 
 export function createOriginalService(options: OriginalServiceOptions): OriginalService {
-  const { store, cache, spool, engine, watch, fetchQueue, meter, maxOriginalBytes, fetchTimeoutMs } = options
+  const { holderOf, cache, spool, engine, watch, fetchQueue, meter, maxOriginalBytes, fetchTimeoutMs } = options
   const flights = createCoalescer<ReadyOriginal>()
   const facts = new LRUCache<string, OriginalFacts>({ max: MAX_REMEMBERED })
   const absences = new LRUCache<string, OriginalError>({ max: MAX_REMEMBERED, ttl: ABSENCE_MS })
@@ -141,13 +148,14 @@ export function createOriginalService(options: OriginalServiceOptions): Original
 
   /** A body that is cut, stalls or is wrong may be right the next time: one more attempt. */
   async function fetchChecked(wanted: WantedOriginal, signal: AbortSignal): Promise<Spooled> {
+    const way = isTransientId(wanted.id) ? 'toMemory' : 'toDisk'
     try {
-      return await fetchOnce(wanted, 'toDisk', signal)
+      return await fetchOnce(wanted, way, signal)
     } catch (error) {
       if (signal.aborted || !(error instanceof UnavailableError)) throw error
       if (error.code === 'disk_unavailable') return await fetchOnce(wanted, 'toMemory', signal)
       if (!(error instanceof BodyError)) throw error
-      return await fetchOnce(wanted, 'toDisk', signal)
+      return await fetchOnce(wanted, way, signal)
     }
   }
 
@@ -160,20 +168,19 @@ export function createOriginalService(options: OriginalServiceOptions): Original
       }
       throw error
     })
-    if (imageIdFromSha256(spooled.sha256) === id) return spooled
+    if (holderOf(id).isGenuine(id, spooled)) return spooled
     await spooled.discard()
     meter.trouble(`The object store gave other bytes for the original ${id}`, undefined)
     throw new BodyError('store_unavailable', 'The object store gave a damaged original')
   }
 
   async function openOriginal({ id, withinMs }: WantedOriginal, signal: AbortSignal): Promise<OpenObject> {
-    const object = await openInTime(store, originalKey(id), withinMs, signal)
-    if (object !== undefined) return object
-    const absence = (await isDeleted(store, id, signal))
-      ? new OriginalError('original_deleted', 'This image was deleted')
-      : new OriginalError('original_not_found', 'There is no such image')
-    absences.set(id, absence)
-    throw absence
+    try {
+      return await openInTime((within) => holderOf(id).open(id, within), withinMs, signal)
+    } catch (error) {
+      if (error instanceof OriginalError) absences.set(id, error)
+      throw error
+    }
   }
 
   /** @returns undefined if the disk did not let the file be moved in. */

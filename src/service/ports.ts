@@ -165,6 +165,19 @@ export interface Spool {
 }
 
 /**
+ * Who has the bytes of originals, by their ids: those of uploads, and those of the versions of what is kept elsewhere. Throws
+ * what the system behind it throws when that fails.
+ */
+export interface OriginalHolder {
+  /** @throws OriginalError `original_not_found`, `original_deleted` */
+  open(id: string, signal: AbortSignal): Promise<OpenObject>
+  /** @returns undefined if there is no such original any more. */
+  sizeBytes(id: string, signal: AbortSignal): Promise<number | undefined>
+  /** Whether these bytes are that original, as far as its holder can tell. */
+  isGenuine(id: string, spooled: Spooled): boolean
+}
+
+/**
  * Renditions and originals on this node's disk. It may lose anything at any time, and everything in it can be made again;
  * so a disk that fails is told to the operator by the adapter, and to the caller only as an absence.
  */

@@ -4,6 +4,7 @@ import type { AcceptClass, OutputFormat } from '../domain/image-format.ts'
 import { negotiateFormat, pictureTraits } from '../domain/negotiate-format.ts'
 import { assertSideLimit, formatSpec, type Spec } from '../domain/spec.ts'
 import { withoutHurry } from '../domain/transform-plan.ts'
+import { isTransientId } from '../domain/version-id.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
@@ -237,13 +238,14 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   async function publish(key: string, made: Made, sequence: number): Promise<Known> {
     const { id, file, format, bytes, mtimeSeconds } = made
     await assertNotDeleted(id, sequence)
-    const published = await cache.publish(id, file, bytes, mtimeSeconds)
+    const mayKeep = !isTransientId(id)
+    const published = mayKeep && (await cache.publish(id, file, bytes, mtimeSeconds))
     await assertNotDeleted(id, sequence)
     const keep = !published || (keepBytes && bytes.length <= SMALL_BYTES)
     const facts = { id, file, format, sizeBytes: bytes.length, mtimeSeconds }
     const known = { ...facts, published, touchedAt: now(), ...(keep && { bytes }) }
     if (published) memory.set(key, known)
-    else memory.set(key, known, { ttl: UNPUBLISHED_MS })
+    else if (mayKeep) memory.set(key, known, { ttl: UNPUBLISHED_MS })
     return known
   }
 

@@ -14,6 +14,7 @@ import { createRecordService } from '../../src/service/record-service.ts'
 import { createRenderBatcher } from '../../src/service/render-batch.ts'
 import { createRenditionService } from '../../src/service/rendition-service.ts'
 import { createSourceService } from '../../src/service/source-service.ts'
+import { createUploadedOriginals } from '../../src/service/uploaded-originals.ts'
 import { createWorkQueue } from '../../src/service/work-queue.ts'
 import { createMemoryCache, createMemoryDisk, createMemorySpool, type MemoryDisk } from './memory-cache.ts'
 import { createMemoryEngine } from './memory-engine.ts'
@@ -70,8 +71,10 @@ export function createStage(options: StageOptions = {}) {
       renditions.forget(ids)
     },
   })
+  const uploads = createUploadedOriginals(store)
+  const holderOf = () => uploads
   const originals = createOriginalService({
-    store,
+    holderOf,
     cache,
     spool,
     engine,
@@ -83,7 +86,7 @@ export function createStage(options: StageOptions = {}) {
     maxLooseBytes: 1000,
   })
   const fetchQueue = queue('the object store')
-  const shared = { store, cache, engine, originals, watch, fetchQueue, renderQueue, meter }
+  const shared = { store, holderOf, cache, engine, originals, watch, fetchQueue, renderQueue, meter }
   const mezzanines = createMezzanineService({ ...shared, minPixels: options.minPixels ?? 0, fetchTimeoutMs: 5000 })
   const infos = createInfoService(shared)
   const renditions = createRenditionService({
