@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
-import { formatImagePath, parseImagePath, signedPath } from '../src/domain/image-path.ts'
+import { formatImagePath, parseImagePath } from '../src/domain/image-path.ts'
 import { formatSignature, signPath } from '../src/domain/signature.ts'
+import { signedPath } from '../src/domain/signed-path.ts'
 import { RequestError } from '../src/errors.ts'
 
 const USAGE = `Usage: scripts/sign-url [--expires-in <seconds>] <path> ...

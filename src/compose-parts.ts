@@ -9,6 +9,7 @@ import { createS3Store } from './adapters/s3-store.ts'
 import { type Config, ConfigError } from './config.ts'
 import { CACHE_FOLDERS } from './domain/cache-layout.ts'
 import { isInputFormat } from './domain/image-format.ts'
+import { isVersionId } from './domain/version-id.ts'
 import type { SizePolicy } from './domain/size-policy.ts'
 import { type CacheKeeper, createCacheKeeper } from './service/cache-keeper.ts'
 import { createDeletionService } from './service/deletion-service.ts'
@@ -16,6 +17,7 @@ import { createInfoService } from './service/info-service.ts'
 import { createIngestService } from './service/ingest-service.ts'
 import { createInvalidationWatch } from './service/invalidation-watch.ts'
 import { createMezzanineService } from './service/mezzanine-service.ts'
+import { createObjectVersions } from './service/object-versions.ts'
 import { createOriginalService } from './service/original-service.ts'
 import type { ImageCache, Meter, ObjectStore, Spool } from './service/ports.ts'
 import { createPrimeService } from './service/prime-service.ts'
@@ -24,6 +26,7 @@ import { createRenderBatcher } from './service/render-batch.ts'
 import { createRenditionService } from './service/rendition-service.ts'
 import { createSourceService } from './service/source-service.ts'
 import { createUploadedOriginals } from './service/uploaded-originals.ts'
+import { createVersionService } from './service/versions.ts'
 import { createWorkQueue } from './service/work-queue.ts'
 import type { Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -113,6 +116,7 @@ export function createServices(config: Config, { store, disk: { cache, spool }, 
     maxWaiting: config.FETCH_QUEUE_MAX,
   })
   const onForget = (ids: ReadonlySet<string>) => {
+    objects.forget(ids)
     originals.forget(ids)
     mezzanines.forget(ids)
     infos.forget(ids)
@@ -121,7 +125,8 @@ export function createServices(config: Config, { store, disk: { cache, spool }, 
   const now = () => Date.now()
   const watch = createInvalidationWatch({ store, cache, meter, now, onForget })
   const uploads = createUploadedOriginals(store)
-  const holderOf = () => uploads
+  const holderOf = (id: string) => (isVersionId(id) ? objects : uploads)
+  const objects = createObjectVersions({ buckets: new Map(), watch, now })
   const shared = { store, holderOf, cache, spool, engine, watch, meter, now }
   const originals = createOriginalService({
     ...shared,
@@ -152,6 +157,8 @@ export function createServices(config: Config, { store, disk: { cache, spool }, 
   })
   return {
     watch,
+    objects,
+    versions: createVersionService({ objects }),
     originals,
     mezzanines,
     infos,

@@ -15,6 +15,7 @@ import { parseSpec } from './domain/spec.ts'
 import { ServiceError } from './errors.ts'
 import { createApp } from './http/app.ts'
 import type { Readiness } from './http/health-handler.ts'
+import { pictureHandlers } from './http/picture-handlers.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
 import type { InvalidationWatch } from './service/invalidation-watch.ts'
 import type { Meter, ObjectStore } from './service/ports.ts'
@@ -63,6 +64,7 @@ export async function startNode(config: Config): Promise<Node> {
     degraded: () => (disk.keeper.degraded ? ['The disk of the cache takes nothing: pictures are served uncached'] : []),
   }
   const policy = sizePolicy(config)
+  const requestTimeoutMs = config.REQUEST_TIMEOUT_SECONDS * 1000
   const shared = { policy, access: { tokens: config.UPLOAD_TOKENS }, publicUrl: config.PUBLIC_URL }
   const app = createApp(log, {
     images: {
@@ -73,25 +75,29 @@ export async function startNode(config: Config): Promise<Node> {
       maxUploadBytes: config.MAX_UPLOAD_BYTES,
     },
     infos: { ...services, ...shared, showGps: config.SHOW_GPS },
-    renditions: {
+    pictures: pictureHandlers({
+      ...services,
+      ...shared,
       service: services.renditions,
       cache: disk.cache,
-      policy,
       accelPrefix: config.ACCEL_PREFIX,
+      showGps: config.SHOW_GPS,
       now: () => Date.now(),
-    },
+      requestTimeoutMs,
+    }),
     metrics,
     readiness,
     homePage: readFileSync(new URL('./http/home-page.html', import.meta.url), 'utf8'),
-    requestTimeoutMs: config.REQUEST_TIMEOUT_SECONDS * 1000,
+    requestTimeoutMs,
   })
 
   const background = await startBackground(services.watch, meter)
   disk.keeper.start()
   const server = createHttpServer(app)
   const end = async () => {
-    const { mezzanines, primes, infos } = services
-    await Promise.all([background.stop(), disk.keeper.stop(), primes.stop(), mezzanines.stop(), infos.stop()])
+    const { mezzanines, primes, infos, objects } = services
+    const working = [background, disk.keeper, primes, mezzanines, infos, objects]
+    await Promise.all(working.map((part) => part.stop()))
     await renderers.stop()
     store.close()
     // The access log has its lines of this turn of the event loop in the next.

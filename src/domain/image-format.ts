@@ -22,7 +22,7 @@ export function contentTypeOf(format: OutputFormat | InputFormat): string {
   return CONTENT_TYPES[format]
 }
 
-export function isOutputFormat(text: string): text is OutputFormat {
+export function isUrlFormat(text: string): text is OutputFormat {
   return OUTPUT_FORMATS.some((format) => format === text)
 }
 

@@ -1,4 +1,4 @@
-import { formatImagePath, type ImageRequest } from './image-path.ts'
+import { formatImagePath, type UploadRequest } from './image-path.ts'
 import type { ImageRecord } from './image-record.ts'
 import { admittingQuery, offeredSpecs, type SizePolicy } from './size-policy.ts'
 import { deviceBox, parseSpec, type Spec } from './spec.ts'
@@ -25,7 +25,7 @@ const PREFERRED_WIDTH = 800
 export function imageUrls(record: ImageRecord, base: string, policy: SizePolicy): ImageUrls {
   const { id, width, height } = record
   const url = (spec: Spec) => {
-    const request: ImageRequest = { id, spec }
+    const request: UploadRequest = { original: { kind: 'image', id }, spec }
     const query = admittingQuery(request, policy)
     return `${base}${formatImagePath(request)}${query === '' ? '' : `?${query}`}`
   }

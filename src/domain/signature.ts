@@ -10,11 +10,11 @@ export interface Signature {
 }
 
 /**
- * Signs a path as `signedPath` gives it. The signed text is `path`, or `path?e=<expires>`.
+ * Signs a path as `signedPath` gives it. The signed text is `path`, or `path?e=<expires>`; `&` if the path has a query.
  * @param key Any string; 32 random bytes or more are wise.
  */
 export function signPath(path: string, key: string, expires?: number): Signature {
-  const text = expires === undefined ? path : `${path}?e=${expires}`
+  const text = expires === undefined ? path : `${path}${path.includes('?') ? '&' : '?'}e=${expires}`
   const signature = createHmac('sha256', key).update(text).digest('base64url')
   return expires === undefined ? { signature } : { signature, expires }
 }

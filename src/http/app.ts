@@ -3,7 +3,7 @@ import type { Log } from '../telemetry/log.ts'
 import { accessLog } from './access-log.ts'
 import { errorResponse } from './error-response.ts'
 import type { RequestState } from './request-state.ts'
-import { pictures, type RoutesOptions, routes, unmatched } from './routes.ts'
+import { picturesFirst, type RoutesOptions, routes, unmatched } from './routes.ts'
 import { dropUnreadBody } from './unread-body.ts'
 
 /** The order of what happens to a request. */
@@ -14,7 +14,7 @@ export function createApp(log: Log, options: RoutesOptions): Koa<RequestState> {
   app.use(accessLog(log, options.metrics))
   app.use(dropUnreadBody())
   app.use(errorResponse())
-  app.use(pictures(options))
+  app.use(picturesFirst(options))
   const router = routes(options)
   app.use(router.routes())
   app.use(unmatched(router))

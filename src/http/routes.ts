@@ -14,13 +14,13 @@ import {
   uploadHandler,
 } from './images-handler.ts'
 import { type InfoHandlerOptions, infoHandler } from './info-handler.ts'
-import { type RenditionHandlerOptions, renditionHandler } from './rendition-handler.ts'
+import type { PictureHandlers } from './picture-handlers.ts'
 import type { RequestState } from './request-state.ts'
 
 export interface RoutesOptions {
   readonly images: ImagesHandlerOptions
   readonly infos: InfoHandlerOptions
-  readonly renditions: RenditionHandlerOptions
+  readonly pictures: PictureHandlers
   readonly metrics: Metrics
   readonly readiness: Readiness
   readonly homePage: string
@@ -33,11 +33,12 @@ const UPLOAD_TIMEOUT_MS = 600_000
 
 /** Every URL of the service. A `GET` answers `HEAD` too. */
 export function routes(options: RoutesOptions): Router<RequestState> {
-  const { images, infos, renditions, metrics, readiness, homePage, requestTimeoutMs } = options
+  const { images, infos, pictures, metrics, readiness, homePage, requestTimeoutMs } = options
   const router = new Router<RequestState>()
   const within = deadline(requestTimeoutMs)
 
-  router.get('/image{/*path}', renditionHandler(renditions, within))
+  router.get('/image{/*path}', pictures.upload)
+  router.get('/s3{/*path}', pictures.object)
 
   router.post('/images', deadline(UPLOAD_TIMEOUT_MS), uploadHandler(images))
   router.get('/images/:id', within, recordHandler(images))
@@ -57,11 +58,12 @@ export function routes(options: RoutesOptions): Router<RequestState> {
  * The first route, for the paths that nearly all requests have: comparing those with every route above in turn took a fifth
  * of the time of a hit. Odd spellings are left to the router.
  */
-export function pictures({ renditions, requestTimeoutMs }: RoutesOptions): Middleware<RequestState> {
-  const answer = renditionHandler(renditions, deadline(requestTimeoutMs))
+export function picturesFirst({ pictures }: RoutesOptions): Middleware<RequestState> {
   return async (ctx, next) => {
-    const isPicture = ctx.path.startsWith('/image/') && (ctx.method === 'GET' || ctx.method === 'HEAD')
-    await (isPicture ? answer(ctx, next) : next())
+    const isRead = ctx.method === 'GET' || ctx.method === 'HEAD'
+    if (isRead && ctx.path.startsWith('/image/')) await pictures.upload(ctx, next)
+    else if (isRead && ctx.path.startsWith('/s3/')) await pictures.object(ctx, next)
+    else await next()
   }
 }
 

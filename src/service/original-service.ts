@@ -1,7 +1,6 @@
 import type { Readable } from 'node:stream'
 import { LRUCache } from 'lru-cache'
 import type { OriginalFacts } from '../domain/original-facts.ts'
-import { isTransientId } from '../domain/version-id.ts'
 import { OriginalError, ServiceError, UnavailableError } from '../errors.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
@@ -119,7 +118,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
 
   async function localSource(id: string): Promise<ObjectSource | undefined> {
     const path = await cache.findOriginal(id)
-    return path === undefined ? loose.get(id)?.source : { path }
+    return path === undefined ? (loose.get(id)?.source ?? holderOf(id).held?.(id)) : { path }
   }
 
   /** @param asked When the original was asked for, by `performance.now()`. */
@@ -148,14 +147,13 @@ export function createOriginalService(options: OriginalServiceOptions): Original
 
   /** A body that is cut, stalls or is wrong may be right the next time: one more attempt. */
   async function fetchChecked(wanted: WantedOriginal, signal: AbortSignal): Promise<Spooled> {
-    const way = isTransientId(wanted.id) ? 'toMemory' : 'toDisk'
     try {
-      return await fetchOnce(wanted, way, signal)
+      return await fetchOnce(wanted, 'toDisk', signal)
     } catch (error) {
       if (signal.aborted || !(error instanceof UnavailableError)) throw error
       if (error.code === 'disk_unavailable') return await fetchOnce(wanted, 'toMemory', signal)
       if (!(error instanceof BodyError)) throw error
-      return await fetchOnce(wanted, way, signal)
+      return await fetchOnce(wanted, 'toDisk', signal)
     }
   }
 

@@ -169,6 +169,8 @@ export interface Spool {
  * what the system behind it throws when that fails.
  */
 export interface OriginalHolder {
+  /** Bytes that are at hand and on no disk of this node. */
+  held?(id: string): ObjectSource | undefined
   /** @throws OriginalError `original_not_found`, `original_deleted` */
   open(id: string, signal: AbortSignal): Promise<OpenObject>
   /** @returns undefined if there is no such original any more. */

@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { imageIdFromSha256 } from '../../src/domain/image-id.ts'
 import { originalKey } from '../../src/domain/store-layout.ts'
+import { isVersionId } from '../../src/domain/version-id.ts'
 import { createDeletionService } from '../../src/service/deletion-service.ts'
 import { createInfoService } from '../../src/service/info-service.ts'
 import { createIngestService } from '../../src/service/ingest-service.ts'
 import { createInvalidationWatch } from '../../src/service/invalidation-watch.ts'
 import { createMezzanineService } from '../../src/service/mezzanine-service.ts'
+import { createObjectVersions, type ServedBucket } from '../../src/service/object-versions.ts'
 import { createOriginalService } from '../../src/service/original-service.ts'
 import type { Meter, ObjectStore } from '../../src/service/ports.ts'
 import { createPrimeService } from '../../src/service/prime-service.ts'
@@ -15,6 +17,7 @@ import { createRenderBatcher } from '../../src/service/render-batch.ts'
 import { createRenditionService } from '../../src/service/rendition-service.ts'
 import { createSourceService } from '../../src/service/source-service.ts'
 import { createUploadedOriginals } from '../../src/service/uploaded-originals.ts'
+import { createVersionService } from '../../src/service/versions.ts'
 import { createWorkQueue } from '../../src/service/work-queue.ts'
 import { createMemoryCache, createMemoryDisk, createMemorySpool, type MemoryDisk } from './memory-cache.ts'
 import { createMemoryEngine } from './memory-engine.ts'
@@ -37,6 +40,8 @@ export interface StageOptions {
   readonly keepBytes?: boolean
   /** Fewest pixels of an original that gets mezzanines. Absent: none does. */
   readonly minPixels?: number
+  /** By alias. */
+  readonly buckets?: ReadonlyMap<string, ServedBucket>
 }
 
 /** All services of a node over ports in memory, and what went to the store as `<method> <key>`. */
@@ -65,6 +70,7 @@ export function createStage(options: StageOptions = {}) {
     meter,
     now,
     onForget(ids) {
+      objectVersions.forget(ids)
       originals.forget(ids)
       mezzanines.forget(ids)
       infos.forget(ids)
@@ -72,7 +78,8 @@ export function createStage(options: StageOptions = {}) {
     },
   })
   const uploads = createUploadedOriginals(store)
-  const holderOf = () => uploads
+  const objectVersions = createObjectVersions({ buckets: options.buckets ?? new Map(), watch, now })
+  const holderOf = (id: string) => (isVersionId(id) ? objectVersions : uploads)
   const originals = createOriginalService({
     holderOf,
     cache,
@@ -130,6 +137,8 @@ export function createStage(options: StageOptions = {}) {
     mezzanines,
     infos,
     renditions,
+    objectVersions,
+    versions: createVersionService({ objects: objectVersions }),
     primes: createPrimeService({ renditions, mezzanines, meter }),
     upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), never),
     records: createRecordService(store),

@@ -2,25 +2,27 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { OUTPUT_FORMATS } from '../../src/domain/image-format.ts'
-import { formatImagePath, type ImageRequest, parseImagePath, signedPath } from '../../src/domain/image-path.ts'
+import { formatImagePath, parseImagePath, type UploadRequest } from '../../src/domain/image-path.ts'
+import { signedPath } from '../../src/domain/signed-path.ts'
 import { RequestError } from '../../src/errors.ts'
 import { anySpec } from '../support/any-spec.ts'
 
 const ID = '3f2a'.padEnd(40, '0')
+const original = { kind: 'image', id: ID } as const
 const W400 = { size: { kind: 'box', width: 400 } } as const
 
-const CASES: Readonly<Record<string, ImageRequest>> = {
-  [`/image/${ID}/400w/cat.webp`]: { id: ID, spec: W400, format: 'webp', name: 'cat' },
-  [`/image/${ID}/400w`]: { id: ID, spec: W400 },
-  [`/image/${ID}/200s,2x`]: { id: ID, spec: { size: { kind: 'square', side: 200 }, dpr: 2 } },
+const CASES: Readonly<Record<string, UploadRequest>> = {
+  [`/image/${ID}/400w/cat.webp`]: { original, spec: W400, format: 'webp', name: 'cat' },
+  [`/image/${ID}/400w`]: { original, spec: W400 },
+  [`/image/${ID}/200s,2x`]: { original, spec: { size: { kind: 'square', side: 200 }, dpr: 2 } },
   [`/image/${ID}/300w100h/my.holiday.jpg`]: {
-    id: ID,
+    original,
     spec: { size: { kind: 'box', width: 300, height: 100 } },
     format: 'jpg',
     name: 'my.holiday',
   },
-  [`/image/${ID}/400w/%E7%8C%AB%20%2F%2e.gif`]: { id: ID, spec: W400, format: 'gif', name: '%E7%8C%AB%20%2F%2e' },
-  [`/image/${ID}/400w/...png`]: { id: ID, spec: W400, format: 'png', name: '..' },
+  [`/image/${ID}/400w/%E7%8C%AB%20%2F%2e.gif`]: { original, spec: W400, format: 'gif', name: '%E7%8C%AB%20%2F%2e' },
+  [`/image/${ID}/400w/...png`]: { original, spec: W400, format: 'png', name: '..' },
 }
 for (const [path, request] of Object.entries(CASES)) {
   test(`${path} parses, and formats back to itself`, () => {
@@ -82,14 +84,18 @@ for (const path of INVALID) {
   })
 }
 
-const requests: fc.Arbitrary<ImageRequest> = fc
+const requests: fc.Arbitrary<UploadRequest> = fc
   .record({
     id: fc.string({ unit: fc.constantFrom(...'0123456789abcdef'.split('')), minLength: 40, maxLength: 40 }),
     spec: anySpec(),
     format: fc.option(fc.constantFrom(...OUTPUT_FORMATS), { nil: undefined }),
     name: fc.string({ unit: 'grapheme', minLength: 1 }).map(encodeURIComponent),
   })
-  .map(({ id, spec, format, name }) => (format === undefined ? { id, spec } : { id, spec, format, name }))
+  .map(({ id, spec, format, name }) => ({
+    original: { kind: 'image' as const, id },
+    spec,
+    ...(format !== undefined && { format, name }),
+  }))
 
 test('Parsing and formatting are inverses for every request there is', () => {
   fc.assert(fc.property(requests, (request) => assert.deepEqual(parseImagePath(formatImagePath(request)), request)))

@@ -1,0 +1,67 @@
+import type { ImageRequest } from './image-path.ts'
+import type { RemoteRef } from './original-ref.ts'
+import { invalidPath, parseFormat } from './picture-tail.ts'
+import { formatSpec, parseSpec } from './spec.ts'
+
+/** What `/image?url=…` asks for: a rendition of a remote image, or what is known of it. */
+export type RemoteRequest =
+  | {
+      readonly kind: 'picture'
+      readonly request: ImageRequest & { readonly original: RemoteRef }
+      readonly isCanonical: boolean
+    }
+  | { readonly kind: 'info'; readonly original: RemoteRef }
+
+/**
+ * Reads the query of something made of a remote image.
+ *
+ * ```
+ * query = "url=" url [ "&size=" ( "info" | spec ) ] [ "&format=" ext ]          ; in any order; more is left alone
+ * ```
+ *
+ * Without a size the picture is as large as it came.
+ *
+ * @param parseUrl From what was given to a URL of ours. Throws what is wrong with it.
+ * @throws RequestError `invalid_path` with the reason.
+ */
+export function parseRemoteQuery(querystring: string, parseUrl: (text: string) => string): RemoteRequest {
+  const query = new URLSearchParams(querystring)
+  const url = once(query, 'url')
+  if (url === undefined) {
+    throw invalidPath('A remote image is at /image?url={url}&size={size}&format={ext}, with the URL percent-encoded')
+  }
+  const original = { kind: 'remote', url: parseUrl(url) } as const
+  const sizeText = once(query, 'size')
+  if (sizeText === 'info') return { kind: 'info', original }
+  const formatText = once(query, 'format')
+  const spec = parseSpec(sizeText ?? 'full')
+  const format = formatText === undefined ? undefined : parseFormat(formatText)
+  return {
+    kind: 'picture',
+    request: { original, spec, ...(format !== undefined && { format, name: '' }) },
+    isCanonical: (sizeText === undefined || sizeText === formatSpec(spec)) && formatText === format,
+  }
+}
+
+/** The same query with this size, and the format spelled canonically. */
+export function respellRemoteQuery(
+  querystring: string,
+  { spec, format }: Pick<ImageRequest, 'spec' | 'format'>,
+): string {
+  const query = new URLSearchParams(querystring)
+  query.set('size', formatSpec(spec))
+  if (format !== undefined) query.set('format', format)
+  return query.toString()
+}
+
+/** The URL of a picture of a remote image, as our own URLs have it and as it is signed. */
+export function formatRemoteUrl({ original, spec, format }: ImageRequest & { readonly original: RemoteRef }): string {
+  const url = `/image?url=${encodeURIComponent(original.url)}&size=${formatSpec(spec)}`
+  return format === undefined ? url : `${url}&format=${format}`
+}
+
+function once(query: URLSearchParams, name: string): string | undefined {
+  const values = query.getAll(name)
+  if (values.length > 1) throw invalidPath(`Give ${name}= once`)
+  return values[0]
+}

@@ -1,0 +1,57 @@
+import type { Context, Middleware } from 'koa'
+import { visibleInfo } from '../domain/image-info.ts'
+import { displayedSize } from '../domain/original-facts.ts'
+import type { ObjectRef, RemoteRef } from '../domain/original-ref.ts'
+import type { SizePolicy } from '../domain/size-policy.ts'
+import { assertMayWrite, mayWrite, type WriteAccess } from '../domain/write-access.ts'
+import type { InfoService } from '../service/info-service.ts'
+import type { OriginalService } from '../service/original-service.ts'
+import type { VersionService } from '../service/versions.ts'
+import { callerOf } from './image-request.ts'
+import { answerJson } from './json-answer.ts'
+import type { RequestState } from './request-state.ts'
+
+export interface VersionInfoOptions {
+  readonly versions: VersionService
+  readonly originals: OriginalService
+  readonly infos: InfoService
+  /** Who holds a token sees what the file says of its making. */
+  readonly access: WriteAccess
+  /** And also where it was taken. */
+  readonly showGps: boolean
+  readonly policy: SizePolicy
+}
+
+export type VersionInfoAnswer = (
+  ctx: Context & { state: RequestState },
+  original: ObjectRef | RemoteRef,
+) => Promise<void>
+
+/** All that is known of an original that is kept elsewhere: what `GET /images/<id>/info` says of an upload. */
+export function versionInfoAnswer(options: VersionInfoOptions, within: Middleware<RequestState>): VersionInfoAnswer {
+  const { versions, originals, infos, access, showGps, policy } = options
+  async function answer(ctx: Context & { state: RequestState }, original: ObjectRef | RemoteRef): Promise<void> {
+    // Where every URL needs a signature, nobody is to find out what there is without one.
+    if (policy.kind === 'signed') assertMayWrite(callerOf(ctx), access)
+    const isTrusted = mayWrite(callerOf(ctx), access)
+    const { signal } = ctx.state
+    const value = await versions.use(original, signal, async (id, version) => {
+      const { facts } = await originals.ready(id, signal)
+      const { format, alpha, frames } = facts
+      const info = await infos.info(id, signal)
+      return {
+        ...displayedSize(facts),
+        format,
+        bytes: version?.sizeBytes,
+        alpha,
+        frames,
+        ...(version?.modifiedAt && { modifiedAt: version.modifiedAt.toISOString() }),
+        ...visibleInfo(info, { isTrusted, showGps }),
+      }
+    })
+    answerJson(ctx, value, { 'Cache-Control': isTrusted ? 'private, no-cache' : 'no-cache', Vary: 'Authorization' })
+  }
+  return async (ctx, original) => {
+    await within(ctx, () => answer(ctx, original))
+  }
+}

@@ -1,0 +1,145 @@
+import { LRUCache } from 'lru-cache'
+import { type Freshness, judgeAge } from '../domain/freshness.ts'
+import { isResourceId } from '../domain/version-id.ts'
+import { OriginalError, RemoteError, UnavailableError } from '../errors.ts'
+import { createCoalescer } from './coalesce.ts'
+import type { InvalidationWatch } from './invalidation-watch.ts'
+
+/** What somebody else told, and for how long that may be used. */
+export interface Answer {
+  /** When it was told, ms since 1970. */
+  readonly checkedAt: number
+  readonly freshness: Freshness
+}
+
+/** Remembers what others told of what may change; asks them again in time, and does without while they don't answer. */
+export interface FreshAnswers<T extends Answer> {
+  /**
+   * @param id A `resourceId`.
+   * @param ask Gets the last answer, if there is one. What it throws is remembered for seconds.
+   * @throws what `ask` threw, if there is no earlier answer that may stand in.
+   */
+  get(id: string, ask: Ask<T>, signal: AbortSignal): Promise<T>
+  /** The next who wants it waits until it has been asked again. */
+  expire(id: string): void
+  forget(ids: ReadonlySet<string>): void
+  /** Ends what is being asked in the background, and resolves when it has ended. */
+  stop(): Promise<void>
+}
+
+export type Ask<T> = (known: T | undefined, signal: AbortSignal) => Promise<T>
+
+export interface FreshAnswersOptions {
+  readonly watch: InvalidationWatch
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+}
+
+const MAX_REMEMBERED = 100_000
+/** A page of broken links is no load on the store, and what comes back is soon seen. */
+const FAILURE_MS = 5_000
+
+export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswersOptions): FreshAnswers<T> {
+  const answers = new LRUCache<string, T>({ max: MAX_REMEMBERED })
+  const failures = new LRUCache<string, { readonly error: Error; readonly at: number }>({ max: MAX_REMEMBERED })
+  // Who comes after something was forgotten does not join those who asked before.
+  const rounds = new LRUCache<string, number>({ max: MAX_REMEMBERED })
+  const flights = createCoalescer<T>()
+  const background = new Set<Promise<void>>()
+  const stopping = new AbortController()
+
+  async function fly(id: string, ask: Ask<T>, signal: AbortSignal): Promise<T> {
+    const flight = `${id} ${rounds.get(id) ?? 0}`
+    return (await flights.run(flight, (within) => askOnce(id, ask, within), signal)).value
+  }
+
+  async function askOnce(id: string, ask: Ask<T>, signal: AbortSignal): Promise<T> {
+    const { sequence } = watch
+    const round = rounds.get(id)
+    const isCurrent = () => !watch.forgottenSince(id, sequence) && rounds.get(id) === round
+    try {
+      const answer = await ask(answers.get(id), signal)
+      if (isCurrent()) answers.set(id, answer)
+      return answer
+    } catch (error) {
+      if (isCurrent() && isExpected(error)) {
+        failures.set(id, { error, at: now() })
+        // It is gone, or no image: there is nothing to stand in for it.
+        if (error instanceof OriginalError) answers.delete(id)
+      }
+      throw error
+    }
+  }
+
+  function askInBackground(id: string, ask: Ask<T>): void {
+    const work = fly(id, ask, stopping.signal)
+      .then(
+        () => {},
+        () => {},
+      )
+      .finally(() => background.delete(work))
+    background.add(work)
+  }
+
+  function recentFailure(id: string): Error | undefined {
+    const { error, at = Number.NaN } = failures.get(id) ?? {}
+    const age = now() - at
+    return age >= 0 && age < FAILURE_MS ? error : undefined
+  }
+
+  function next(id: string): void {
+    rounds.set(id, (rounds.get(id) ?? 0) + 1)
+    failures.delete(id)
+  }
+
+  return {
+    async get(id, ask, signal) {
+      const known = answers.get(id)
+      const age = known ? judgeAge((now() - known.checkedAt) / 1000, known.freshness) : 'expired'
+      if (known && age === 'fresh') return known
+      const failure = recentFailure(id)
+      if (failure) {
+        if (known && age !== 'expired' && isOutage(failure)) return known
+        throw failure
+      }
+      if (known && age === 'stale') {
+        askInBackground(id, ask)
+        return known
+      }
+      try {
+        return await fly(id, ask, signal)
+      } catch (error) {
+        if (known && age !== 'expired' && isOutage(error)) return known
+        throw error
+      }
+    },
+    expire(id) {
+      const known = answers.get(id)
+      if (known)
+        answers.set(id, {
+          ...known,
+          freshness: { ...known.freshness, freshSeconds: 0, staleWhileRevalidateSeconds: 0 },
+        })
+      next(id)
+    },
+    forget(ids) {
+      for (const id of [...ids].filter(isResourceId)) {
+        answers.delete(id)
+        next(id)
+      }
+    },
+    async stop() {
+      stopping.abort(new Error('The node is about to stop'))
+      await Promise.all(background)
+    },
+  }
+}
+
+function isExpected(error: unknown): error is Error {
+  return error instanceof OriginalError || isOutage(error)
+}
+
+/** Whoever could tell did not answer. That what was told may go on until then, it has said. */
+function isOutage(error: unknown): error is Error {
+  return error instanceof UnavailableError || error instanceof RemoteError
+}

@@ -1,0 +1,83 @@
+import type { Freshness } from '../domain/freshness.ts'
+import type { ObjectRef, OriginalRef, RemoteRef } from '../domain/original-ref.ts'
+import { RequestError, UnavailableError } from '../errors.ts'
+import type { Answer } from './fresh-answers.ts'
+import type { OriginalHolder } from './ports.ts'
+
+/** One version of an original that may change: of what is said of it, its name never means anything else. */
+export interface Version extends Answer {
+  /** By `versionId` or `transientId`. */
+  readonly id: string
+  /** By `resourceId`. */
+  readonly resource: string
+  readonly sizeBytes: number
+  /** When it was made, if whoever keeps it says so. */
+  readonly modifiedAt?: Date
+  readonly checkedAt: number
+  readonly freshness: Freshness
+  /** It was asked for by the name of this very version. */
+  readonly isFixed: boolean
+}
+
+/** Originals of one kind that may change, as the versions that count now. */
+export interface Versions<R extends ObjectRef | RemoteRef> extends OriginalHolder {
+  /** @throws OriginalError, RemoteError, RequestError, UnavailableError */
+  current(ref: R, signal: AbortSignal): Promise<Version>
+  /** What was told of it is no longer true. */
+  expire(ref: R): void
+  forget(ids: ReadonlySet<string>): void
+  stop(): Promise<void>
+}
+
+/** Names an unchanging original for as long as some work takes. */
+export interface VersionService {
+  /**
+   * Runs `work` on the id of an upload, or on the version that counts now. If that turns out to have changed meanwhile, once
+   * more on the next.
+   */
+  use<T>(ref: OriginalRef, signal: AbortSignal, work: (id: string, version?: Version) => Promise<T>): Promise<T>
+}
+
+/** The version that was to be read is no longer there. */
+export class ChangedError extends UnavailableError {
+  constructor() {
+    super('store_unavailable', 'The original is being replaced at this moment; try again')
+  }
+}
+
+/** Of an original that changes faster than it can be read, the answer is a 503. */
+const ROUNDS = 3
+
+export interface VersionServiceOptions {
+  readonly objects: Versions<ObjectRef>
+  /** Absent: no host is allowed. */
+  readonly remotes?: Versions<RemoteRef>
+}
+
+export function createVersionService({ objects, remotes }: VersionServiceOptions): VersionService {
+  async function current(ref: ObjectRef | RemoteRef, signal: AbortSignal): Promise<Version> {
+    if (ref.kind === 'object') return await objects.current(ref, signal)
+    if (remotes) return await remotes.current(ref, signal)
+    throw new RequestError('remote_not_allowed', 'Images of other hosts are not served here')
+  }
+
+  function expire(ref: ObjectRef | RemoteRef): void {
+    if (ref.kind === 'object') objects.expire(ref)
+    else remotes?.expire(ref)
+  }
+
+  return {
+    async use(ref, signal, work) {
+      if (ref.kind === 'image') return await work(ref.id)
+      for (let round = 1; ; round += 1) {
+        const version = await current(ref, signal)
+        try {
+          return await work(version.id, version)
+        } catch (error) {
+          if (!(error instanceof ChangedError) || round === ROUNDS) throw error
+          expire(ref)
+        }
+      }
+    },
+  }
+}
