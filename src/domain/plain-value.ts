@@ -66,7 +66,8 @@ function boundValue(value: PlainValue, depth: number, budget: Budget, overhead: 
     budget.left = before
     return undefined
   }
-  const bounded = typeof value === 'string' ? boundText(value, budget) : value
+  // JSON has no negative zero.
+  const bounded = typeof value === 'string' ? boundText(value, budget) : typeof value === 'number' ? value + 0 : value
   if (bounded === undefined || (typeof bounded === 'number' && !Number.isFinite(bounded))) return undefined
   const cost = overhead + Buffer.byteLength(JSON.stringify(bounded))
   if (cost > budget.left) {
