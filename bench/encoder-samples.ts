@@ -2,13 +2,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp, { type Sharp } from 'sharp'
-import type { OutputFormat } from '../src/domain/image-format.ts'
+import type { UrlFormat } from '../src/domain/image-format.ts'
 import type { Judge } from './image-judges.ts'
 
 /** One way to encode, at qualities from the lowest to the highest. */
 export interface Candidate {
   readonly name: string
-  readonly format: OutputFormat
+  readonly format: UrlFormat
   readonly qualities: readonly number[]
   encode(image: Sharp, wish: { readonly quality: number; readonly pixels: number }): Sharp
 }
@@ -95,7 +95,7 @@ const FLATTEN = {
   webp: false,
   avif: false,
   gif: false,
-} as const satisfies Record<OutputFormat, { readonly background: string } | false>
+} as const satisfies Record<UrlFormat, { readonly background: string } | false>
 
 /** The shortest of several times: what the machine does besides only ever adds. */
 async function timed(encode: () => Promise<Buffer>): Promise<{ readonly bytes: Buffer; readonly cpuMs: number }> {

@@ -28,5 +28,8 @@ export function encode(image: Sharp, encoding: Encoding): Sharp {
       })
     case 'gif':
       return image.gif()
+    case 'tiff':
+      // Without loss, in the way that every reader of TIFF knows.
+      return image.tiff({ compression: 'lzw', predictor: 'horizontal' })
   }
 }

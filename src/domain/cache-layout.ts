@@ -1,4 +1,4 @@
-import { type AcceptClass, CLASS_FORMATS, OUTPUT_FORMATS, type OutputFormat } from './image-format.ts'
+import { CHOSEN_FORMATS, type FormatChoice, OUTPUT_FORMATS, type OutputFormat } from './image-format.ts'
 import { isImageId, shardedId } from './image-id.ts'
 import { isVersionId } from './version-id.ts'
 import { MEZZANINE_LEVELS, MEZZANINE_VERSION, type MezzanineLevel } from './mezzanine.ts'
@@ -53,18 +53,18 @@ export function renditionFile(spec: string, format: OutputFormat): string {
  * File name of what the URL without an extension answers a class of clients. The class alone does not say which format was
  * right (alpha, animation), so the answer has a name of its own beside the rendition's: a hard link.
  */
-export function negotiatedFile(spec: string, accepted: AcceptClass, format: OutputFormat): string {
-  return `${spec}.auto-${accepted}.${format}`
+export function negotiatedFile(spec: string, choice: FormatChoice, format: OutputFormat): string {
+  return `${spec}.auto-${choice}.${format}`
 }
 
-/** Every format that a negotiated answer for the class can be stored in, the likeliest first. */
-export function negotiatedFormats(accepted: AcceptClass): readonly OutputFormat[] {
-  return CLASS_FORMATS[accepted]
+/** Every format that such an answer can be stored in, the likeliest first. */
+export function negotiatedFormats(choice: FormatChoice): readonly OutputFormat[] {
+  return CHOSEN_FORMATS[choice]
 }
 
 /** Format of a cached file by its name. @returns undefined for a name that we do not give. */
 export function formatOfFile(name: string): OutputFormat | undefined {
-  return OUTPUT_FORMATS.find((format) => name.endsWith(`.${format}`))
+  return [...OUTPUT_FORMATS, 'tiff' as const].find((format) => name.endsWith(`.${format}`))
 }
 
 /** The id whose folder or original a cache path belongs to. @param path `image/3f/2a/3f2a…` with or without a file. */

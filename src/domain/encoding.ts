@@ -22,6 +22,7 @@ export type Encoding =
       readonly tune: 'auto' | 'iq' | 'psnr' | 'ssim'
     }
   | { readonly format: 'gif' }
+  | { readonly format: 'tiff' }
 
 export interface EncodingWish {
   /** Of the finished rendition, over all its frames. */
@@ -98,6 +99,7 @@ export function planEncoding(format: OutputFormat, wish: EncodingWish): Encoding
       }
     case 'png':
     case 'gif':
+    case 'tiff':
       return { format }
   }
 }
@@ -134,6 +136,7 @@ const COST = {
   png: { fixedMs: 0.7, msPerMegapixel: 56 },
   webp: { fixedMs: 1, msPerMegapixel: 100 },
   gif: { fixedMs: 75, msPerMegapixel: 2300 },
+  tiff: { fixedMs: 1, msPerMegapixel: 56 },
 } as const satisfies Record<Exclude<OutputFormat, 'avif'>, Cost>
 
 interface Cost {

@@ -1,6 +1,8 @@
 /** Formats that a rendition can have, by their extension in URLs and file names. */
 export const OUTPUT_FORMATS = ['jpg', 'png', 'webp', 'avif', 'gif'] as const
-export type OutputFormat = (typeof OUTPUT_FORMATS)[number]
+export type UrlFormat = (typeof OUTPUT_FORMATS)[number]
+/** No URL of ours has `tiff`: it is for those of rethumb. */
+export type OutputFormat = UrlFormat | 'tiff'
 
 /** Formats that an original can have, by sharp's names. The last three are off unless switched on. */
 export const INPUT_FORMATS = ['jpeg', 'png', 'webp', 'avif', 'gif', 'tiff', 'heif', 'svg'] as const
@@ -22,7 +24,7 @@ export function contentTypeOf(format: OutputFormat | InputFormat): string {
   return CONTENT_TYPES[format]
 }
 
-export function isUrlFormat(text: string): text is OutputFormat {
+export function isUrlFormat(text: string): text is UrlFormat {
   return OUTPUT_FORMATS.some((format) => format === text)
 }
 
@@ -45,12 +47,16 @@ export function acceptClass(accept: string | undefined): AcceptClass {
   return ACCEPTS_WEBP.test(accept) ? 'webp' : 'other'
 }
 
-/** Formats in which a negotiated answer of that class can be, the likeliest first. */
-export const CLASS_FORMATS = {
+/** Who leaves the format to us: a client of a class, or a URL that wants what the original has. */
+export type FormatChoice = AcceptClass | 'source'
+
+/** Formats in which such an answer can be, the likeliest first. */
+export const CHOSEN_FORMATS = {
   avif: ['avif', 'webp'],
   webp: ['webp'],
   other: ['jpg', 'png', 'gif'],
-} as const satisfies Record<AcceptClass, readonly OutputFormat[]>
+  source: ['jpg', 'png', 'webp', 'gif', 'avif'],
+} as const satisfies Record<FormatChoice, readonly OutputFormat[]>
 
 /** True if the format can hold several frames. */
 export function canAnimate(format: OutputFormat): boolean {

@@ -81,7 +81,12 @@ export function mezzaninesFor(
 
 /** Lossless, of high quality, or with its edges raised: what compression did to a mezzanine would be seen sooner. */
 function isFine({ encoding, sharpen }: Plan): boolean {
-  return sharpen || encoding.format === 'png' || ('quality' in encoding && encoding.quality >= FINE_QUALITY)
+  return (
+    sharpen ||
+    encoding.format === 'png' ||
+    encoding.format === 'tiff' ||
+    ('quality' in encoding && encoding.quality >= FINE_QUALITY)
+  )
 }
 
 /** The level to ask for while nothing is known of the original. @param longestSide Of the box, device pixels. */

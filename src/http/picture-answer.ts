@@ -61,7 +61,7 @@ export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<
         'Content-Type': contentTypeOf(rendition.format),
         'Cache-Tag': cacheTag(original),
         'Server-Timing': `cache;desc="${rendition.tier}", node;dur=${(performance.now() - began).toFixed(1)}`,
-        ...(typeof as === 'object' && { Vary: 'Accept' }),
+        ...(typeof as === 'object' && as.accept !== 'source' && { Vary: 'Accept' }),
       })
       return answerFile(ctx, { rendition, version, again, expiresInSeconds: asked.expiresInSeconds }, options)
     }

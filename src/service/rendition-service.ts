@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { formatOfFile, negotiatedFile, negotiatedFormats, renditionFile } from '../domain/cache-layout.ts'
-import type { AcceptClass, OutputFormat } from '../domain/image-format.ts'
+import type { FormatChoice, OutputFormat } from '../domain/image-format.ts'
 import { negotiateFormat, pictureTraits } from '../domain/negotiate-format.ts'
 import { assertSideLimit, formatSpec, type Spec } from '../domain/spec.ts'
 import { withoutHurry } from '../domain/transform-plan.ts'
@@ -30,8 +30,8 @@ export interface Rendition extends CachedFile {
 export interface Wanted {
   readonly id: string
   readonly spec: Spec
-  /** A format, or the class of a client that leaves the format to us. */
-  readonly as: OutputFormat | { readonly accept: AcceptClass }
+  /** A format, or who leaves it to us. */
+  readonly as: OutputFormat | { readonly accept: FormatChoice }
   /** Don't trust memory: the file was looked for and is gone. */
   readonly again?: boolean
   /** Nobody waits for it yet: it is made when the renderers have nothing else to do, to the fewest bytes. */
@@ -158,7 +158,7 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   }
 
   /** The rendition that is right for the class, made in its own flight, under one more name. */
-  async function makeNegotiated(wanted: Wanted, accept: AcceptClass, signal: AbortSignal): Promise<Known> {
+  async function makeNegotiated(wanted: Wanted, accept: FormatChoice, signal: AbortSignal): Promise<Known> {
     const { sequence } = watch
     const { id, spec } = wanted
     const format = await negotiate(wanted, accept, signal)
@@ -174,7 +174,7 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
 
   async function negotiate(
     { id, spec, ahead }: Wanted,
-    accept: AcceptClass,
+    accept: FormatChoice,
     signal: AbortSignal,
   ): Promise<OutputFormat> {
     const facts = await sources.facts(id, spec, signal)

@@ -1,4 +1,4 @@
-import type { OutputFormat } from '../../src/domain/image-format.ts'
+import type { UrlFormat } from '../../src/domain/image-format.ts'
 import type { Raster } from './raster.ts'
 
 /** One original, what is asked of it, and what it must look like by other means than the service's own. */
@@ -9,7 +9,7 @@ export interface GoldenCase {
   readonly original: () => Promise<Buffer>
   /** As in a URL. */
   readonly spec: string
-  readonly format: OutputFormat
+  readonly format: UrlFormat
   /** Which frame of the rendition is looked at; the first, if absent. */
   readonly page?: number
   readonly reference: () => Promise<Raster>
@@ -35,7 +35,7 @@ export const PHOTOGRAPH = {
   avif: { deltaE: 5, shift: 0.9, ssim: 0.9 },
   png: { deltaE: 1, shift: 0.2, ssim: 0.98 },
   gif: { deltaE: 3, shift: 0.8, ssim: 0.95 },
-} as const satisfies Record<OutputFormat, Limits>
+} as const satisfies Record<UrlFormat, Limits>
 
 /** For what is flat. */
 export const EXACT: Limits = { deltaE: 0.2, maxDeltaE: 2, shift: 0.2, ssim: 0.995 }

@@ -41,6 +41,16 @@ for (const name of Object.keys(FACTS)) {
   })
 }
 
+test('A TIFF loses nothing', async () => {
+  const bytes = await fixture('mountains.jpg')
+  const made = await render(bytes, '120w', 'tiff')
+  // The engine has blocked what it need not read.
+  sharp.unblock({ operation: ['VipsForeignLoadTiffBuffer'] })
+  assert.equal((await sharp(made).metadata()).format, 'tiff')
+  const pixels = (encoded: Buffer) => sharp(encoded).removeAlpha().raw().toBuffer()
+  assert.deepEqual(await pixels(made), await pixels(await render(bytes, '120w', 'png')))
+})
+
 test('All eight orientations of a photograph are rendered upright, whole and cropped', async () => {
   const upright = await fixture('mountains.jpg')
   for (const orientation of [1, 2, 3, 4, 5, 6, 7, 8]) {

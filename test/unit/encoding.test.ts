@@ -45,8 +45,8 @@ test('a large animation in WebP takes the encoder less time for each pixel than 
   assert.ok(effort('webp', 10_000_000, false) < effort('webp', SCREEN, false))
 })
 
-test('PNG and GIF lose nothing, whatever quality is asked for', () => {
-  for (const format of ['png', 'gif'] as const) {
+test('PNG, GIF and TIFF lose nothing, whatever quality is asked for', () => {
+  for (const format of ['png', 'gif', 'tiff'] as const) {
     assert.deepEqual(planEncoding(format, { pixels: CARD, quality: 10 }), { format })
   }
 })

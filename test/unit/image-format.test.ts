@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodingCost } from '../../src/domain/encoding.ts'
-import { ACCEPT_CLASSES, acceptClass, CLASS_FORMATS, canAnimate } from '../../src/domain/image-format.ts'
+import {
+  ACCEPT_CLASSES,
+  acceptClass,
+  CHOSEN_FORMATS,
+  canAnimate,
+  isInputFormat,
+} from '../../src/domain/image-format.ts'
 import { negotiateFormat, pictureTraits } from '../../src/domain/negotiate-format.ts'
 import { parseSpec } from '../../src/domain/spec.ts'
 
@@ -49,16 +55,18 @@ const NEGOTIATED = [
 ] as const
 for (const { accepted, alpha, animated, format } of NEGOTIATED) {
   test(`"${accepted}" is answered ${format} where alpha is ${alpha} and animation is ${animated}`, () => {
-    assert.equal(negotiateFormat(accepted, { alpha, animated, pixels: 1 }, false), format)
+    assert.equal(negotiateFormat(accepted, { source: 'jpeg', alpha, animated, pixels: 1 }, false), format)
   })
 }
 
 test('Every format that is negotiated is one that nginx looks for, and holds an animation if there is one', () => {
   for (const accepted of ACCEPT_CLASSES) {
-    const formats: readonly string[] = CLASS_FORMATS[accepted]
+    const formats: readonly string[] = CHOSEN_FORMATS[accepted]
     for (const alpha of [false, true]) {
-      assert.ok(formats.includes(negotiateFormat(accepted, { alpha, animated: false, pixels: 1 }, true)))
-      const format = negotiateFormat(accepted, { alpha, animated: true, pixels: 1 }, true)
+      assert.ok(
+        formats.includes(negotiateFormat(accepted, { source: 'jpeg', alpha, animated: false, pixels: 1 }, true)),
+      )
+      const format = negotiateFormat(accepted, { source: 'jpeg', alpha, animated: true, pixels: 1 }, true)
       assert.ok(formats.includes(format) && canAnimate(format))
     }
   }
@@ -67,7 +75,7 @@ test('Every format that is negotiated is one that nginx looks for, and holds an 
 test('Whoever waits is given AVIF only where encoding it takes at most half as long again as WebP', () => {
   for (const pixels of [1, 30_000, 120_000, 480_000, 3_000_000, 30_000_000]) {
     const format = encodingCost('avif', pixels) <= 1.5 * encodingCost('webp', pixels) ? 'avif' : 'webp'
-    const picture = { alpha: false, animated: false, pixels }
+    const picture = { source: 'jpeg', alpha: false, animated: false, pixels } as const
     assert.equal(negotiateFormat('avif', picture, true), format)
     assert.equal(negotiateFormat('avif', picture, false), 'avif')
   }
@@ -81,8 +89,37 @@ test('What a format is chosen by is the finished picture, not the original', () 
     alpha: false,
     frames: 1,
   } as const
-  assert.deepEqual(pictureTraits(parseSpec('300w'), original, 8192), { alpha: false, animated: false, pixels: 120_000 })
+  assert.deepEqual(pictureTraits(parseSpec('300w'), original, 8192), {
+    source: 'jpeg',
+    alpha: false,
+    animated: false,
+    pixels: 120_000,
+  })
   const animation = { ...original, format: 'gif', orientation: 1, frames: 9 } as const
   assert.equal(pictureTraits(parseSpec('300w'), animation, 8192).animated, true)
   assert.equal(pictureTraits(parseSpec('300w,still'), animation, 8192).animated, false)
 })
+
+const SOURCES = {
+  jpeg: 'jpg',
+  png: 'png',
+  webp: 'webp',
+  avif: 'avif',
+  gif: 'gif',
+  tiff: 'png',
+  svg: 'png',
+  heif: 'jpg',
+} as const
+for (const [source, format] of Object.entries(SOURCES)) {
+  test(`Who wants what the original has gets ${format} of ${source}`, () => {
+    assert.ok(isInputFormat(source))
+    for (const waits of [true, false]) {
+      assert.equal(
+        negotiateFormat('source', { source, alpha: false, animated: false, pixels: 10_000_000 }, waits),
+        format,
+      )
+    }
+    const formats: readonly string[] = CHOSEN_FORMATS.source
+    assert.ok(formats.includes(format))
+  })
+}
