@@ -46,6 +46,16 @@ export function isOutage(verdict: S3Verdict): boolean {
   return verdict === 'down' || verdict === 'silent' || verdict === 'busy'
 }
 
+/** What a call gave; undefined if it failed with this verdict. */
+export async function unless<T>(verdict: S3Verdict, result: Promise<T>): Promise<T | undefined> {
+  try {
+    return await result
+  } catch (error) {
+    if (error instanceof S3Failure && error.verdict === verdict) return undefined
+    throw error
+  }
+}
+
 const BY_CODE = new Map<string, S3Verdict>([
   ['NoSuchKey', 'absent'],
   ['PreconditionFailed', 'taken'],

@@ -1,45 +1,31 @@
 import { createReadStream } from 'node:fs'
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
 import { pipeline, Readable, Transform } from 'node:stream'
 import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
-  type HeadObjectCommandOutput,
   ListObjectsV2Command,
   PutObjectCommand,
-  S3Client,
 } from '@aws-sdk/client-s3'
 import { UnavailableError } from '../errors.ts'
 import type { ObjectSource, ObjectStat, ObjectStore } from '../service/ports.ts'
 import { objectBody } from './object-body.ts'
 import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
-import { S3Failure, type S3Verdict } from './s3-failure.ts'
+import { createS3Client, type S3ClientSettings, type S3Credentials } from './s3-client.ts'
+import { S3Failure, unless } from './s3-failure.ts'
+import { md5Of } from './s3-md5.ts'
 
-export interface S3StoreSettings {
+export interface S3StoreSettings extends S3ClientSettings {
   readonly bucket: string
-  /** Absent: AWS itself. */
-  readonly endpoint?: string
-  readonly region: string
-  readonly forcePathStyle: boolean
-  /** Absent: wherever the SDK finds some (environment, profile, the machine's role). */
-  readonly credentials?: {
-    readonly accessKeyId: string
-    readonly secretAccessKey: string
-    readonly sessionToken?: string
-  }
+  readonly credentials?: S3Credentials
   readonly limits?: Partial<S3Limits>
 }
 
-const IDLE_SOCKET_MS = 30_000
-const QUIET = { debug() {}, info() {}, warn() {}, error() {} } as const
-
-/** Objects in one bucket of an S3-compatible store. The only importer of the AWS SDK. */
+/** Objects in one bucket of an S3-compatible store. */
 export function createS3Store(settings: S3StoreSettings): ObjectStore {
   const { bucket } = settings
   const limits = { ...S3_LIMITS, ...settings.limits }
-  const client = createClient(settings, limits)
+  const client = createS3Client(settings, limits)
   const calls = createS3Calls(limits)
   const call = (method: string, key: string, signal: AbortSignal): S3CallSettings => ({
     operation: `${method} ${bucket}/${key}`,
@@ -168,30 +154,6 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
   }
 }
 
-function createClient(settings: S3StoreSettings, limits: S3Limits): S3Client {
-  const agent = { keepAlive: true, maxSockets: limits.maxCalls, timeout: IDLE_SOCKET_MS } as const
-  return new S3Client({
-    region: settings.region,
-    forcePathStyle: settings.forcePathStyle,
-    ...(settings.endpoint !== undefined && { endpoint: settings.endpoint }),
-    ...(settings.credentials !== undefined && { credentials: settings.credentials }),
-    // Older Ceph RGW rejects the trailing checksums that the SDK sends by default.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    // The SDK never retries a stream; our attempts are the only ones.
-    maxAttempts: 1,
-    // With it the SDK makes an agent for each put, without keep-alive or a limit.
-    expectContinueHeader: false,
-    // Without a logger of ours the SDK prints a warning for every failed put of a stream.
-    logger: QUIET,
-    requestHandler: {
-      connectionTimeout: limits.connectTimeoutMs,
-      httpAgent: new HttpAgent(agent),
-      httpsAgent: new HttpsAgent(agent),
-    },
-  })
-}
-
 /** A fresh stream for every attempt; its reads tell the attempt that the store still takes bytes. */
 function requestBody(source: ObjectSource, attempt: S3Attempt): Buffer | Readable {
   if ('bytes' in source) return source.bytes
@@ -211,20 +173,4 @@ function requestBody(source: ObjectSource, attempt: S3Attempt): Buffer | Readabl
   })
   pipeline(file, meter, () => {})
   return meter
-}
-
-/** An ETag is an MD5 only where the whole object was put at once and the store doesn't encrypt with a key of its own. */
-function md5Of({ ETag = '', ServerSideEncryption, SSECustomerAlgorithm }: HeadObjectCommandOutput): string | undefined {
-  const plain = ServerSideEncryption === undefined || ServerSideEncryption === 'AES256'
-  if (!plain || SSECustomerAlgorithm !== undefined) return undefined
-  return /^"?([0-9a-f]{32})"?$/i.exec(ETag)?.[1]?.toLowerCase()
-}
-
-async function unless<T>(verdict: S3Verdict, result: Promise<T>): Promise<T | undefined> {
-  try {
-    return await result
-  } catch (error) {
-    if (error instanceof S3Failure && error.verdict === verdict) return undefined
-    throw error
-  }
 }

@@ -1,0 +1,47 @@
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import { S3Client } from '@aws-sdk/client-s3'
+import type { S3Limits } from './s3-calls.ts'
+
+export interface S3Credentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken?: string
+}
+
+export interface S3ClientSettings {
+  /** Absent: AWS itself. */
+  readonly endpoint?: string
+  readonly region: string
+  readonly forcePathStyle: boolean
+  /** Absent: wherever the SDK finds some (environment, profile, the machine's role). */
+  readonly credentials?: S3Credentials
+}
+
+const IDLE_SOCKET_MS = 30_000
+const QUIET = { debug() {}, info() {}, warn() {}, error() {} } as const
+
+/** A client of the AWS SDK that leaves limits, attempts and messages to us. The caller destroys it. */
+export function createS3Client(settings: S3ClientSettings, limits: S3Limits): S3Client {
+  const agent = { keepAlive: true, maxSockets: limits.maxCalls, timeout: IDLE_SOCKET_MS } as const
+  return new S3Client({
+    region: settings.region,
+    forcePathStyle: settings.forcePathStyle,
+    ...(settings.endpoint !== undefined && { endpoint: settings.endpoint }),
+    ...(settings.credentials !== undefined && { credentials: settings.credentials }),
+    // Older Ceph RGW rejects the trailing checksums that the SDK sends by default.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    // The SDK never retries a stream; our attempts are the only ones.
+    maxAttempts: 1,
+    // With it the SDK makes an agent for each put, without keep-alive or a limit.
+    expectContinueHeader: false,
+    // Without a logger of ours the SDK prints a warning for every failed put of a stream.
+    logger: QUIET,
+    requestHandler: {
+      connectionTimeout: limits.connectTimeoutMs,
+      httpAgent: new HttpAgent(agent),
+      httpsAgent: new HttpsAgent(agent),
+    },
+  })
+}
