@@ -1,6 +1,6 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
-import { S3Client } from '@aws-sdk/client-s3'
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import type { S3Limits } from './s3-calls.ts'
 
 export interface S3Credentials {
@@ -14,8 +14,8 @@ export interface S3ClientSettings {
   readonly endpoint?: string
   readonly region: string
   readonly forcePathStyle: boolean
-  /** Absent: wherever the SDK finds some (environment, profile, the machine's role). */
-  readonly credentials?: S3Credentials
+  /** Absent: wherever the SDK finds some (environment, profile, the machine's role). `anonymous`: nothing is signed. */
+  readonly credentials?: S3Credentials | 'anonymous'
 }
 
 const IDLE_SOCKET_MS = 30_000
@@ -28,7 +28,7 @@ export function createS3Client(settings: S3ClientSettings, limits: S3Limits): S3
     region: settings.region,
     forcePathStyle: settings.forcePathStyle,
     ...(settings.endpoint !== undefined && { endpoint: settings.endpoint }),
-    ...(settings.credentials !== undefined && { credentials: settings.credentials }),
+    ...identity(settings.credentials),
     // Older Ceph RGW rejects the trailing checksums that the SDK sends by default.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
@@ -44,4 +44,12 @@ export function createS3Client(settings: S3ClientSettings, limits: S3Limits): S3
       httpsAgent: new HttpsAgent(agent),
     },
   })
+}
+
+function identity(credentials: S3ClientSettings['credentials']): S3ClientConfig {
+  if (credentials === undefined) return {}
+  if (credentials !== 'anonymous') return { credentials }
+  // The SDK wants somebody to sign for; its signer adds all the headers of a signature, and this one none.
+  const nobody = { accessKeyId: '', secretAccessKey: '' }
+  return { credentials: nobody, signer: { sign: (request) => Promise.resolve(request) } }
 }

@@ -3,6 +3,10 @@ import { UnavailableError } from '../errors.ts'
 /** What a failed call of S3 means for us. */
 export type S3Verdict =
   | 'absent'
+  | 'unnamable'
+  | 'malformed'
+  | 'marker'
+  | 'unchanged'
   | 'taken'
   | 'conflict'
   | 'skewed'
@@ -18,6 +22,10 @@ export type S3Verdict =
 
 const MESSAGES = {
   absent: 'The object store has no such object',
+  unnamable: 'The object store allows no object of such a name',
+  malformed: 'The object store gave an unexpected answer',
+  marker: 'The object store gave an unexpected answer',
+  unchanged: 'The object store gave an unexpected answer',
   taken: 'The object store has such an object already',
   conflict: 'The object store is busy with that object',
   skewed: 'The object store refuses our credentials: the clocks differ',
@@ -32,7 +40,10 @@ const MESSAGES = {
   foreign: 'The object store gave an unexpected answer',
 } as const satisfies Record<S3Verdict, string>
 
-/** A failed call of S3, translated. The verdicts `absent`, `taken` and `unclear` never leave the adapter as such. */
+/**
+ * A failed call of S3, translated. Of what answers a question (`absent`, `unchanged`, `taken` and the like) and of `unclear`
+ * the adapters make something else wherever they asked it.
+ */
 export class S3Failure extends UnavailableError {
   readonly verdict: S3Verdict
   constructor(verdict: S3Verdict, cause?: unknown) {
@@ -58,6 +69,18 @@ export async function unless<T>(verdict: S3Verdict, result: Promise<T>): Promise
 
 const BY_CODE = new Map<string, S3Verdict>([
   ['NoSuchKey', 'absent'],
+  ['NoSuchVersion', 'absent'],
+  // MinIO's, Ceph's and AWS's words for a key that they could not have.
+  ['XMinioInvalidObjectName', 'unnamable'],
+  ['XMinioInvalidResourceName', 'unnamable'],
+  ['InvalidObjectName', 'unnamable'],
+  ['KeyTooLongError', 'unnamable'],
+  ['InvalidURI', 'unnamable'],
+  // What is wrong these two do not say: an id of a version, or with SeaweedFS a key.
+  ['InvalidArgument', 'malformed'],
+  ['InvalidRequest', 'malformed'],
+  // The version that was asked for is the mark of a deletion.
+  ['MethodNotAllowed', 'marker'],
   ['PreconditionFailed', 'taken'],
   ['ConditionalRequestConflict', 'conflict'],
   ['OperationAborted', 'conflict'],
@@ -68,14 +91,19 @@ const BY_CODE = new Map<string, S3Verdict>([
   ['XMinioStorageFull', 'full'],
   ['XMinioAdminBucketQuotaExceeded', 'full'],
   ['BadDigest', 'damaged'],
+  ['AuthorizationHeaderMalformed', 'refused'],
   ['CredentialsProviderError', 'refused'],
 ])
 
-// A 404 without the code NoSuchKey may be a missing bucket, or a proxy that knows nothing of S3: never an absent key.
+// A 404 without the code NoSuchKey may be a missing bucket, or a proxy that knows nothing of S3: never an absent key. The
+// answers to HEAD have no code at all.
 const BY_STATUS = new Map<number, S3Verdict>([
+  [304, 'unchanged'],
+  [400, 'unclear'],
   [401, 'refused'],
   [403, 'refused'],
   [404, 'unclear'],
+  [405, 'unclear'],
   [412, 'taken'],
   [500, 'busy'],
   [502, 'busy'],

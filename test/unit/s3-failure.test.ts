@@ -5,6 +5,15 @@ import { UnavailableError } from '../../src/errors.ts'
 
 const CASES = [
   [{ name: 'NoSuchKey', status: 404 }, 'absent', 'store_unavailable'],
+  [{ name: 'NoSuchVersion', status: 404 }, 'absent', 'store_unavailable'],
+  [{ name: 'XMinioInvalidObjectName', status: 400 }, 'unnamable', 'store_unavailable'],
+  [{ name: 'KeyTooLongError', status: 400 }, 'unnamable', 'store_unavailable'],
+  [{ name: 'InvalidArgument', status: 400 }, 'malformed', 'store_unavailable'],
+  [{ name: 'MethodNotAllowed', status: 405 }, 'marker', 'store_unavailable'],
+  [{ name: 'Unknown', status: 304 }, 'unchanged', 'store_unavailable'],
+  [{ name: 'Unknown', status: 400 }, 'unclear', 'store_unavailable'],
+  [{ name: 'Unknown', status: 405 }, 'unclear', 'store_unavailable'],
+  [{ name: 'AuthorizationHeaderMalformed', status: 400 }, 'refused', 'store_unavailable'],
   [{ name: 'NoSuchBucket', status: 404 }, 'no_bucket', 'store_unavailable'],
   [{ name: 'NotFound', status: 404 }, 'unclear', 'store_unavailable'],
   [{ name: 'PreconditionFailed', status: 412 }, 'taken', 'store_unavailable'],
