@@ -1,8 +1,12 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { formatByteAmount, parseByteAmount } from './domain/byte-amount.ts'
+import { parseDnsServer } from './domain/dns-server.ts'
 import { INPUT_FORMATS, isInputFormat } from './domain/image-format.ts'
+import { parseAddressBlock } from './domain/ip-address.ts'
 import { MAX_PRIME_SIZES } from './domain/prime-sizes.ts'
+import { parseRemoteHost } from './domain/remote-hosts.ts'
+import { SettingError } from './domain/setting-error.ts'
 import { formatSpec, parseSpec } from './domain/spec.ts'
 import { isLoopback } from './domain/write-access.ts'
 import { RequestError } from './errors.ts'
@@ -50,6 +54,19 @@ function checkSize(word: string): string | undefined {
 function checkFormat(word: string): string | undefined {
   return isInputFormat(word) ? undefined : `"${word}" is none of ${INPUT_FORMATS.join(' ')}`
 }
+
+/** A check for `list` that asks a parser. */
+const readable =
+  (parse: (word: string) => unknown) =>
+  (word: string): string | undefined => {
+    try {
+      parse(word)
+      return undefined
+    } catch (error) {
+      if (error instanceof SettingError) return error.message
+      throw error
+    }
+  }
 
 const Env = z.object({
   STORE: z
@@ -130,6 +147,27 @@ const Env = z.object({
     checkFormat,
   ),
   MAX_UPLOAD_BYTES: byteSize('Largest original', 64 * MIB),
+  REMOTE_HOSTS: list(
+    'Hosts that images may be fetched from, separated by spaces: example.com, *.example.com, https://example.com:8443; empty: none',
+    '',
+    readable(parseRemoteHost),
+  ),
+  REMOTE_ALLOW_ADDRESSES: list(
+    'Addresses and blocks of them, such as 10.1.0.0/16, that images may be fetched from although they are not public',
+    '',
+    readable(parseAddressBlock),
+  ),
+  REMOTE_DNS: list(
+    'DNS servers, as address or address:port, for the names of remote hosts; empty: the system’s',
+    '',
+    readable(parseDnsServer),
+  ),
+  REMOTE_TIMEOUT_SECONDS: count('A remote image that has not been read by then is given up', 15),
+  REMOTE_DEFAULT_FRESH_SECONDS: count(
+    'A remote image whose host does not say for how long is not asked for again for',
+    300,
+    0,
+  ),
   MAX_PIXELS: count('Most pixels of an original, over all frames', 100_000_000),
   MAX_FRAMES: count('Most frames of an original', 500),
   MAX_SIDE: z.coerce

@@ -40,6 +40,11 @@ const READ: readonly (readonly [Readonly<Record<string, string>>, Partial<Config
   [{ SIZE_POLICY: 'signed', URL_KEYS: TOKEN }, { URL_KEYS: [TOKEN] }],
   [{ S3_FORCE_PATH_STYLE: 'false' }, { S3_FORCE_PATH_STYLE: false }],
   [{ INPUT_FORMATS: 'jpeg tiff' }, { INPUT_FORMATS: ['jpeg', 'tiff'] }],
+  [{}, { REMOTE_HOSTS: [], REMOTE_ALLOW_ADDRESSES: [], REMOTE_DNS: [], REMOTE_TIMEOUT_SECONDS: 15 }],
+  [{ REMOTE_HOSTS: '*.example.com  bücher.example' }, { REMOTE_HOSTS: ['*.example.com', 'bücher.example'] }],
+  [{ REMOTE_ALLOW_ADDRESSES: '10.1.0.0/16 ::1' }, { REMOTE_ALLOW_ADDRESSES: ['10.1.0.0/16', '::1'] }],
+  [{ REMOTE_DNS: '192.0.2.53:5353' }, { REMOTE_DNS: ['192.0.2.53:5353'] }],
+  [{ REMOTE_DEFAULT_FRESH_SECONDS: '0' }, { REMOTE_DEFAULT_FRESH_SECONDS: 0 }],
 ]
 for (const [env, expected] of READ) {
   test(`${JSON.stringify(env)} is read`, () => assert.partialDeepStrictEqual(loadConfig(env), expected))
@@ -71,6 +76,13 @@ const WRONG: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = 
   [{ URL_KEYS: 'short' }, /^URL_KEYS: .*16/],
   [{ AWS_ACCESS_KEY_ID: 'x' }, /^AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: /],
   [{ INPUT_FORMATS: 'jpeg bmp' }, /^INPUT_FORMATS: .*bmp/],
+  [{ REMOTE_HOSTS: 'example.com *' }, /^REMOTE_HOSTS: "\*" should be a host such as example\.com/],
+  [{ REMOTE_HOSTS: 'ftp://example.com' }, /^REMOTE_HOSTS: "ftp:\/\/example.com" should begin with http:\/\//],
+  [{ REMOTE_ALLOW_ADDRESSES: '10.1.2.3/16' }, /^REMOTE_ALLOW_ADDRESSES: .*"10\.1\.0\.0\/16"/],
+  [{ REMOTE_ALLOW_ADDRESSES: 'localhost' }, /^REMOTE_ALLOW_ADDRESSES: "localhost" should be an address or a block/],
+  [{ REMOTE_DNS: 'dns.example' }, /^REMOTE_DNS: "dns\.example" should be the address of a DNS server/],
+  [{ REMOTE_TIMEOUT_SECONDS: '0' }, /^REMOTE_TIMEOUT_SECONDS: /],
+  [{ REMOTE_DEFAULT_FRESH_SECONDS: '-1' }, /^REMOTE_DEFAULT_FRESH_SECONDS: /],
   [{ MAX_UPLOAD_BYTES: '0' }, /^MAX_UPLOAD_BYTES: /],
   [{ MAX_UPLOAD_BYTES: '64 megabytes' }, /^MAX_UPLOAD_BYTES: /],
   [{ MEMORY_CACHE_BYTES: '0' }, /^MEMORY_CACHE_BYTES: /],

@@ -1,0 +1,109 @@
+import { RequestError } from '../errors.ts'
+import { parseIpAddress } from './ip-address.ts'
+import { SettingError } from './setting-error.ts'
+
+/** An entry of the list of hosts that images may be fetched from. */
+export interface RemoteHost {
+  /** Absent: http and https. */
+  readonly protocol?: 'http:' | 'https:'
+  /** As the WHATWG's parser writes it, without a dot at the end. */
+  readonly hostname: string
+  /** The names below `hostname`, at any depth, rather than `hostname` itself. */
+  readonly subdomains: boolean
+  /** Absent: the default port of the protocol. */
+  readonly port?: number
+}
+
+const MAX_URL_LENGTH = 2048
+const ENTRY =
+  /^(?:(?<scheme>[^:/]*):\/\/)?(?<below>\*\.)?(?<host>\[[\da-f:.]*\]|[^\s:/\\?#@[\]*%]+)(?::(?<port>\d{1,5}))?$/i
+
+/**
+ * Reads one entry: `example.com`, `*.example.com` (its subdomains, not itself), `https://example.com`, `example.com:8443`,
+ * `192.0.2.7`, `[2001:db8::7]`. Without a scheme both are meant, without a port their default ones. Upper case and letters
+ * beyond ASCII are read as browsers do.
+ *
+ * @throws SettingError
+ */
+export function parseRemoteHost(text: string): RemoteHost {
+  const { scheme, below, host = '', port } = ENTRY.exec(text)?.groups ?? {}
+  const hostname = URL.canParse(`http://${host}/`) ? plainHostname(new URL(`http://${host}/`)) : undefined
+  if (host === '' || hostname === undefined) {
+    throw new SettingError(
+      `"${text}" should be a host such as example.com, *.example.com, https://example.com, example.com:8443 or [2001:db8::7]`,
+    )
+  }
+  const protocol = scheme === undefined ? undefined : readProtocol(scheme)
+  if (scheme !== undefined && protocol === undefined) {
+    throw new SettingError(`"${text}" should begin with http:// or https://, or with the host`)
+  }
+  if (below !== undefined && isAddress(hostname)) {
+    throw new SettingError(`"${text}" should be without "*.": an address has no subdomains`)
+  }
+  if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) {
+    throw new SettingError(`"${text}" should have a port from 1 to 65535`)
+  }
+  return {
+    ...(protocol !== undefined && { protocol }),
+    hostname,
+    subdomains: below !== undefined,
+    ...(port !== undefined && { port: Number(port) }),
+  }
+}
+
+/**
+ * Reads the URL of a remote image.
+ *
+ * @returns As in `RemoteRef`: two spellings that a browser takes for the same have the same result.
+ * @throws RequestError `invalid_path`
+ */
+export function parseRemoteUrl(text: string): string {
+  if (text.length > MAX_URL_LENGTH) throw invalid(`should have ${MAX_URL_LENGTH} characters at most`)
+  if (!URL.canParse(text)) throw invalid('should be a whole URL such as https://example.com/cat.jpg')
+  const url = new URL(text)
+  if (readProtocol(url.protocol.slice(0, -1)) === undefined) throw invalid('should begin with http:// or https://')
+  if (url.username !== '' || url.password !== '') throw invalid('should be without a user name and a password')
+  const hostname = plainHostname(url)
+  if (hostname === undefined) throw invalid('should have a host name as DNS allows it')
+  url.hostname = hostname
+  url.hash = ''
+  if (url.href.length > MAX_URL_LENGTH) throw invalid(`should have ${MAX_URL_LENGTH} characters at most, once encoded`)
+  return url.href
+}
+
+/** @param url As `parseRemoteUrl` returns it. */
+export function isAllowedHost(url: string, hosts: readonly RemoteHost[]): boolean {
+  const { protocol, hostname, port } = new URL(url)
+  return hosts.some((host) => {
+    if (host.protocol !== undefined && host.protocol !== protocol) return false
+    const wantedPort = host.port ?? defaultPort(protocol)
+    if (wantedPort !== (port === '' ? defaultPort(protocol) : Number(port))) return false
+    return host.subdomains ? hostname.endsWith(`.${host.hostname}`) : hostname === host.hostname
+  })
+}
+
+/** Without the dot that a name may end with: it means the same host. undefined: no name of a host. */
+function plainHostname({ hostname }: URL): string | undefined {
+  const name = hostname.replace(/\.$/, '')
+  if (isAddress(name)) return name
+  const labels = name.split('.')
+  return name.length <= 253 && labels.every(({ length }) => length >= 1 && length <= 63) ? name : undefined
+}
+
+function isAddress(hostname: string): boolean {
+  return hostname.startsWith('[') || parseIpAddress(hostname) !== undefined
+}
+
+function readProtocol(scheme: string): 'http:' | 'https:' | undefined {
+  const name = scheme.toLowerCase()
+  if (name === 'http') return 'http:'
+  return name === 'https' ? 'https:' : undefined
+}
+
+function defaultPort(protocol: string): number {
+  return protocol === 'https:' ? 443 : 80
+}
+
+function invalid(what: string): RequestError {
+  return new RequestError('invalid_path', `The URL of the remote image ${what}`)
+}
