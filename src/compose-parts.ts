@@ -5,7 +5,9 @@ import { createDiskCache, NotACacheError, prepareCacheDir } from './adapters/dis
 import { createDiskSpool } from './adapters/disk-spool.ts'
 import { createFileStore, removeOrphans } from './adapters/file-store.ts'
 import { createRendererPool, type RendererPool } from './adapters/renderer-pool.ts'
+import { createS3Bucket } from './adapters/s3-bucket.ts'
 import { createS3Store } from './adapters/s3-store.ts'
+import type { BucketSettings } from './buckets-file.ts'
 import { type Config, ConfigError } from './config.ts'
 import { CACHE_FOLDERS } from './domain/cache-layout.ts'
 import { isInputFormat } from './domain/image-format.ts'
@@ -19,7 +21,7 @@ import { createInvalidationWatch } from './service/invalidation-watch.ts'
 import { createMezzanineService } from './service/mezzanine-service.ts'
 import { createObjectVersions } from './service/object-versions.ts'
 import { createOriginalService } from './service/original-service.ts'
-import type { ImageCache, Meter, ObjectStore, Spool } from './service/ports.ts'
+import type { Bucket, ImageCache, Meter, ObjectStore, Spool } from './service/ports.ts'
 import { createPrimeService } from './service/prime-service.ts'
 import { createRecordService } from './service/record-service.ts'
 import { createRenderBatcher } from './service/render-batch.ts'
@@ -198,6 +200,25 @@ export async function createStore(config: Config): Promise<ObjectStore> {
     }),
     limits: { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 },
   })
+}
+
+/** Other people's buckets by their aliases. */
+export function createBuckets(settings: readonly BucketSettings[], config: Config): ReadonlyMap<string, Bucket> {
+  const limits = { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 }
+  return new Map(
+    settings.map(({ alias, bucket, endpoint, region, pathStyle, credentials, keyPrefix }) => [
+      alias,
+      createS3Bucket({
+        bucket,
+        ...(endpoint !== undefined && { endpoint }),
+        region,
+        forcePathStyle: pathStyle,
+        ...(credentials !== undefined && { credentials }),
+        keyPrefix,
+        limits,
+      }),
+    ]),
+  )
 }
 
 export function sizePolicy({ SIZE_POLICY, SIZES, SIZES_FALLBACK, URL_KEYS }: Config): SizePolicy {

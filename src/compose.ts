@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { probeAccessTimes } from './adapters/atime-probe.ts'
+import type { BucketSettings } from './buckets-file.ts'
 import {
+  createBuckets,
   createMeter,
   createRenderers,
   createServices,
@@ -41,7 +43,7 @@ const TRIM_MS = 3_600_000
 const CHECK_TIMEOUT_MS = 5000
 
 /** Makes a node of its parts and starts it. @throws what makes it impossible to run at all, such as a taken port. */
-export async function startNode(config: Config): Promise<Node> {
+export async function startNode(config: Config, bucketSettings: readonly BucketSettings[]): Promise<Node> {
   const { log, flush } = createLog(config.LOG_LEVEL)
   const metrics = createMetrics()
   const meter = createMeter(log, metrics)
@@ -51,6 +53,7 @@ export async function startNode(config: Config): Promise<Node> {
   const disk = await openDisk(config, meter, pipelineMtimeSeconds)
   log.info(ATIME_MESSAGES[await probeAccessTimes(config.CACHE_DIR)])
   const store = await createStore(config)
+  const buckets = createBuckets(bucketSettings, config)
   const services = createServices(config, { store, disk, renderers, meter })
   metrics.observe({ ...services, renderers, cacheBytes: () => disk.keeper.usedBytes })
 
@@ -100,6 +103,7 @@ export async function startNode(config: Config): Promise<Node> {
     await Promise.all(working.map((part) => part.stop()))
     await renderers.stop()
     store.close()
+    for (const bucket of buckets.values()) bucket.close()
     // The access log has its lines of this turn of the event loop in the next.
     await nextTurn()
     log.info('stopped')

@@ -7,9 +7,8 @@ import { parseAddressBlock } from './domain/ip-address.ts'
 import { MAX_PRIME_SIZES } from './domain/prime-sizes.ts'
 import { parseRemoteHost } from './domain/remote-hosts.ts'
 import { SettingError } from './domain/setting-error.ts'
-import { formatSpec, parseSpec } from './domain/spec.ts'
+import { specMistake } from './domain/spec-mistake.ts'
 import { isLoopback } from './domain/write-access.ts'
-import { RequestError } from './errors.ts'
 
 const MIB = 2 ** 20
 
@@ -39,16 +38,6 @@ const list = (about: string, preset: string, check: (word: string) => string | u
 function checkSecret(word: string): string | undefined {
   if (word.length >= 16) return undefined
   return 'each should have 16 characters or more, such as `openssl rand -hex 32` prints'
-}
-
-function checkSize(word: string): string | undefined {
-  try {
-    const canonical = formatSpec(parseSpec(word))
-    return canonical === word ? undefined : `"${word}" should be written "${canonical}"`
-  } catch (error) {
-    if (error instanceof RequestError) return error.message
-    throw error
-  }
 }
 
 function checkFormat(word: string): string | undefined {
@@ -84,6 +73,7 @@ const Env = z.object({
   AWS_SECRET_ACCESS_KEY: text('Its secret'),
   AWS_SESSION_TOKEN: text('Its session token, for temporary credentials'),
   STORE_TIMEOUT_SECONDS: count('An original that has not been read by then is given up', 10),
+  BUCKETS_FILE: text('JSON or YAML file of the buckets whose objects are served under /s3/; see docs/buckets.md'),
   CACHE_DIR: z.string().min(1).default('./cache').describe('Folder of this node’s cache'),
   CACHE_MAX_BYTES: amount.optional().describe('Most bytes of disk that the cache may use; empty: a tenth of the disk'),
   CACHE_MIN_FREE_BYTES: amount
@@ -109,11 +99,16 @@ const Env = z.object({
     '',
     checkSecret,
   ),
+  EVENT_TOKENS: list(
+    'Tokens that the servers of buckets send with their events, separated by spaces, of 16 characters or more; empty: events are not taken',
+    '',
+    checkSecret,
+  ),
   SIZE_POLICY: z.enum(['open', 'list', 'signed']).default('open').describe('Which sizes may be asked for'),
   SIZES: list(
     'For SIZE_POLICY=list: the specs that may be asked for, separated by spaces, such as "400w 800w 100s"',
     '',
-    checkSize,
+    specMistake,
   ),
   SIZES_FALLBACK: z
     .enum(['refuse', 'redirect'])
@@ -127,7 +122,7 @@ const Env = z.object({
   PRIME_SIZES: list(
     `Specs that are made ahead right after every upload, separated by spaces, at most ${MAX_PRIME_SIZES}; an upload may add its own`,
     '',
-    checkSize,
+    specMistake,
   ).refine((sizes) => sizes.length <= MAX_PRIME_SIZES, `should be ${MAX_PRIME_SIZES} at most`),
   MEZZANINE_MIN_PIXELS: whole
     .min(0)

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { loadBuckets } from './buckets-file.ts'
 import { startNode } from './compose.ts'
 import { ConfigError, describeConfig, loadConfig } from './config.ts'
 
@@ -18,7 +19,8 @@ async function main(): Promise<void> {
     process.stdout.write(HELP)
     return
   }
-  const node = await startNode(loadConfig(process.env))
+  const config = loadConfig(process.env)
+  const node = await startNode(config, await loadBuckets(config.BUCKETS_FILE, process.env))
   let stopping = false
   const stop = () => {
     // A second signal is for those who cannot wait.
