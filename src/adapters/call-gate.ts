@@ -4,7 +4,7 @@ export interface CallGate {
   /**
    * Waits for one of the places.
    * @returns Gives the place back; a second call does nothing.
-   * @throws {UnavailableError} `store_unavailable`: at once if too many wait already, or after the longest wait.
+   * @throws {UnavailableError} At once if too many wait already, or after the longest wait.
    */
   enter(signal: AbortSignal): Promise<() => void>
 }
@@ -13,10 +13,12 @@ export interface CallGateSettings {
   readonly maxCalls: number
   readonly maxWaiting: number
   readonly waitTimeoutMs: number
+  /** What is thrown where too many wait. Absent: `store_unavailable`. */
+  readonly refusal?: () => UnavailableError
 }
 
 /** Bounds how many calls of a dependency run at once, and how many wait for their turn and how long; in order of arrival. */
-export function createCallGate({ maxCalls, maxWaiting, waitTimeoutMs }: CallGateSettings): CallGate {
+export function createCallGate({ maxCalls, maxWaiting, waitTimeoutMs, refusal = tooMany }: CallGateSettings): CallGate {
   let running = 0
   const waiting = new Set<() => void>()
 
@@ -39,7 +41,7 @@ export function createCallGate({ maxCalls, maxWaiting, waitTimeoutMs }: CallGate
         return Promise.resolve(place())
       }
       if (waiting.size >= maxWaiting) {
-        return Promise.reject(tooMany())
+        return Promise.reject(refusal())
       }
       const { promise, resolve, reject } = Promise.withResolvers<() => void>()
       const leave = (): void => {
@@ -58,7 +60,7 @@ export function createCallGate({ maxCalls, maxWaiting, waitTimeoutMs }: CallGate
       }
       const timer = setTimeout(() => {
         leave()
-        reject(tooMany())
+        reject(refusal())
       }, waitTimeoutMs)
       waiting.add(admit)
       signal.addEventListener('abort', onAbort, { once: true })

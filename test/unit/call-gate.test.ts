@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createCallGate } from '../../src/adapters/call-gate.ts'
+import { UnavailableError } from '../../src/errors.ts'
 
 const never = new AbortController().signal
 const SETTINGS = { maxCalls: 2, maxWaiting: 2, waitTimeoutMs: 60_000 } as const
@@ -50,4 +51,13 @@ test('a place given back twice is one place', async () => {
   leave()
   await gate.enter(never)
   await assert.rejects(gate.enter(never), { code: 'store_unavailable' })
+})
+
+test('a gate refuses by the error that it was given', async () => {
+  const refusal = (): UnavailableError => new UnavailableError('overloaded', 'Too many')
+  const gate = createCallGate({ maxCalls: 1, maxWaiting: 1, waitTimeoutMs: 20, refusal })
+  await gate.enter(never)
+  const waiting = gate.enter(never)
+  await assert.rejects(gate.enter(never), { code: 'overloaded' })
+  await assert.rejects(waiting, { code: 'overloaded' })
 })
