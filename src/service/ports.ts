@@ -134,7 +134,7 @@ export interface RemoteSource {
    * @param url As in `RemoteRef`.
    * @param known Of the copy that we have.
    * @throws RequestError `remote_not_allowed`; OriginalError `original_not_found`, `original_too_large`; RemoteError
-   *   `remote_failed`; the signal's reason.
+   *   `remote_failed`; UnavailableError `overloaded` if too many are being fetched; the signal's reason.
    */
   fetch(url: string, known: RemoteValidators, signal: AbortSignal): Promise<RemoteAnswer>
   /** Ends idle connections. */

@@ -1,0 +1,89 @@
+import { UnavailableError } from '../errors.ts'
+import { type CallGate, createCallGate } from './call-gate.ts'
+import { type CircuitBreaker, createCircuitBreaker } from './circuit-breaker.ts'
+import { remoteFailed } from './remote-failure.ts'
+import type { RemoteLimits } from './remote-limits.ts'
+
+/** A turn at an origin. Whoever has it says whether the origin answered, and calls `leave` in the end. */
+export interface RemoteTurn {
+  answered(): void
+  /** It could not be reached, or was silent. */
+  failed(): void
+  leave(): void
+}
+
+export interface RemoteOrigins {
+  /**
+   * Waits for a place.
+   * @throws UnavailableError `overloaded`; RemoteError `remote_failed` at once while the origin is down; the signal's reason.
+   */
+  enter(origin: string, signal: AbortSignal): Promise<RemoteTurn>
+}
+
+interface Entry {
+  readonly gate: CallGate
+  readonly breaker: CircuitBreaker
+  users: number
+}
+
+const BREAKER = { failures: 5, probeEveryMs: 1000, now: () => performance.now() } as const
+/** With an entry like `*.example.com` there can be any number of them. */
+const MAX_REMEMBERED = 1000
+
+/** Bounds the calls of each origin, and spares those that are down. An origin is scheme, host and port. */
+export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
+  const entries = new Map<string, Entry>()
+
+  const entryOf = (origin: string): Entry => {
+    const entry = entries.get(origin) ?? {
+      gate: createCallGate({
+        maxCalls: limits.maxCallsPerOrigin,
+        maxWaiting: limits.maxWaitingCalls,
+        waitTimeoutMs: limits.waitTimeoutMs,
+        refusal: tooManyFetches,
+      }),
+      breaker: createCircuitBreaker(BREAKER),
+      users: 0,
+    }
+    entry.users += 1
+    // Anew, so that the map is in the order of last use.
+    entries.delete(origin)
+    entries.set(origin, entry)
+    return entry
+  }
+
+  const release = (entry: Entry): void => {
+    entry.users -= 1
+    for (const [origin, { users }] of entries) {
+      if (entries.size <= MAX_REMEMBERED) return
+      if (users === 0) entries.delete(origin)
+    }
+  }
+
+  return {
+    async enter(origin, signal) {
+      const entry = entryOf(origin)
+      try {
+        const leave = await entry.gate.enter(signal)
+        const turn = {
+          answered: () => entry.breaker.succeeded(),
+          failed: () => entry.breaker.failed(),
+          leave() {
+            leave()
+            release(entry)
+          },
+        }
+        if (entry.breaker.allows()) return turn
+        leave()
+        throw remoteFailed('failed several times in a row, and will be asked again in a second or so')
+      } catch (error) {
+        release(entry)
+        throw error
+      }
+    },
+  }
+}
+
+export function tooManyFetches(): UnavailableError {
+  return new UnavailableError('overloaded', 'Too many remote images are being fetched')
+}
