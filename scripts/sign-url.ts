@@ -1,12 +1,11 @@
 import { parseArgs } from 'node:util'
-import { formatImagePath, parseImagePath } from '../src/domain/image-path.ts'
 import { formatSignature, signPath } from '../src/domain/signature.ts'
-import { signedPath } from '../src/domain/signed-path.ts'
+import { formatPictureUrl, parsePictureUrl, signedPath } from '../src/domain/picture-url.ts'
 import { RequestError } from '../src/errors.ts'
 
-const USAGE = `Usage: scripts/sign-url [--expires-in <seconds>] <path> ...
+const USAGE = `Usage: scripts/sign-url [--expires-in <seconds>] <URL> ...
 
-Signs URLs of pictures for a node with SIZE_POLICY=signed, and prints each on a line of its own. A path may be in
+Signs URLs of pictures for a node with SIZE_POLICY=signed, and prints each on a line of its own. A URL may be in
 any valid spelling and may begin with PUBLIC_URL; what is printed is canonical. The name in it is not signed: any
 other fits the same signature.
 
@@ -15,9 +14,9 @@ other fits the same signature.
 
 Environment: URL_KEYS as the node has it, of which the first signs; PUBLIC_URL, which is put in front.
 
-Example: URL_KEYS=... scripts/sign-url --expires-in 3600 /image/3f2a.../400w/cat.webp
+Example: URL_KEYS=... scripts/sign-url --expires-in 3600 /image/3f2a.../400w/cat.webp /s3/photos/cat.jpg/-/400w
 
-Exit code: 0 done, 1 a path that cannot be signed, 2 wrong options or settings.
+Exit code: 0 done, 1 a URL that cannot be signed, 2 wrong options or settings.
 `
 
 const EXIT = { done: 0, failed: 1, usage: 2 } as const
@@ -81,9 +80,10 @@ function sign({ paths, key, publicUrl, expires }: SignCommand): boolean {
   for (const given of paths) {
     try {
       const path = publicUrl !== '' && given.startsWith(`${publicUrl}/`) ? given.slice(publicUrl.length) : given
-      const request = parseImagePath(path)
+      const request = parsePictureUrl(path)
       const query = formatSignature(signPath(signedPath(request), key, expires))
-      process.stdout.write(`${publicUrl}${formatImagePath(request)}?${query}\n`)
+      const url = formatPictureUrl(request)
+      process.stdout.write(`${publicUrl}${url}${url.includes('?') ? '&' : '?'}${query}\n`)
     } catch (error) {
       if (!(error instanceof RequestError)) throw error
       complain(`${given}: ${error.message}`)

@@ -5,13 +5,11 @@ import { createDiskCache, NotACacheError, prepareCacheDir } from './adapters/dis
 import { createDiskSpool } from './adapters/disk-spool.ts'
 import { createFileStore, removeOrphans } from './adapters/file-store.ts'
 import { createRendererPool, type RendererPool } from './adapters/renderer-pool.ts'
-import { createS3Bucket } from './adapters/s3-bucket.ts'
 import { createS3Store } from './adapters/s3-store.ts'
-import type { BucketSettings } from './buckets-file.ts'
+import type { Elsewhere } from './compose-elsewhere.ts'
 import { type Config, ConfigError } from './config.ts'
 import { CACHE_FOLDERS } from './domain/cache-layout.ts'
 import { isInputFormat } from './domain/image-format.ts'
-import { isVersionId } from './domain/version-id.ts'
 import type { SizePolicy } from './domain/size-policy.ts'
 import { type CacheKeeper, createCacheKeeper } from './service/cache-keeper.ts'
 import { createDeletionService } from './service/deletion-service.ts'
@@ -21,14 +19,15 @@ import { createInvalidationWatch } from './service/invalidation-watch.ts'
 import { createMezzanineService } from './service/mezzanine-service.ts'
 import { createObjectVersions } from './service/object-versions.ts'
 import { createOriginalService } from './service/original-service.ts'
-import type { Bucket, ImageCache, Meter, ObjectStore, Spool } from './service/ports.ts'
+import type { ImageCache, Meter, ObjectStore, Spool } from './service/ports.ts'
 import { createPrimeService } from './service/prime-service.ts'
 import { createRecordService } from './service/record-service.ts'
+import { createRemoteVersions } from './service/remote-versions.ts'
 import { createRenderBatcher } from './service/render-batch.ts'
 import { createRenditionService } from './service/rendition-service.ts'
 import { createSourceService } from './service/source-service.ts'
 import { createUploadedOriginals } from './service/uploaded-originals.ts'
-import { createVersionService } from './service/versions.ts'
+import { createHolders, createVersionService } from './service/versions.ts'
 import { createWorkQueue } from './service/work-queue.ts'
 import type { Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -103,9 +102,12 @@ export interface Outside {
   readonly disk: Disk
   readonly renderers: RendererPool
   readonly meter: Meter
+  readonly elsewhere: Elsewhere
 }
 
-export function createServices(config: Config, { store, disk: { cache, spool }, renderers: engine, meter }: Outside) {
+export function createServices(config: Config, outside: Outside) {
+  const { store, renderers: engine, meter, elsewhere } = outside
+  const { cache, spool } = outside.disk
   const renderQueue = createWorkQueue({
     name: 'a renderer',
     concurrency: config.RENDER_CONCURRENCY,
@@ -119,6 +121,7 @@ export function createServices(config: Config, { store, disk: { cache, spool }, 
   })
   const onForget = (ids: ReadonlySet<string>) => {
     objects.forget(ids)
+    remotes.forget(ids)
     originals.forget(ids)
     mezzanines.forget(ids)
     infos.forget(ids)
@@ -127,8 +130,21 @@ export function createServices(config: Config, { store, disk: { cache, spool }, 
   const now = () => Date.now()
   const watch = createInvalidationWatch({ store, cache, meter, now, onForget })
   const uploads = createUploadedOriginals(store)
-  const holderOf = (id: string) => (isVersionId(id) ? objects : uploads)
-  const objects = createObjectVersions({ buckets: new Map(), watch, now })
+  const objects = createObjectVersions({ buckets: elsewhere.buckets, watch, now })
+  const remotes = createRemoteVersions({
+    source: elsewhere.remotes,
+    store,
+    cache,
+    spool,
+    engine,
+    watch,
+    meter,
+    now,
+    maxOriginalBytes: config.MAX_UPLOAD_BYTES,
+    staleIfErrorSeconds: config.REMOTE_STALE_IF_ERROR_SECONDS,
+    maxHeldBytes: Math.floor(config.MEMORY_CACHE_BYTES / 2),
+  })
+  const holderOf = createHolders({ uploads, objects, remotes })
   const shared = { store, holderOf, cache, spool, engine, watch, meter, now }
   const originals = createOriginalService({
     ...shared,
@@ -160,7 +176,8 @@ export function createServices(config: Config, { store, disk: { cache, spool }, 
   return {
     watch,
     objects,
-    versions: createVersionService({ objects }),
+    remotes,
+    versions: createVersionService({ objects, remotes }),
     originals,
     mezzanines,
     infos,
@@ -200,25 +217,6 @@ export async function createStore(config: Config): Promise<ObjectStore> {
     }),
     limits: { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 },
   })
-}
-
-/** Other people's buckets by their aliases. */
-export function createBuckets(settings: readonly BucketSettings[], config: Config): ReadonlyMap<string, Bucket> {
-  const limits = { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 }
-  return new Map(
-    settings.map(({ alias, bucket, endpoint, region, pathStyle, credentials, keyPrefix }) => [
-      alias,
-      createS3Bucket({
-        bucket,
-        ...(endpoint !== undefined && { endpoint }),
-        region,
-        forcePathStyle: pathStyle,
-        ...(credentials !== undefined && { credentials }),
-        keyPrefix,
-        limits,
-      }),
-    ]),
-  )
 }
 
 export function sizePolicy({ SIZE_POLICY, SIZES, SIZES_FALLBACK, URL_KEYS }: Config): SizePolicy {

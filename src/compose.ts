@@ -3,7 +3,6 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { probeAccessTimes } from './adapters/atime-probe.ts'
 import type { BucketSettings } from './buckets-file.ts'
 import {
-  createBuckets,
   createMeter,
   createRenderers,
   createServices,
@@ -12,6 +11,7 @@ import {
   prepareDisk,
   sizePolicy,
 } from './compose-parts.ts'
+import { createElsewhere } from './compose-elsewhere.ts'
 import type { Config } from './config.ts'
 import { parseSpec } from './domain/spec.ts'
 import { ServiceError } from './errors.ts'
@@ -53,8 +53,8 @@ export async function startNode(config: Config, bucketSettings: readonly BucketS
   const disk = await openDisk(config, meter, pipelineMtimeSeconds)
   log.info(ATIME_MESSAGES[await probeAccessTimes(config.CACHE_DIR)])
   const store = await createStore(config)
-  const buckets = createBuckets(bucketSettings, config)
-  const services = createServices(config, { store, disk, renderers, meter })
+  const elsewhere = createElsewhere(config, bucketSettings)
+  const services = createServices(config, { store, disk, renderers, meter, elsewhere })
   metrics.observe({ ...services, renderers, cacheBytes: () => disk.keeper.usedBytes })
 
   let draining = false
@@ -98,12 +98,12 @@ export async function startNode(config: Config, bucketSettings: readonly BucketS
   disk.keeper.start()
   const server = createHttpServer(app)
   const end = async () => {
-    const { mezzanines, primes, infos, objects } = services
-    const working = [background, disk.keeper, primes, mezzanines, infos, objects]
+    const { mezzanines, primes, infos, objects, remotes } = services
+    const working = [background, disk.keeper, primes, mezzanines, infos, objects, remotes]
     await Promise.all(working.map((part) => part.stop()))
     await renderers.stop()
     store.close()
-    for (const bucket of buckets.values()) bucket.close()
+    await elsewhere.close()
     // The access log has its lines of this turn of the event loop in the next.
     await nextTurn()
     log.info('stopped')

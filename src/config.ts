@@ -163,6 +163,11 @@ const Env = z.object({
     300,
     0,
   ),
+  REMOTE_STALE_IF_ERROR_SECONDS: count(
+    'While its host fails, a remote image goes on for so long after its time, unless the host forbids it',
+    31_536_000,
+    0,
+  ),
   MAX_PIXELS: count('Most pixels of an original, over all frames', 100_000_000),
   MAX_FRAMES: count('Most frames of an original', 500),
   MAX_SIDE: z.coerce

@@ -1,6 +1,7 @@
 import type { ImageRequest } from './image-path.ts'
 import type { RemoteRef } from './original-ref.ts'
 import { invalidPath, parseFormat } from './picture-tail.ts'
+import { parseRemoteUrl } from './remote-hosts.ts'
 import { formatSpec, parseSpec } from './spec.ts'
 
 /** What `/image?url=…` asks for: a rendition of a remote image, or what is known of it. */
@@ -21,16 +22,15 @@ export type RemoteRequest =
  *
  * Without a size the picture is as large as it came.
  *
- * @param parseUrl From what was given to a URL of ours. Throws what is wrong with it.
  * @throws RequestError `invalid_path` with the reason.
  */
-export function parseRemoteQuery(querystring: string, parseUrl: (text: string) => string): RemoteRequest {
+export function parseRemoteQuery(querystring: string): RemoteRequest {
   const query = new URLSearchParams(querystring)
   const url = once(query, 'url')
   if (url === undefined) {
     throw invalidPath('A remote image is at /image?url={url}&size={size}&format={ext}, with the URL percent-encoded')
   }
-  const original = { kind: 'remote', url: parseUrl(url) } as const
+  const original = { kind: 'remote', url: parseRemoteUrl(url) } as const
   const sizeText = once(query, 'size')
   if (sizeText === 'info') return { kind: 'info', original }
   const formatText = once(query, 'format')

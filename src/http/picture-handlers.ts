@@ -3,6 +3,7 @@ import type { SizePolicy } from '../domain/size-policy.ts'
 import { deadline } from './deadline.ts'
 import { objectHandler } from './object-handler.ts'
 import { type PictureAnswerOptions, pictureAnswer } from './picture-answer.ts'
+import { remoteHandler } from './remote-handler.ts'
 import { renditionHandler } from './rendition-handler.ts'
 import type { RequestState } from './request-state.ts'
 import { type VersionInfoOptions, versionInfoAnswer } from './version-info-answer.ts'
@@ -19,6 +20,8 @@ export interface PictureHandlers {
   readonly upload: Middleware<RequestState>
   /** `/s3/…` */
   readonly object: Middleware<RequestState>
+  /** `/image?url=…` */
+  readonly remote: Middleware<RequestState>
 }
 
 export function pictureHandlers(options: PictureHandlersOptions): PictureHandlers {
@@ -29,5 +32,5 @@ export function pictureHandlers(options: PictureHandlersOptions): PictureHandler
     policy: options.policy,
     now: options.now,
   }
-  return { upload: renditionHandler(shared), object: objectHandler(shared) }
+  return { upload: renditionHandler(shared), object: objectHandler(shared), remote: remoteHandler(shared) }
 }

@@ -37,6 +37,7 @@ export function routes(options: RoutesOptions): Router<RequestState> {
   const router = new Router<RequestState>()
   const within = deadline(requestTimeoutMs)
 
+  router.get('/image', pictures.remote)
   router.get('/image{/*path}', pictures.upload)
   router.get('/s3{/*path}', pictures.object)
 

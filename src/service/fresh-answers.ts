@@ -36,8 +36,10 @@ export interface FreshAnswersOptions {
 }
 
 const MAX_REMEMBERED = 100_000
-/** A page of broken links is no load on the store, and what comes back is soon seen. */
-const FAILURE_MS = 5_000
+/** A page of broken links is no load on anybody, and what comes back is seen at once. */
+const ABSENCE_MS = 1_000
+/** Whoever does not answer is spared. */
+const OUTAGE_MS = 5_000
 
 export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswersOptions): FreshAnswers<T> {
   const answers = new LRUCache<string, T>({ max: MAX_REMEMBERED })
@@ -84,7 +86,7 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
   function recentFailure(id: string): Error | undefined {
     const { error, at = Number.NaN } = failures.get(id) ?? {}
     const age = now() - at
-    return age >= 0 && age < FAILURE_MS ? error : undefined
+    return age >= 0 && age < (isOutage(error) ? OUTAGE_MS : ABSENCE_MS) ? error : undefined
   }
 
   function next(id: string): void {

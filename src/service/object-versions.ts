@@ -81,6 +81,7 @@ export function createObjectVersions({ buckets, watch, now }: ObjectVersionsOpti
     },
     expire: (ref) => answers.expire(resourceId(ref)),
     forget: answers.forget,
+    knows: (id) => located.has(id),
     stop: answers.stop,
 
     async open(id, signal) {

@@ -1,7 +1,8 @@
 import type { Freshness } from '../domain/freshness.ts'
 import type { ObjectRef, OriginalRef, RemoteRef } from '../domain/original-ref.ts'
-import { RequestError, UnavailableError } from '../errors.ts'
+import { UnavailableError } from '../errors.ts'
 import type { Answer } from './fresh-answers.ts'
+import { isVersionId } from '../domain/version-id.ts'
 import type { OriginalHolder } from './ports.ts'
 
 /** One version of an original that may change: of what is said of it, its name never means anything else. */
@@ -26,6 +27,8 @@ export interface Versions<R extends ObjectRef | RemoteRef> extends OriginalHolde
   /** What was told of it is no longer true. */
   expire(ref: R): void
   forget(ids: ReadonlySet<string>): void
+  /** Whether it is a version of one of these originals. */
+  knows(id: string): boolean
   stop(): Promise<void>
 }
 
@@ -50,20 +53,18 @@ const ROUNDS = 3
 
 export interface VersionServiceOptions {
   readonly objects: Versions<ObjectRef>
-  /** Absent: no host is allowed. */
-  readonly remotes?: Versions<RemoteRef>
+  readonly remotes: Versions<RemoteRef>
 }
 
 export function createVersionService({ objects, remotes }: VersionServiceOptions): VersionService {
   async function current(ref: ObjectRef | RemoteRef, signal: AbortSignal): Promise<Version> {
     if (ref.kind === 'object') return await objects.current(ref, signal)
-    if (remotes) return await remotes.current(ref, signal)
-    throw new RequestError('remote_not_allowed', 'Images of other hosts are not served here')
+    return await remotes.current(ref, signal)
   }
 
   function expire(ref: ObjectRef | RemoteRef): void {
     if (ref.kind === 'object') objects.expire(ref)
-    else remotes?.expire(ref)
+    else remotes.expire(ref)
   }
 
   return {
@@ -79,5 +80,16 @@ export function createVersionService({ objects, remotes }: VersionServiceOptions
         }
       }
     },
+  }
+}
+
+/** Who has the bytes of an original, by its id. */
+export function createHolders(
+  holders: VersionServiceOptions & { readonly uploads: OriginalHolder },
+): (id: string) => OriginalHolder {
+  const { uploads, objects, remotes } = holders
+  return (id) => {
+    if (!isVersionId(id)) return uploads
+    return objects.knows(id) ? objects : remotes
   }
 }

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { imageIdFromSha256 } from '../../src/domain/image-id.ts'
 import { originalKey } from '../../src/domain/store-layout.ts'
-import { isVersionId } from '../../src/domain/version-id.ts'
 import { createDeletionService } from '../../src/service/deletion-service.ts'
 import { createInfoService } from '../../src/service/info-service.ts'
 import { createIngestService } from '../../src/service/ingest-service.ts'
@@ -10,14 +9,15 @@ import { createInvalidationWatch } from '../../src/service/invalidation-watch.ts
 import { createMezzanineService } from '../../src/service/mezzanine-service.ts'
 import { createObjectVersions, type ServedBucket } from '../../src/service/object-versions.ts'
 import { createOriginalService } from '../../src/service/original-service.ts'
-import type { Meter, ObjectStore } from '../../src/service/ports.ts'
+import type { Meter, ObjectStore, RemoteSource } from '../../src/service/ports.ts'
 import { createPrimeService } from '../../src/service/prime-service.ts'
 import { createRecordService } from '../../src/service/record-service.ts'
 import { createRenderBatcher } from '../../src/service/render-batch.ts'
+import { createRemoteVersions } from '../../src/service/remote-versions.ts'
 import { createRenditionService } from '../../src/service/rendition-service.ts'
 import { createSourceService } from '../../src/service/source-service.ts'
 import { createUploadedOriginals } from '../../src/service/uploaded-originals.ts'
-import { createVersionService } from '../../src/service/versions.ts'
+import { createHolders, createVersionService } from '../../src/service/versions.ts'
 import { createWorkQueue } from '../../src/service/work-queue.ts'
 import { createMemoryCache, createMemoryDisk, createMemorySpool, type MemoryDisk } from './memory-cache.ts'
 import { createMemoryEngine } from './memory-engine.ts'
@@ -42,6 +42,7 @@ export interface StageOptions {
   readonly minPixels?: number
   /** By alias. */
   readonly buckets?: ReadonlyMap<string, ServedBucket>
+  readonly remoteSource?: RemoteSource
 }
 
 /** All services of a node over ports in memory, and what went to the store as `<method> <key>`. */
@@ -71,6 +72,7 @@ export function createStage(options: StageOptions = {}) {
     now,
     onForget(ids) {
       objectVersions.forget(ids)
+      remoteVersions.forget(ids)
       originals.forget(ids)
       mezzanines.forget(ids)
       infos.forget(ids)
@@ -79,7 +81,20 @@ export function createStage(options: StageOptions = {}) {
   })
   const uploads = createUploadedOriginals(store)
   const objectVersions = createObjectVersions({ buckets: options.buckets ?? new Map(), watch, now })
-  const holderOf = (id: string) => (isVersionId(id) ? objectVersions : uploads)
+  const remoteVersions = createRemoteVersions({
+    source: options.remoteSource ?? { fetch: () => Promise.reject(new Error('No remotes')), close: async () => {} },
+    store,
+    cache,
+    spool,
+    engine,
+    watch,
+    meter,
+    now,
+    maxOriginalBytes: 1000,
+    staleIfErrorSeconds: 1_000_000,
+    maxHeldBytes: 1000,
+  })
+  const holderOf = createHolders({ uploads, objects: objectVersions, remotes: remoteVersions })
   const originals = createOriginalService({
     holderOf,
     cache,
@@ -138,7 +153,8 @@ export function createStage(options: StageOptions = {}) {
     infos,
     renditions,
     objectVersions,
-    versions: createVersionService({ objects: objectVersions }),
+    versions: createVersionService({ objects: objectVersions, remotes: remoteVersions }),
+    remoteVersions,
     primes: createPrimeService({ renditions, mezzanines, meter }),
     upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), never),
     records: createRecordService(store),

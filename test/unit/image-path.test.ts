@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { OUTPUT_FORMATS } from '../../src/domain/image-format.ts'
 import { formatImagePath, parseImagePath, type UploadRequest } from '../../src/domain/image-path.ts'
-import { signedPath } from '../../src/domain/signed-path.ts'
+import { signedPath } from '../../src/domain/picture-url.ts'
 import { RequestError } from '../../src/errors.ts'
 import { anySpec } from '../support/any-spec.ts'
 

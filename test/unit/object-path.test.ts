@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { encodeKey, formatObjectPath, parseObjectPath } from '../../src/domain/object-path.ts'
-import { signedPath } from '../../src/domain/signed-path.ts'
+import { signedPath } from '../../src/domain/picture-url.ts'
 import { RequestError } from '../../src/errors.ts'
 import { anySpec } from '../support/any-spec.ts'
 

@@ -1,0 +1,58 @@
+import { createRemoteSource } from './adapters/remote-source.ts'
+import { createS3Bucket } from './adapters/s3-bucket.ts'
+import type { BucketSettings } from './buckets-file.ts'
+import type { Config } from './config.ts'
+import { parseDnsServer } from './domain/dns-server.ts'
+import { isInputFormat } from './domain/image-format.ts'
+import { parseAddressBlock } from './domain/ip-address.ts'
+import { parseRemoteHost } from './domain/remote-hosts.ts'
+import type { ServedBucket } from './service/object-versions.ts'
+import type { RemoteSource } from './service/ports.ts'
+
+/** Where originals are that are not ours. */
+export interface Elsewhere {
+  /** By their aliases. */
+  readonly buckets: ReadonlyMap<string, ServedBucket>
+  readonly remotes: RemoteSource
+  /** Ends idle connections. Nothing may be under way. */
+  close(): Promise<void>
+}
+
+export function createElsewhere(config: Config, bucketSettings: readonly BucketSettings[]): Elsewhere {
+  const buckets = new Map(bucketSettings.map((settings) => [settings.alias, servedBucket(settings, config)]))
+  const remotes = createRemoteSource({
+    hosts: config.REMOTE_HOSTS.map(parseRemoteHost),
+    allowedAddresses: config.REMOTE_ALLOW_ADDRESSES.map(parseAddressBlock),
+    dnsServers: config.REMOTE_DNS.map(parseDnsServer),
+    formats: config.INPUT_FORMATS.filter(isInputFormat),
+    maxBytes: config.MAX_UPLOAD_BYTES,
+    defaultFreshSeconds: config.REMOTE_DEFAULT_FRESH_SECONDS,
+    limits: { totalTimeoutMs: config.REMOTE_TIMEOUT_SECONDS * 1000 },
+  })
+  return {
+    buckets,
+    remotes,
+    async close() {
+      for (const { bucket } of buckets.values()) bucket.close()
+      await remotes.close()
+    },
+  }
+}
+
+function servedBucket(settings: BucketSettings, config: Config): ServedBucket {
+  const { bucket, endpoint, region, pathStyle, credentials, keyPrefix } = settings
+  const { freshSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds } = settings
+  return {
+    bucket: createS3Bucket({
+      bucket,
+      ...(endpoint !== undefined && { endpoint }),
+      region,
+      forcePathStyle: pathStyle,
+      ...(credentials !== undefined && { credentials }),
+      keyPrefix,
+      limits: { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 },
+    }),
+    keyPrefix,
+    freshness: { freshSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds },
+  }
+}

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
+import { test } from 'node:test'
+import { parseRemotePointer } from '../../src/domain/remote-pointer.ts'
+import { parseSpec } from '../../src/domain/spec.ts'
+import { remotePointerKey } from '../../src/domain/store-layout.ts'
+import { isTransientId, resourceId } from '../../src/domain/version-id.ts'
+import { OriginalError, RemoteError, UnavailableError } from '../../src/errors.ts'
+import type { RemoteFreshness, RemoteSource } from '../../src/service/ports.ts'
+import { original } from '../support/memory-engine.ts'
+import { createStage, never, type StageOptions } from '../support/service-stage.ts'
+
+const REF = { kind: 'remote', url: 'https://a.example/b.jpg' } as const
+const RESOURCE = resourceId(REF)
+const FRESH: RemoteFreshness = { storable: true, freshSeconds: 60, staleWhileRevalidateSeconds: 30, staleIfError: true }
+const OLD = original()
+const NEW = original({ stored: { width: 500, height: 400 } })
+
+interface MemoryRemote extends RemoteSource {
+  bytes: Buffer
+  freshness: RemoteFreshness
+  failure: Error | undefined
+  /** With which ETag it was asked, in order. */
+  readonly asked: (string | undefined)[]
+}
+
+/** A host whose ETag is the length of what it has. */
+function createRemote(): MemoryRemote {
+  const remote: MemoryRemote = {
+    bytes: OLD,
+    freshness: FRESH,
+    failure: undefined,
+    asked: [],
+    async fetch(_url, known) {
+      remote.asked.push(known.etag)
+      if (remote.failure) throw remote.failure
+      const { bytes, freshness } = remote
+      const validators = { etag: `"${bytes.length}"`, lastModified: 'Sun, 01 Jun 2025 00:00:00 GMT' }
+      if (known.etag === validators.etag) return { kind: 'unchanged', freshness, validators }
+      return { kind: 'body', body: Readable.from([bytes]), freshness, validators }
+    },
+    async close() {},
+  }
+  return remote
+}
+
+function setStage(options: StageOptions & { readonly remote?: MemoryRemote } = {}) {
+  const { remote = createRemote(), ...more } = options
+  const stage = createStage({ ...more, remoteSource: remote })
+  const current = () => stage.remoteVersions.current(REF, never)
+  const render = () =>
+    stage.versions.use(REF, never, async (id) => {
+      await stage.renditions.rendition({ id, spec: parseSpec('full'), as: 'jpg' }, never)
+      return id
+    })
+  return { ...stage, remote, current, render, pass: (seconds: number) => (stage.clock.ms += seconds * 1000) }
+}
+
+/** Resolves when what the background writes is written. */
+async function settled(stage: ReturnType<typeof setStage>): Promise<void> {
+  await stage.remoteVersions.stop()
+}
+
+test('A remote image is fetched once, kept in the store, and rendered without a second look at either', async () => {
+  const stage = setStage()
+  const id = await stage.render()
+  await stage.render()
+  await settled(stage)
+  assert.deepEqual(stage.remote.asked, [undefined])
+  assert.deepEqual(
+    stage.asked.filter((call) => call.startsWith('open remotes')),
+    [`open ${remotePointerKey(RESOURCE)}`],
+  )
+  assert.deepEqual(
+    [...stage.objects.keys()].toSorted(),
+    [remotePointerKey(RESOURCE).replace('pointer.json', id), remotePointerKey(RESOURCE)].toSorted(),
+  )
+  assert.equal(stage.objects.get(remotePointerKey(RESOURCE).replace('pointer.json', id))?.contentType, 'image/png')
+})
+
+test('Another node needs neither the host nor the first node', async () => {
+  const first = setStage()
+  const id = await first.render()
+  await settled(first)
+  const remote = createRemote()
+  remote.failure = new RemoteError('remote_failed', 'Gone')
+  const second = setStage({ store: first.memory, remote })
+  assert.equal(await second.render(), id)
+  assert.deepEqual(remote.asked, [])
+  second.pass(100)
+  assert.equal(await second.render(), id, 'also when its time is over')
+  assert.equal(remote.asked.length, 1)
+})
+
+test('When its time is over the host is asked whether it has changed, and that is told to all nodes', async () => {
+  const stage = setStage()
+  const { id } = await stage.current()
+  stage.pass(91)
+  assert.equal((await stage.current()).id, id)
+  assert.deepEqual(stage.remote.asked, [undefined, `"${OLD.length}"`])
+  await settled(stage)
+  const pointer = parseRemotePointer(String(stage.objects.get(remotePointerKey(RESOURCE))?.bytes))
+  assert.equal(pointer?.checkedAt, stage.clock.ms)
+})
+
+test('A changed image is another version, and the old one leaves the store', async () => {
+  const stage = setStage()
+  const first = await stage.render()
+  stage.remote.bytes = NEW
+  stage.pass(91)
+  const second = await stage.render()
+  assert.notEqual(second, first)
+  await settled(stage)
+  assert.deepEqual([...stage.objects.keys()].filter((key) => !key.endsWith('.json')).length, 1)
+})
+
+test('A node that finds the version gone from the store fetches the image anew', async () => {
+  const stage = setStage()
+  const id = await stage.render()
+  stage.objects.clear()
+  stage.disk.files.clear()
+  stage.originals.forget(new Set([id]))
+  stage.renditions.forget(new Set([id]))
+  assert.equal(await stage.render(), id)
+  assert.deepEqual(stage.remote.asked, [undefined, undefined])
+})
+
+test('While the host fails the old picture goes on, and the host is spared for some seconds', async () => {
+  const stage = setStage()
+  const { id } = await stage.current()
+  stage.remote.failure = new RemoteError('remote_failed', 'Down')
+  stage.pass(1000)
+  for (let times = 0; times < 5; times += 1) assert.equal((await stage.current()).id, id)
+  assert.equal(stage.remote.asked.length, 2)
+})
+
+test('An image that must not be used without asking is not', async () => {
+  const stage = setStage()
+  stage.remote.freshness = { storable: true, freshSeconds: 0, staleWhileRevalidateSeconds: 0, staleIfError: false }
+  await stage.current()
+  stage.pass(1)
+  stage.remote.failure = new RemoteError('remote_failed', 'Down')
+  await assert.rejects(stage.current(), { code: 'remote_failed' })
+})
+
+test('An image that is gone from its host is gone', async () => {
+  const stage = setStage()
+  await stage.current()
+  stage.remote.failure = new OriginalError('original_not_found', 'There is no such image')
+  stage.pass(91)
+  for (let times = 0; times < 3; times += 1) await assert.rejects(stage.current(), { code: 'original_not_found' })
+  assert.equal(stage.remote.asked.length, 2)
+})
+
+test('What nobody may keep leaves nothing behind, and is fetched for everybody who comes later', async () => {
+  const stage = setStage()
+  stage.remote.freshness = { storable: false, freshSeconds: 0, staleWhileRevalidateSeconds: 0, staleIfError: false }
+  const ids = [await stage.render(), await stage.render()]
+  assert.ok(ids.every(isTransientId) && ids[0] !== ids[1])
+  assert.deepEqual([...stage.objects.keys()], [])
+  assert.deepEqual([...stage.disk.files.keys()], [])
+  assert.equal(stage.engine.rendered.length, 2)
+})
+
+test('What is no image is the failure of the host, and is kept nowhere', async () => {
+  const stage = setStage()
+  stage.remote.bytes = Buffer.from('<html>')
+  await assert.rejects(stage.current(), { name: 'RemoteError', code: 'remote_failed' })
+  await assert.rejects(stage.current(), { code: 'remote_failed' })
+  assert.equal(stage.remote.asked.length, 1)
+  assert.deepEqual([[...stage.objects.keys()], [...stage.disk.files.keys()]], [[], []])
+})
+
+test('A store that takes nothing costs the other nodes a fetch, and nobody a picture', async () => {
+  const stage = setStage()
+  stage.store.put = () => Promise.reject(new UnavailableError('store_full', 'Full'))
+  await stage.render()
+  assert.ok(stage.troubles.length > 0)
+})
+
+test('A store that does not answer costs a fetch', async () => {
+  const stage = setStage()
+  stage.store.open = () => Promise.reject(new UnavailableError('store_unavailable', 'Down'))
+  await stage.render()
+  assert.equal(stage.remote.asked.length, 1)
+})
+
+test('With a disk that takes nothing and a store that takes nothing there still is a picture', async () => {
+  const stage = setStage()
+  stage.store.put = () => Promise.reject(new UnavailableError('store_full', 'Full'))
+  stage.disk.full = true
+  await stage.render()
+})
