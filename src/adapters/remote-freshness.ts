@@ -29,8 +29,8 @@ export function remoteFreshness(headers: RemoteHeaders, defaultFreshSeconds: num
   const seconds = (name: string): number => clamp(Number.parseInt(directives.get(name) ?? '0', 10))
   const policy = createPolicy(headers, directives, defaultFreshSeconds)
   const storable = policy.storable()
-  const isForOne =
-    joined(headers['vary']).includes('*') || (headers['set-cookie'] !== undefined && !says('public', 'immutable'))
+  // A cookie makes no answer personal: we send none, and pass none on.
+  const isForOne = joined(headers['vary']).includes('*')
   const mayBeStale = storable && !isForOne && !says('no-cache', 'must-revalidate', 'proxy-revalidate')
   return {
     storable,

@@ -16,10 +16,9 @@ export interface Answer {
 export interface FreshAnswers<T extends Answer> {
   /**
    * @param id A `resourceId`.
-   * @param ask Gets the last answer, if there is one. What it throws is remembered for seconds.
    * @throws what `ask` threw, if there is no earlier answer that may stand in.
    */
-  get(id: string, ask: Ask<T>, signal: AbortSignal): Promise<T>
+  get(id: string, from: Informant<T>, signal: AbortSignal): Promise<T>
   /** The next who wants it waits until it has been asked again. */
   expire(id: string): void
   forget(ids: ReadonlySet<string>): void
@@ -27,7 +26,13 @@ export interface FreshAnswers<T extends Answer> {
   stop(): Promise<void>
 }
 
-export type Ask<T> = (known: T | undefined, signal: AbortSignal) => Promise<T>
+/** Who knows of what may change. */
+export interface Informant<T> {
+  /** Gets the last answer, if there is one. What it throws is remembered for seconds. */
+  ask(known: T | undefined, signal: AbortSignal): Promise<T>
+  /** An answer that somebody was given earlier, of whatever age. Only asked while memory has none. */
+  recall?(signal: AbortSignal): Promise<T | undefined>
+}
 
 export interface FreshAnswersOptions {
   readonly watch: InvalidationWatch
@@ -47,15 +52,24 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
   // Who comes after something was forgotten does not join those who asked before.
   const rounds = new LRUCache<string, number>({ max: MAX_REMEMBERED })
   const flights = createCoalescer<T>()
+  const recalls = createCoalescer<T | undefined>()
   const background = new Set<Promise<void>>()
   const stopping = new AbortController()
 
-  async function fly(id: string, ask: Ask<T>, signal: AbortSignal): Promise<T> {
+  async function fly(id: string, from: Informant<T>, signal: AbortSignal): Promise<T> {
     const flight = `${id} ${rounds.get(id) ?? 0}`
-    return (await flights.run(flight, (within) => askOnce(id, ask, within), signal)).value
+    return (await flights.run(flight, (within) => askOnce(id, from, within), signal)).value
   }
 
-  async function askOnce(id: string, ask: Ask<T>, signal: AbortSignal): Promise<T> {
+  async function recall(id: string, from: Informant<T>, signal: AbortSignal): Promise<T | undefined> {
+    // What was forgotten here is not to come back from somewhere else.
+    if (rounds.has(id) || failures.has(id)) return undefined
+    const recalled = (await recalls.run(id, (within) => Promise.resolve(from.recall?.(within)), signal)).value
+    if (recalled && !rounds.has(id) && !answers.has(id)) answers.set(id, recalled)
+    return answers.get(id)
+  }
+
+  async function askOnce(id: string, { ask }: Informant<T>, signal: AbortSignal): Promise<T> {
     const { sequence } = watch
     const round = rounds.get(id)
     const isCurrent = () => !watch.forgottenSince(id, sequence) && rounds.get(id) === round
@@ -73,8 +87,8 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
     }
   }
 
-  function askInBackground(id: string, ask: Ask<T>): void {
-    const work = fly(id, ask, stopping.signal)
+  function askInBackground(id: string, from: Informant<T>): void {
+    const work = fly(id, from, stopping.signal)
       .then(
         () => {},
         () => {},
@@ -95,8 +109,8 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
   }
 
   return {
-    async get(id, ask, signal) {
-      const known = answers.get(id)
+    async get(id, from, signal) {
+      const known = answers.get(id) ?? (from.recall && (await recall(id, from, signal)))
       const age = known ? judgeAge((now() - known.checkedAt) / 1000, known.freshness) : 'expired'
       if (known && age === 'fresh') return known
       const failure = recentFailure(id)
@@ -105,11 +119,11 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
         throw failure
       }
       if (known && age === 'stale') {
-        askInBackground(id, ask)
+        askInBackground(id, from)
         return known
       }
       try {
-        return await fly(id, ask, signal)
+        return await fly(id, from, signal)
       } catch (error) {
         if (known && age !== 'expired' && isOutage(error)) return known
         throw error

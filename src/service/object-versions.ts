@@ -75,7 +75,7 @@ export function createObjectVersions({ buckets, watch, now }: ObjectVersionsOpti
 
   return {
     async current(ref, signal) {
-      const version = await answers.get(resourceId(ref), (known, within) => ask(ref, known, within), signal)
+      const version = await answers.get(resourceId(ref), { ask: (known, within) => ask(ref, known, within) }, signal)
       // It may have been dropped from here, but not from there.
       return locate(version)
     },

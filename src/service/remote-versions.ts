@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { type Freshness, judgeAge } from '../domain/freshness.ts'
+import type { Freshness } from '../domain/freshness.ts'
 import { contentTypeOf, type InputFormat } from '../domain/image-format.ts'
 import type { RemoteRef } from '../domain/original-ref.ts'
 import { formatRemotePointer, parseRemotePointer, type RemotePointer } from '../domain/remote-pointer.ts'
@@ -76,9 +76,7 @@ export function createRemoteVersions(options: RemoteVersionsOptions): Versions<R
   const background = new Set<Promise<void>>()
   const stopping = new AbortController()
 
-  async function ask(ref: RemoteRef, remembered: Located | undefined, signal: AbortSignal): Promise<Located> {
-    const known = remembered ?? (await readPointer(ref, signal))
-    if (known !== remembered && known && isUsable(known)) return locate(known)
+  async function ask(ref: RemoteRef, known: Located | undefined, signal: AbortSignal): Promise<Located> {
     const asked = known && !lost.has(known.id) && !isTransientId(known.id) ? known : undefined
     const checkedAt = now()
     const answer = await fetch(ref.url, asked?.validators ?? {}, signal)
@@ -123,11 +121,6 @@ export function createRemoteVersions(options: RemoteVersionsOptions): Versions<R
     })
     const pointer = text === undefined ? undefined : parseRemotePointer(text)
     return pointer?.url === ref.url ? fromPointer(resource, pointer) : undefined
-  }
-
-  function isUsable({ id, checkedAt, freshness }: Located): boolean {
-    const age = judgeAge((now() - checkedAt) / 1000, freshness)
-    return !lost.has(id) && (age === 'fresh' || age === 'stale')
   }
 
   async function takeIn(ref: RemoteRef, fetched: TakenIn, signal: AbortSignal): Promise<Located> {
@@ -222,7 +215,11 @@ export function createRemoteVersions(options: RemoteVersionsOptions): Versions<R
 
   return {
     async current(ref, signal) {
-      return locate(await answers.get(resourceId(ref), (known, within) => ask(ref, known, within), signal))
+      const informant = {
+        ask: (known: Located | undefined, within: AbortSignal) => ask(ref, known, within),
+        recall: (within: AbortSignal) => readPointer(ref, within),
+      }
+      return locate(await answers.get(resourceId(ref), informant, signal))
     },
     expire: (ref) => answers.expire(resourceId(ref)),
     forget: answers.forget,

@@ -69,7 +69,7 @@ const CASES: readonly (readonly [string, Headers, Partial<RemoteFreshness>])[] =
   ['Vary of our headers', { 'cache-control': 'max-age=60', vary: 'Accept, Cookie' }, { freshSeconds: 60 }],
   ['Vary of anything', { 'cache-control': 'max-age=60', vary: '*' }, { freshSeconds: 0, staleIfError: false }],
   ['Vary of anything among others', { vary: ['Accept', 'Cookie, *'] }, { freshSeconds: 0, staleIfError: false }],
-  ['a cookie', { 'cache-control': 'max-age=60', 'set-cookie': ['a=b'] }, { freshSeconds: 0, staleIfError: false }],
+  ['a cookie', { 'cache-control': 'max-age=60', 'set-cookie': ['a=b'] }, { freshSeconds: 60 }],
   [
     'a cookie with a public answer',
     { 'cache-control': 'public, max-age=60', 'set-cookie': ['a=b'] },
