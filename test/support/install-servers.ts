@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ensureCommand, ensureCommands, findCommand, isExecutable } from './debian-packages.ts'
@@ -8,6 +8,7 @@ import { commandOutput, runCommand } from './process.ts'
 // finds what is installed, or installs it, or throws an error that says what to install. All output goes to stderr.
 
 const SEAWEEDFS_VERSION = '4.48'
+const LIBTHUMBOR_VERSION = '2.0.2'
 const MINIO_VERSION = 'v0.0.0-20260212201848-7aac2a2c5b7c'
 /** What the module of that MinIO asks for. */
 const MINIO_GO_VERSION = [1, 24]
@@ -46,6 +47,19 @@ export function ensureSeaweedfs(): Promise<string> {
       // The folder is ours: no advice about root's own packages.
       PIP_ROOT_USER_ACTION: 'ignore',
     })
+  })
+}
+
+/** @returns The path of a Python that can import `libthumbor`, thumbor's own maker of URLs: some seconds, once. */
+export function ensureLibthumbor(): Promise<string> {
+  return ensureCached(`libthumbor-${LIBTHUMBOR_VERSION}/python`, async (folder) => {
+    const python = await ensurePip()
+    const wheel = `libthumbor==${LIBTHUMBOR_VERSION}`
+    await runCommand(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', folder, wheel], {
+      PIP_ROOT_USER_ACTION: 'ignore',
+    })
+    const script = `#!/bin/sh\nPYTHONPATH="$(dirname "$0")" exec ${python} "$@"\n`
+    await writeFile(join(folder, 'python'), script, { mode: 0o755 })
   })
 }
 
