@@ -9,6 +9,8 @@ import { createS3Store } from './adapters/s3-store.ts'
 import type { Elsewhere } from './compose-elsewhere.ts'
 import { type Config, ConfigError } from './config.ts'
 import { CACHE_FOLDERS } from './domain/cache-layout.ts'
+import { parseDialectMount } from './domain/dialect-mount.ts'
+import type { DialectSettings } from './domain/dialects.ts'
 import { isInputFormat } from './domain/image-format.ts'
 import type { SizePolicy } from './domain/size-policy.ts'
 import { type CacheKeeper, createCacheKeeper } from './service/cache-keeper.ts'
@@ -217,6 +219,20 @@ export async function createStore(config: Config): Promise<ObjectStore> {
     }),
     limits: { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 },
   })
+}
+
+export function dialectSettings(config: Config): DialectSettings {
+  const length = config.THUMBOR_SIGNATURE_LENGTH
+  return {
+    mounts: config.DIALECTS.map(parseDialectMount),
+    thumbor: { keys: config.THUMBOR_KEYS, hash: config.THUMBOR_HASH, ...(length !== undefined && { length }) },
+    imgproxy: {
+      keys: config.IMGPROXY_KEYS.map((pair) => pair.split(':')).map(([key = '', salt = '']) => ({ key, salt })),
+      sizeBytes: config.IMGPROXY_SIGNATURE_BYTES,
+    },
+    bases: { thumbor: config.THUMBOR_BASE, imgproxy: config.IMGPROXY_BASE, ipx: config.IPX_BASE },
+    formatless: config.DIALECT_FORMAT,
+  }
 }
 
 export function sizePolicy({ SIZE_POLICY, SIZES, SIZES_FALLBACK, URL_KEYS }: Config): SizePolicy {

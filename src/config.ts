@@ -1,61 +1,29 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
-import { formatByteAmount, parseByteAmount } from './domain/byte-amount.ts'
+import {
+  amount,
+  byteSize,
+  checkFormat,
+  checkKeyAndSalt,
+  checkSecret,
+  count,
+  list,
+  readable,
+  sourceBase,
+  text,
+  whole,
+} from './config-fields.ts'
+import { formatByteAmount } from './domain/byte-amount.ts'
+import { parseDialectMount } from './domain/dialect-mount.ts'
 import { parseDnsServer } from './domain/dns-server.ts'
-import { INPUT_FORMATS, isInputFormat } from './domain/image-format.ts'
+import { INPUT_FORMATS } from './domain/image-format.ts'
 import { parseAddressBlock } from './domain/ip-address.ts'
 import { MAX_PRIME_SIZES } from './domain/prime-sizes.ts'
 import { parseRemoteHost } from './domain/remote-hosts.ts'
-import { SettingError } from './domain/setting-error.ts'
 import { specMistake } from './domain/spec-mistake.ts'
 import { isLoopback } from './domain/write-access.ts'
 
 const MIB = 2 ** 20
-
-const text = (about: string) => z.string().default('').describe(about)
-const whole = z.coerce.number({ error: 'should be a whole number' }).int('should be a whole number')
-const count = (about: string, preset: number, min = 1) =>
-  whole.min(min, `should be at least ${min}`).default(preset).describe(about)
-const amount = z.string().transform((value, context) => {
-  const bytes = parseByteAmount(value)
-  if (bytes !== undefined && bytes > 0) return bytes
-  context.addIssue({ code: 'custom', message: 'should be a number of bytes such as 1048576, 64M or 2G' })
-  return z.NEVER
-})
-const byteSize = (about: string, preset: number) => amount.default(preset).describe(about)
-/** Words separated by spaces. `check` says what is wrong with one, if anything. */
-const list = (about: string, preset: string, check: (word: string) => string | undefined) =>
-  z
-    .string()
-    .default(preset)
-    .transform((value, context) => {
-      const words = value.split(/\s+/).filter((word) => word !== '')
-      for (const message of words.flatMap((word) => check(word) ?? [])) context.addIssue({ code: 'custom', message })
-      return words
-    })
-    .describe(about)
-
-function checkSecret(word: string): string | undefined {
-  if (word.length >= 16) return undefined
-  return 'each should have 16 characters or more, such as `openssl rand -hex 32` prints'
-}
-
-function checkFormat(word: string): string | undefined {
-  return isInputFormat(word) ? undefined : `"${word}" is none of ${INPUT_FORMATS.join(' ')}`
-}
-
-/** A check for `list` that asks a parser. */
-const readable =
-  (parse: (word: string) => unknown) =>
-  (word: string): string | undefined => {
-    try {
-      parse(word)
-      return undefined
-    } catch (error) {
-      if (error instanceof SettingError) return error.message
-      throw error
-    }
-  }
 
 const Env = z.object({
   STORE: z
@@ -168,6 +136,35 @@ const Env = z.object({
     31_536_000,
     0,
   ),
+  DIALECTS: list(
+    'URLs of other services that are served, as thumbor=/thumbor or imgproxy=img.example.com, separated by spaces: thumbor, imagor, imgproxy, ipx',
+    '',
+    readable(parseDialectMount),
+  ),
+  DIALECT_FORMAT: z
+    .enum(['source', 'negotiated'])
+    .default('source')
+    .describe('What their URLs get that name no format: the original’s own, or the best one for the client'),
+  THUMBOR_KEYS: list(
+    'Keys of signed URLs of thumbor and imagor, separated by spaces; empty: /unsafe/ is served instead',
+    '',
+    () => undefined,
+  ),
+  THUMBOR_HASH: z.enum(['sha1', 'sha256', 'sha512']).default('sha1').describe('What those are signed by'),
+  THUMBOR_SIGNATURE_LENGTH: whole
+    .min(1)
+    .max(88)
+    .optional()
+    .describe('Characters that are kept of such a signature; empty: all'),
+  THUMBOR_BASE: sourceBase('https://'),
+  IMGPROXY_KEYS: list(
+    'Keys of signed URLs of imgproxy, each as <key>:<salt> in hexadecimal digits, separated by spaces; empty: unsigned URLs are served',
+    '',
+    checkKeyAndSalt,
+  ),
+  IMGPROXY_SIGNATURE_BYTES: whole.min(1).max(32).default(32).describe('Bytes that are kept of such a signature'),
+  IMGPROXY_BASE: sourceBase(''),
+  IPX_BASE: sourceBase(''),
   MAX_PIXELS: count('Most pixels of an original, over all frames', 100_000_000),
   MAX_FRAMES: count('Most frames of an original', 500),
   MAX_SIDE: z.coerce
@@ -225,10 +222,23 @@ function contradictions(given: Readonly<Record<string, string | undefined>>): st
   if (given['SIZE_POLICY'] === 'signed' && given['URL_KEYS'] === undefined) {
     mistakes.push('URL_KEYS: is needed with SIZE_POLICY=signed')
   }
+  for (const name of unsignedDialects(given)) {
+    mistakes.push(`DIALECTS: ${name} is not signed, and with SIZE_POLICY=signed nothing else is served`)
+  }
   if ((given['AWS_ACCESS_KEY_ID'] === undefined) !== (given['AWS_SECRET_ACCESS_KEY'] === undefined)) {
     mistakes.push('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: give both or neither')
   }
   return mistakes
+}
+
+function unsignedDialects(given: Readonly<Record<string, string | undefined>>): string[] {
+  if (given['SIZE_POLICY'] !== 'signed') return []
+  const isSigned = { thumbor: given['THUMBOR_KEYS'], imagor: given['THUMBOR_KEYS'], imgproxy: given['IMGPROXY_KEYS'] }
+  const names = (given['DIALECTS'] ?? '').split(/\s+/).map((word) => word.replace(/=.*/, ''))
+  return names.filter(
+    (name) =>
+      name === 'ipx' || (name in isSigned && !Object.entries(isSigned).some(([known, keys]) => known === name && keys)),
+  )
 }
 
 /** The settings with their defaults, for `--help`. */

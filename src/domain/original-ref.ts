@@ -23,4 +23,6 @@ export interface RemoteRef {
   readonly kind: 'remote'
   /** Absolute, http or https, as the WHATWG's parser writes it; without credentials and fragment. */
   readonly url: string
+  /** Letters and digits: another one is taken for another original, and fetched anew. */
+  readonly tag?: string
 }

@@ -36,6 +36,17 @@ export function admit(
   return signature.expires === undefined ? {} : { expiresInSeconds: signature.expires - nowSeconds }
 }
 
+/**
+ * The same for a URL in another service's grammar, which is never redirected.
+ * @param isSigned In that service's own way.
+ */
+export function admitOtherwise(spec: Spec, policy: SizePolicy, isSigned: boolean): void {
+  if (policy.kind === 'list') admitListed(spec, { ...policy, fallback: 'refuse' })
+  if (policy.kind === 'signed' && !isSigned) {
+    throw new RequestError('signature_invalid', 'This service serves signed URLs only, and this one has no signature')
+  }
+}
+
 /** The query that a URL of ours needs under the policy, without the question mark; empty if none. */
 export function admittingQuery(request: ImageRequest, policy: SizePolicy): string {
   const key = policy.kind === 'signed' ? policy.keys[0] : undefined

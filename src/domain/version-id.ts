@@ -8,7 +8,7 @@ const HEX_DIGITS = 40
  * @see OriginalRef
  */
 export function resourceId(ref: ObjectRef | RemoteRef): string {
-  const parts = ref.kind === 'remote' ? [ref.url] : [ref.bucket, ref.key, ref.versionId ?? '']
+  const parts = ref.kind === 'remote' ? [ref.url, ref.tag ?? ''] : [ref.bucket, ref.key, ref.versionId ?? '']
   return `r${digest([ref.kind, ...parts])}`
 }
 

@@ -14,6 +14,7 @@ export function createApp(log: Log, options: RoutesOptions): Koa<RequestState> {
   app.use(accessLog(log, options.metrics))
   app.use(dropUnreadBody())
   app.use(errorResponse())
+  app.use(options.pictures.dialects)
   app.use(picturesFirst(options))
   const router = routes(options)
   app.use(router.routes())

@@ -46,11 +46,16 @@ export function errorResponse(): Middleware<RequestState> {
   }
 }
 
+/** What a client is told of an error. */
+export function describeError(error: unknown): { readonly code: string; readonly message: string } {
+  if (error instanceof ServiceError) return error
+  return { code: 'internal_error', message: 'Something went wrong in this service' }
+}
+
 /** Replaces whatever was prepared by the error's own answer. */
-function answerError(ctx: Context, error: unknown): void {
+export function answerError(ctx: Context, error: unknown): void {
   for (const name of ctx.res.getHeaderNames()) ctx.remove(name)
-  const { code, message } =
-    error instanceof ServiceError ? error : { code: 'internal_error', message: 'Something went wrong in this service' }
+  const { code, message } = describeError(error)
   ctx.status = error instanceof ServiceError ? STATUS[error.code] : 500
   ctx.set({ 'Cache-Control': 'no-store', ...ERROR_HEADERS })
   if (ctx.status === 404) ctx.set('Cache-Control', `public, max-age=${NOT_FOUND_SECONDS}`)

@@ -1,17 +1,24 @@
 import type { Middleware } from 'koa'
+import type { DialectSettings } from '../domain/dialects.ts'
 import type { SizePolicy } from '../domain/size-policy.ts'
 import { deadline } from './deadline.ts'
+import { dialectHandler } from './dialect-handler.ts'
 import { objectHandler } from './object-handler.ts'
 import { type PictureAnswerOptions, pictureAnswer } from './picture-answer.ts'
 import { remoteHandler } from './remote-handler.ts'
 import { renditionHandler } from './rendition-handler.ts'
 import type { RequestState } from './request-state.ts'
+import { rethumbErrors } from './rethumb-errors.ts'
+import { rethumbHandler } from './rethumb-handler.ts'
 import { type VersionInfoOptions, versionInfoAnswer } from './version-info-answer.ts'
 
 export interface PictureHandlersOptions extends PictureAnswerOptions, VersionInfoOptions {
   readonly policy: SizePolicy
   /** For an answer to begin. */
   readonly requestTimeoutMs: number
+  readonly dialects: DialectSettings
+  /** Shown where a page asked in rethumb's grammar for what is not to be had; a PNG. */
+  readonly errorPicture: Buffer
 }
 
 /** What answers the URLs of pictures, each kind of original by its own. */
@@ -22,15 +29,24 @@ export interface PictureHandlers {
   readonly object: Middleware<RequestState>
   /** `/image?url=…` */
   readonly remote: Middleware<RequestState>
+  /** `/v1/…` */
+  readonly rethumb: Middleware<RequestState>
+  /** Of other services, where they are mounted; passes on everything else. */
+  readonly dialects: Middleware<RequestState>
 }
 
 export function pictureHandlers(options: PictureHandlersOptions): PictureHandlers {
   const within = deadline(options.requestTimeoutMs)
   const shared = {
+    ...options,
     answer: pictureAnswer(options, within),
     infoAnswer: versionInfoAnswer(options, within),
-    policy: options.policy,
-    now: options.now,
   }
-  return { upload: renditionHandler(shared), object: objectHandler(shared), remote: remoteHandler(shared) }
+  return {
+    upload: renditionHandler(shared),
+    object: objectHandler(shared),
+    remote: remoteHandler(shared),
+    rethumb: rethumbErrors(options.errorPicture, rethumbHandler(shared, within)),
+    dialects: dialectHandler(shared),
+  }
 }

@@ -40,6 +40,7 @@ export function routes(options: RoutesOptions): Router<RequestState> {
   router.get('/image', pictures.remote)
   router.get('/image{/*path}', pictures.upload)
   router.get('/s3{/*path}', pictures.object)
+  router.get('/v1{/*path}', pictures.rethumb)
 
   router.post('/images', deadline(UPLOAD_TIMEOUT_MS), uploadHandler(images))
   router.get('/images/:id', within, recordHandler(images))
@@ -64,6 +65,7 @@ export function picturesFirst({ pictures }: RoutesOptions): Middleware<RequestSt
     const isRead = ctx.method === 'GET' || ctx.method === 'HEAD'
     if (isRead && ctx.path.startsWith('/image/')) await pictures.upload(ctx, next)
     else if (isRead && ctx.path.startsWith('/s3/')) await pictures.object(ctx, next)
+    else if (isRead && ctx.path.startsWith('/v1/')) await pictures.rethumb(ctx, next)
     else await next()
   }
 }

@@ -1,56 +1,14 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import sharp from 'sharp'
 import { filesBelow } from '../support/ask.ts'
 import { fixture } from '../support/darkroom.ts'
 import { assertAlike } from '../support/perceive.ts'
 import { assertPicture } from '../support/picture.ts'
 import { jsonFields, rawRequest } from '../support/raw-request.ts'
-import { type RemoteHostServer, startRemoteHost } from '../support/remote-host.ts'
-import { type Site, startSite, temporaryFolder } from '../support/site.ts'
-import { startStubDns } from '../support/stub-dns.ts'
-
-/** What the host answers below a path. */
-interface Page {
-  body: Buffer
-  status?: number
-  readonly headers?: Readonly<Record<string, string>>
-}
-
-interface Stage {
-  readonly env: Readonly<Record<string, string>>
-  readonly host: RemoteHostServer
-  /** The host under its name. */
-  readonly origin: string
-  /** By path. */
-  readonly pages: Map<string, Page>
-}
-
-/** A host of images, found under a name by a DNS server of our own, and the settings of nodes that may ask it. */
-async function setStage(t: TestContext): Promise<Stage> {
-  const pages = new Map<string, Page>()
-  const host = await startRemoteHost(t, (request, response) => {
-    const { body, status, headers } = pages.get(request.url ?? '') ?? { body: Buffer.from('nothing'), status: 404 }
-    response.writeHead(status ?? 200, {
-      'Content-Type': 'image/jpeg',
-      'Set-Cookie': 'a=b',
-      'X-Secret': 'c',
-      ...headers,
-    })
-    response.end(body)
-  })
-  const dns = await startStubDns(t, ({ name, type }) =>
-    name === 'images.test' && type === 'A' ? ['127.0.0.1'] : 'absent',
-  )
-  const env = {
-    STORE: `file:${await temporaryFolder(t)}`,
-    REMOTE_HOSTS: `images.test:${host.port}`,
-    REMOTE_ALLOW_ADDRESSES: '127.0.0.1',
-    REMOTE_DNS: dns.server,
-  }
-  return { env, host, origin: `http://images.test:${host.port}`, pages }
-}
+import { startRemoteSite } from '../support/remote-site.ts'
+import { type Site, startSite } from '../support/site.ts'
 
 function pathOf(url: string, query = ''): string {
   return `/image?url=${encodeURIComponent(url)}${query}`
@@ -63,7 +21,7 @@ async function kept({ node }: Site): Promise<string[]> {
 }
 
 test('An image of an allowed host is served at any size, and nothing else of its answer', async (t) => {
-  const { env, host, origin, pages } = await setStage(t)
+  const { env, host, origin, pages } = await startRemoteSite(t)
   const photograph = await fixture('mountains.jpg')
   pages.set('/a%20b.jpg?c=d', { body: photograph, headers: { 'Cache-Control': 'max-age=100', ETag: '"1"', Age: '10' } })
   const { url } = await startSite(t, env)
@@ -95,7 +53,7 @@ test('An image of an allowed host is served at any size, and nothing else of its
 })
 
 test('Without a size it is as large as it came, compressed', async (t) => {
-  const { env, origin, pages } = await setStage(t)
+  const { env, origin, pages } = await startRemoteSite(t)
   const photograph = await sharp(await fixture('mountains.jpg'))
     .jpeg({ quality: 100 })
     .toBuffer()
@@ -108,7 +66,7 @@ test('Without a size it is as large as it came, compressed', async (t) => {
 })
 
 test('Other spellings of size and format are redirected, and what cannot be served says why', async (t) => {
-  const { env, host, origin, pages } = await setStage(t)
+  const { env, host, origin, pages } = await startRemoteSite(t)
   pages.set('/a.jpg', { body: await fixture('mountains.jpg') })
   const { url } = await startSite(t, env)
   const redirect = await rawRequest(url, pathOf(`${origin}/a.jpg`, '&size=90H120W&format=JPEG&x=y'))
@@ -134,7 +92,7 @@ test('Other spellings of size and format are redirected, and what cannot be serv
 })
 
 test('Its host may vanish, and so may the node that fetched it', async (t) => {
-  const { env, host, origin, pages } = await setStage(t)
+  const { env, host, origin, pages } = await startRemoteSite(t)
   pages.set('/a.jpg', { body: await fixture('mountains.jpg'), headers: { 'Cache-Control': 'max-age=0' } })
   const first = await startSite(t, env)
   assert.equal((await rawRequest(first.url, pathOf(`${origin}/a.jpg`, '&size=120w'))).status, 200)
@@ -148,7 +106,7 @@ test('Its host may vanish, and so may the node that fetched it', async (t) => {
 })
 
 test('What the host lets nobody keep is shown, and nothing of it stays', async (t) => {
-  const { env, host, origin, pages } = await setStage(t)
+  const { env, host, origin, pages } = await startRemoteSite(t)
   for (const [index, directive] of ['no-store', 'private'].entries()) {
     pages.set(`/${index}.jpg`, {
       body: await fixture('mountains.jpg'),
@@ -167,7 +125,7 @@ test('What the host lets nobody keep is shown, and nothing of it stays', async (
 })
 
 test('What is no image, or a broken one, is told as such, and nothing of it stays', async (t) => {
-  const { env, origin, pages } = await setStage(t)
+  const { env, origin, pages } = await startRemoteSite(t)
   const photograph = await fixture('mountains.jpg')
   pages.set('/page.jpg', { body: Buffer.from('<!doctype html><title>Sorry</title>') })
   pages.set('/svg.jpg', { body: Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>') })

@@ -1,0 +1,54 @@
+import type { Context, Middleware } from 'koa'
+import { remoteRef } from '../domain/dialects.ts'
+import { rethumbExif } from '../domain/rethumb-exif.ts'
+import { parseRethumbPath } from '../domain/rethumb-path.ts'
+import { admitOtherwise, type SizePolicy } from '../domain/size-policy.ts'
+import { assertMayWrite, type WriteAccess } from '../domain/write-access.ts'
+import type { InfoService } from '../service/info-service.ts'
+import type { VersionService } from '../service/versions.ts'
+import { choiceOf } from './dialect-handler.ts'
+import { callerOf } from './image-request.ts'
+import { answerJson } from './json-answer.ts'
+import type { PictureAnswer } from './picture-answer.ts'
+import type { RequestState } from './request-state.ts'
+
+export interface RethumbHandlerOptions {
+  readonly answer: PictureAnswer
+  readonly policy: SizePolicy
+  readonly versions: VersionService
+  readonly infos: InfoService
+  /** What a file says of its making needs a token here as well. */
+  readonly access: WriteAccess
+  /** And where it was taken a setting. */
+  readonly showGps: boolean
+}
+
+/** `GET /v1/<param>/<value>/…/<url>` in rethumb's grammar: a picture, or with `exif/all` what EXIF says. */
+export function rethumbHandler(
+  options: RethumbHandlerOptions,
+  within: Middleware<RequestState>,
+): Middleware<RequestState> {
+  const { answer, policy, versions, infos, access, showGps } = options
+
+  async function answerExif(ctx: Context & { state: RequestState }, source: string): Promise<void> {
+    assertMayWrite(callerOf(ctx), access)
+    const { signal } = ctx.state
+    const { capture, place } = await versions.use(remoteRef(source), signal, (id) => infos.info(id, signal))
+    answerJson(ctx, rethumbExif(capture.metadata.exif ?? {}, showGps ? place : undefined), {
+      'Cache-Control': 'private, no-cache',
+      Vary: 'Authorization',
+    })
+  }
+
+  return async (ctx) => {
+    const asked = parseRethumbPath(ctx.url)
+    if (asked.kind === 'exif') {
+      await within(ctx, () => answerExif(ctx, asked.source))
+      return
+    }
+    const { source, spec, format, version } = asked
+    admitOtherwise(spec, policy, false)
+    const original = { ...remoteRef(source), ...(version !== undefined && { tag: version }) }
+    await answer(ctx, { original, spec, as: choiceOf(ctx, format) })
+  }
+}
