@@ -2,7 +2,8 @@
 //
 //   node scripts/test.ts [--s3=seaweedfs|minio|ceph] [test file or pattern ...]
 //
-// Without patterns: all tests, against SeaweedFS; with another --s3: the tests of the S3 store, against that server.
+// Without patterns: all tests, against SeaweedFS; with another --s3: the tests of the S3 store, against that server, and
+// what is in that server's own folder.
 import { globSync } from 'node:fs'
 import { relative, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -16,6 +17,8 @@ import { S3_KINDS } from '../test/support/servers/s3-server.ts'
 const ROOT = resolve(import.meta.dirname, '..')
 const ALL_TESTS = ['test/{unit,contract,golden,integration,e2e}/**/*.test.ts']
 const STORE_TESTS = ['test/contract/object-store*.test.ts', 'test/integration/s3-*.test.ts']
+/** What only these servers can do. */
+const OWN_TESTS = { seaweedfs: [], minio: ['test/minio/*.test.ts'], ceph: ['test/ceph/*.test.ts'] } as const
 
 /** For one test; what a test leaves open keeps its file from ending, which only the bound on the run ends. */
 const TEST_TIMEOUT_MS = 120_000
@@ -27,7 +30,7 @@ const RUN_TIMEOUT_MS = 30 * 60_000
  */
 const ROUNDS = [
   { folders: ['unit', 'contract', 'golden'], concurrency: 2 },
-  { folders: ['integration', 'e2e'], concurrency: 1 },
+  { folders: ['integration', 'e2e', 'minio', 'ceph'], concurrency: 1 },
 ] as const
 
 interface Outcome {
@@ -43,7 +46,8 @@ async function main(): Promise<number> {
   const { values, positionals } = parseArgs({ options: { s3: { type: 'string' } }, allowPositionals: true })
   const kind = values.s3 ?? 'seaweedfs'
   if (!isS3Kind(kind)) throw new Error(`--s3=${kind} is none of ${S3_KINDS.join(', ')}`)
-  const files = findFiles(positionals.length > 0 ? positionals : kind === 'seaweedfs' ? ALL_TESTS : STORE_TESTS)
+  const preset = kind === 'seaweedfs' ? ALL_TESTS : [...STORE_TESTS, ...OWN_TESTS[kind]]
+  const files = findFiles(positionals.length > 0 ? positionals : preset)
 
   if (files.some((file) => /^test\/(e2e|integration\/nginx)/.test(file))) await ensureNginx()
   if (files.some((file) => folderOf(file) === 'e2e')) await ensureChromium()

@@ -37,8 +37,43 @@ export function mayWrite(caller: Caller, { tokens }: WriteAccess): boolean {
   return tokens.length === 0 ? isLocal(caller) : holdsToken(caller.authorization, tokens)
 }
 
+/** How a bucket's server may show its token: not all of them can send `Bearer`. */
+export interface NotifyCredentials {
+  /** `Bearer <token>`, or `Basic` of any name and the token as password. */
+  readonly authorization?: string | undefined
+  /** `?access_token=`, as in RFC 6750. */
+  readonly inQuery?: string | undefined
+}
+
+/**
+ * Who may tell that objects have changed. Unlike for writing there is no exception for this very machine: a bucket's server
+ * is elsewhere.
+ *
+ * @throws RequestError `token_required`
+ */
+export function assertMayNotify({ authorization, inQuery }: NotifyCredentials, tokens: readonly string[]): void {
+  if (tokens.length === 0) {
+    throw new RequestError('token_required', 'This node takes no events, because no EVENT_TOKENS are set')
+  }
+  if (holdsToken(authorization, tokens) || isAmong(basicPassword(authorization), tokens) || isAmong(inQuery, tokens)) {
+    return
+  }
+  const how = '"Authorization: Bearer <token>", Basic with the token as password, or ?access_token=<token>'
+  throw new RequestError('token_required', `Events need a token: send ${how}`)
+}
+
 function holdsToken(authorization: string | undefined, tokens: readonly string[]): boolean {
-  const given = /^Bearer +(?<token>\S+) *$/i.exec(authorization ?? '')?.groups?.['token']
+  return isAmong(/^Bearer +(?<token>\S+) *$/i.exec(authorization ?? '')?.groups?.['token'], tokens)
+}
+
+function basicPassword(authorization: string | undefined): string | undefined {
+  const encoded = /^Basic +(?<encoded>\S+) *$/i.exec(authorization ?? '')?.groups?.['encoded']
+  const pair = Buffer.from(encoded ?? '', 'base64').toString()
+  const colon = pair.indexOf(':')
+  return colon < 0 ? undefined : pair.slice(colon + 1)
+}
+
+function isAmong(given: string | undefined, tokens: readonly string[]): boolean {
   if (given === undefined) return false
   const digest = sha256(given)
   return tokens.map((token) => timingSafeEqual(sha256(token), digest)).includes(true)

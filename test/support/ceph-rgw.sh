@@ -106,6 +106,8 @@ bdev enable discard = false
 [client.rgw.a]
 rgw frontends = beast endpoint=127.0.0.1:$s3_port
 rgw thread pool size = 64
+# As behind a proxy that ends TLS: only then does the gateway take a topic whose URL has a password in it.
+rgw trust forwarded https = true
 debug rgw = 0/0
 CONFIG
 }

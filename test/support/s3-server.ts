@@ -15,7 +15,7 @@ const SharedAccess = z.object({
   secretAccessKey: z.string(),
 })
 
-const STARTERS = { seaweedfs: startSeaweedfs, minio: startMinio, ceph: startCeph } as const satisfies Record<
+const STARTERS = { seaweedfs: startSeaweedfs, minio: () => startMinio(), ceph: startCeph } as const satisfies Record<
   S3Kind,
   () => Promise<S3Server>
 >

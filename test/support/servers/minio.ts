@@ -3,8 +3,8 @@ import { ensureMinio } from '../install-servers.ts'
 import { createServerFolder, startServer } from '../process.ts'
 import { CREDENTIALS, REGION, type S3Access, type S3Server, storesObjects } from './s3-server.ts'
 
-/** MinIO on one folder. Compiled once (minutes), ready in half a second. */
-export async function startMinio(): Promise<S3Server> {
+/** MinIO on one folder. Compiled once (minutes), ready in half a second. @param settings More of its own variables. */
+export async function startMinio(settings: Readonly<Record<string, string>> = {}): Promise<S3Server> {
   const minio = await ensureMinio()
   const folder = await createServerFolder('minio')
   const port = await freePort()
@@ -20,6 +20,7 @@ export async function startMinio(): Promise<S3Server> {
       MINIO_BROWSER: 'off',
       // Nothing outside this machine is asked for a newer version.
       MINIO_UPDATE: 'off',
+      ...settings,
     },
     isReady: () => storesObjects(access),
     readyTimeoutMs: 30_000,
