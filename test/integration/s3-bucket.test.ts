@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import {
@@ -9,6 +11,7 @@ import {
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3'
+import { z } from 'zod'
 import { createS3Bucket, type S3BucketSettings } from '../../src/adapters/s3-bucket.ts'
 import { UnavailableError } from '../../src/errors.ts'
 import type { Bucket, ObjectAddress, ObjectVersion } from '../../src/service/ports.ts'
@@ -16,6 +19,9 @@ import { startFaultProxy } from '../support/fault-proxy.ts'
 import { newBucket } from '../support/s3-bucket.ts'
 import { s3ForTests } from '../support/s3-server.ts'
 import { createTestClient, type S3Kind } from '../support/servers/s3-server.ts'
+
+const READ_POLICY = join(import.meta.dirname, '../../packaging/s3-read-policy.json')
+const Policy = z.looseObject({ Statement: z.array(z.looseObject({})) })
 
 const never = new AbortController().signal
 
@@ -210,6 +216,17 @@ test('a bucket that is open to all is read without credentials, and a closed one
   assert.deepEqual(requests, [], 'nobody would notice if a proxy tidied such a path')
 })
 
+test('the rights of packaging/s3-read-policy.json are enough, versions included', async (t) => {
+  const { bucket, put, remove, publish } = await filledBucket(t, { credentials: 'anonymous', versioned: true })
+  const { ETag: etag = '', VersionId: versionId } = await put('cat', 'a cat')
+  await remove('cat')
+  await publish()
+  await bucket.check(never)
+  assert.equal(await bucket.look({ key: 'cat' }, undefined, never), undefined)
+  assert.equal(await read(bucket, { key: 'cat', versionId }, etag), 'a cat')
+  assert.equal(await bucket.look({ key: 'cat', versionId }, etag, never), 'unchanged')
+})
+
 for (const wrong of ['accessKeyId', 'secretAccessKey'] as const) {
   test(`a wrong ${wrong} is an outage and never an absent key, and no message tells it`, async (t) => {
     const { credentials, ...settings } = await newBucket()
@@ -271,7 +288,7 @@ interface FilledBucket {
   readonly requests: string[]
   put(key: string, body: string | Buffer): Promise<{ ETag?: string | undefined; VersionId?: string | undefined }>
   remove(key: string, versionId?: string): Promise<{ VersionId?: string | undefined }>
-  /** Lets everybody read and list. */
+  /** Gives everybody the rights of packaging/s3-read-policy.json. */
   publish(): Promise<void>
 }
 
@@ -301,13 +318,10 @@ async function filledBucket(
     remove: (Key, VersionId) =>
       owner.send(new DeleteObjectCommand({ Bucket, Key, ...(VersionId !== undefined && { VersionId }) })),
     async publish() {
-      const arn = `arn:aws:s3:::${Bucket}`
-      const all = { Effect: 'Allow', Principal: '*', Action: ['s3:GetObject', 's3:ListBucket'] } as const
-      const Policy = JSON.stringify({
-        Version: '2012-10-17',
-        Statement: [{ ...all, Resource: [arn, `${arn}/*`] }],
-      })
-      await owner.send(new PutBucketPolicyCommand({ Bucket, Policy }))
+      const json = await readFile(READ_POLICY, 'utf8')
+      const policy = Policy.parse(JSON.parse(json.replaceAll('my-photos', Bucket)))
+      const Statement = policy.Statement.map((statement) => ({ ...statement, Principal: '*' }))
+      await owner.send(new PutBucketPolicyCommand({ Bucket, Policy: JSON.stringify({ ...policy, Statement }) }))
     },
   }
 }
