@@ -117,6 +117,9 @@ export function parseBuckets(text: string, env: Env): readonly BucketSettings[] 
       mistakes.push(...mistakesOf(entry.error, path))
       return []
     }
+    if (entry.data.bucket === undefined && alias.length < 3) {
+      mistakes.push(`${path}.bucket: is needed, because no bucket has a name as short as the alias`)
+    }
     const secrets = resolveSecrets(entry.data, env)
     mistakes.push(...secrets.mistakes.map((mistake) => `${path}${mistake}`))
     return [settingsOf(alias, entry.data, secrets.values)]

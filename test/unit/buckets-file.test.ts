@@ -88,52 +88,58 @@ test('a file that names no buckets has none', () => {
   assert.deepEqual(parseBuckets('buckets: {}', ENV), [])
 })
 
-/** Of one bucket `a`, whose settings are these. */
+/** Of one bucket `abc`, whose settings are these. */
 const WRONG: readonly (readonly [settings: string, mistake: string])[] = [
-  ['colour: red', 'buckets.a: there is no setting colour'],
-  ['bucket: a/b', 'buckets.a.bucket: should be the name of a bucket'],
-  ['bucket: 12345', 'buckets.a.bucket: should be a text'],
-  ['endpoint: minio:9000', 'buckets.a.endpoint: should be a URL such as https://minio.internal:9000'],
-  ['endpoint: ftp://minio', 'buckets.a.endpoint: should be a URL such as https://minio.internal:9000'],
-  ['endpoint: https://me:pass@minio', 'buckets.a.endpoint: should have no user, password, query or fragment'],
-  ['endpoint: https://minio/?x=1', 'buckets.a.endpoint: should have no user, password, query or fragment'],
-  ['region: ""', 'buckets.a.region: should not be empty'],
-  ['pathStyle: "yes"', 'buckets.a.pathStyle: should be true or false'],
-  ['freshSeconds: 1.5', 'buckets.a.freshSeconds: should be a whole number of seconds'],
-  ['freshSeconds: 1m', 'buckets.a.freshSeconds: should be a whole number of seconds'],
-  ['staleIfErrorSeconds: -1', 'buckets.a.staleIfErrorSeconds: should be at least 0'],
+  ['colour: red', 'buckets.abc: there is no setting colour'],
+  ['bucket: a/b', 'buckets.abc.bucket: should be the name of a bucket'],
+  ['bucket: 12345', 'buckets.abc.bucket: should be a text'],
+  ['endpoint: minio:9000', 'buckets.abc.endpoint: should be a URL such as https://minio.internal:9000'],
+  ['endpoint: ftp://minio', 'buckets.abc.endpoint: should be a URL such as https://minio.internal:9000'],
+  ['endpoint: https://me:pass@minio', 'buckets.abc.endpoint: should have no user, password, query or fragment'],
+  ['endpoint: https://minio/?x=1', 'buckets.abc.endpoint: should have no user, password, query or fragment'],
+  ['region: ""', 'buckets.abc.region: should not be empty'],
+  ['pathStyle: "yes"', 'buckets.abc.pathStyle: should be true or false'],
+  ['freshSeconds: 1.5', 'buckets.abc.freshSeconds: should be a whole number of seconds'],
+  ['freshSeconds: 1m', 'buckets.abc.freshSeconds: should be a whole number of seconds'],
+  ['staleIfErrorSeconds: -1', 'buckets.abc.staleIfErrorSeconds: should be at least 0'],
   [
     'staleWhileRevalidateSeconds: 40000000',
-    'buckets.a.staleWhileRevalidateSeconds: should be at most 31536000, a year',
+    'buckets.abc.staleWhileRevalidateSeconds: should be at most 31536000, a year',
   ],
-  ['primeSizes: 400w', 'buckets.a.primeSizes: should be a list of sizes'],
-  ['primeSizes: [400w, "200h400w"]', 'buckets.a.primeSizes.1: "200h400w" should be written "400w200h"'],
-  [`keyPrefix: ${'x'.repeat(1025)}`, 'buckets.a.keyPrefix: should have 1,024 bytes at most'],
-  ['accessKeyId: $KEY', 'buckets.a: give both accessKeyId and secretAccessKey, or neither'],
-  ['secretAccessKey: $SECRET', 'buckets.a: give both accessKeyId and secretAccessKey, or neither'],
-  ['sessionToken: $TOKEN', 'buckets.a: sessionToken goes with accessKeyId and secretAccessKey'],
+  ['primeSizes: 400w', 'buckets.abc.primeSizes: should be a list of sizes'],
+  ['primeSizes: [400w, "200h400w"]', 'buckets.abc.primeSizes.1: "200h400w" should be written "400w200h"'],
+  [`keyPrefix: ${'x'.repeat(1025)}`, 'buckets.abc.keyPrefix: should have 1,024 bytes at most'],
+  ['accessKeyId: $KEY', 'buckets.abc: give both accessKeyId and secretAccessKey, or neither'],
+  ['secretAccessKey: $SECRET', 'buckets.abc: give both accessKeyId and secretAccessKey, or neither'],
+  ['sessionToken: $TOKEN', 'buckets.abc: sessionToken goes with accessKeyId and secretAccessKey'],
   [
     'accessKeyId: $KEY, secretAccessKey: $SECRET, anonymous: true',
-    'buckets.a: anonymous requests have no credentials: leave out either',
+    'buckets.abc: anonymous requests have no credentials: leave out either',
   ],
   [
     'accessKeyId: $KEY, secretAccessKey: $MISSING',
-    'buckets.a.secretAccessKey: the environment variable MISSING is not set',
+    'buckets.abc.secretAccessKey: the environment variable MISSING is not set',
   ],
   [
     'accessKeyId: "${BLANK}", secretAccessKey: $SECRET',
-    'buckets.a.accessKeyId: the environment variable BLANK is not set',
+    'buckets.abc.accessKeyId: the environment variable BLANK is not set',
   ],
 ]
 for (const [settings, mistake] of WRONG) {
   test(`${settings.slice(0, 60)} is refused`, () => {
-    assert.deepEqual(mistakesIn(`buckets: { a: { ${settings} } }`), [`BUCKETS_FILE: ${mistake}`])
+    assert.deepEqual(mistakesIn(`buckets: { abc: { ${settings} } }`), [`BUCKETS_FILE: ${mistake}`])
   })
 }
 
+test('an alias too short to be the name of a bucket needs that name beside it', () => {
+  assert.deepEqual(mistakesIn('buckets: { a: {} }'), [
+    'BUCKETS_FILE: buckets.a.bucket: is needed, because no bucket has a name as short as the alias',
+  ])
+})
+
 test('a secret that stands in the file is refused, told why, and not repeated', () => {
   for (const literal of ['hunter2', '"$KEY and more"', '"$"', '"${KEY"', '!hunter2', '"*hunter2"', '*hunter2']) {
-    const mistakes = mistakesIn(`buckets: { a: { accessKeyId: $KEY, secretAccessKey: ${literal} } }`)
+    const mistakes = mistakesIn(`buckets: { abc: { accessKeyId: $KEY, secretAccessKey: ${literal} } }`)
     assert.equal(mistakes.length, 1, literal)
     assert.match(mistakes[0] ?? '', /read by everybody who reads the file$|needs quotes/)
     assert.doesNotMatch(mistakes[0] ?? '', /hunter2/)
@@ -173,12 +179,12 @@ for (const [text, mistake] of NO_FILES) {
 
 test('all mistakes are told at once', () => {
   const text =
-    'buckets: { a: { colour: red, region: "" }, B: { bucket: abc }, c: { accessKeyId: $KEY, secretAccessKey: $NO } }'
+    'buckets: { a: { colour: red, region: "" }, B: { bucket: abc }, ccc: { accessKeyId: $KEY, secretAccessKey: $NO } }'
   assert.deepEqual(mistakesIn(text).toSorted(), [
     'BUCKETS_FILE: buckets.B: an alias should have 1 to 63 lower-case letters, digits, dots and dashes, not at its ends',
     'BUCKETS_FILE: buckets.a.region: should not be empty',
     'BUCKETS_FILE: buckets.a: there is no setting colour',
-    'BUCKETS_FILE: buckets.c.secretAccessKey: the environment variable NO is not set',
+    'BUCKETS_FILE: buckets.ccc.secretAccessKey: the environment variable NO is not set',
   ])
 })
 
