@@ -6,6 +6,8 @@ import { parseDnsServer } from './domain/dns-server.ts'
 import { isInputFormat } from './domain/image-format.ts'
 import { parseAddressBlock } from './domain/ip-address.ts'
 import { parseRemoteHost } from './domain/remote-hosts.ts'
+import { parseSpec } from './domain/spec.ts'
+import type { ToldBucket } from './service/event-service.ts'
 import type { ServedBucket } from './service/object-versions.ts'
 import type { RemoteSource } from './service/ports.ts'
 
@@ -14,6 +16,8 @@ export interface Elsewhere {
   /** By their aliases. */
   readonly buckets: ReadonlyMap<string, ServedBucket>
   readonly remotes: RemoteSource
+  /** Those that may tell what comes and goes. */
+  readonly told: readonly ToldBucket[]
   /** Ends idle connections. Nothing may be under way. */
   close(): Promise<void>
 }
@@ -32,6 +36,12 @@ export function createElsewhere(config: Config, bucketSettings: readonly BucketS
   return {
     buckets,
     remotes,
+    told: bucketSettings.map(({ alias, bucket, keyPrefix, primeSizes }) => ({
+      alias,
+      bucket,
+      keyPrefix,
+      primeSizes: primeSizes.map(parseSpec),
+    })),
     async close() {
       for (const { bucket } of buckets.values()) bucket.close()
       await remotes.close()

@@ -15,6 +15,7 @@ import { isInputFormat } from './domain/image-format.ts'
 import type { SizePolicy } from './domain/size-policy.ts'
 import { type CacheKeeper, createCacheKeeper } from './service/cache-keeper.ts'
 import { createDeletionService } from './service/deletion-service.ts'
+import { createEventService } from './service/event-service.ts'
 import { createInfoService } from './service/info-service.ts'
 import { createIngestService } from './service/ingest-service.ts'
 import { createInvalidationWatch } from './service/invalidation-watch.ts'
@@ -175,16 +176,19 @@ export function createServices(config: Config, outside: Outside) {
     memoryBytes: config.MEMORY_CACHE_BYTES,
     keepBytes: config.ACCEL_PREFIX === '',
   })
+  const versions = createVersionService({ objects, remotes })
+  const primes = createPrimeService({ renditions, mezzanines, meter })
   return {
     watch,
     objects,
     remotes,
-    versions: createVersionService({ objects, remotes }),
+    versions,
     originals,
     mezzanines,
     infos,
     renditions,
-    primes: createPrimeService({ renditions, mezzanines, meter }),
+    primes,
+    events: createEventService({ ...shared, buckets: elsewhere.told, versions, primes }),
     renderQueue,
     fetchQueue,
     ingest: createIngestService({

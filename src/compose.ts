@@ -79,6 +79,7 @@ export async function startNode(config: Config, bucketSettings: readonly BucketS
       maxUploadBytes: config.MAX_UPLOAD_BYTES,
     },
     infos: { ...services, ...shared, showGps: config.SHOW_GPS },
+    events: { tokens: config.EVENT_TOKENS, onEvents: services.events.tell },
     pictures: pictureHandlers({
       ...services,
       ...shared,
@@ -101,8 +102,8 @@ export async function startNode(config: Config, bucketSettings: readonly BucketS
   disk.keeper.start()
   const server = createHttpServer(app)
   const end = async () => {
-    const { mezzanines, primes, infos, objects, remotes } = services
-    const working = [background, disk.keeper, primes, mezzanines, infos, objects, remotes]
+    const { events, primes, mezzanines, infos, objects, remotes } = services
+    const working = [background, disk.keeper, events, primes, mezzanines, infos, objects, remotes]
     await Promise.all(working.map((part) => part.stop()))
     await renderers.stop()
     store.close()

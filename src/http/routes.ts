@@ -13,6 +13,7 @@ import {
   recordHandler,
   uploadHandler,
 } from './images-handler.ts'
+import { type EventsHandlerOptions, eventsHandler } from './events-handler.ts'
 import { type InfoHandlerOptions, infoHandler } from './info-handler.ts'
 import type { PictureHandlers } from './picture-handlers.ts'
 import type { RequestState } from './request-state.ts'
@@ -20,6 +21,7 @@ import type { RequestState } from './request-state.ts'
 export interface RoutesOptions {
   readonly images: ImagesHandlerOptions
   readonly infos: InfoHandlerOptions
+  readonly events: EventsHandlerOptions
   readonly pictures: PictureHandlers
   readonly metrics: Metrics
   readonly readiness: Readiness
@@ -33,7 +35,7 @@ const UPLOAD_TIMEOUT_MS = 600_000
 
 /** Every URL of the service. A `GET` answers `HEAD` too. */
 export function routes(options: RoutesOptions): Router<RequestState> {
-  const { images, infos, pictures, metrics, readiness, homePage, requestTimeoutMs } = options
+  const { images, infos, events, pictures, metrics, readiness, homePage, requestTimeoutMs } = options
   const router = new Router<RequestState>()
   const within = deadline(requestTimeoutMs)
 
@@ -47,6 +49,8 @@ export function routes(options: RoutesOptions): Router<RequestState> {
   router.delete('/images/:id', within, deleteHandler(images))
   router.get('/images/:id/info', within, infoHandler(infos))
   router.get('/images/:id/original', within, originalHandler(images))
+
+  router.post('/events/s3', within, eventsHandler(events))
 
   router.get('/', homeHandler(homePage, images.publicUrl))
   router.get('/healthz', liveHandler())

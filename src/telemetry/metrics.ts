@@ -6,6 +6,7 @@ export interface MetricSources {
   readonly mezzanines: { readonly pending: number }
   readonly primes: { readonly pending: number }
   readonly infos: { readonly pending: number }
+  readonly events: { readonly pending: number }
   readonly renderers: {
     readonly counters: {
       readonly crashes: number
@@ -47,7 +48,7 @@ export function createMetrics() {
       gauge(
         'darkroom_background_pending',
         'Images whose reduced pictures, sizes or infos are being made ahead, or wait for it',
-        () => sources.mezzanines.pending + sources.primes.pending + sources.infos.pending,
+        () => sources.mezzanines.pending + sources.primes.pending + sources.infos.pending + sources.events.pending,
       )
       const { renderers } = sources
       gauge('darkroom_renderer_crashes', 'Renderers that crashed since the start', () => renderers.counters.crashes)

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { imageIdFromSha256 } from '../../src/domain/image-id.ts'
 import { originalKey } from '../../src/domain/store-layout.ts'
 import { createDeletionService } from '../../src/service/deletion-service.ts'
+import { createEventService, type ToldBucket } from '../../src/service/event-service.ts'
 import { createInfoService } from '../../src/service/info-service.ts'
 import { createIngestService } from '../../src/service/ingest-service.ts'
 import { createInvalidationWatch } from '../../src/service/invalidation-watch.ts'
@@ -43,6 +44,8 @@ export interface StageOptions {
   /** By alias. */
   readonly buckets?: ReadonlyMap<string, ServedBucket>
   readonly remoteSource?: RemoteSource
+  /** Buckets that may tell. */
+  readonly told?: readonly ToldBucket[]
 }
 
 /** All services of a node over ports in memory, and what went to the store as `<method> <key>`. */
@@ -136,6 +139,8 @@ export function createStage(options: StageOptions = {}) {
     maxUploadBytes: 1000,
     now,
   })
+  const versions = createVersionService({ objects: objectVersions, remotes: remoteVersions })
+  const primes = createPrimeService({ renditions, mezzanines, meter })
   return {
     disk,
     /** To be shared with another node. */
@@ -153,9 +158,10 @@ export function createStage(options: StageOptions = {}) {
     infos,
     renditions,
     objectVersions,
-    versions: createVersionService({ objects: objectVersions, remotes: remoteVersions }),
+    versions,
     remoteVersions,
-    primes: createPrimeService({ renditions, mezzanines, meter }),
+    primes,
+    events: createEventService({ buckets: options.told ?? [], watch, versions, primes, meter }),
     upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), never),
     records: createRecordService(store),
     deletions: createDeletionService({ store, watch, now }),

@@ -1,0 +1,84 @@
+import type { BucketEvent } from '../domain/bucket-event.ts'
+import type { ObjectRef } from '../domain/original-ref.ts'
+import type { Spec } from '../domain/spec.ts'
+import { resourceId } from '../domain/version-id.ts'
+import { OriginalError } from '../errors.ts'
+import type { InvalidationWatch } from './invalidation-watch.ts'
+import type { Meter } from './ports.ts'
+import type { PrimeService } from './prime-service.ts'
+import type { VersionService } from './versions.ts'
+
+/** Acts upon what buckets tell of their objects. */
+export interface EventService {
+  /**
+   * Every node hears of it, as of a deletion; this one at once. What is new is made ahead in the background.
+   * @throws UnavailableError if not all could be told: the bucket has to tell it again.
+   */
+  tell(events: readonly BucketEvent[], signal: AbortSignal): Promise<void>
+  /** Objects that are being looked up to be made ahead. */
+  readonly pending: number
+  /** Gives up what has not been begun, and resolves when nothing is under way. */
+  stop(): Promise<void>
+}
+
+/** A bucket under one of our aliases. */
+export interface ToldBucket {
+  readonly alias: string
+  /** Its own name. Several servers may have one of that name: then all are meant. */
+  readonly bucket: string
+  readonly keyPrefix: string
+  /** Made ahead of new objects. */
+  readonly primeSizes: readonly Spec[]
+}
+
+export interface EventServiceOptions {
+  readonly buckets: readonly ToldBucket[]
+  readonly watch: InvalidationWatch
+  readonly versions: VersionService
+  readonly primes: PrimeService
+  readonly meter: Meter
+}
+
+/** More are left for their viewers. */
+const MAX_PENDING = 10_000
+
+export function createEventService({ buckets, watch, versions, primes, meter }: EventServiceOptions): EventService {
+  const pending = new Set<Promise<void>>()
+  const stopping = new AbortController()
+
+  async function primeObject(ref: ObjectRef, specs: readonly Spec[]): Promise<void> {
+    const { signal } = stopping
+    try {
+      await versions.use(ref, signal, async (id) => primes.prime(id, specs))
+    } catch (error) {
+      // Removed meanwhile.
+      if (signal.aborted || error instanceof OriginalError) return
+      meter.trouble('A new object could not be made ahead', error)
+    }
+  }
+
+  return {
+    async tell(events, signal) {
+      for (const { bucket: name, key, kind } of events) {
+        for (const { alias, primeSizes } of buckets.filter(isOf(name, key))) {
+          const ref = { kind: 'object', bucket: alias, key } as const
+          await watch.announce(resourceId(ref), signal)
+          if (kind === 'removed' || primeSizes.length === 0 || pending.size >= MAX_PENDING) continue
+          const work = primeObject(ref, primeSizes).finally(() => pending.delete(work))
+          pending.add(work)
+        }
+      }
+    },
+    get pending() {
+      return pending.size
+    },
+    async stop() {
+      stopping.abort(new Error('The node is about to stop'))
+      await Promise.all(pending)
+    },
+  }
+}
+
+function isOf(name: string, key: string): (bucket: ToldBucket) => boolean {
+  return ({ bucket, keyPrefix }) => bucket === name && key.startsWith(keyPrefix)
+}
