@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { setPriority } from 'node:os'
+import { getPriority, setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import {
   assertRendererReport,
@@ -56,7 +56,10 @@ const ENVIRONMENT = {
 /** Pictures are no objects of V8's: a small young generation keeps its heap small. */
 const NODE_OPTIONS = ['--max-semi-space-size=1'] as const
 
-/** The node, which answers everybody, goes first where a core is wanted by both; idle cores are used all the same. */
+/**
+ * The node, which answers everybody, goes first where a core is wanted by both; idle cores are used all the same. Nobody but
+ * root may raise what has been lowered, by `nice` or for an import.
+ */
 const NICENESS = 5
 
 /** Starts a renderer. It ends by `kill`, by itself, or with the node, which it does not keep running while it is idle. */
@@ -70,7 +73,7 @@ export function startRendererChild(options: RendererChildOptions): RendererChild
     // What it has to say beside its reports is for whoever reads the node's errors.
     stdio: ['ignore', 2, 2, 'ipc'],
   })
-  if (child.pid !== undefined) setPriority(child.pid, NICENESS)
+  if (child.pid !== undefined) setPriority(child.pid, Math.max(NICENESS, getPriority()))
   let residentBytes = 0
   let running: { onPart(part: number, outcome: RendererOutcome): void; end(how: TaskEnd): void } | undefined
   let lateness: 'late at its start' | 'late with a task' | undefined

@@ -46,6 +46,8 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
 
   function start(): void {
     const started = (ready: RendererReady) => {
+      // It said so before it was killed.
+      if (state === 'stopped') return
       state = 'idle'
       onReady(ready)
     }

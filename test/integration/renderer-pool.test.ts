@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createRendererPool, type RendererPool, type RendererPoolOptions } from '../../src/adapters/renderer-pool.ts'
+import { createRendererSlot } from '../../src/adapters/renderer-slot.ts'
 import type { OutputFormat } from '../../src/domain/image-format.ts'
 import type { OriginalFacts } from '../../src/domain/original-facts.ts'
 import { parseSpec } from '../../src/domain/spec.ts'
@@ -278,6 +279,22 @@ test('Stopping ends renderers in the middle of their tasks', async (t) => {
   await untilGone(pids)
   await assert.rejects(stage.pool.inspect(source), { name: 'UnavailableError', code: 'overloaded' })
   assert.deepEqual(stage.troubles, [])
+})
+
+test('Stopping ends a renderer that has just said that it is there, and none follows it', async () => {
+  const gone: string[] = []
+  const slot = createRendererSlot({
+    engine: ENGINE,
+    maxResidentBytes: 2 ** 30,
+    taskTimeoutMs: 5000,
+    startTimeoutMs: 20_000,
+    onReady() {},
+    onGone: (end) => void gone.push(end),
+  })
+  // Nothing is heard of it meanwhile: it is stopped before its message is read.
+  spawnSync('sleep', ['2'])
+  await slot.stop()
+  assert.deepEqual([slot.state, gone], ['stopped', []])
 })
 
 test('A renderer sees nothing of the environment of its node', async (t) => {
