@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
-import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import type { ParseArgsOptionsConfig } from 'node:util'
 import { parseByteAmount } from '../src/domain/byte-amount.ts'
 import { MIN_IDLE_DAYS, type SweepSettings } from '../src/domain/sweep-plan.ts'
+import { readFlags } from './read-flags.ts'
 
 export const USAGE = `Usage: scripts/purge-cache [options]
 
@@ -66,7 +67,7 @@ const VARIABLES: Readonly<Record<string, string>> = {
  */
 export function parseCommand(args: readonly string[], env: Environment, home: string): PurgeCommand {
   const problems: string[] = []
-  const given = readFlags(args, problems)
+  const given = readFlags(FLAGS, args, problems)
   if (given.has('help')) return { kind: 'help' }
 
   function read<T>(flag: string, parse: (text: string) => T | undefined, expected: string): T | undefined {
@@ -94,21 +95,6 @@ export function parseCommand(args: readonly string[], env: Environment, home: st
       quiet: given.has('quiet'),
     },
   }
-}
-
-function readFlags(args: readonly string[], problems: string[]): Map<string, string> {
-  const { tokens } = parseArgs({ args: [...args], options: FLAGS, strict: false, tokens: true })
-  const given = new Map<string, string>()
-  for (const token of tokens) {
-    if (token.kind === 'positional') problems.push(`${token.value}: not an option`)
-    if (token.kind !== 'option') continue
-    const type = Object.entries(FLAGS).find(([name]) => name === token.name)?.[1].type
-    if (type === undefined) problems.push(`${token.rawName}: no such option`)
-    else if (type === 'string' && !token.value) problems.push(`${token.rawName}: needs a value`)
-    else if (type === 'boolean' && token.value !== undefined) problems.push(`${token.rawName}: takes no value`)
-    else given.set(token.name, token.value ?? '')
-  }
-  return given
 }
 
 function parsePositiveAmount(text: string): number | undefined {

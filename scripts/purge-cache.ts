@@ -1,9 +1,9 @@
-import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type CacheSweeper, createCacheSweeper } from '../src/adapters/cache-sweep.ts'
 import { SweepRefused } from '../src/adapters/cache-sweep-folder.ts'
 import type { SweepReport } from '../src/adapters/cache-sweep-ledger.ts'
 import { formatByteAmount } from '../src/domain/byte-amount.ts'
+import { becomeOwner } from './become-owner.ts'
 import { type PurgeOptions, parseCommand, USAGE } from './purge-cache-options.ts'
 
 const EXIT = { done: 0, failed: 1, usage: 2, refused: 3 } as const
@@ -44,19 +44,6 @@ async function purge(options: PurgeOptions): Promise<SweepReport> {
     clearInterval(redraw)
     if (redraw !== undefined) process.stderr.write('\r\x1b[K')
   }
-}
-
-/**
- * Run by root's cron it gives up root's rights first: what it writes must belong to the node, and nobody who can write to
- * the cache may lead root to delete something elsewhere by swapping a folder for a link.
- */
-function becomeOwner(cacheDir: string): void {
-  if (process.getuid?.() !== 0) return
-  const owner = statSync(cacheDir, { throwIfNoEntry: false })
-  if (owner === undefined || owner.uid === 0) return
-  process.setgroups?.([owner.gid])
-  process.setgid?.(owner.gid)
-  process.setuid?.(owner.uid)
 }
 
 function report(swept: SweepReport, options: PurgeOptions): number {

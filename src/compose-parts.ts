@@ -14,6 +14,7 @@ import type { DialectSettings } from './domain/dialects.ts'
 import { isInputFormat } from './domain/image-format.ts'
 import type { SizePolicy } from './domain/size-policy.ts'
 import { type CacheKeeper, createCacheKeeper } from './service/cache-keeper.ts'
+import { createAliasService } from './service/alias-service.ts'
 import { createDeletionService } from './service/deletion-service.ts'
 import { createEventService } from './service/event-service.ts'
 import { createInfoService } from './service/info-service.ts'
@@ -201,6 +202,7 @@ export function createServices(config: Config, outside: Outside) {
     }),
     records: createRecordService(store),
     deletions: createDeletionService(shared),
+    aliases: createAliasService(store),
   }
 }
 

@@ -44,6 +44,13 @@ export class RequestError extends ServiceError {}
 /** The original is missing, deleted or no image we decode. Repeating will not help. */
 export class OriginalError extends ServiceError {}
 
+/** A file that is taken over from elsewhere cannot be read, or is not the one that its name says. */
+export class DamagedFileError extends OriginalError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('original_broken', message, options)
+  }
+}
+
 /** The host of a remote image failed: it did not answer, or not with an image. It may do better in a while. */
 export class RemoteError extends ServiceError {}
 

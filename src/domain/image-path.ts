@@ -1,6 +1,7 @@
 import { isImageId } from './image-id.ts'
 import type { OriginalRef } from './original-ref.ts'
 import { decodePathPart, formatPictureTail, invalidPath, type PictureTail, parsePictureTail } from './picture-tail.ts'
+import { parseSpecOrReticulumSize } from './reticulum-size.ts'
 
 /** What the URL of a rendition asks for. */
 export interface ImageRequest extends PictureTail {
@@ -21,6 +22,8 @@ export interface UploadRequest extends PictureTail {
  * ext  = "jpg" | "png" | "webp" | "avif" | "gif"        ; "jpeg" is another spelling of "jpg"
  * ```
  *
+ * What Reticulum takes for a size is another spelling of it: see `parseReticulumSize`.
+ *
  * @param path The raw path of the request, percent-encoded, without the query.
  * @throws RequestError `invalid_path` with the reason.
  */
@@ -31,7 +34,7 @@ export function parseImagePath(path: string): UploadRequest {
   }
   const id = decodePathPart(idText).toLowerCase()
   if (!isImageId(id)) throw invalidPath('The id of an image is 40 hexadecimal digits')
-  return { original: { kind: 'image', id }, ...parsePictureTail(specText, fileText) }
+  return { original: { kind: 'image', id }, ...parsePictureTail([specText, fileText], parseSpecOrReticulumSize) }
 }
 
 /** The canonical path: the inverse of `parseImagePath`. */

@@ -46,7 +46,7 @@ export function parseObjectPath(path: string, versionId?: string): ObjectRequest
   const [specText = '', fileText, ...rest] = path.slice(end + SEPARATOR.length).split('/')
   if (rest.length > 0) throw invalidPath('After /-/ comes a size, and a file name or nothing')
   if (specText === 'info' && fileText === undefined) return { kind: 'info', original }
-  const tail = parsePictureTail(specText, fileText)
+  const tail = parsePictureTail([specText, fileText])
   return { kind: 'picture', request: { original, ...tail }, prefix: `/s3/${bucket}/${keyText}${SEPARATOR}` }
 }
 

@@ -13,10 +13,14 @@ export interface PictureTail {
 
 /**
  * Reads `spec [ "/" name "." ext ]` in any valid spelling.
+ * @param parts Of the path: the spec, and the file name if there is one.
  * @throws RequestError `invalid_path` with the reason.
  */
-export function parsePictureTail(specText: string, fileText?: string): PictureTail {
-  const spec = parseSpec(decodePathPart(specText))
+export function parsePictureTail(
+  [specText, fileText]: readonly [string, (string | undefined)?],
+  readSpec: (text: string) => Spec = parseSpec,
+): PictureTail {
+  const spec = readSpec(decodePathPart(specText))
   if (fileText === undefined) return { spec }
   const { name, extension } = /^(?<name>.+)\.(?<extension>[^.]+)$/.exec(fileText)?.groups ?? {}
   if (name === undefined || extension === undefined) {

@@ -1,4 +1,5 @@
 import { RequestError } from '../errors.ts'
+import { parseReticulumSize } from './reticulum-size.ts'
 import type { SizePolicy } from './size-policy.ts'
 import { formatSpec, parseSpec, type Spec } from './spec.ts'
 
@@ -12,20 +13,53 @@ export const MAX_PRIME_SIZES = 20
  *   would let nobody ask for it.
  */
 export function parsePrimeSizes(query: URLSearchParams, policy: SizePolicy): readonly Spec[] {
-  const texts = new Set(query.getAll('sizes').flatMap((value) => value.split(' ').filter((text) => text !== '')))
-  if (texts.size > MAX_PRIME_SIZES) {
-    throw new RequestError('invalid_upload', `sizes: at most ${MAX_PRIME_SIZES} can be made ahead, not ${texts.size}`)
-  }
-  return [...texts].map((text) => parsePrimeSize(text, policy))
+  const texts = distinct(query.getAll('sizes').flatMap((value) => value.split(' ')))
+  assertNotTooMany('sizes', texts)
+  return texts.map((text) => parsePrimeSize(text, policy))
+}
+
+/**
+ * The same for a form of Reticulum's: sizes as it reads them, separated by commas, where nothing between two is nothing.
+ *
+ * @param field What they are called in messages.
+ * @throws RequestError `invalid_upload`, `size_not_allowed`
+ */
+export function parseSizeHints(field: string, text: string, policy: SizePolicy): readonly Spec[] {
+  const hints = distinct(text.split(',').map((hint) => hint.trim()))
+  assertNotTooMany(field, hints)
+  return hints.map((hint) => {
+    const spec = hint === 'full' ? parseSpec(hint) : parseReticulumSize(hint)
+    if (spec === undefined) {
+      const right = 'write "full", "400w", "300h", "400w300h" or "100s"'
+      throw new RequestError('invalid_upload', `${field}: "${hint}" is not a size: ${right}`)
+    }
+    assertServed(field, formatSpec(spec), policy)
+    return spec
+  })
+}
+
+function distinct(texts: readonly string[]): readonly string[] {
+  return [...new Set(texts)].filter((text) => text !== '')
+}
+
+function assertNotTooMany(field: string, texts: readonly string[]): void {
+  if (texts.length <= MAX_PRIME_SIZES) return
+  throw new RequestError(
+    'invalid_upload',
+    `${field}: at most ${MAX_PRIME_SIZES} can be made ahead, not ${texts.length}`,
+  )
+}
+
+function assertServed(field: string, size: string, policy: SizePolicy): void {
+  if (policy.kind !== 'list' || policy.sizes.includes(size)) return
+  throw new RequestError('size_not_allowed', `${field}: "${size}" is not among the sizes that are served here`)
 }
 
 function parsePrimeSize(text: string, policy: SizePolicy): Spec {
   const spec = parse(text)
   const canonical = formatSpec(spec)
   if (canonical !== text) throw new RequestError('invalid_upload', `sizes: "${text}" should be written "${canonical}"`)
-  if (policy.kind === 'list' && !policy.sizes.includes(text)) {
-    throw new RequestError('size_not_allowed', `sizes: "${text}" is not among the sizes that are served here`)
-  }
+  assertServed('sizes', text, policy)
   return spec
 }
 

@@ -45,6 +45,22 @@ export function parseSignature(query: URLSearchParams): Signature {
 }
 
 /**
+ * A signature of another path that lets through no more than the given one: until the same time, by the same key.
+ *
+ * @param from The path that is signed; `to` the one that is to be.
+ * @throws RequestError `signature_invalid` if no key made the given one.
+ */
+export function transferSignature(
+  { from, to }: { readonly from: string; readonly to: string },
+  given: Signature,
+  keys: readonly string[],
+): Signature {
+  const key = keys.find((each) => isSignedBy(each, from, given))
+  if (key === undefined) throw new RequestError('signature_invalid', 'The signature does not fit this URL')
+  return signPath(to, key, given.expires)
+}
+
+/**
  * Accepts a signature made with any of the keys, in constant time for each.
  *
  * @param keys Several, so that they can be rotated: sign with the first, accept all.
@@ -59,4 +75,8 @@ export function assertSignature(path: string, given: Signature, keys: readonly s
   if (given.expires !== undefined && given.expires <= nowSeconds) {
     throw new RequestError('signature_expired', 'The signature of this URL has expired')
   }
+}
+
+function isSignedBy(key: string, path: string, given: Signature): boolean {
+  return isOneOf(given.signature, [signPath(path, key, given.expires).signature])
 }

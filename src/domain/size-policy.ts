@@ -1,6 +1,6 @@
 import { RequestError } from '../errors.ts'
 import type { ImageRequest } from './image-path.ts'
-import { assertSignature, formatSignature, parseSignature, signPath } from './signature.ts'
+import { assertSignature, formatSignature, parseSignature, signPath, transferSignature } from './signature.ts'
 import { signedPath } from './picture-url.ts'
 import { formatSpec, parseSpec, type Spec } from './spec.ts'
 
@@ -51,6 +51,23 @@ export function admitOtherwise(spec: Spec, policy: SizePolicy, isSigned: boolean
 export function admittingQuery(request: ImageRequest, policy: SizePolicy): string {
   const key = policy.kind === 'signed' ? policy.keys[0] : undefined
   return key === undefined ? '' : formatSignature(signPath(signedPath(request), key))
+}
+
+/**
+ * The query of a signed request, for the same picture under another path: signed anew, for no longer and by the same key.
+ * @throws RequestError `signature_invalid`
+ */
+export function readmittingQuery(
+  given: ImageRequest,
+  wanted: ImageRequest,
+  query: URLSearchParams,
+  keys: readonly string[],
+): string {
+  const paths = { from: signedPath(given), to: signedPath(wanted) }
+  const { signature } = transferSignature(paths, parseSignature(query), keys)
+  const carried = new URLSearchParams(query)
+  carried.set('s', signature)
+  return carried.toString()
 }
 
 /**

@@ -50,6 +50,11 @@ export function remoteOriginalKey(resource: string, version: string): string {
   return `remotes/${shardedId(resource)}/${version}`
 }
 
+/** Key of the image that was once known by this SHA-1: see `domain/sha1-alias.ts`. Never rewritten, nor removed. */
+export function aliasKey(sha1: string): string {
+  return `aliases/${shardedId(sha1)}`
+}
+
 export const INVALIDATIONS_PREFIX = 'invalidations/'
 
 /** One image, or one original that may change, that every node still has to forget. */

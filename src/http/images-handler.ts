@@ -6,6 +6,7 @@ import { parsePrimeSizes } from '../domain/prime-sizes.ts'
 import type { SizePolicy } from '../domain/size-policy.ts'
 import type { Spec } from '../domain/spec.ts'
 import { assertMayWrite, type WriteAccess } from '../domain/write-access.ts'
+import type { AliasService } from '../service/alias-service.ts'
 import type { DeletionService } from '../service/deletion-service.ts'
 import type { IngestService } from '../service/ingest-service.ts'
 import type { OriginalService } from '../service/original-service.ts'
@@ -22,6 +23,7 @@ export interface ImagesHandlerOptions {
   readonly records: RecordService
   readonly originals: OriginalService
   readonly deletions: DeletionService
+  readonly aliases: AliasService
   readonly primes: PrimeService
   /** Made ahead of every upload. */
   readonly primeSizes: readonly Spec[]
@@ -73,7 +75,7 @@ export function originalHandler({ records, originals, access }: ImagesHandlerOpt
   }
 }
 
-/** `DELETE /images/<id>`: gone from the store, and from every node's cache within seconds. */
+/** `DELETE /images/<id or SHA-1>`: gone from the store, and from every node's cache within seconds. */
 export function deleteHandler({ deletions, access }: ImagesHandlerOptions): Middleware<RequestState> {
   return async (ctx) => {
     assertMayWrite(callerOf(ctx), access)

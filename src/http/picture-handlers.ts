@@ -1,6 +1,7 @@
 import type { Middleware } from 'koa'
 import type { DialectSettings } from '../domain/dialects.ts'
 import type { SizePolicy } from '../domain/size-policy.ts'
+import { type PictureAliasOptions, pictureAlias } from './alias-redirect.ts'
 import { deadline } from './deadline.ts'
 import { dialectHandler } from './dialect-handler.ts'
 import { objectHandler } from './object-handler.ts'
@@ -12,7 +13,7 @@ import { rethumbErrors } from './rethumb-errors.ts'
 import { rethumbHandler } from './rethumb-handler.ts'
 import { type VersionInfoOptions, versionInfoAnswer } from './version-info-answer.ts'
 
-export interface PictureHandlersOptions extends PictureAnswerOptions, VersionInfoOptions {
+export interface PictureHandlersOptions extends PictureAnswerOptions, PictureAliasOptions, VersionInfoOptions {
   readonly policy: SizePolicy
   /** For an answer to begin. */
   readonly requestTimeoutMs: number
@@ -36,7 +37,11 @@ export interface PictureHandlers {
 }
 
 export function pictureHandlers(options: PictureHandlersOptions): PictureHandlers {
-  const within = deadline(options.requestTimeoutMs)
+  const timed = deadline(options.requestTimeoutMs)
+  const aliased = pictureAlias(options)
+  const within: Middleware<RequestState> = async (ctx, next) => {
+    await timed(ctx, async () => void (await aliased(ctx, next)))
+  }
   const shared = {
     ...options,
     answer: pictureAnswer(options, within),

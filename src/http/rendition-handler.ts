@@ -68,7 +68,8 @@ export function withQuery(path: string, querystring: string): string {
   return querystring === '' ? path : `${path}?${querystring}`
 }
 
-function redirect(ctx: Context, location: string, status: 301 | 302, maxAgeSeconds: number): void {
+/** Sends the client to another URL of the same picture, as any cache may remember for so long. */
+export function redirect(ctx: Context, location: string, status: 301 | 302, maxAgeSeconds: number): void {
   ctx.set(PICTURE_HEADERS)
   ctx.set('Cache-Control', `public, max-age=${maxAgeSeconds}`)
   ctx.status = status

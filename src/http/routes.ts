@@ -2,6 +2,7 @@ import Router from '@koa/router'
 import type { Middleware } from 'koa'
 import { RequestError } from '../errors.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { recordAlias } from './alias-redirect.ts'
 import { deadline } from './deadline.ts'
 import { MethodError } from './error-response.ts'
 import { liveHandler, metricsHandler, type Readiness, readyHandler } from './health-handler.ts'
@@ -17,6 +18,7 @@ import { type EventsHandlerOptions, eventsHandler } from './events-handler.ts'
 import { type InfoHandlerOptions, infoHandler } from './info-handler.ts'
 import type { PictureHandlers } from './picture-handlers.ts'
 import type { RequestState } from './request-state.ts'
+import { reticulumUploadHandler } from './reticulum-handler.ts'
 
 export interface RoutesOptions {
   readonly images: ImagesHandlerOptions
@@ -38,6 +40,7 @@ export function routes(options: RoutesOptions): Router<RequestState> {
   const { images, infos, events, pictures, metrics, readiness, homePage, requestTimeoutMs } = options
   const router = new Router<RequestState>()
   const within = deadline(requestTimeoutMs)
+  const aliased = recordAlias(images.aliases)
 
   router.get('/image', pictures.remote)
   router.get('/image{/*path}', pictures.upload)
@@ -45,13 +48,14 @@ export function routes(options: RoutesOptions): Router<RequestState> {
   router.get('/v1{/*path}', pictures.rethumb)
 
   router.post('/images', deadline(UPLOAD_TIMEOUT_MS), uploadHandler(images))
-  router.get('/images/:id', within, recordHandler(images))
+  router.get('/images/:id', within, aliased, recordHandler(images))
   router.delete('/images/:id', within, deleteHandler(images))
-  router.get('/images/:id/info', within, infoHandler(infos))
-  router.get('/images/:id/original', within, originalHandler(images))
+  router.get('/images/:id/info', within, aliased, infoHandler(infos))
+  router.get('/images/:id/original', within, aliased, originalHandler(images))
 
   router.post('/events/s3', within, eventsHandler(events))
 
+  router.post('/', deadline(UPLOAD_TIMEOUT_MS), reticulumUploadHandler(images))
   router.get('/', homeHandler(homePage, images.publicUrl))
   router.get('/healthz', liveHandler())
   router.get('/readyz', readyHandler(readiness))

@@ -8,6 +8,18 @@ const MIN_BYTES_PER_SECOND = 8 * 1024
 const GRACE_SECONDS = 20
 const CHECK_MS = 1000
 
+/** What a form has to hold beside its file. What one of these throws refuses the whole form. */
+export interface FormRules {
+  /** Told of every field, as it comes. */
+  onField?(name: string, value: string): void
+  /** Before the first byte of the file. */
+  onFile?(field: string): void
+  /** Told of the file's bytes, as they come. */
+  readonly onBytes?: (chunk: Buffer) => void
+  /** When all of the form has been read, and before whoever reads the file sees its end. */
+  onEnd?(): void
+}
+
 /**
  * The file of an upload: the body itself, or the one file of a `multipart/form-data`.
  *
@@ -17,22 +29,46 @@ const CHECK_MS = 1000
  */
 export function uploadBody(request: IncomingMessage, maxBytes: number): Readable {
   const { 'content-type': contentType = '', 'content-length': length, 'content-encoding': encoding } = request.headers
-  const multipart = /^multipart\/form-data\s*;/i.test(contentType)
+  const multipart = isForm(contentType)
   if (!multipart && !/^(?:image\/[\w.+-]+|application\/octet-stream)\s*(?:;|$)/i.test(contentType)) {
     throw new OriginalError(
       'original_unsupported',
       'Send the image itself with its Content-Type (such as image/jpeg), or a form with one file as multipart/form-data',
     )
   }
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new OriginalError('original_unsupported', 'Send the image without a Content-Encoding')
-  }
+  assertNotEncoded(encoding)
   if (!multipart && length !== undefined && Number(length) > maxBytes) {
     throw new OriginalError('original_too_large', `An image may have at most ${maxBytes} bytes`)
   }
   const body = paced(request)
-  const file = multipart ? singleFile(body, contentType) : body
-  // It may fail before it is read; whoever reads it then is told.
+  return toldLater(multipart ? singleFile(body, contentType, {}) : body)
+}
+
+/**
+ * The file of an upload that has to be a form.
+ * @returns a stream as `uploadBody` does. It fails with what `rules` throw, and ends only when they have been heard.
+ * @throws OriginalError, RequestError for what the headers alone give away.
+ */
+export function uploadForm(request: IncomingMessage, rules: FormRules): Readable {
+  const { 'content-type': contentType = '', 'content-encoding': encoding } = request.headers
+  if (!isForm(contentType)) {
+    throw new OriginalError('original_unsupported', 'Send a form with the image in it, as multipart/form-data')
+  }
+  assertNotEncoded(encoding)
+  return toldLater(singleFile(paced(request), contentType, rules))
+}
+
+function isForm(contentType: string): boolean {
+  return /^multipart\/form-data\s*;/i.test(contentType)
+}
+
+function assertNotEncoded(encoding: string | undefined): void {
+  if (encoding === undefined || encoding === 'identity') return
+  throw new OriginalError('original_unsupported', 'Send the image without a Content-Encoding')
+}
+
+/** It may fail before it is read; whoever reads it then is told. */
+function toldLater(file: Readable): Readable {
   file.on('error', () => {})
   return file
 }
@@ -62,7 +98,7 @@ function paced(request: IncomingMessage): Readable {
   return request.pipe(counter)
 }
 
-function singleFile(body: Readable, contentType: string): Readable {
+function singleFile(body: Readable, contentType: string, rules: FormRules): Readable {
   const file = new PassThrough()
   const parser = createParser(contentType)
   let files = 0
@@ -70,7 +106,18 @@ function singleFile(body: Readable, contentType: string): Readable {
     body.unpipe(parser)
     file.destroy(cause instanceof Error ? cause : new Error('The form could not be read'))
   }
-  parser.on('file', (_field: string, part: BusboyFileStream) => {
+  /** @returns false if the rule refused. */
+  const obey = (rule: () => void): boolean => {
+    try {
+      rule()
+      return true
+    } catch (error) {
+      fail(error)
+      return false
+    }
+  }
+  parser.on('field', (name: string, value: string) => void obey(() => rules.onField?.(name, value)))
+  parser.on('file', (field: string, part: BusboyFileStream) => {
     files += 1
     part.on('error', fail)
     if (files > 1) {
@@ -78,6 +125,11 @@ function singleFile(body: Readable, contentType: string): Readable {
       fail(new RequestError('invalid_upload', 'Send one file in a form, not several'))
       return
     }
+    if (file.destroyed || !obey(() => rules.onFile?.(field))) {
+      part.resume()
+      return
+    }
+    if (rules.onBytes) part.on('data', rules.onBytes)
     // The end is withheld until the rest of the form has shown that this was the only file.
     part.pipe(file, { end: false })
   })
@@ -86,7 +138,7 @@ function singleFile(body: Readable, contentType: string): Readable {
   )
   parser.on('finish', () => {
     if (files === 0) fail(new RequestError('invalid_upload', 'The form holds no file: add one as a file field'))
-    else if (!file.destroyed) file.end()
+    else if (!file.destroyed && obey(() => rules.onEnd?.())) file.end()
   })
   body.on('error', fail)
   file.once('close', () => body.unpipe(parser))

@@ -1,6 +1,7 @@
 import { formatDeletionMark } from '../domain/deletion-mark.ts'
 import { deletedKey, infoKeys, mezzanineKeys, originalKey, recordKey } from '../domain/store-layout.ts'
 import { OriginalError } from '../errors.ts'
+import { readAlias } from './alias-service.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { ObjectStore } from './ports.ts'
 import { putBytes, readText } from './small-object.ts'
@@ -8,9 +9,10 @@ import { putBytes, readText } from './small-object.ts'
 export interface DeletionService {
   /**
    * Removes an image from the store and tells every node to forget it. Repeating it completes what a crash left undone.
+   * @param name Its id, or a SHA-1 that leads to it: that goes on leading there, and tells that it was deleted.
    * @throws OriginalError `original_not_found`; UnavailableError
    */
-  remove(id: string, signal: AbortSignal): Promise<void>
+  remove(name: string, signal: AbortSignal): Promise<void>
 }
 
 export interface DeletionServiceOptions {
@@ -32,9 +34,16 @@ export function createDeletionService({ store, watch, now }: DeletionServiceOpti
     return false
   }
 
+  async function idOf(name: string, signal: AbortSignal): Promise<string> {
+    if (await isKnown(name, signal)) return name
+    const id = await readAlias(store, name, signal)
+    if (id !== undefined && (await isKnown(id, signal))) return id
+    throw new OriginalError('original_not_found', 'There is no such image')
+  }
+
   return {
-    async remove(id, signal) {
-      if (!(await isKnown(id, signal))) throw new OriginalError('original_not_found', 'There is no such image')
+    async remove(name, signal) {
+      const id = await idOf(name, signal)
       await mark(id, false, signal)
       await store.remove(recordKey(id), signal)
       await store.remove(originalKey(id), signal)

@@ -32,14 +32,14 @@ export interface IngestService {
 
 export interface IngestServiceOptions {
   readonly store: ObjectStore
-  readonly spool: Spool
-  readonly cache: ImageCache
-  readonly engine: ImageEngine
-  readonly originals: OriginalService
-  readonly mezzanines: MezzanineService
-  readonly infos: InfoService
-  readonly watch: InvalidationWatch
-  readonly renderQueue: WorkQueue
+  readonly spool: Pick<Spool, 'toDisk'>
+  readonly cache: Pick<ImageCache, 'adoptOriginal' | 'hide'>
+  readonly engine: Pick<ImageEngine, 'inspect' | 'verify'>
+  readonly originals: Pick<OriginalService, 'learn'>
+  readonly mezzanines: Pick<MezzanineService, 'make'>
+  readonly infos: Pick<InfoService, 'make'>
+  readonly watch: Pick<InvalidationWatch, 'sequence' | 'forgottenSince'>
+  readonly renderQueue: Pick<WorkQueue, 'run' | 'holdBackground'>
   readonly maxUploadBytes: number
   readonly now: () => number
 }

@@ -279,6 +279,29 @@ export interface Reduced {
   readonly bytes: Buffer
 }
 
+/** Originals that another service keeps under the SHA-1 of their bytes. */
+export interface ImportSource {
+  /** All of them in the order of their SHA-1, found while they are asked for; their number may be in the millions. */
+  files(): AsyncIterable<ImportFile | UnreadablePlace>
+  /**
+   * @returns a stream that the caller consumes or destroys. It fails with `DamagedFileError` if it cannot be read or, at its
+   *   end, if its bytes have another SHA-1.
+   */
+  open(file: ImportFile): Readable
+}
+
+export interface ImportFile {
+  readonly path: string
+  /** That it should have. 40 lower-case hex digits. */
+  readonly sha1: string
+}
+
+/** Where files may be that could not be looked at. */
+export interface UnreadablePlace {
+  readonly path: string
+  readonly problem: string
+}
+
 /** What the services tell of themselves. Seconds. */
 export interface Meter {
   rendered(seconds: number): void

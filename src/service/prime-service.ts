@@ -1,5 +1,5 @@
 import pLimit from 'p-limit'
-import { ACCEPT_CLASSES } from '../domain/image-format.ts'
+import { ACCEPT_CLASSES, type OutputFormat } from '../domain/image-format.ts'
 import type { Spec } from '../domain/spec.ts'
 import { OriginalError, RequestError } from '../errors.ts'
 import type { MezzanineService } from './mezzanine-service.ts'
@@ -8,8 +8,11 @@ import type { RenditionService } from './rendition-service.ts'
 
 /** Makes ahead, after an upload, what its viewers will ask for: nobody waits, so each takes the time that few bytes need. */
 export interface PrimeService {
-  /** Begins when the mezzanines are there. What is there already stays as it is. */
-  prime(id: string, specs: readonly Spec[]): void
+  /**
+   * Begins when the mezzanines are there. What is there already stays as it is.
+   * @param format Made as well as what clients negotiate: for pages that name it.
+   */
+  prime(id: string, specs: readonly Spec[], format?: OutputFormat): void
   /** Images whose sizes are being made, or wait for it. */
   readonly pending: number
   /** Gives up what has not been begun, and resolves when nothing is under way. */
@@ -33,11 +36,12 @@ export function createPrimeService({ renditions, mezzanines, meter }: PrimeServi
   const stopping = new AbortController()
   const { signal } = stopping
 
-  async function primeImage(id: string, specs: readonly Spec[]): Promise<void> {
+  async function primeImage(id: string, specs: readonly Spec[], format?: OutputFormat): Promise<void> {
     await mezzanines.make(id)
     // The formats that nearly all viewers get come first; the one that takes longest last.
-    for (const accept of ACCEPT_CLASSES.toReversed()) {
-      const wanted = specs.map((spec) => ({ id, spec, as: { accept }, ahead: true }))
+    const classes = ACCEPT_CLASSES.toReversed().map((accept) => ({ accept }))
+    for (const as of format === undefined ? classes : [format, ...classes]) {
+      const wanted = specs.map((spec) => ({ id, spec, as, ahead: true }))
       const outcomes = await Promise.allSettled(wanted.map((each) => renditions.rendition(each, signal)))
       for (const outcome of outcomes) if (outcome.status === 'rejected') report(id, outcome.reason)
     }
@@ -50,9 +54,9 @@ export function createPrimeService({ renditions, mezzanines, meter }: PrimeServi
   }
 
   return {
-    prime(id, specs) {
+    prime(id, specs, format) {
       if (specs.length === 0 || signal.aborted || pending.size >= MAX_PENDING) return
-      const work = limit(() => (signal.aborted ? Promise.resolve() : primeImage(id, specs))).finally(() =>
+      const work = limit(() => (signal.aborted ? Promise.resolve() : primeImage(id, specs, format))).finally(() =>
         pending.delete(work),
       )
       pending.add(work)

@@ -8,6 +8,7 @@ import sharp from 'sharp'
 import { createS3Store } from '../../src/adapters/s3-store.ts'
 import { type Darkroom, fixture, upload, uploadFixture } from '../support/darkroom.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
+import { form } from '../support/form.ts'
 import { idOf } from '../support/picture.ts'
 import { jsonFields, type RawResponse, rawRequest } from '../support/raw-request.ts'
 import { keysOf } from '../support/s3-bucket.ts'
@@ -18,23 +19,6 @@ function assertError(answer: RawResponse, status: number, code: string, about = 
   assert.deepEqual([answer.status, fields.error], [status, code], `${about} ${String(fields.message)}`)
   assert.equal(answer.headers['cache-control'], 'no-store')
   assert.equal(answer.headers['x-content-type-options'], 'nosniff')
-}
-
-/** A form as a browser sends it. @param parts Head and content of each. */
-function form(parts: readonly (readonly [string, Buffer | string])[]): {
-  headers: Record<string, string>
-  body: Buffer
-} {
-  const boundary = 'a-boundary'
-  const chunks = parts.flatMap(([head, content]) => [
-    Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; ${head}\r\n\r\n`),
-    Buffer.from(content),
-    Buffer.from('\r\n'),
-  ])
-  return {
-    headers: { 'Content-Type': `multipart/form-data; boundary=${boundary}` },
-    body: Buffer.concat([...chunks, Buffer.from(`--${boundary}--\r\n`)]),
-  }
 }
 
 /** Uploads under way, or left behind, on the node's disk. */

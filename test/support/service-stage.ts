@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { imageIdFromSha256 } from '../../src/domain/image-id.ts'
 import { originalKey } from '../../src/domain/store-layout.ts'
+import { createAliasService } from '../../src/service/alias-service.ts'
 import { createDeletionService } from '../../src/service/deletion-service.ts'
 import { createEventService, type ToldBucket } from '../../src/service/event-service.ts'
 import { createInfoService } from '../../src/service/info-service.ts'
@@ -162,9 +163,11 @@ export function createStage(options: StageOptions = {}) {
     remoteVersions,
     primes,
     events: createEventService({ buckets: options.told ?? [], watch, versions, primes, meter }),
+    ingest,
     upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), never),
     records: createRecordService(store),
     deletions: createDeletionService({ store, watch, now }),
+    aliases: createAliasService(store),
     /** Puts an original into the store behind the services' back. @returns its id. */
     async plant(bytes: Buffer, id = idOf(bytes)): Promise<string> {
       const put = { contentType: 'image/png', sizeBytes: bytes.length, md5: md5(bytes), overwrite: true }

@@ -79,3 +79,12 @@ test('A size that nobody may ask for is not made', () => {
   assert.deepEqual(parsePrimeSizes(new URLSearchParams('sizes=100w'), policy), [parseSpec('100w')])
   assert.throws(() => parsePrimeSizes(new URLSearchParams('sizes=200w'), policy), { code: 'size_not_allowed' })
 })
+
+test('A format that pages name is made as well', async () => {
+  const stage = createStage()
+  const { record } = await stage.upload(ORIGINAL)
+  stage.primes.prime(record.id, [parseSpec('100w')], 'png')
+  await primed(stage)
+  for (const file of ['100w.png', '100w.jpg', '100w.avif'])
+    assert.ok(stage.disk.files.has(`${record.id}/${file}`), file)
+})

@@ -1,0 +1,165 @@
+import { statSync } from 'node:fs'
+import { setPriority } from 'node:os'
+import { resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createDiskSpool } from '../src/adapters/disk-spool.ts'
+import { createReticulumFolder } from '../src/adapters/reticulum-folder.ts'
+import { createRenderers, createStore, prepareDisk } from '../src/compose-parts.ts'
+import { type Config, ConfigError, loadConfig } from '../src/config.ts'
+import { formatByteAmount } from '../src/domain/byte-amount.ts'
+import { createAliasService } from '../src/service/alias-service.ts'
+import { createImportService, type ImportReport, type ImportService } from '../src/service/import-service.ts'
+import { createIngestService } from '../src/service/ingest-service.ts'
+import { createWorkQueue } from '../src/service/work-queue.ts'
+import { becomeOwner } from './become-owner.ts'
+import { type ImportOptions, parseCommand, USAGE } from './import-options.ts'
+
+const EXIT = { done: 0, failed: 1, usage: 2, incomplete: 3 } as const
+const BAR_WIDTH = 30
+/** Viewers go before: as the command nice has it. */
+const NICE = 10
+const ALIVE_MS = 60_000
+
+/** Takes over another service's originals: see docs/reticulum.md. */
+async function main(): Promise<number> {
+  const command = parseCommand(process.argv.slice(2))
+  if (command.kind === 'help') {
+    process.stdout.write(USAGE)
+    return EXIT.done
+  }
+  if (command.kind === 'usage') {
+    for (const problem of command.problems) complain(problem)
+    complain('--help says what there is')
+    return EXIT.usage
+  }
+  // Renderers do not keep a process alive, and for a while they may be all that it waits for.
+  const alive = setInterval(() => {}, ALIVE_MS)
+  try {
+    return await importAll(command.options)
+  } catch (error) {
+    complain(error instanceof Error ? error.message : String(error))
+    return error instanceof ConfigError ? EXIT.usage : EXIT.failed
+  } finally {
+    clearInterval(alive)
+  }
+}
+
+async function importAll(options: ImportOptions): Promise<number> {
+  // Paths in the settings are relative to it, as they are for the node.
+  process.chdir(resolve(import.meta.dirname, '..'))
+  const config = loadConfig(process.env)
+  const { STORE, CACHE_DIR } = config
+  becomeOwner(...(STORE.startsWith('file:') ? [STORE.slice('file:'.length)] : []), CACHE_DIR)
+  assertFolder(options.folder)
+  setPriority(NICE)
+  const { importer, end } = await compose(config, options)
+  try {
+    const outcome = await runWithProgress(importer)
+    const { found, damaged } = importer.progress()
+    if (outcome === 'done' && found + damaged === 0) {
+      throw new ConfigError(`${options.folder} holds nothing of Reticulum's: there is no …/full.<ext> 20 folders deep`)
+    }
+    return report(importer.progress(), outcome, options)
+  } finally {
+    await end()
+  }
+}
+
+async function compose(config: Config, { folder, concurrency, dryRun }: ImportOptions) {
+  const meter = { rendered() {}, fetched() {}, waited() {}, trouble: (message: string) => complain(message) }
+  await prepareDisk(config)
+  const engine = createRenderers({ ...config, RENDER_CONCURRENCY: concurrency }, meter)
+  await engine.ready()
+  const store = await createStore(config)
+  const aliases = createAliasService(store)
+  const onTrouble = (error: unknown) => complain(error instanceof Error ? error.message : String(error))
+  const ingest = createIngestService({
+    store,
+    spool: createDiskSpool({ cacheDir: config.CACHE_DIR, maxMemoryBytes: config.MEMORY_CACHE_BYTES, onTrouble }),
+    engine,
+    renderQueue: createWorkQueue({ name: 'a renderer', concurrency, maxWaiting: concurrency }),
+    // What can be made at the first view is left to it: most of an archive is never looked at.
+    cache: { adoptOriginal: async () => undefined, hide: async () => [] },
+    originals: { learn() {} },
+    mezzanines: { make: async () => {} },
+    infos: { make: async () => {} },
+    watch: { sequence: 0, forgottenSince: () => false },
+    maxUploadBytes: config.MAX_UPLOAD_BYTES,
+    now: () => Date.now(),
+  })
+  const importer = createImportService({
+    source: createReticulumFolder(folder),
+    ingest,
+    aliases,
+    engine,
+    concurrency,
+    dryRun,
+    onProblem: (path, problem) => complain(`${path}: ${problem}`),
+    pause: (ms, signal) => delay(ms, undefined, { signal }),
+  })
+  const end = async () => {
+    await engine.stop()
+    store.close()
+  }
+  return { importer, end }
+}
+
+/** @returns why it failed, if it did. */
+async function runWithProgress(importer: ImportService): Promise<'done' | Error> {
+  // A second signal ends the process at once, which costs what was under way and no more.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => importer.stop())
+  const redraw = process.stderr.isTTY ? setInterval(() => drawProgress(importer), 200) : undefined
+  try {
+    await importer.run(new AbortController().signal)
+    return 'done'
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
+  } finally {
+    clearInterval(redraw)
+    clearLine()
+  }
+}
+
+function report(done: ReturnType<ImportService['progress']>, outcome: 'done' | Error, options: ImportOptions): number {
+  const { doneShare: _doneShare, ...result } = done
+  if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`)
+  else if (!options.quiet) process.stdout.write(`${summary(result)}\n`)
+  if (outcome !== 'done') complain(`${outcome.message}. Run it again: it goes on where it was`)
+  if (outcome !== 'done' || result.stopped) return EXIT.failed
+  return result.refused + result.damaged > 0 ? EXIT.incomplete : EXIT.done
+}
+
+function summary(result: ImportReport): string {
+  const count = (files: number): string => files.toLocaleString('en')
+  return (
+    `import: ${result.stopped ? 'interrupted, ' : ''}${result.dryRun ? 'would import' : 'imported'} ` +
+    `${count(result.imported)} (${formatByteAmount(result.importedBytes)}), already there ${count(result.alreadyThere)}, ` +
+    `refused ${count(result.refused)}, damaged ${count(result.damaged)}, in ${result.seconds.toFixed(1)} s`
+  )
+}
+
+function drawProgress(importer: ImportService): void {
+  const { doneShare, found, imported, alreadyThere, refused, damaged } = importer.progress()
+  const bar = '#'.repeat(Math.round(doneShare * BAR_WIDTH)).padEnd(BAR_WIDTH, '-')
+  const counts = [found, imported, alreadyThere, refused + damaged].map((files) => files.toLocaleString('en'))
+  const [all, taken, there, left] = counts
+  process.stderr.write(
+    `\r[${bar}] ${Math.floor(doneShare * 100)} % ${all} looked at: ${taken} imported, ${there} there, ${left} left out\x1b[K`,
+  )
+}
+
+function assertFolder(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return
+  throw new ConfigError(`--reticulum: there is no folder ${folder} that this user can see`)
+}
+
+function complain(message: string): void {
+  clearLine()
+  process.stderr.write(`import: ${message}\n`)
+}
+
+function clearLine(): void {
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+}
+
+process.exitCode = await main()

@@ -1,0 +1,50 @@
+import type { Middleware } from 'koa'
+import { reticulumAnswer } from '../domain/reticulum-answer.ts'
+import { assertMayWrite, mayWrite } from '../domain/write-access.ts'
+import { UnavailableError } from '../errors.ts'
+import { callerOf } from './image-request.ts'
+import type { ImagesHandlerOptions } from './images-handler.ts'
+import { API_HEADERS } from './json-answer.ts'
+import type { RequestState } from './request-state.ts'
+import { reticulumForm } from './reticulum-form.ts'
+import { uploadForm } from './upload-body.ts'
+
+/** So many at once may send their image before their key: this disk is not to be filled by just anybody. */
+const MAX_UNPROVEN = 32
+
+/**
+ * `POST /`: an upload as Reticulum takes it, in a form with `image`, `key` and `size_hints`, and answered in its words. The
+ * image can be asked for by its SHA-1 too, which such a client may have computed. Nothing is ingested before the key was
+ * seen and right, wherever in the form it stands.
+ */
+export function reticulumUploadHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
+  const { ingest, aliases, primes, primeSizes, metrics, access, policy, publicUrl } = options
+  const unproven = new Set<RequestState>()
+  return async (ctx) => {
+    const caller = callerOf(ctx)
+    // Without tokens it is the connection that decides, and not what is in the form.
+    if (access.tokens.length === 0) assertMayWrite(caller, access)
+    const form = reticulumForm({
+      mayWrite: mayWrite(caller, access),
+      isKey: (key) => mayWrite({ ...caller, authorization: `Bearer ${key}` }, access),
+      policy,
+      onUnproven() {
+        if (unproven.size >= MAX_UNPROVEN) {
+          throw new UnavailableError('overloaded', 'Too many uploads send the key after the image; send it before')
+        }
+        const release = () => void unproven.delete(ctx.state)
+        unproven.add(ctx.state)
+        ctx.res.once('close', release)
+        return release
+      },
+    })
+    const { record, created } = await ingest.ingest(uploadForm(ctx.req, form), ctx.state.signal)
+    await aliases.add(form.sha1(), record.id, ctx.state.signal)
+    const answer = reticulumAnswer(record, publicUrl, policy)
+    primes.prime(record.id, [...primeSizes, ...form.sizes], answer.extension)
+    metrics.uploads.inc({ created: String(created) })
+    ctx.set({ ...API_HEADERS, 'Cache-Control': 'no-store' })
+    ctx.type = 'application/json'
+    ctx.body = JSON.stringify(answer)
+  }
+}
