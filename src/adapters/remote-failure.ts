@@ -16,7 +16,6 @@ const REASONS = new Map<string, string>([
 ])
 
 const FAMILIES = [
-  [/^(?:ERR_TLS_CERT|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH)/, 'has no valid certificate'],
   [/^(?:ERR_SSL_|ERR_TLS_|EPROTO$)/, 'does not speak TLS as it should'],
   [/^(?:E[A-Z]+|UND_ERR_(?!INVALID_ARG$).+)$/, 'failed'],
 ] as const

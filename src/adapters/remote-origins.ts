@@ -14,7 +14,7 @@ export interface RemoteTurn {
 
 export interface RemoteOrigins {
   /**
-   * Waits for a place.
+   * Waits for a place at the origin, then for one of all: so a slow origin takes up no more than its share.
    * @throws UnavailableError `overloaded`; RemoteError `remote_failed` at once while the origin is down; the signal's reason.
    */
   enter(origin: string, signal: AbortSignal): Promise<RemoteTurn>
@@ -30,18 +30,21 @@ const BREAKER = { failures: 5, probeEveryMs: 1000, now: () => performance.now() 
 /** With an entry like `*.example.com` there can be any number of them. */
 const MAX_REMEMBERED = 1000
 
-/** Bounds the calls of each origin, and spares those that are down. An origin is scheme, host and port. */
+/** Bounds the calls, of each origin and of all, and spares origins that are down. One is scheme, host and port. */
 export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
   const entries = new Map<string, Entry>()
+  const createGate = (maxCalls: number): CallGate =>
+    createCallGate({
+      maxCalls,
+      maxWaiting: limits.maxWaitingCalls,
+      waitTimeoutMs: limits.waitTimeoutMs,
+      refusal: () => new UnavailableError('overloaded', 'Too many remote images are being fetched'),
+    })
+  const all = createGate(limits.maxCalls)
 
   const entryOf = (origin: string): Entry => {
     const entry = entries.get(origin) ?? {
-      gate: createCallGate({
-        maxCalls: limits.maxCallsPerOrigin,
-        maxWaiting: limits.maxWaitingCalls,
-        waitTimeoutMs: limits.waitTimeoutMs,
-        refusal: tooManyFetches,
-      }),
+      gate: createGate(limits.maxCallsPerOrigin),
       breaker: createCircuitBreaker(BREAKER),
       users: 0,
     }
@@ -63,27 +66,21 @@ export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
   return {
     async enter(origin, signal) {
       const entry = entryOf(origin)
+      const leaves = [() => release(entry)]
+      const leave = (): void => {
+        for (const undo of leaves.splice(0)) undo()
+      }
       try {
-        const leave = await entry.gate.enter(signal)
-        const turn = {
-          answered: () => entry.breaker.succeeded(),
-          failed: () => entry.breaker.failed(),
-          leave() {
-            leave()
-            release(entry)
-          },
+        leaves.push(await entry.gate.enter(signal))
+        leaves.push(await all.enter(signal))
+        if (!entry.breaker.allows()) {
+          throw remoteFailed('failed several times in a row, and will be asked again in a second or so')
         }
-        if (entry.breaker.allows()) return turn
-        leave()
-        throw remoteFailed('failed several times in a row, and will be asked again in a second or so')
+        return { answered: () => entry.breaker.succeeded(), failed: () => entry.breaker.failed(), leave }
       } catch (error) {
-        release(entry)
+        leave()
         throw error
       }
     },
   }
-}
-
-export function tooManyFetches(): UnavailableError {
-  return new UnavailableError('overloaded', 'Too many remote images are being fetched')
 }

@@ -1,5 +1,5 @@
 import { isIP, connect as openSocket, type Socket } from 'node:net'
-import { connect as openTlsSocket } from 'node:tls'
+import { connect as openTlsSocket, TLSSocket } from 'node:tls'
 import type { AddressBlock } from '../domain/ip-address.ts'
 import { isRemoteAddressAllowed } from '../domain/remote-address.ts'
 import { RequestError } from '../errors.ts'
@@ -83,7 +83,8 @@ function connect(
   const onAbort = (): void => void socket.destroy(new Error('Given up', { cause: signal.reason }))
   const onError = (error: Error): void => {
     settle()
-    reject(error)
+    const isUnverified = socket instanceof TLSSocket && Boolean(socket.authorizationError)
+    reject(isUnverified ? remoteFailed('has no valid certificate', error) : error)
   }
   const onConnect = (): void => {
     settle()

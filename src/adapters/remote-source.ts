@@ -2,7 +2,6 @@ import { contentTypeOf, type InputFormat } from '../domain/image-format.ts'
 import type { AddressBlock } from '../domain/ip-address.ts'
 import { parseRemoteUrl, type RemoteHost } from '../domain/remote-hosts.ts'
 import type { RemoteFreshness, RemoteSource, RemoteValidators } from '../service/ports.ts'
-import { createCallGate } from './call-gate.ts'
 import { startDeadline } from './deadline.ts'
 import { createRemoteConnections } from './remote-connections.ts'
 import { createRemoteDns } from './remote-dns.ts'
@@ -10,7 +9,7 @@ import { createRemoteExchange, type RemoteExchange } from './remote-exchange.ts'
 import { remoteFailed } from './remote-failure.ts'
 import { redirectFreshness, remoteFreshness, stricterOf, UNLIMITED } from './remote-freshness.ts'
 import { REMOTE_LIMITS, type RemoteLimits } from './remote-limits.ts'
-import { createRemoteOrigins, tooManyFetches } from './remote-origins.ts'
+import { createRemoteOrigins } from './remote-origins.ts'
 import { dropAnswer, keepWithoutBody, openImage } from './remote-answer.ts'
 import { assertAllowedHost, isRedirect, redirectTarget } from './remote-redirect.ts'
 import { createRemoteSocket } from './remote-socket.ts'
@@ -48,7 +47,6 @@ export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource
   const openSocket = createRemoteSocket({ dns, allowedAddresses, connectTimeoutMs: limits.connectTimeoutMs })
   const connections = createRemoteConnections(openSocket, limits)
   const ask = createRemoteExchange({ connections, origins: createRemoteOrigins(limits) })
-  const gate = createCallGate({ ...limits, maxWaiting: limits.maxWaitingCalls, refusal: tooManyFetches })
   const common = {
     accept: [...settings.formats.map(contentTypeOf), 'image/*;q=0.5'].join(', '),
     'accept-encoding': 'identity',
@@ -75,13 +73,7 @@ export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource
       const target = parseRemoteUrl(url)
       assertAllowedHost(target, hosts)
       const deadline = startDeadline(signal, limits.totalTimeoutMs, () => remoteFailed('took too long'))
-      let leave = (): void => {}
-      const finish = (): void => {
-        deadline.stop()
-        leave()
-      }
       try {
-        leave = await gate.enter(deadline.signal)
         const { exchange, freshness, isDirect } = await follow(target, known, deadline.signal)
         const { status, headers } = exchange
         const terms = {
@@ -90,15 +82,15 @@ export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource
         }
         if (status === 304 && isDirect && Object.keys(conditionalHeaders(known)).length > 0) {
           keepWithoutBody(exchange)
-          finish()
+          deadline.stop()
           return { kind: 'unchanged', ...terms, validators: { ...known, ...terms.validators } }
         }
         const { maxBytes } = settings
         const { stallTimeoutMs } = limits
-        const body = openImage(exchange, { maxBytes, stallTimeoutMs, signal: deadline.signal, onClose: finish })
+        const body = openImage(exchange, { maxBytes, stallTimeoutMs, signal: deadline.signal, onClose: deadline.stop })
         return { kind: 'body', body, ...terms }
       } catch (error) {
-        finish()
+        deadline.stop()
         deadline.signal.throwIfAborted()
         throw error
       }

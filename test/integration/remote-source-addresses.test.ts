@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { buffer } from 'node:stream/consumers'
 import { test, type TestContext } from 'node:test'
@@ -228,6 +229,21 @@ test('DNS that fails, or is silent, is a clean error within its limit', async (t
   }
   assert.ok(performance.now() - begun < 5000)
   assert.equal(sockets(), 0)
+})
+
+test('names that are being looked up hold up nothing else: not one thread waits for them', async (t) => {
+  const dns = await startStubDns(t, () => 'silent')
+  const source = strict(t, { hosts: ['*.example'], dnsServers: [dns.server] })
+  const client = new AbortController()
+  const fetches = Array.from({ length: 60 }, (_, index) =>
+    source.fetch(`http://host-${index}.example/`, {}, client.signal).catch((error: unknown) => error),
+  )
+  while (new Set(dns.questions).size < 120) await new Promise(setImmediate)
+  // Of libuv's threads, as getaddrinfo would be.
+  await readFile(import.meta.filename)
+  const reason = new Error('all is shown')
+  client.abort(reason)
+  assert.deepEqual([...new Set(await Promise.all(fetches))], [reason])
 })
 
 test('one family of addresses is enough where the other has no answer', async (t) => {

@@ -278,6 +278,11 @@ test('an answer that ends with its connection is as long as it is', async (t) =>
   assert.equal((await fetchAll(t, host.origin)).toString(), 'image')
 })
 
+test('a host that closes its connection right after a whole answer is believed', async (t) => {
+  const host = await startRawHost(t, (socket) => socket.end(`${OK}Content-Length: 5\r\n\r\nimage`))
+  for (let turn = 0; turn < 5; turn += 1) assert.equal((await fetchAll(t, host.origin)).toString(), 'image')
+})
+
 test('an answer of just the largest size is taken', async (t) => {
   const host = await startRemoteHost(t, (_request, response) => response.end(Buffer.alloc(MAX_BYTES)))
   assert.equal((await fetchAll(t, host.origin)).length, MAX_BYTES)

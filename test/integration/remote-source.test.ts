@@ -202,6 +202,23 @@ test('at most so many fetches in all, over all origins; an unread body counts', 
   await buffer(opened(await source.fetch(`${other}/cat.jpg`, {}, never)).body)
 })
 
+test('one slow origin leaves room for the others', async (t) => {
+  const slow = await startRemoteHost(t, () => {})
+  const quick = await startRemoteHost(t, (_request, response) => response.end(BYTES))
+  const hosts = [slow, quick].map(({ port }) => `127.0.0.1:${port}`)
+  const source = remoteSource(t, { hosts, limits: { maxCalls: 4, maxCallsPerOrigin: 3 } })
+  const client = new AbortController()
+  const waiting = Array.from({ length: 20 }, () =>
+    source.fetch(`${slow.origin}/`, {}, client.signal).catch((error: unknown) => error),
+  )
+  while (slow.requests.length < 3) await new Promise(setImmediate)
+  assert.deepEqual(await buffer(opened(await source.fetch(`${quick.origin}/`, {}, never)).body), BYTES)
+  const reason = new Error('the client has gone')
+  client.abort(reason)
+  assert.deepEqual([...new Set(await Promise.all(waiting))], [reason])
+  assert.equal(slow.requests.length, 3)
+})
+
 test('a client who goes ends the fetch with the reason, whichever point it has come to', async (t) => {
   const host = await startRemoteHost(t, (request, response) => {
     if (request.url === '/body') response.write('begin')
