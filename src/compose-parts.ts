@@ -134,7 +134,7 @@ export function createServices(config: Config, outside: Outside) {
   const now = () => Date.now()
   const watch = createInvalidationWatch({ store, cache, meter, now, onForget })
   const uploads = createUploadedOriginals(store)
-  const objects = createObjectVersions({ buckets: elsewhere.buckets, watch, now })
+  const objects = createObjectVersions({ buckets: elsewhere.buckets, cache, watch, now })
   const remotes = createRemoteVersions({
     source: elsewhere.remotes,
     store,

@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { link, lstat, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import {
   CACHE_FOLDERS,
   CACHE_MARKER,
   levelOfMezzanine,
   mezzanineFile,
   mezzanineFolder,
+  noticeFile,
   originalFile,
   PICTURE_FOLDERS,
   renditionFolder,
@@ -34,6 +35,7 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
   const folderOf = (id: string) => join(cacheDir, CACHE_FOLDERS.renditions, renditionFolder(id))
   const pathOf = (id: string, file: string) => join(folderOf(id), file)
   const mezzaninesOf = (id: string) => join(cacheDir, CACHE_FOLDERS.mezzanines, mezzanineFolder(id))
+  const noticePath = (resource: string) => join(cacheDir, CACHE_FOLDERS.originals, noticeFile(resource))
   const originalPath = (id: string) => join(cacheDir, CACHE_FOLDERS.originals, originalFile(id))
 
   /** What is missing or cannot be reached counts as absent; the operator hears of the latter. */
@@ -157,6 +159,11 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
     async hideAll() {
       const hidden = await Promise.all(PICTURE_FOLDERS.map((folder) => hideTree(join(cacheDir, folder))))
       return hidden.every(Boolean)
+    },
+    readNotice: (resource) => unlessAbsent(() => readFile(noticePath(resource), 'utf8')),
+    async writeNotice(resource, text) {
+      const [folder, name] = [dirname(noticePath(resource)), basename(noticePath(resource))]
+      await unlessAbsent(() => write({ folder, name, bytes: Buffer.from(text), durable: false }))
     },
     readNote: (name) => unlessAbsent(() => readFile(join(cacheDir, name), 'utf8')),
     async writeNote(name, text) {

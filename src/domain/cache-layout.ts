@@ -1,6 +1,6 @@
 import { CHOSEN_FORMATS, type FormatChoice, OUTPUT_FORMATS, type OutputFormat } from './image-format.ts'
-import { isImageId, shardedId } from './image-id.ts'
-import { isVersionId } from './version-id.ts'
+import { shardedId } from './image-id.ts'
+import { isResourceId, isVersionId } from './version-id.ts'
 import { MEZZANINE_LEVELS, MEZZANINE_VERSION, type MezzanineLevel } from './mezzanine.ts'
 
 /** Folders of `CACHE_DIR`. nginx reads `renditions`; the rest is the node's own. */
@@ -27,6 +27,11 @@ export function renditionFolder(id: string): string {
 /** File of an original, relative to `CACHE_DIR/originals`. */
 export function originalFile(id: string): string {
   return placeOf(id)
+}
+
+/** File of what was last told of an original that may change, relative to `CACHE_DIR/originals`: among its versions. */
+export function noticeFile(resource: string): string {
+  return placeOf(resource)
 }
 
 /** Folder of the mezzanines of an original, relative to `CACHE_DIR/mezzanines`. */
@@ -67,13 +72,7 @@ export function formatOfFile(name: string): OutputFormat | undefined {
   return [...OUTPUT_FORMATS, 'tiff' as const].find((format) => name.endsWith(`.${format}`))
 }
 
-/** The id whose folder or original a cache path belongs to. @param path `image/3f/2a/3f2a…` with or without a file. */
-export function idOfPath(path: string): string | undefined {
-  const id = path.split('/')[3]
-  return id !== undefined && (isImageId(id) || isVersionId(id)) ? id : undefined
-}
-
 /** nginx sends what is in `image` by itself; of a version it cannot know whether it is still the one that counts. */
 function placeOf(id: string): string {
-  return `${isVersionId(id) ? 'version' : 'image'}/${shardedId(id)}`
+  return `${isVersionId(id) || isResourceId(id) ? 'version' : 'image'}/${shardedId(id)}`
 }

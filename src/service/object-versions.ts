@@ -1,11 +1,12 @@
 import { LRUCache } from 'lru-cache'
 import type { Freshness } from '../domain/freshness.ts'
+import { formatObjectNotice, parseObjectNotice } from '../domain/object-notice.ts'
 import type { ObjectRef } from '../domain/original-ref.ts'
 import { resourceId, versionId } from '../domain/version-id.ts'
 import { OriginalError } from '../errors.ts'
 import { createFreshAnswers } from './fresh-answers.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
-import type { Bucket, ObjectVersion } from './ports.ts'
+import type { Bucket, ImageCache, ObjectVersion } from './ports.ts'
 import { ChangedError, type Version, type Versions } from './versions.ts'
 
 /** A configured bucket, and on which terms its objects are served. */
@@ -19,6 +20,7 @@ export interface ServedBucket {
 export interface ObjectVersionsOptions {
   /** By their aliases. */
   readonly buckets: ReadonlyMap<string, ServedBucket>
+  readonly cache: ImageCache
   readonly watch: InvalidationWatch
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -31,11 +33,15 @@ interface Located extends Version {
 
 /** One that is being rendered has been looked up just now. */
 const MAX_LOCATED = 100_000
+/** How old what is kept for the next start may be; it is written no more often. */
+const NOTICE_MS = 600_000
 
 /** Objects that were already in somebody's bucket. A version is what one ETag names. */
-export function createObjectVersions({ buckets, watch, now }: ObjectVersionsOptions): Versions<ObjectRef> {
+export function createObjectVersions({ buckets, cache, watch, now }: ObjectVersionsOptions): Versions<ObjectRef> {
   const answers = createFreshAnswers<Located>({ watch, now })
   const located = new LRUCache<string, Located>({ max: MAX_LOCATED })
+  const noticed = new LRUCache<string, { readonly id: string; readonly at: number }>({ max: MAX_LOCATED })
+  const writing = new Set<Promise<void>>()
 
   function served({ bucket: alias, key }: ObjectRef): ServedBucket {
     const found = buckets.get(alias)
@@ -45,27 +51,40 @@ export function createObjectVersions({ buckets, watch, now }: ObjectVersionsOpti
 
   async function ask(ref: ObjectRef, known: Located | undefined, signal: AbortSignal): Promise<Located> {
     const { bucket, freshness } = served(ref)
+    const { sequence } = watch
     const checkedAt = now()
     const found = await bucket.look(ref, known?.object.etag, signal)
     if (found === undefined) throw new OriginalError('original_not_found', 'There is no such image')
-    const terms = { checkedAt, freshness, isFixed: ref.versionId !== undefined }
-    if (found === 'unchanged') {
-      // Without anything to compare with, no server says so.
-      if (known === undefined) throw new ChangedError()
-      return locate({ ...known, ...terms })
-    }
-    const resource = resourceId(ref)
-    // An ETag that two objects share by accident would need the same length as well.
-    const id = versionId(resource, `${found.etag} ${found.sizeBytes}`)
-    return locate({
-      ...terms,
-      id,
-      resource,
-      sizeBytes: found.sizeBytes,
-      modifiedAt: found.modifiedAt,
-      ref,
-      object: found,
+    const object = found === 'unchanged' ? known?.object : found
+    // Without anything to compare with, no server says so.
+    if (object === undefined) throw new ChangedError()
+    const version = versionOf(ref, object, { checkedAt, freshness })
+    keepNotice(version, sequence)
+    return locate(version)
+  }
+
+  /** After a start what was told before it goes on while the bucket does not answer, and only then. */
+  async function recall(ref: ObjectRef): Promise<Located | undefined> {
+    const { freshness } = served(ref)
+    const text = await cache.readNotice(resourceId(ref))
+    const notice = text === undefined ? undefined : parseObjectNotice(text)
+    if (notice === undefined) return undefined
+    const { checkedAt, modifiedAt, ...object } = notice
+    const old = { ...freshness, freshSeconds: 0, staleWhileRevalidateSeconds: 0 }
+    return versionOf(ref, { ...object, modifiedAt: new Date(modifiedAt) }, { checkedAt, freshness: old })
+  }
+
+  /** Nobody waits for the disk. */
+  function keepNotice({ id, resource, object, checkedAt }: Located, sequence: number): void {
+    const last = noticed.get(resource)
+    if (last?.id === id && checkedAt - last.at < NOTICE_MS) return
+    noticed.set(resource, { id, at: checkedAt })
+    const notice = { ...object, modifiedAt: object.modifiedAt.getTime(), checkedAt }
+    const work = cache.writeNotice(resource, formatObjectNotice(notice)).then(async () => {
+      if (watch.forgottenSince(resource, sequence)) await cache.hide([resource])
     })
+    const tracked = work.finally(() => writing.delete(tracked))
+    writing.add(tracked)
   }
 
   function locate(version: Located): Located {
@@ -75,14 +94,23 @@ export function createObjectVersions({ buckets, watch, now }: ObjectVersionsOpti
 
   return {
     async current(ref, signal) {
-      const version = await answers.get(resourceId(ref), { ask: (known, within) => ask(ref, known, within) }, signal)
+      const informant = {
+        ask: (known: Located | undefined, within: AbortSignal) => ask(ref, known, within),
+        recall: () => recall(ref),
+      }
       // It may have been dropped from here, but not from there.
-      return locate(version)
+      return locate(await answers.get(resourceId(ref), informant, signal))
     },
     expire: (ref) => answers.expire(resourceId(ref)),
-    forget: answers.forget,
+    forget(ids) {
+      answers.forget(ids)
+      for (const id of ids) noticed.delete(id)
+    },
     knows: (id) => located.has(id),
-    stop: answers.stop,
+    async stop() {
+      await answers.stop()
+      await Promise.all(writing)
+    },
 
     async open(id, signal) {
       const version = located.get(id)
@@ -97,5 +125,25 @@ export function createObjectVersions({ buckets, watch, now }: ObjectVersionsOpti
       const { object } = located.get(id) ?? {}
       return object?.sizeBytes === sizeBytes && (object.md5 === undefined || object.md5 === md5)
     },
+  }
+}
+
+function versionOf(
+  ref: ObjectRef,
+  object: ObjectVersion,
+  terms: { readonly checkedAt: number; readonly freshness: Freshness },
+): Located {
+  const resource = resourceId(ref)
+  const { etag, sizeBytes, modifiedAt } = object
+  return {
+    ...terms,
+    // An ETag that two objects share by accident would need the same length as well.
+    id: versionId(resource, `${etag} ${sizeBytes}`),
+    resource,
+    sizeBytes,
+    modifiedAt,
+    isFixed: ref.versionId !== undefined,
+    ref,
+    object,
   }
 }

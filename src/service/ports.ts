@@ -226,6 +226,9 @@ export interface ImageCache {
   hide(ids: Iterable<string>): Promise<readonly string[]>
   /** Hides everything. @returns false if the disk did not let that be. */
   hideAll(): Promise<boolean>
+  /** What was last told of an original that may change, by its `resourceId`. It may be damaged, and of any age. */
+  readNotice(resource: string): Promise<string | undefined>
+  writeNotice(resource: string, text: string): Promise<void>
   /** A small note that outlives the process. */
   readNote(name: string): Promise<string | undefined>
   writeNote(name: string, text: string): Promise<void>

@@ -128,6 +128,19 @@ function imageCacheContract(name: string, make: (t: TestContext) => Promise<Stag
     assert.equal(await cache.publish(ID, '400w.webp', BYTES), true, 'and it can come back')
   })
 
+  test(`${name}: what was told of an original that may change stays until that is hidden`, async (t) => {
+    const { cache } = await make(t)
+    const [resource, other] = [`r${ID}`, `r${OTHER}`]
+    assert.equal(await cache.readNotice(resource), undefined)
+    for (const text of ['first', 'second']) await cache.writeNotice(resource, text)
+    await cache.writeNotice(other, 'other')
+    assert.equal(await cache.readNotice(resource), 'second')
+    await cache.hide([resource])
+    assert.deepEqual([await cache.readNotice(resource), await cache.readNotice(other)], [undefined, 'other'])
+    await cache.hideAll()
+    assert.equal(await cache.readNotice(other), undefined)
+  })
+
   test(`${name}: hiding everything leaves the notes`, async (t) => {
     const { cache, spool } = await make(t)
     await cache.publish(ID, '400w.webp', BYTES)

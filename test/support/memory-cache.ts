@@ -104,6 +104,10 @@ export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000
       for (const path of files.keys()) if (!path.startsWith('notes/')) files.delete(path)
       return true
     },
+    readNotice: async (resource) => files.get(`originals/${resource}`)?.toString(),
+    async writeNotice(resource, text) {
+      if (!disk.full) files.set(`originals/${resource}`, Buffer.from(text))
+    },
     readNote: async (name) => files.get(`notes/${name}`)?.toString(),
     async writeNote(name, text) {
       if (!disk.full) files.set(`notes/${name}`, Buffer.from(text))

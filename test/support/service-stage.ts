@@ -84,7 +84,7 @@ export function createStage(options: StageOptions = {}) {
     },
   })
   const uploads = createUploadedOriginals(store)
-  const objectVersions = createObjectVersions({ buckets: options.buckets ?? new Map(), watch, now })
+  const objectVersions = createObjectVersions({ buckets: options.buckets ?? new Map(), cache, watch, now })
   const remoteVersions = createRemoteVersions({
     source: options.remoteSource ?? { fetch: () => Promise.reject(new Error('No remotes')), close: async () => {} },
     store,

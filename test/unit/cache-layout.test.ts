@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   formatOfFile,
-  idOfPath,
   negotiatedFile,
   negotiatedFormats,
   originalFile,
@@ -36,10 +35,4 @@ test('No two renditions of an image share a file, and each name tells its format
 
 test('The longest name is one that every file system takes', () => {
   assert.ok(negotiatedFile(formatSpec(LONGEST), 'other', 'webp').length < 200)
-})
-
-test('A path in the cache tells its image', () => {
-  assert.equal(idOfPath(renditionFolder(ID)), ID)
-  assert.equal(idOfPath(`${renditionFolder(ID)}/400w.webp`), ID)
-  for (const path of ['', 'image', 'image/3f/2a', 'image/3f/2a/x']) assert.equal(idOfPath(path), undefined)
 })

@@ -4,17 +4,18 @@ import { parseSpec } from '../../src/domain/spec.ts'
 import { resourceId } from '../../src/domain/version-id.ts'
 import { createMemoryBucket } from '../support/memory-bucket.ts'
 import { original } from '../support/memory-engine.ts'
-import { createStage, never } from '../support/service-stage.ts'
+import { createStage, never, type StageOptions } from '../support/service-stage.ts'
 
 const REF = { kind: 'object', bucket: 'photos', key: 'public/a b.jpg' } as const
 const FRESHNESS = { freshSeconds: 60, staleWhileRevalidateSeconds: 30, staleIfErrorSeconds: 3600 }
 const OLD = original()
 const NEW = original({ stored: { width: 500, height: 400 } })
 
-function setStage() {
+function setStage(options: StageOptions = {}) {
   const bucket = createMemoryBucket()
   bucket.objects.set(REF.key, OLD)
   const stage = createStage({
+    ...options,
     buckets: new Map([['photos', { bucket, keyPrefix: 'public/', freshness: FRESHNESS }]]),
   })
   const current = () => stage.objectVersions.current(REF, never)
@@ -123,16 +124,19 @@ test('An invalidation from anywhere makes the next one ask, whatever was asked b
   assert.notEqual((await current()).id, id)
   asked()
 
+  const looked = Promise.withResolvers<void>()
   const answered = Promise.withResolvers<void>()
   const { look } = bucket
   await watch.announce(resourceId(REF), never)
   bucket.look = async (...args) => {
     const seen = await look(...args)
     bucket.look = look
+    looked.resolve()
     await answered.promise
     return seen
   }
   const before = current()
+  await looked.promise
   bucket.objects.set(REF.key, OLD)
   await watch.announce(resourceId(REF), never)
   const after = await current()
@@ -193,4 +197,28 @@ test('Its mezzanines stay on the node', async () => {
     bucket.asked.filter((call) => call.startsWith('open')),
     [`open ${REF.key}`],
   )
+})
+
+test('After a start an object is looked at again; while its bucket does not answer, what was told before goes on', async () => {
+  const first = setStage()
+  const { id, checkedAt } = await first.current()
+  await first.objectVersions.stop()
+  const second = setStage({ disk: first.disk, clock: first.clock })
+  second.pass(10)
+  second.bucket.down = true
+  const stale = await second.current()
+  assert.deepEqual([stale.id, stale.checkedAt], [id, checkedAt])
+  const third = setStage({ disk: first.disk, clock: first.clock })
+  third.bucket.objects.set(REF.key, NEW)
+  assert.notEqual((await third.current()).id, id)
+})
+
+test('What was told before an invalidation does not come back after a start', async () => {
+  const first = setStage()
+  await first.current()
+  await first.objectVersions.stop()
+  await first.watch.announce(resourceId(REF), never)
+  const second = setStage({ disk: first.disk, clock: first.clock })
+  second.bucket.down = true
+  await assert.rejects(second.current(), { code: 'store_unavailable' })
 })
