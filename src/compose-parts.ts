@@ -26,6 +26,7 @@ import { createOriginalService } from './service/original-service.ts'
 import type { ImageCache, Meter, ObjectStore, Spool } from './service/ports.ts'
 import { createPrimeService } from './service/prime-service.ts'
 import { createRecordService } from './service/record-service.ts'
+import { createRemoteShelf } from './service/remote-shelf.ts'
 import { createRemoteVersions } from './service/remote-versions.ts'
 import { createRenderBatcher } from './service/render-batch.ts'
 import { createRenditionService } from './service/rendition-service.ts'
@@ -137,15 +138,15 @@ export function createServices(config: Config, outside: Outside) {
   const objects = createObjectVersions({ buckets: elsewhere.buckets, cache, watch, now })
   const remotes = createRemoteVersions({
     source: elsewhere.remotes,
-    store,
+    shelf: createRemoteShelf(store, meter),
     cache,
     spool,
     engine,
     watch,
-    meter,
     now,
     maxOriginalBytes: config.MAX_UPLOAD_BYTES,
     staleIfErrorSeconds: config.REMOTE_STALE_IF_ERROR_SECONDS,
+    ...(config.REMOTE_KEEP_RENDITIONS && { keptRenditions: String(cache.mtimeSeconds) }),
     maxHeldBytes: Math.floor(config.MEMORY_CACHE_BYTES / 2),
   })
   const holderOf = createHolders({ uploads, objects, remotes })
@@ -171,6 +172,7 @@ export function createServices(config: Config, outside: Outside) {
     ...shared,
     mezzanines,
     originals,
+    shelf: remotes.renditions,
     sources: createSourceService({ originals, mezzanines, maxSide: config.MAX_SIDE }),
     batcher: createRenderBatcher({ ...shared, renderQueue, maxWaiting: config.RENDER_QUEUE_MAX }),
     maxSide: config.MAX_SIDE,

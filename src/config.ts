@@ -127,6 +127,10 @@ const Env = z.object({
   ),
   REMOTE_TIMEOUT_SECONDS: count('A remote image that has not been read by then is given up', 15),
   REMOTE_DEFAULT_FRESH_SECONDS: count('How long a remote image is taken for fresh if its host does not say', 300, 0),
+  REMOTE_KEEP_RENDITIONS: z
+    .stringbool()
+    .default(false)
+    .describe('Keep what is made of remote images in the store too, beside the images themselves'),
   REMOTE_STALE_IF_ERROR_SECONDS: count(
     'While its host fails, a remote image goes on for so long after its time, unless the host forbids it',
     31_536_000,

@@ -55,6 +55,16 @@ export function aliasKey(sha1: string): string {
   return `aliases/${shardedId(sha1)}`
 }
 
+/** Every rendition of that version that is kept has a key that begins so. */
+export function remoteRenditionsPrefix(resource: string, version: string): string {
+  return `${remoteOriginalKey(resource, version)}.`
+}
+
+/** Key of a rendition of that version. @param file Its name in the cache, with the pipeline's version before it. */
+export function remoteRenditionKey(resource: string, version: string, file: string): string {
+  return `${remoteRenditionsPrefix(resource, version)}${file}`
+}
+
 export const INVALIDATIONS_PREFIX = 'invalidations/'
 
 /** One image, or one original that may change, that every node still has to forget. */

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Freshness } from '../domain/freshness.ts'
-import { contentTypeOf, type InputFormat } from '../domain/image-format.ts'
+import type { InputFormat } from '../domain/image-format.ts'
 import type { RemoteRef } from '../domain/original-ref.ts'
-import { formatRemotePointer, parseRemotePointer, type RemotePointer } from '../domain/remote-pointer.ts'
-import { remoteOriginalKey, remotePointerKey } from '../domain/store-layout.ts'
+import type { RemotePointer } from '../domain/remote-pointer.ts'
 import { isTransientId, resourceId, transientId, versionId } from '../domain/version-id.ts'
 import { OriginalError, RemoteError, UnavailableError } from '../errors.ts'
 import { createFreshAnswers } from './fresh-answers.ts'
@@ -12,8 +11,6 @@ import type { InvalidationWatch } from './invalidation-watch.ts'
 import type {
   ImageCache,
   ImageEngine,
-  Meter,
-  ObjectStore,
   RemoteAnswer,
   RemoteFreshness,
   RemoteSource,
@@ -21,18 +18,17 @@ import type {
   Spool,
   Spooled,
 } from './ports.ts'
-import { createSharing } from './sharing.ts'
-import { readText } from './small-object.ts'
+import type { RemoteShelf } from './remote-shelf.ts'
+import type { RenditionShelf } from './rendition-service.ts'
 import { ChangedError, type Version, type Versions } from './versions.ts'
 
 export interface RemoteVersionsOptions {
   readonly source: RemoteSource
-  readonly store: ObjectStore
+  readonly shelf: RemoteShelf
   readonly cache: ImageCache
   readonly spool: Spool
   readonly engine: ImageEngine
   readonly watch: InvalidationWatch
-  readonly meter: Meter
   /** Ms since 1970. */
   readonly now: () => number
   readonly maxOriginalBytes: number
@@ -40,6 +36,13 @@ export interface RemoteVersionsOptions {
   readonly staleIfErrorSeconds: number
   /** Bytes of originals that may be held in memory: those that nobody may keep, or that nothing took. */
   readonly maxHeldBytes: number
+  /** Renditions are kept in the store as well, under this name of the pipeline; absent: they are not. */
+  readonly keptRenditions?: string
+}
+
+/** Remote originals, and what was made of them. */
+export interface RemoteVersions extends Versions<RemoteRef> {
+  readonly renditions: RenditionShelf
 }
 
 interface Located extends Version {
@@ -56,8 +59,9 @@ const HELD_MS = 30_000
  * Originals on other hosts, each kept in the store, so that neither another node nor another day needs the host. A version is
  * what its bytes say.
  */
-export function createRemoteVersions(options: RemoteVersionsOptions): Versions<RemoteRef> {
-  const { source, store, cache, spool, engine, watch, meter, now, maxOriginalBytes, staleIfErrorSeconds } = options
+export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVersions {
+  const { source, shelf, cache, spool, engine, watch, now, maxOriginalBytes, staleIfErrorSeconds, keptRenditions } =
+    options
   const answers = createFreshAnswers<Located>({ watch, now })
   const located = new LRUCache<string, Located>({ max: MAX_LOCATED })
   const lost = new LRUCache<string, true>({ max: MAX_LOCATED })
@@ -68,14 +72,6 @@ export function createRemoteVersions(options: RemoteVersionsOptions): Versions<R
     ttlAutopurge: true,
     dispose: (spooled) => void spooled.discard(),
   })
-  const sharing = createSharing({
-    store,
-    meter,
-    trouble: 'A remote image could not be written to the object store: other nodes will fetch it again',
-  })
-  const background = new Set<Promise<void>>()
-  const stopping = new AbortController()
-
   async function ask(ref: RemoteRef, known: Located | undefined, signal: AbortSignal): Promise<Located> {
     const asked = known && !lost.has(known.id) && !isTransientId(known.id) ? known : undefined
     const checkedAt = now()
@@ -90,7 +86,7 @@ export function createRemoteVersions(options: RemoteVersionsOptions): Versions<R
       freshness: termsOf(freshness),
       validators: { ...asked.validators, ...validators },
     }
-    track(sharePointer(version))
+    shelf.renew(version.resource, toPointer(version))
     return locate(version)
   }
 
@@ -111,16 +107,9 @@ export function createRemoteVersions(options: RemoteVersionsOptions): Versions<R
   }
 
   /** A node that has never seen it begins with what another one found out. */
-  async function readPointer(ref: RemoteRef, signal: AbortSignal): Promise<Located | undefined> {
-    const resource = resourceId(ref)
-    const text = await readText(store, remotePointerKey(resource), signal).catch((error: unknown) => {
-      signal.throwIfAborted()
-      if (!(error instanceof UnavailableError)) throw error
-      meter.trouble('What is known of a remote image could not be read: it is fetched from its host', error)
-      return undefined
-    })
-    const pointer = text === undefined ? undefined : parseRemotePointer(text)
-    return pointer?.url === ref.url ? fromPointer(resource, pointer) : undefined
+  async function recall(ref: RemoteRef, signal: AbortSignal): Promise<Located | undefined> {
+    const pointer = await shelf.recall(ref, signal)
+    return pointer && fromPointer(resourceId(ref), pointer)
   }
 
   async function takeIn(ref: RemoteRef, fetched: TakenIn, signal: AbortSignal): Promise<Located> {
@@ -146,7 +135,7 @@ export function createRemoteVersions(options: RemoteVersionsOptions): Versions<R
       if (freshness.storable) await keep(version, spooled, format, signal)
       else held.set(id, spooled)
       lost.delete(id)
-      if (asked && asked.id !== id) track(drop(asked))
+      if (asked && asked.id !== id) shelf.drop(asked)
       return locate(version)
     } finally {
       if (held.peek(id) !== spooled) await spooled.discard()
@@ -165,47 +154,21 @@ export function createRemoteVersions(options: RemoteVersionsOptions): Versions<R
     }
   }
 
-  /** The original before what names it. Where the store does not take it this node goes on alone. */
+  /** Where neither the store nor the disk takes it, memory holds it for a while. */
   async function keep(version: Located, spooled: Spooled, format: InputFormat, signal: AbortSignal): Promise<void> {
-    const { id, resource } = version
-    const { source: bytes, sizeBytes, md5 } = spooled
-    try {
-      const put = { contentType: contentTypeOf(format), sizeBytes, md5, overwrite: true }
-      await store.put(remoteOriginalKey(resource, id), bytes, put, signal)
-      track(sharePointer(version))
-    } catch (error) {
-      signal.throwIfAborted()
-      if (!(error instanceof UnavailableError)) throw error
-      meter.trouble('A remote image could not be written to the object store: other nodes will fetch it again', error)
-    }
+    const { source: bytes } = spooled
+    await shelf.keep(version, toPointer(version), { ...spooled, format }, signal)
     // The first view then needs no fetch from the store. Losing it costs only that.
-    const path = 'path' in bytes ? await cache.adoptOriginal(id, bytes.path) : undefined
-    if (path === undefined && 'bytes' in bytes) held.set(id, spooled)
-  }
-
-  async function sharePointer(version: Located): Promise<void> {
-    const bytes = Buffer.from(formatRemotePointer(toPointer(version)))
-    const object = { key: remotePointerKey(version.resource), bytes, contentType: 'application/json' }
-    await sharing.share(object, stopping.signal)
-  }
-
-  /** Another node may still be reading it: that one asks anew. */
-  async function drop({ resource, id }: Located): Promise<void> {
-    await store.remove(remoteOriginalKey(resource, id), stopping.signal)
-  }
-
-  function track(work: Promise<void>): void {
-    const tracked = work
-      .catch((error: unknown) => {
-        if (!stopping.signal.aborted)
-          meter.trouble('What is kept of a remote image could not be brought up to date', error)
-      })
-      .finally(() => background.delete(tracked))
-    background.add(tracked)
+    const path = 'path' in bytes ? await cache.adoptOriginal(version.id, bytes.path) : undefined
+    if (path === undefined && 'bytes' in bytes) held.set(version.id, spooled)
   }
 
   function termsOf({ freshSeconds, staleWhileRevalidateSeconds, staleIfError }: RemoteFreshness): Freshness {
     return { freshSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds: staleIfError ? staleIfErrorSeconds : 0 }
+  }
+
+  function isKept(id: string): boolean {
+    return keptRenditions !== undefined && !isTransientId(id)
   }
 
   function locate(version: Located): Located {
@@ -217,7 +180,7 @@ export function createRemoteVersions(options: RemoteVersionsOptions): Versions<R
     async current(ref, signal) {
       const informant = {
         ask: (known: Located | undefined, within: AbortSignal) => ask(ref, known, within),
-        recall: (within: AbortSignal) => readPointer(ref, within),
+        recall: (within: AbortSignal) => recall(ref, within),
       }
       return locate(await answers.get(resourceId(ref), informant, signal))
     },
@@ -225,14 +188,23 @@ export function createRemoteVersions(options: RemoteVersionsOptions): Versions<R
     forget: answers.forget,
     knows: (id) => located.has(id),
     async stop() {
-      stopping.abort(new Error('The node is about to stop'))
-      await Promise.all([answers.stop(), ...background])
+      await Promise.all([answers.stop(), shelf.stop()])
     },
 
+    renditions: {
+      async find(id, file, signal) {
+        const version = isKept(id) ? located.get(id) : undefined
+        return version && (await shelf.findRendition(version, `${keptRenditions}-${file}`, signal))
+      },
+      keep(id, file, made) {
+        const version = isKept(id) ? located.get(id) : undefined
+        if (version) shelf.keepRendition(version, `${keptRenditions}-${file}`, made)
+      },
+    },
     held: (id) => held.get(id)?.source,
     async open(id, signal) {
       const version = located.get(id)
-      const object = version && (await store.open(remoteOriginalKey(version.resource, id), signal))
+      const object = version && (await shelf.open(version, signal))
       if (object !== undefined) return object
       // Somebody has tidied up, or another node has a newer one: it is fetched whole.
       lost.set(id, true)

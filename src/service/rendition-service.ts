@@ -52,12 +52,21 @@ export interface RenditionService {
   readonly flights: number
 }
 
+/** Renditions that outlive the disks of the nodes: those of some originals. */
+export interface RenditionShelf {
+  /** @param file Its name in the cache. @returns undefined if there is none. */
+  find(id: string, file: string, signal: AbortSignal): Promise<Buffer | undefined>
+  /** In the background. */
+  keep(id: string, file: string, made: { readonly bytes: Buffer; readonly format: OutputFormat }): void
+}
+
 export interface RenditionServiceOptions {
   readonly cache: ImageCache
   readonly originals: OriginalService
   readonly mezzanines: MezzanineService
   readonly sources: SourceService
   readonly batcher: RenderBatcher
+  readonly shelf: RenditionShelf
   readonly watch: InvalidationWatch
   readonly now: () => number
   /** Longest side, device pixels. */
@@ -84,7 +93,7 @@ const UNPUBLISHED_MS = 30_000
 const BROKEN_MS = 60_000
 
 export function createRenditionService(options: RenditionServiceOptions): RenditionService {
-  const { cache, originals, mezzanines, sources, batcher, watch, now, maxSide, keepBytes } = options
+  const { cache, originals, mezzanines, sources, batcher, shelf, watch, now, maxSide, keepBytes } = options
   const flights = createCoalescer<Known>()
   const memory = new LRUCache<string, Known>({
     maxSize: options.memoryBytes,
@@ -147,8 +156,10 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     if (typeof wanted.as === 'object') return await makeNegotiated(wanted, wanted.as.accept, signal)
     const { sequence } = watch
     const { id, spec, as: format, ahead = false } = wanted
-    const bytes = await renderSound(id, { spec, format, ahead }, signal)
     const file = renditionFile(formatSpec(spec), format)
+    const kept = await shelf.find(id, file, signal)
+    const bytes = kept ?? (await renderSound(id, { spec, format, ahead }, signal))
+    if (kept === undefined) shelf.keep(id, file, { bytes, format })
     // A viewer was faster: what has been seen is not replaced.
     const seen = ahead ? await cache.find(id, [file]) : undefined
     if (seen) return await remember(keyOf(wanted), id, seen, sequence)

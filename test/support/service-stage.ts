@@ -15,6 +15,7 @@ import type { Meter, ObjectStore, RemoteSource } from '../../src/service/ports.t
 import { createPrimeService } from '../../src/service/prime-service.ts'
 import { createRecordService } from '../../src/service/record-service.ts'
 import { createRenderBatcher } from '../../src/service/render-batch.ts'
+import { createRemoteShelf } from '../../src/service/remote-shelf.ts'
 import { createRemoteVersions } from '../../src/service/remote-versions.ts'
 import { createRenditionService } from '../../src/service/rendition-service.ts'
 import { createSourceService } from '../../src/service/source-service.ts'
@@ -45,6 +46,7 @@ export interface StageOptions {
   /** By alias. */
   readonly buckets?: ReadonlyMap<string, ServedBucket>
   readonly remoteSource?: RemoteSource
+  readonly keepRenditions?: boolean
   /** Buckets that may tell. */
   readonly told?: readonly ToldBucket[]
 }
@@ -87,12 +89,12 @@ export function createStage(options: StageOptions = {}) {
   const objectVersions = createObjectVersions({ buckets: options.buckets ?? new Map(), cache, watch, now })
   const remoteVersions = createRemoteVersions({
     source: options.remoteSource ?? { fetch: () => Promise.reject(new Error('No remotes')), close: async () => {} },
-    store,
+    shelf: createRemoteShelf(store, meter),
+    ...(options.keepRenditions && { keptRenditions: '1' }),
     cache,
     spool,
     engine,
     watch,
-    meter,
     now,
     maxOriginalBytes: 1000,
     staleIfErrorSeconds: 1_000_000,
@@ -119,6 +121,7 @@ export function createStage(options: StageOptions = {}) {
     cache,
     originals,
     mezzanines,
+    shelf: remoteVersions.renditions,
     sources: createSourceService({ originals, mezzanines, maxSide: 2000 }),
     batcher: createRenderBatcher({ engine, renderQueue, meter, maxWaiting: 100 }),
     watch,

@@ -191,3 +191,32 @@ test('With a disk that takes nothing and a store that takes nothing there still 
   stage.disk.full = true
   await stage.render()
 })
+
+test('Where renditions are kept too, another node neither fetches nor renders', async () => {
+  const first = setStage({ keepRenditions: true })
+  const id = await first.render()
+  await settled(first)
+  const [kept = ''] = [...first.objects.keys()].filter((key) => key.endsWith('full.jpg'))
+  assert.equal(first.objects.get(kept)?.contentType, 'image/jpeg')
+  const second = setStage({ store: first.memory, keepRenditions: true })
+  assert.equal(await second.render(), id)
+  assert.deepEqual([second.engine.rendered, second.remote.asked], [[], []])
+  assert.deepEqual(second.disk.files.get(`${id}/full.jpg`), first.disk.files.get(`${id}/full.jpg`))
+
+  const damaged = first.objects.get(kept)
+  if (damaged) first.objects.set(kept, { ...damaged, bytes: Buffer.concat([damaged.bytes, Buffer.from('x')]) })
+  const third = setStage({ store: first.memory, keepRenditions: true })
+  await third.render()
+  assert.deepEqual(third.engine.rendered, ['1000x500 jpg'])
+})
+
+test('What was made of an old version leaves the store with it', async () => {
+  const stage = setStage({ keepRenditions: true })
+  const old = await stage.render()
+  stage.remote.bytes = NEW
+  stage.pass(91)
+  await stage.render()
+  while ([...stage.objects.keys()].some((key) => key.includes(old))) await new Promise(setImmediate)
+  await settled(stage)
+  assert.equal([...stage.objects.keys()].filter((key) => key.endsWith('full.jpg')).length, 1)
+})

@@ -1,0 +1,143 @@
+import { contentTypeOf, type InputFormat, type OutputFormat } from '../domain/image-format.ts'
+import type { RemoteRef } from '../domain/original-ref.ts'
+import { formatRemotePointer, parseRemotePointer, type RemotePointer } from '../domain/remote-pointer.ts'
+import { openSealed, seal } from '../domain/sealed-bytes.ts'
+import {
+  remoteOriginalKey,
+  remotePointerKey,
+  remoteRenditionKey,
+  remoteRenditionsPrefix,
+} from '../domain/store-layout.ts'
+import { resourceId } from '../domain/version-id.ts'
+import { UnavailableError } from '../errors.ts'
+import type { Meter, ObjectStore, OpenObject, Spooled } from './ports.ts'
+import { createSharing } from './sharing.ts'
+import { readText, readWhole } from './small-object.ts'
+
+/** One version of a remote original. */
+export interface RemoteVersionName {
+  /** By `resourceId`. */
+  readonly resource: string
+  /** By `versionId`. */
+  readonly id: string
+}
+
+/**
+ * What the store keeps of remote images, for all nodes and for when their hosts have gone. Nothing here has to be there: a
+ * store that fails costs a fetch from the host.
+ */
+export interface RemoteShelf {
+  /** What was last found out about an image, by whichever node. */
+  recall(ref: RemoteRef, signal: AbortSignal): Promise<RemotePointer | undefined>
+  /** Keeps an original; its pointer follows in the background. */
+  keep(version: RemoteVersionName, pointer: RemotePointer, original: KeptOriginal, signal: AbortSignal): Promise<void>
+  /** In the background: what was found out now. */
+  renew(resource: string, pointer: RemotePointer): void
+  /** @returns undefined if it is not there. @throws UnavailableError */
+  open(version: RemoteVersionName, signal: AbortSignal): Promise<OpenObject | undefined>
+  /** In the background: a version that is no more. Another node may still be reading it: that one asks anew. */
+  drop(version: RemoteVersionName): void
+  /** A rendition that some node has made. @param file Its name in the cache. */
+  findRendition(version: RemoteVersionName, file: string, signal: AbortSignal): Promise<Buffer | undefined>
+  /** In the background. */
+  keepRendition(
+    version: RemoteVersionName,
+    file: string,
+    made: { readonly bytes: Buffer; readonly format: OutputFormat },
+  ): void
+  /** Gives up what has not been begun, and resolves when nothing is under way. */
+  stop(): Promise<void>
+}
+
+export interface KeptOriginal extends Pick<Spooled, 'source' | 'sizeBytes' | 'md5'> {
+  readonly format: InputFormat
+}
+
+const MAX_RENDITION_BYTES = 16 * 1024 * 1024
+
+export function createRemoteShelf(store: ObjectStore, meter: Pick<Meter, 'trouble'>): RemoteShelf {
+  const sharing = createSharing({
+    store,
+    meter,
+    trouble: 'What is known of remote images could not be written to the object store: other nodes will ask again',
+  })
+  const background = new Set<Promise<void>>()
+  const stopping = new AbortController()
+
+  function track(work: Promise<unknown>): void {
+    const tracked = work
+      .then(
+        () => {},
+        (error: unknown) => {
+          if (stopping.signal.aborted) return
+          meter.trouble('What is kept of a remote image could not be brought up to date', error)
+        },
+      )
+      .finally(() => background.delete(tracked))
+    background.add(tracked)
+  }
+
+  function renew(resource: string, pointer: RemotePointer): void {
+    const bytes = Buffer.from(formatRemotePointer(pointer))
+    const object = { key: remotePointerKey(resource), bytes, contentType: 'application/json' }
+    track(sharing.share(object, stopping.signal))
+  }
+
+  async function remove({ resource, id }: RemoteVersionName): Promise<void> {
+    const { signal } = stopping
+    await store.remove(remoteOriginalKey(resource, id), signal)
+    for await (const key of store.list(remoteRenditionsPrefix(resource, id), '', signal))
+      await store.remove(key, signal)
+  }
+
+  /** @returns undefined as well if the store does not answer: the operator hears of it. */
+  async function unlessDown<T>(what: string, read: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+    try {
+      return await read()
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof UnavailableError)) throw error
+      meter.trouble(what, error)
+      return undefined
+    }
+  }
+
+  return {
+    async recall(ref, signal) {
+      const what = 'What is known of a remote image could not be read: it is fetched from its host'
+      const text = await unlessDown(what, () => readText(store, remotePointerKey(resourceId(ref)), signal), signal)
+      const pointer = text === undefined ? undefined : parseRemotePointer(text)
+      return pointer?.url === ref.url ? pointer : undefined
+    },
+    async keep({ resource, id }, pointer, { source, sizeBytes, md5, format }, signal) {
+      const what = 'A remote image could not be written to the object store: other nodes will fetch it again'
+      const put = { contentType: contentTypeOf(format), sizeBytes, md5, overwrite: true }
+      const write = () => store.put(remoteOriginalKey(resource, id), source, put, signal)
+      // What names it must not be there before it.
+      if ((await unlessDown(what, write, signal)) !== undefined) renew(resource, pointer)
+    },
+    renew,
+    open: ({ resource, id }, signal) => store.open(remoteOriginalKey(resource, id), signal),
+    drop: (version) => track(remove(version)),
+    async findRendition({ resource, id }, file, signal) {
+      const read = async () => {
+        const object = await store.open(remoteRenditionKey(resource, id, file), signal)
+        return object && openSealed(await readWhole(object, MAX_RENDITION_BYTES))
+      }
+      return await unlessDown('A kept rendition could not be read: it is made again', read, signal)
+    },
+    keepRendition({ resource, id }, file, { bytes, format }) {
+      if (bytes.length > MAX_RENDITION_BYTES / 2) return
+      const object = {
+        key: remoteRenditionKey(resource, id, file),
+        bytes: seal(bytes),
+        contentType: contentTypeOf(format),
+      }
+      track(sharing.share(object, stopping.signal))
+    },
+    async stop() {
+      stopping.abort(new Error('The node is about to stop'))
+      await Promise.all(background)
+    },
+  }
+}
