@@ -4,8 +4,8 @@ import { formatObjectNotice, parseObjectNotice } from '../domain/object-notice.t
 import type { ObjectRef } from '../domain/original-ref.ts'
 import { resourceId, versionId } from '../domain/version-id.ts'
 import { OriginalError } from '../errors.ts'
-import { createFreshAnswers } from './fresh-answers.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
+import { createLocatedVersions } from './located-versions.ts'
 import type { Bucket, ImageCache, ObjectVersion } from './ports.ts'
 import { ChangedError, type Version, type Versions } from './versions.ts'
 
@@ -31,16 +31,14 @@ interface Located extends Version {
   readonly object: ObjectVersion
 }
 
-/** One that is being rendered has been looked up just now. */
-const MAX_LOCATED = 100_000
+const MAX_NOTICED = 100_000
 /** How old what is kept for the next start may be; it is written no more often. */
 const NOTICE_MS = 600_000
 
 /** Objects that were already in somebody's bucket. A version is what one ETag names. */
 export function createObjectVersions({ buckets, cache, watch, now }: ObjectVersionsOptions): Versions<ObjectRef> {
-  const answers = createFreshAnswers<Located>({ watch, now })
-  const located = new LRUCache<string, Located>({ max: MAX_LOCATED })
-  const noticed = new LRUCache<string, { readonly id: string; readonly at: number }>({ max: MAX_LOCATED })
+  const versions = createLocatedVersions<ObjectRef, Located>({ ask, recall }, { watch, now })
+  const noticed = new LRUCache<string, { readonly id: string; readonly at: number }>({ max: MAX_NOTICED })
   const writing = new Set<Promise<void>>()
 
   function served({ bucket: alias, key }: ObjectRef): ServedBucket {
@@ -60,7 +58,7 @@ export function createObjectVersions({ buckets, cache, watch, now }: ObjectVersi
     if (object === undefined) throw new ChangedError()
     const version = versionOf(ref, object, { checkedAt, freshness })
     keepNotice(version, sequence)
-    return locate(version)
+    return version
   }
 
   /** After a start what was told before it goes on while the bucket does not answer, and only then. */
@@ -87,42 +85,28 @@ export function createObjectVersions({ buckets, cache, watch, now }: ObjectVersi
     writing.add(tracked)
   }
 
-  function locate(version: Located): Located {
-    located.set(version.id, version)
-    return version
-  }
-
   return {
-    async current(ref, signal) {
-      const informant = {
-        ask: (known: Located | undefined, within: AbortSignal) => ask(ref, known, within),
-        recall: () => recall(ref),
-      }
-      // It may have been dropped from here, but not from there.
-      return locate(await answers.get(resourceId(ref), informant, signal))
-    },
-    expire: (ref) => answers.expire(resourceId(ref)),
+    ...versions,
     forget(ids) {
-      answers.forget(ids)
+      versions.forget(ids)
       for (const id of ids) noticed.delete(id)
     },
-    knows: (id) => located.has(id),
     async stop() {
-      await answers.stop()
+      await versions.stop()
       await Promise.all(writing)
     },
 
     async open(id, signal) {
-      const version = located.get(id)
+      const version = versions.find(id)
       if (version === undefined) throw new ChangedError()
       const { bucket } = served(version.ref)
       const object = await bucket.open(version.ref, version.object.etag, signal)
       if (object !== undefined) return object
       throw new ChangedError()
     },
-    sizeBytes: async (id) => located.get(id)?.object.sizeBytes,
+    sizeBytes: async (id) => versions.find(id)?.object.sizeBytes,
     isGenuine(id, { sizeBytes, md5 }) {
-      const { object } = located.get(id) ?? {}
+      const { object } = versions.find(id) ?? {}
       return object?.sizeBytes === sizeBytes && (object.md5 === undefined || object.md5 === md5)
     },
   }

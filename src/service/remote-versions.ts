@@ -6,8 +6,8 @@ import type { RemoteRef } from '../domain/original-ref.ts'
 import type { RemotePointer } from '../domain/remote-pointer.ts'
 import { isTransientId, resourceId, transientId, versionId } from '../domain/version-id.ts'
 import { OriginalError, RemoteError, UnavailableError } from '../errors.ts'
-import { createFreshAnswers } from './fresh-answers.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
+import { createLocatedVersions } from './located-versions.ts'
 import type {
   ImageCache,
   ImageEngine,
@@ -51,7 +51,7 @@ interface Located extends Version {
   readonly validators: RemoteValidators
 }
 
-const MAX_LOCATED = 100_000
+const MAX_LOST = 10_000
 /** For the renditions of one page. */
 const HELD_MS = 30_000
 
@@ -62,9 +62,8 @@ const HELD_MS = 30_000
 export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVersions {
   const { source, shelf, cache, spool, engine, watch, now, maxOriginalBytes, staleIfErrorSeconds, keptRenditions } =
     options
-  const answers = createFreshAnswers<Located>({ watch, now })
-  const located = new LRUCache<string, Located>({ max: MAX_LOCATED })
-  const lost = new LRUCache<string, true>({ max: MAX_LOCATED })
+  const versions = createLocatedVersions<RemoteRef, Located>({ ask, recall }, { watch, now })
+  const lost = new LRUCache<string, true>({ max: MAX_LOST })
   const held = new LRUCache<string, Spooled>({
     maxSize: options.maxHeldBytes,
     sizeCalculation: ({ sizeBytes }) => Math.max(1, sizeBytes),
@@ -87,7 +86,7 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
       validators: { ...asked.validators, ...validators },
     }
     shelf.renew(version.resource, toPointer(version))
-    return locate(version)
+    return version
   }
 
   /** What may be kept goes to the disk; if that takes nothing, it is fetched once more, into memory. */
@@ -136,7 +135,7 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
       else held.set(id, spooled)
       lost.delete(id)
       if (asked && asked.id !== id) shelf.drop(asked)
-      return locate(version)
+      return version
     } finally {
       if (held.peek(id) !== spooled) await spooled.discard()
     }
@@ -171,47 +170,33 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
     return keptRenditions !== undefined && !isTransientId(id)
   }
 
-  function locate(version: Located): Located {
-    located.set(version.id, version)
-    return version
-  }
-
   return {
-    async current(ref, signal) {
-      const informant = {
-        ask: (known: Located | undefined, within: AbortSignal) => ask(ref, known, within),
-        recall: (within: AbortSignal) => recall(ref, within),
-      }
-      return locate(await answers.get(resourceId(ref), informant, signal))
-    },
-    expire: (ref) => answers.expire(resourceId(ref)),
-    forget: answers.forget,
-    knows: (id) => located.has(id),
+    ...versions,
     async stop() {
-      await Promise.all([answers.stop(), shelf.stop()])
+      await Promise.all([versions.stop(), shelf.stop()])
     },
 
     renditions: {
       async find(id, file, signal) {
-        const version = isKept(id) ? located.get(id) : undefined
+        const version = isKept(id) ? versions.find(id) : undefined
         return version && (await shelf.findRendition(version, `${keptRenditions}-${file}`, signal))
       },
       keep(id, file, made) {
-        const version = isKept(id) ? located.get(id) : undefined
+        const version = isKept(id) ? versions.find(id) : undefined
         if (version) shelf.keepRendition(version, `${keptRenditions}-${file}`, made)
       },
     },
     held: (id) => held.get(id)?.source,
     async open(id, signal) {
-      const version = located.get(id)
+      const version = versions.find(id)
       const object = version && (await shelf.open(version, signal))
       if (object !== undefined) return object
       // Somebody has tidied up, or another node has a newer one: it is fetched whole.
       lost.set(id, true)
       throw new ChangedError()
     },
-    sizeBytes: async (id) => located.get(id)?.sizeBytes,
-    isGenuine: (id, { sha256 }) => located.get(id)?.sha256 === sha256,
+    sizeBytes: async (id) => versions.find(id)?.sizeBytes,
+    isGenuine: (id, { sha256 }) => versions.find(id)?.sha256 === sha256,
   }
 }
 

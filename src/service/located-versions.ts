@@ -1,0 +1,49 @@
+import { LRUCache } from 'lru-cache'
+import type { ObjectRef, RemoteRef } from '../domain/original-ref.ts'
+import { resourceId } from '../domain/version-id.ts'
+import { createFreshAnswers, type FreshAnswersOptions } from './fresh-answers.ts'
+import type { Version, Versions } from './versions.ts'
+
+/** Who knows which version of an original counts, and where it is. */
+export interface VersionInformant<R, V> {
+  /** @param known The last answer, if there is one. */
+  ask(ref: R, known: V | undefined, signal: AbortSignal): Promise<V>
+  /** An answer from before this process, or of another node. */
+  recall(ref: R, signal: AbortSignal): Promise<V | undefined>
+}
+
+/** The part of `Versions` that is the same for all kinds: asking in time, and finding by its name what was answered. */
+export interface LocatedVersions<R extends ObjectRef | RemoteRef, V extends Version>
+  extends Pick<Versions<R>, 'current' | 'expire' | 'forget' | 'knows' | 'stop'> {
+  current(ref: R, signal: AbortSignal): Promise<V>
+  /** @param id By `versionId` or `transientId`. */
+  find(id: string): V | undefined
+}
+
+/** One that is being rendered has been looked up just now. */
+const MAX_LOCATED = 100_000
+
+export function createLocatedVersions<R extends ObjectRef | RemoteRef, V extends Version>(
+  informant: VersionInformant<R, V>,
+  options: FreshAnswersOptions,
+): LocatedVersions<R, V> {
+  const answers = createFreshAnswers<V>(options)
+  const located = new LRUCache<string, V>({ max: MAX_LOCATED })
+  return {
+    async current(ref, signal) {
+      const from = {
+        ask: (known: V | undefined, within: AbortSignal) => informant.ask(ref, known, within),
+        recall: (within: AbortSignal) => informant.recall(ref, within),
+      }
+      const version = await answers.get(resourceId(ref), from, signal)
+      // It may have been dropped from here, but not from there.
+      located.set(version.id, version)
+      return version
+    },
+    expire: (ref) => answers.expire(resourceId(ref)),
+    forget: answers.forget,
+    knows: (id) => located.has(id),
+    stop: answers.stop,
+    find: (id) => located.get(id),
+  }
+}
