@@ -1,7 +1,7 @@
 import { DOMParser } from '@xmldom/xmldom'
 import ExifReader from 'exifreader'
 import type { MetadataGroups } from '../domain/capture.ts'
-import { type Place, parsePlace } from '../domain/place.ts'
+import { type Place, parsePlace, parseXmpPlace } from '../domain/place.ts'
 import type { PlainGroup, PlainValue } from '../domain/plain-value.ts'
 
 /** What a decoder finds beside the picture, as it stands in the file. */
@@ -44,7 +44,7 @@ export function readMetadata({ exif, iptc, xmp, icc }: MetadataBlocks): ReadMeta
     icc: true,
   })
   const { Latitude: latitude, Longitude: longitude, Altitude: altitude } = ofExif?.gps ?? {}
-  const place = parsePlace(latitude, longitude, altitude)
+  const place = parsePlace(latitude, longitude, altitude) ?? placeOfXmp(rest?.xmp)
   const iccProfile = rest?.icc?.['ICC Description']?.description
   return {
     groups: {
@@ -56,6 +56,20 @@ export function readMetadata({ exif, iptc, xmp, icc }: MetadataBlocks): ReadMeta
     ...(place && { place }),
     ...(typeof iccProfile === 'string' && { iccProfile }),
   }
+}
+
+/** Editors and phones that write no EXIF of a place write it here. */
+function placeOfXmp(xmp: unknown): Place | undefined {
+  const text = (name: string): unknown => {
+    const tag = isRecord(xmp) ? xmp[name] : undefined
+    return isRecord(tag) ? tag['value'] : undefined
+  }
+  return parseXmpPlace({
+    latitude: text('GPSLatitude'),
+    longitude: text('GPSLongitude'),
+    altitude: text('GPSAltitude'),
+    altitudeRef: text('GPSAltitudeRef'),
+  })
 }
 
 type Wanted = Partial<Record<'exif' | 'iptc' | 'xmp' | 'icc' | 'gps', true>>

@@ -48,7 +48,7 @@ export interface CaptureInfo extends Capture {
 }
 
 /** Part of an info's key: goes up when its form, or the way in which something is measured, changes. */
-export const INFO_VERSION = 1
+export const INFO_VERSION = 2
 
 /** With the short form beside them all stays below 64 KiB of JSON: what is larger is not read back. */
 const MAX_METADATA_BYTES = { exif: 16_384, iptc: 12_288, xmp: 20_480 } as const

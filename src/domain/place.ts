@@ -15,6 +15,45 @@ export function parsePlace(latitude: unknown, longitude: unknown, altitude: unkn
   return isWithin(altitude, 100_000) ? { ...place, altitude: round(altitude, 2) } : place
 }
 
+/**
+ * The same of what XMP says, as texts: `51,28.6687N`, `51,28,40.12N`; an altitude as `4612/100`, and `1` for one below the sea.
+ * @see https://developer.adobe.com/xmp/docs/XMPNamespaces/XMPDataTypes/#gpscoordinate
+ */
+export function parseXmpPlace(texts: {
+  readonly latitude: unknown
+  readonly longitude: unknown
+  readonly altitude: unknown
+  readonly altitudeRef: unknown
+}): Place | undefined {
+  const metres = parseRational(texts.altitude)
+  return parsePlace(
+    parseCoordinate(texts.latitude, 'NS'),
+    parseCoordinate(texts.longitude, 'EW'),
+    texts.altitudeRef === '1' && metres !== undefined ? -metres : metres,
+  )
+}
+
+/** @param hemispheres The positive one first. */
+function parseCoordinate(text: unknown, hemispheres: 'NS' | 'EW'): number | undefined {
+  const {
+    degrees,
+    minutes,
+    seconds = '0',
+    side = '',
+  } = /^\s*(?<degrees>\d{1,3}),(?<minutes>\d{1,2}(?:\.\d+)?)(?:,(?<seconds>\d{1,2}(?:\.\d+)?))?(?<side>[NSEW])\s*$/.exec(
+    typeof text === 'string' ? text : '',
+  )?.groups ?? {}
+  const index = hemispheres.indexOf(side)
+  if (degrees === undefined || minutes === undefined || index < 0) return undefined
+  return (index === 0 ? 1 : -1) * (Number(degrees) + Number(minutes) / 60 + Number(seconds) / 3600)
+}
+
+function parseRational(text: unknown): number | undefined {
+  const { over, under = '1' } =
+    /^(?<over>\d+)(?:\/(?<under>\d+))?$/.exec(typeof text === 'string' ? text : '')?.groups ?? {}
+  return over === undefined || Number(under) === 0 ? undefined : Number(over) / Number(under)
+}
+
 /** Words of names under which a file tells where it was taken; makers of cameras and drones have names of their own. */
 const PLACE_WORDS =
   /gps|latitude|longitude|altitude|geo|coordinate|position|location|^place|^interop|(?:^|[^a-z])(?:lat|lon|lng|alt)(?:[^a-z]|$)|maker ?note/i

@@ -159,6 +159,17 @@ for (const format of ['jpeg', 'png', 'webp', 'avif'] as const) {
   })
 }
 
+test('A place that only XMP tells is read, and told nowhere else', async () => {
+  const elements = '<exif:GPSLatitude>51,28.6687N</exif:GPSLatitude><exif:GPSLongitude>0,0.0885W</exif:GPSLongitude>'
+  const altitude = 'exif:GPSAltitude="4612/100" exif:GPSAltitudeRef="0"'
+  const described = sharp(await fixture('mountains.jpg'))
+    .resize(200)
+    .withXmp(xmpPacket(elements, altitude))
+  const { capture, place } = await measure(await described.jpeg().toBuffer())
+  assert.deepEqual(place, { latitude: 51.4778117, longitude: -0.001475, altitude: 46.12 })
+  assert.deepEqual(capture.metadata.xmp ?? {}, {})
+})
+
 test('IPTC of a JPEG is read', async () => {
   const { capture } = await measure(await wellDescribed(await fixture('mountains.jpg')))
   const { iptc = {} } = capture.metadata

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { namesPlace, parsePlace, saysPlace } from '../../src/domain/place.ts'
+import { namesPlace, parsePlace, parseXmpPlace, saysPlace } from '../../src/domain/place.ts'
 
 const PLACE_NAMES = [
   'GPSLatitude',
@@ -89,4 +89,29 @@ test('A place on earth is rounded, and what is none is no place', () => {
   ]) {
     assert.equal(parsePlace(latitude, longitude, 0), undefined)
   }
+})
+
+test('A place is read as XMP writes it', () => {
+  const read = (latitude: unknown, longitude: unknown, altitude?: unknown, altitudeRef?: unknown) =>
+    parseXmpPlace({ latitude, longitude, altitude, altitudeRef })
+  assert.deepEqual(read('51,28.6687N', '0,0.0885W', '4612/100', '0'), {
+    latitude: 51.4778117,
+    longitude: -0.001475,
+    altitude: 46.12,
+  })
+  assert.deepEqual(read('51,28,40.12S', '179,59,59.99E', '3', '1'), {
+    latitude: -51.4778111,
+    longitude: 179.9999972,
+    altitude: -3,
+  })
+  for (const [latitude, longitude] of [
+    ['51,28.6N', '51,28.6N'],
+    ['51.5', '0.1'],
+    ['91,0.0N', '0,0.0E'],
+    [51, 0],
+    [undefined, '0,0.0E'],
+  ]) {
+    assert.equal(read(latitude, longitude), undefined, String(latitude))
+  }
+  assert.deepEqual(read('1,0.0N', '1,0.0E', '5/0'), { latitude: 1, longitude: 1 })
 })
