@@ -24,13 +24,14 @@ const OWN_TESTS = { seaweedfs: [], minio: ['test/minio/*.test.ts'], ceph: ['test
 const TEST_TIMEOUT_MS = 120_000
 const RUN_TIMEOUT_MS = 30 * 60_000
 
-/**
- * What is only computed runs two files at a time, on a machine of two cores. What has servers of its own, and bounds on
- * how long they may take, runs alone.
- */
+/** Tests with bounds on how long something may take, or of what happens at the limits of a node. */
+const BOUNDED =
+  /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|lifecycle|renderer-crash|slow-client)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-)|minio|ceph)/
+
+/** Two files at a time, on a machine of two cores; but what has bounds runs alone, so that nothing else exceeds them for it. */
 const ROUNDS = [
-  { folders: ['unit', 'contract', 'golden'], concurrency: 2 },
-  { folders: ['integration', 'e2e', 'minio', 'ceph'], concurrency: 1 },
+  { isIn: (file: string) => !BOUNDED.test(file), concurrency: 2 },
+  { isIn: (file: string) => BOUNDED.test(file), concurrency: 1 },
 ] as const
 
 interface Outcome {
@@ -78,8 +79,8 @@ function folderOf(file: string): string | undefined {
 
 async function runRounds(files: readonly string[]): Promise<Outcome> {
   const outcome: Outcome = { passed: 0, failed: 0, notRun: [], empty: [] }
-  for (const { folders, concurrency } of ROUNDS) {
-    const ofRound = files.filter((file) => folders.some((folder) => folder === folderOf(file)))
+  for (const { isIn, concurrency } of ROUNDS) {
+    const ofRound = files.filter(isIn)
     if (ofRound.length > 0) await runFiles(ofRound, concurrency, outcome)
   }
   return outcome
