@@ -179,7 +179,7 @@ export function createServices(config: Config, outside: Outside) {
     memoryBytes: config.MEMORY_CACHE_BYTES,
     keepBytes: config.ACCEL_PREFIX === '',
   })
-  const versions = createVersionService({ objects, remotes })
+  const versions = createVersionService({ objects, remotes, watch })
   const primes = createPrimeService({ renditions, mezzanines, meter })
   return {
     watch,

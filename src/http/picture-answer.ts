@@ -65,19 +65,22 @@ export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<
       })
       return answerFile(ctx, { rendition, version, again, expiresInSeconds: asked.expiresInSeconds }, options)
     }
-    const find = async (id: string, version?: Version): Promise<void> => {
-      const wanted = { id, spec, as, again }
+    const find = async (): Promise<void> => {
       const { signal } = ctx.state
-      const remembered = service.remembered(wanted)
-      if (await answer(remembered ?? (await service.rendition(wanted, signal)), version)) return
-      // Deleted between look-up and opening, by a sweep.
-      if (await answer(await service.rendition({ ...wanted, again: true }, signal), version)) return
+      // Between look-up and opening, a sweep may delete the file.
+      for (const isAgain of [again, true]) {
+        const found = await versions.use(original, signal, async (id, version) => {
+          const wanted = { id, spec, as, again: isAgain }
+          return { version, rendition: service.remembered(wanted) ?? (await service.rendition(wanted, signal)) }
+        })
+        if (await answer(found.rendition, found.version)) return
+      }
       throw new UnavailableError('disk_unavailable', 'The disk of the cache fails; try again')
     }
 
     const remembered = original.kind === 'image' && service.remembered({ id: original.id, spec, as, again })
     if (remembered && (await answer(remembered))) return
-    await within(ctx, () => versions.use(original, ctx.state.signal, find))
+    await within(ctx, find)
   }
 }
 

@@ -1,8 +1,9 @@
 import type { Freshness } from '../domain/freshness.ts'
 import type { ObjectRef, OriginalRef, RemoteRef } from '../domain/original-ref.ts'
 import { UnavailableError } from '../errors.ts'
-import type { Answer } from './fresh-answers.ts'
 import { isVersionId } from '../domain/version-id.ts'
+import type { Answer } from './fresh-answers.ts'
+import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { OriginalHolder } from './ports.ts'
 
 /** One version of an original that may change: of what is said of it, its name never means anything else. */
@@ -35,8 +36,8 @@ export interface Versions<R extends ObjectRef | RemoteRef> extends OriginalHolde
 /** Names an unchanging original for as long as some work takes. */
 export interface VersionService {
   /**
-   * Runs `work` on the id of an upload, or on the version that counts now. If that turns out to have changed meanwhile, once
-   * more on the next.
+   * Runs `work` on the id of an upload, or on the version that counts now. If that turns out to have changed meanwhile, or
+   * this node is told so, once more on the next: who has waited gets no older picture than who comes now.
    */
   use<T>(ref: OriginalRef, signal: AbortSignal, work: (id: string, version?: Version) => Promise<T>): Promise<T>
 }
@@ -48,15 +49,22 @@ export class ChangedError extends UnavailableError {
   }
 }
 
-/** Of an original that changes faster than it can be read, the answer is a 503. */
+/**
+ * Of an original that changes faster than it can be read, the answer is a 503. One that can be read, but is told to change
+ * with every reading, is answered as it was read last.
+ */
 const ROUNDS = 3
 
-export interface VersionServiceOptions {
+interface VersionHolders {
   readonly objects: Versions<ObjectRef>
   readonly remotes: Versions<RemoteRef>
 }
 
-export function createVersionService({ objects, remotes }: VersionServiceOptions): VersionService {
+export interface VersionServiceOptions extends VersionHolders {
+  readonly watch: InvalidationWatch
+}
+
+export function createVersionService({ objects, remotes, watch }: VersionServiceOptions): VersionService {
   async function current(ref: ObjectRef | RemoteRef, signal: AbortSignal): Promise<Version> {
     if (ref.kind === 'object') return await objects.current(ref, signal)
     return await remotes.current(ref, signal)
@@ -68,12 +76,22 @@ export function createVersionService({ objects, remotes }: VersionServiceOptions
   }
 
   return {
-    async use(ref, signal, work) {
+    async use<T>(
+      ref: OriginalRef,
+      signal: AbortSignal,
+      work: (id: string, version?: Version) => Promise<T>,
+    ): Promise<T> {
       if (ref.kind === 'image') return await work(ref.id)
+      let done: { readonly id: string; readonly value: T } | undefined
       for (let round = 1; ; round += 1) {
+        const { sequence } = watch
         const version = await current(ref, signal)
+        // What was told was of the very version that was read, or of one that has come and gone.
+        if (done?.id === version.id) return done.value
         try {
-          return await work(version.id, version)
+          const value = await work(version.id, version)
+          if (round === ROUNDS || !watch.forgottenSince(version.resource, sequence)) return value
+          done = { id: version.id, value }
         } catch (error) {
           if (!(error instanceof ChangedError) || round === ROUNDS) throw error
           expire(ref)
@@ -85,7 +103,7 @@ export function createVersionService({ objects, remotes }: VersionServiceOptions
 
 /** Who has the bytes of an original, by its id. */
 export function createHolders(
-  holders: VersionServiceOptions & { readonly uploads: OriginalHolder },
+  holders: VersionHolders & { readonly uploads: OriginalHolder },
 ): (id: string) => OriginalHolder {
   const { uploads, objects, remotes } = holders
   return (id) => {

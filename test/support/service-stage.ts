@@ -143,7 +143,7 @@ export function createStage(options: StageOptions = {}) {
     maxUploadBytes: 1000,
     now,
   })
-  const versions = createVersionService({ objects: objectVersions, remotes: remoteVersions })
+  const versions = createVersionService({ objects: objectVersions, remotes: remoteVersions, watch })
   const primes = createPrimeService({ renditions, mezzanines, meter })
   return {
     disk,

@@ -146,6 +146,45 @@ test('An invalidation from anywhere makes the next one ask, whatever was asked b
   assert.equal(after.id, id)
 })
 
+test('Who waits while it is overwritten gets the new one, as soon as this node is told', async () => {
+  const { render, bucket, watch, engine, current } = setStage()
+  const { id } = await current()
+  engine.duringRender = async () => {
+    if (engine.rendered.length > 1) return
+    bucket.objects.set(REF.key, NEW)
+    await watch.announce(resourceId(REF), never)
+  }
+  assert.notEqual(await render(), id)
+  assert.deepEqual(engine.rendered, ['1000x500 jpg', '500x400 jpg'])
+})
+
+test('Who waits while it is removed is told so', async () => {
+  const { render, bucket, watch, engine } = setStage()
+  engine.duringRender = async () => {
+    bucket.objects.delete(REF.key)
+    await watch.announce(resourceId(REF), never)
+  }
+  await assert.rejects(render(), { code: 'original_not_found' })
+})
+
+test('What is told of the version that is being rendered costs a look, and no second rendering', async () => {
+  const { render, watch, engine, asked } = setStage()
+  engine.duringRender = () => watch.announce(resourceId(REF), never)
+  await render()
+  assert.equal(engine.rendered.length, 1)
+  assert.deepEqual(asked(), [`look ${REF.key}`, `open ${REF.key}`, `look ${REF.key}`])
+})
+
+test('What is overwritten during every rendering is served as it was read last', async () => {
+  const { render, bucket, watch, engine } = setStage()
+  engine.duringRender = async () => {
+    bucket.objects.set(REF.key, original({ padding: 'x'.repeat(engine.rendered.length) }))
+    await watch.announce(resourceId(REF), never)
+  }
+  await render()
+  assert.equal(engine.rendered.length, 3)
+})
+
 test('Unknown buckets and keys outside the prefix are not there, and nothing is asked', async () => {
   const { objectVersions, asked } = setStage()
   for (const ref of [
