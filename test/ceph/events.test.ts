@@ -1,20 +1,13 @@
 import assert from 'node:assert/strict'
-import { randomUUID } from 'node:crypto'
 import { createServer, request } from 'node:http'
 import { type TestContext, test } from 'node:test'
-import {
-  CreateBucketCommand,
-  type NotificationConfiguration,
-  PutBucketNotificationConfigurationCommand,
-  PutObjectCommand,
-} from '@aws-sdk/client-s3'
-import { z } from 'zod'
+import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { close, listen } from '../../src/http/server.ts'
-import { awsCli } from '../support/aws-cli.ts'
 import { bucketStory } from '../support/bucket-story.ts'
 import { startEventSink } from '../support/event-sink.ts'
 import { s3ForTests } from '../support/s3-server.ts'
 import { createTestClient, type S3Access } from '../support/servers/s3-server.ts'
+import { tellingBucket } from '../support/telling-bucket.ts'
 
 const TOKEN = '0123456789abcdef'
 
@@ -62,25 +55,6 @@ async function ceph(): Promise<S3Access> {
   const access = await s3ForTests()
   assert.equal(access.kind, 'ceph', 'these tests are run by: npm run test:ceph')
   return access
-}
-
-/** A new bucket that sends its events to this URL. */
-async function tellingBucket(access: S3Access, url: string): Promise<string> {
-  const bucket = `test-${randomUUID()}`
-  const attributes = JSON.stringify({ 'push-endpoint': url })
-  const answer = await awsCli(access, ['sns', 'create-topic', '--name', bucket, '--attributes', attributes])
-  const { TopicArn } = z.object({ TopicArn: z.string() }).parse(JSON.parse(answer))
-  const client = createTestClient(access)
-  try {
-    await client.send(new CreateBucketCommand({ Bucket: bucket }))
-    const NotificationConfiguration: NotificationConfiguration = {
-      TopicConfigurations: [{ Id: 'darkroom', TopicArn, Events: ['s3:ObjectCreated:*', 's3:ObjectRemoved:*'] }],
-    }
-    await client.send(new PutBucketNotificationConfigurationCommand({ Bucket: bucket, NotificationConfiguration }))
-  } finally {
-    client.destroy()
-  }
-  return bucket
 }
 
 /** Says to the gateway what a proxy says that has ended TLS. @returns where it listens. */

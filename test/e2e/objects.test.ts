@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { DeleteObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
-import sharp from 'sharp'
 import { encodeKey } from '../../src/domain/object-path.ts'
-import { filesBelow } from '../support/ask.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { meanColour } from '../support/perceive.ts'
+import { type Colour, colourOf, coloursOnDisk, flatPicture } from '../support/flat-picture.ts'
 import { jsonFields, rawRequest } from '../support/raw-request.ts'
 import { newBucket } from '../support/s3-bucket.ts'
 import { AUTHORIZATION, type Site, startSite, temporaryFolder } from '../support/site.ts'
@@ -17,23 +15,6 @@ import { AUTHORIZATION, type Site, startSite, temporaryFolder } from '../support
 const FRESH_SECONDS = 1
 const STALE_SECONDS = 0
 const AGE_MS = (FRESH_SECONDS + STALE_SECONDS) * 1000
-const COLOURS = { red: [255, 0, 0], blue: [0, 0, 255], green: [0, 128, 0] } as const
-type Colour = keyof typeof COLOURS
-
-/** Flat pictures of one size: all their renditions are of about one length. */
-function flat(colour: Colour): Promise<Buffer> {
-  return sharp({ create: { width: 400, height: 300, channels: 3, background: colour } })
-    .jpeg()
-    .toBuffer()
-}
-
-async function colourOf(picture: Buffer): Promise<Colour | 'another'> {
-  const mean = await meanColour(picture)
-  const isNear = (colour: readonly number[]) =>
-    colour.every((level, index) => Math.abs(level - (mean[index] ?? 0)) < 30)
-  for (const name of ['red', 'blue', 'green'] as const) if (isNear(COLOURS[name])) return name
-  return 'another'
-}
 
 interface Stage extends Site {
   readonly proxy: FaultProxy
@@ -96,7 +77,7 @@ const KEYS = [
 
 test('Every key of a bucket is served, to the letter', async (t) => {
   const { url, put } = await setStage(t)
-  await Promise.all(KEYS.map(async (key, index) => put(key, await flat(index % 2 === 0 ? 'red' : 'blue'))))
+  await Promise.all(KEYS.map(async (key, index) => put(key, await flatPicture(index % 2 === 0 ? 'red' : 'blue'))))
   for (const [index, key] of KEYS.entries()) {
     const { status, body } = await rawRequest(url, `/s3/photos/${encodeKey(key)}/-/40w/x.png`)
     assert.equal(status, 200, key)
@@ -113,7 +94,7 @@ test('Every key of a bucket is served, to the letter', async (t) => {
 
 test('An answer says honestly how long it may be used, and is the same from nginx and from the node', async (t) => {
   const { url, node, put } = await setStage(t)
-  await put('a b.jpg', await flat('red'))
+  await put('a b.jpg', await flatPicture('red'))
   const path = '/s3/photos/a%20b.jpg/-/100s'
   const first = await rawRequest(url, path)
   assert.equal(first.status, 200)
@@ -159,7 +140,7 @@ test('An object that is overwritten, deleted and restored is never seen as it wa
   /** Since when which colour is in the bucket; the last step of a quick series counts. */
   const history: { since: number; colour: Colour | undefined }[] = []
   const step = async (colour: Colour | undefined) => {
-    await (colour === undefined ? remove('x.jpg') : put('x.jpg', await flat(colour)))
+    await (colour === undefined ? remove('x.jpg') : put('x.jpg', await flatPicture(colour)))
     history.push({ since: performance.now(), colour })
   }
   const seen: { at: number; asked: number; colour: Colour | 'another' | undefined }[] = []
@@ -201,33 +182,25 @@ test('An object that is overwritten, deleted and restored is never seen as it wa
   }
   assert.deepEqual(new Set(seen.map(({ colour }) => colour)), new Set(['red', 'blue', 'green', undefined]))
   // Each version has a folder, and in it nothing of another one.
-  const files = (await filesBelow(join(node.cacheDir, 'renditions', 'version'))).filter((file) =>
-    /\.(?:jpg|webp)$/.test(file),
-  )
-  const folders = Map.groupBy(files, (file) => file.slice(0, file.lastIndexOf('/')))
-  assert.equal(folders.size, 3)
-  for (const inFolder of folders.values()) {
-    const colours = await Promise.all(
-      inFolder.map(async (file) => colourOf(await readFile(join(node.cacheDir, 'renditions', 'version', file)))),
-    )
-    assert.equal(new Set(colours).size, 1)
-  }
+  const onDisk = await coloursOnDisk(node.cacheDir)
+  assert.equal(onDisk.size, 3)
+  for (const colours of onDisk.values()) assert.equal(colours.size, 1)
 })
 
 test('An object that is replaced while it is fetched for a rendering is rendered as what it has become', async (t) => {
   const { url, proxy, put } = await setStage(t)
-  await put('x.jpg', await flat('red'))
+  await put('x.jpg', await flatPicture('red'))
   await proxy.setFault({ kind: 'latency', ms: 700, matching: { method: /^GET$/, first: 1 } })
   const rendering = rawRequest(url, '/s3/photos/x.jpg/-/40w/x.png')
   while (!proxy.requests.some((request) => request.startsWith('GET'))) await delay(10)
-  await put('x.jpg', await flat('blue'))
+  await put('x.jpg', await flatPicture('blue'))
   const { status, body } = await rendering
   assert.deepEqual([status, await colourOf(body)], [200, 'blue'])
 })
 
 test('While the bucket does not answer, what was seen goes on and the rest is unavailable', async (t) => {
   const { url, proxy, put } = await setStage(t)
-  await put('x.jpg', await flat('red'))
+  await put('x.jpg', await flatPicture('red'))
   const path = '/s3/photos/x.jpg/-/40w/x.png'
   assert.equal((await rawRequest(url, path)).status, 200)
   await proxy.setFault({ kind: 'refuse' })
@@ -239,7 +212,7 @@ test('While the bucket does not answer, what was seen goes on and the rest is un
   assert.deepEqual([other.status, jsonFields(other.body).error], [503, 'store_unavailable'])
   assert.ok(other.headers['retry-after'])
   await proxy.setFault(undefined)
-  await put('x.jpg', await flat('blue'))
+  await put('x.jpg', await flatPicture('blue'))
   const deadline = performance.now() + 10_000
   while ((await colourOf((await rawRequest(url, path)).body)) !== 'blue') {
     assert.ok(performance.now() < deadline, 'the new one is seen when the bucket is back')
@@ -249,12 +222,12 @@ test('While the bucket does not answer, what was seen goes on and the rest is un
 
 test('What is known of an object is told like that of an upload', async (t) => {
   const { url, put } = await setStage(t)
-  await put('x.jpg', await flat('red'))
+  await put('x.jpg', await flatPicture('red'))
   const { status, headers, body } = await rawRequest(url, '/s3/photos/x.jpg/-/info')
   assert.equal(status, 200)
   const { width, height, format, bytes, dominantColor, frames, modifiedAt } = jsonFields(body)
   assert.deepEqual({ width, height, format, frames }, { width: 400, height: 300, format: 'jpeg', frames: 1 })
-  assert.equal(bytes, (await flat('red')).length)
+  assert.equal(bytes, (await flatPicture('red')).length)
   assert.match(String(dominantColor), /^#f[0-9a-f]0/)
   assert.ok(Date.parse(String(modifiedAt)) > 0)
   const again = await rawRequest(url, '/s3/photos/x.jpg/-/info', { headers: { 'If-None-Match': String(headers.etag) } })
@@ -264,7 +237,7 @@ test('What is known of an object is told like that of an upload', async (t) => {
 
 test('Where URLs are signed, those of objects are too', async (t) => {
   const { url, put } = await setStage(t, { SIZE_POLICY: 'signed', URL_KEYS: 'a-key-of-this-test-only' })
-  await put('x.jpg', await flat('red'))
+  await put('x.jpg', await flatPicture('red'))
   for (const path of ['/s3/photos/x.jpg/-/40w', '/s3/photos/x.jpg/-/40w?s=AAAA', '/s3/photos/y.jpg/-/40w']) {
     assert.equal((await rawRequest(url, path)).status, 403, path)
   }

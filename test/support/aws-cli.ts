@@ -1,6 +1,5 @@
-import { spawn } from 'node:child_process'
-import { text } from 'node:stream/consumers'
 import { ensureAwsCli } from './install-servers.ts'
+import { runQuietly } from './process.ts'
 import type { S3Access } from './servers/s3-server.ts'
 
 /**
@@ -14,28 +13,20 @@ export async function awsCli(
   args: readonly string[],
 ): Promise<string> {
   const { python, folder } = await ensureAwsCli()
-  const child = spawn(python, ['-m', 'awscli', '--endpoint-url', endpoint, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      PATH: process.env.PATH,
-      PYTHONPATH: folder,
-      // Nobody's own settings: neither files nor the machine's role.
-      AWS_CONFIG_FILE: '/dev/null',
-      AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
-      AWS_EC2_METADATA_DISABLED: 'true',
-      AWS_DEFAULT_REGION: region,
-      AWS_ACCESS_KEY_ID: accessKeyId,
-      AWS_SECRET_ACCESS_KEY: secretAccessKey,
-      // As our own client: older Ceph gateways reject the checksums that are the default.
-      AWS_REQUEST_CHECKSUM_CALCULATION: 'when_required',
-      AWS_RESPONSE_CHECKSUM_VALIDATION: 'when_required',
-      // File names in any language.
-      PYTHONUTF8: '1',
-    },
+  return await runQuietly(python, ['-m', 'awscli', '--endpoint-url', endpoint, ...args], {
+    PATH: process.env.PATH,
+    PYTHONPATH: folder,
+    // Nobody's own settings: neither files nor the machine's role.
+    AWS_CONFIG_FILE: '/dev/null',
+    AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+    AWS_EC2_METADATA_DISABLED: 'true',
+    AWS_DEFAULT_REGION: region,
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    // As our own client: older Ceph gateways reject the checksums that are the default.
+    AWS_REQUEST_CHECKSUM_CALCULATION: 'when_required',
+    AWS_RESPONSE_CHECKSUM_VALIDATION: 'when_required',
+    // File names in any language.
+    PYTHONUTF8: '1',
   })
-  const { promise: ended, resolve, reject } = Promise.withResolvers<number | null>()
-  child.once('error', reject).once('close', resolve)
-  const [code, output, errors] = await Promise.all([ended, text(child.stdout), text(child.stderr)])
-  if (code !== 0) throw new Error(`aws ${args.join(' ')} failed with ${code ?? 'a signal'}: ${errors.trim()}`)
-  return output
 }

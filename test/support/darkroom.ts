@@ -12,6 +12,8 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 export interface DarkroomOptions {
   /** On top of a store and a cache in the server's own temporary folder, and no time for draining. */
   readonly env?: Readonly<Record<string, string>>
+  /** By default one that is free. */
+  readonly port?: number
   /** Don't wait until it is ready: only until it answers. */
   readonly unready?: boolean
 }
@@ -32,7 +34,7 @@ export interface Darkroom {
 
 export async function startDarkroom(options: DarkroomOptions = {}): Promise<Darkroom> {
   const folder = await createServerFolder('node')
-  const port = await freePort()
+  const port = options.port ?? (await freePort())
   const url = `http://127.0.0.1:${port}`
   const cacheDir = options.env?.['CACHE_DIR'] ?? join(folder, 'cache')
   await mkdir(cacheDir, { recursive: true })

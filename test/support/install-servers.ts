@@ -10,6 +10,8 @@ import { commandOutput, runCommand } from './process.ts'
 const SEAWEEDFS_VERSION = '4.48'
 const LIBTHUMBOR_VERSION = '2.0.2'
 const MINIO_VERSION = 'v0.0.0-20260212201848-7aac2a2c5b7c'
+/** Its client `mc`; what its module asks for is older than what MinIO's does. */
+const MINIO_CLIENT_VERSION = 'v0.0.0-20250313080218-cf909e1063a9'
 const AWS_CLI_VERSION = '1.46.3'
 /** What the module of that MinIO asks for. */
 const MINIO_GO_VERSION = [1, 24]
@@ -70,6 +72,15 @@ export function ensureMinio(): Promise<string> {
     const go = await ensureGo()
     process.stderr.write('Compiling MinIO, which takes some minutes\n')
     await runCommand(go, ['install', `github.com/minio/minio@${MINIO_VERSION}`], { GOBIN: folder })
+  })
+}
+
+/** @returns The path of MinIO's client `mc`, compiled by Go: a minute or two, once. */
+export function ensureMinioClient(): Promise<string> {
+  return ensureCached(`minio-client-${MINIO_CLIENT_VERSION}/mc`, async (folder) => {
+    const go = await ensureGo()
+    process.stderr.write('Compiling the client of MinIO, which takes a minute or two\n')
+    await runCommand(go, ['install', `github.com/minio/mc@${MINIO_CLIENT_VERSION}`], { GOBIN: folder })
   })
 }
 

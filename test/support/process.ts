@@ -6,6 +6,7 @@ import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** What a server gets to end by itself after SIGTERM, in tenths of a second. */
@@ -128,6 +129,23 @@ export async function runCommand(
   const code = await exitCode(child)
   if (code !== 0)
     throw new Error(`${command} ${args.join(' ')} failed with ${code ?? 'a signal'}; see its output above`)
+}
+
+/**
+ * Runs a command of few words to its end, in an environment of its own.
+ *
+ * @returns what it printed on standard output.
+ * @throws Error with what it printed on standard error, when it ends with another code than 0.
+ */
+export async function runQuietly(
+  command: string,
+  args: readonly string[],
+  env: Readonly<NodeJS.ProcessEnv>,
+): Promise<string> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
+  const [code, output, errors] = await Promise.all([exitCode(child), text(child.stdout), text(child.stderr)])
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed with ${code ?? 'a signal'}: ${errors.trim()}`)
+  return output
 }
 
 /** What a command prints on standard output, trimmed; undefined if it can't be started or fails. */

@@ -3,10 +3,11 @@ import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import type { S3StoreSettings } from '../../src/adapters/s3-store.ts'
 import type { ObjectStore } from '../../src/service/ports.ts'
 import { s3ForTests } from './s3-server.ts'
+import type { S3Access } from './servers/s3-server.ts'
 
-/** Settings of a store in a new, empty bucket of the real S3 server that the tests run against. */
-export async function newBucket(): Promise<S3StoreSettings & { readonly endpoint: string }> {
-  const { endpoint, region, accessKeyId, secretAccessKey } = await s3ForTests()
+/** Settings of a store in a new, empty bucket. @param access By default to the real S3 server that the tests run against. */
+export async function newBucket(access?: S3Access): Promise<S3StoreSettings & { readonly endpoint: string }> {
+  const { endpoint, region, accessKeyId, secretAccessKey } = access ?? (await s3ForTests())
   const bucket = `test-${randomUUID()}`
   const settings = { endpoint, region, forcePathStyle: true, credentials: { accessKeyId, secretAccessKey } } as const
   const client = new S3Client(settings)

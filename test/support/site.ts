@@ -6,6 +6,7 @@ import type { S3StoreSettings } from '../../src/adapters/s3-store.ts'
 import { type Darkroom, type DarkroomOptions, startDarkroom } from './darkroom.ts'
 import { type Nginx, type NginxOptions, startNginx } from './nginx.ts'
 import { newBucket } from './s3-bucket.ts'
+import type { S3Access } from './servers/s3-server.ts'
 
 /** What every node behind nginx takes. */
 export const TOKEN = 'a-token-for-tests-only'
@@ -67,14 +68,14 @@ export async function temporaryFolder(t: TestContext): Promise<string> {
   return folder
 }
 
-/** A new bucket of the real S3 server, and the settings of a node that uses it. */
-export async function newStore(): Promise<{
+/** A new bucket, and the settings of a node that uses it. @param access By default to the real S3 server of the tests. */
+export async function newStore(access?: S3Access): Promise<{
   readonly endpoint: string
   /** To look into the bucket behind the nodes' backs. */
   readonly settings: S3StoreSettings
   readonly env: Readonly<Record<string, string>>
 }> {
-  const settings = await newBucket()
+  const settings = await newBucket(access)
   return { endpoint: settings.endpoint, settings, env: storeEnv(settings) }
 }
 
