@@ -14,6 +14,7 @@ import type { OriginalService } from './original-service.ts'
 import type { ImageCache, ImageEngine, Meter, ObjectStore, OpenObject, OriginalHolder } from './ports.ts'
 import { createSharing } from './sharing.ts'
 import { readWhole } from './small-object.ts'
+import { ChangedError } from './versions.ts'
 import type { WorkQueue } from './work-queue.ts'
 
 /** Reduced pictures of large originals: made once, after the upload or the first decoding, kept in the store for all nodes. */
@@ -193,8 +194,8 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
         return await underWay
       const building = build(id, signal)
         .catch((error: unknown) => {
-          // Deleted meanwhile, or broken: whoever asks for the picture hears of it.
-          if (!signal.aborted && !(error instanceof OriginalError)) {
+          // Deleted or replaced meanwhile, or broken: whoever asks for the picture hears of it.
+          if (!signal.aborted && !(error instanceof OriginalError) && !(error instanceof ChangedError)) {
             meter.trouble(`The mezzanines of ${id} could not be made`, error)
           }
         })

@@ -5,6 +5,7 @@ import { OriginalError, RequestError } from '../errors.ts'
 import type { MezzanineService } from './mezzanine-service.ts'
 import type { Meter } from './ports.ts'
 import type { RenditionService } from './rendition-service.ts'
+import { ChangedError } from './versions.ts'
 
 /** Makes ahead, after an upload, what its viewers will ask for: nobody waits, so each takes the time that few bytes need. */
 export interface PrimeService {
@@ -47,9 +48,10 @@ export function createPrimeService({ renditions, mezzanines, meter }: PrimeServi
     }
   }
 
-  /** What the image itself is to blame for, or its deletion, its viewers hear of. */
+  /** What the image itself is to blame for, or its deletion, its viewers hear of. What has replaced it has its own turn. */
   function report(id: string, error: unknown): void {
     if (signal.aborted || error instanceof OriginalError || error instanceof RequestError) return
+    if (error instanceof ChangedError) return
     meter.trouble(`A size of ${id} could not be made ahead`, error)
   }
 

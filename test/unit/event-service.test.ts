@@ -20,6 +20,7 @@ function setStage(primeSizes: readonly string[] = []) {
   const told = { bucket: 'theirs', primeSizes: primeSizes.map(parseSpec) }
   const stage = createStage({
     buckets: new Map(['one', 'two', 'other'].map((alias) => [alias, served])),
+    minPixels: 1,
     told: [
       { ...told, alias: 'one', keyPrefix: '' },
       { ...told, alias: 'two', keyPrefix: 'private/' },
@@ -58,6 +59,24 @@ test('Of what is new the sizes are made ahead that its bucket is to have', async
   while (events.pending + primes.pending > 0) await new Promise(setImmediate)
   assert.deepEqual(new Set(engine.rendered), new Set(['20x10 jpg', '20x10 webp', '20x10 avif']))
   assert.ok([...disk.files.keys()].some((path) => path.startsWith(`${id}/`)))
+})
+
+test('Overwritten before its sizes could be made, it is no trouble: the bucket tells of that, too', async () => {
+  const { events, primes, engine, bucket, troubles } = setStage(['20w'])
+  const isDone = async () => {
+    while (events.pending + primes.pending > 0) await new Promise(setImmediate)
+  }
+  const { open } = bucket
+  bucket.open = (...args) => {
+    bucket.objects.set(KEY, original({ alpha: true }))
+    return open(...args)
+  }
+  await events.tell([CREATED], never)
+  await isDone()
+  assert.deepEqual([engine.rendered, troubles], [[], []])
+  await events.tell([CREATED], never)
+  await isDone()
+  assert.deepEqual(new Set(engine.rendered), new Set(['20x10 png', '20x10 webp', '20x10 avif']))
 })
 
 test('A store that does not take the news makes the bucket tell it again', async () => {
