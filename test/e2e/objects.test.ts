@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { DeleteObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import sharp from 'sharp'
 import { encodeKey } from '../../src/domain/object-path.ts'
+import { awsCli } from '../support/aws-cli.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
 import { type Colour, colourOf, coloursOnDisk, flatPicture } from '../support/flat-picture.ts'
 import { jsonFields, rawRequest } from '../support/raw-request.ts'
@@ -20,6 +22,9 @@ interface Stage extends Site {
   readonly proxy: FaultProxy
   put(key: string, body: Buffer): Promise<void>
   remove(key: string): Promise<void>
+  etagOf(key: string): Promise<string | undefined>
+  /** Copies a folder into the bucket by the AWS CLI. */
+  fill(folder: string, prefix: string): Promise<void>
 }
 
 /** A site that serves a bucket of the real S3 server as "photos", behind a proxy that can break the way there. */
@@ -56,6 +61,12 @@ async function setStage(t: TestContext, env: Readonly<Record<string, string>> = 
     async remove(key) {
       await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }))
     },
+    etagOf: async (key) => (await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))).ETag,
+    async fill(folder, prefix) {
+      const { accessKeyId = '', secretAccessKey = '' } = typeof credentials === 'object' ? credentials : {}
+      const access = { endpoint, region, accessKeyId, secretAccessKey }
+      await awsCli(access, ['s3', 'cp', '--recursive', '--only-show-errors', folder, `s3://${bucket}/${prefix}`])
+    },
   }
 }
 
@@ -90,6 +101,40 @@ test('Every key of a bucket is served, to the letter', async (t) => {
     assert.equal(headers['cache-control'], 'public, max-age=5')
   }
   assert.equal((await rawRequest(url, '/s3/others/plain.jpg/-/40w')).status, 404)
+})
+
+/** As files may be called. */
+const FILES = [
+  'plain.jpg',
+  'a b/c+d.jpg',
+  'a%2Fb.jpg',
+  'caf\u00e9.jpg',
+  'cafe\u0301.jpg',
+  '.hidden/..x.jpg',
+  '\u{1f408}/a?b#c&d=e.jpg',
+  `it's "quoted".jpg`,
+  'without an extension',
+]
+/** More than the eight mebibytes from which on the AWS CLI uploads in parts. */
+const IN_PARTS = 'in parts.png'
+
+test('A bucket that another program fills is served at once', async (t) => {
+  const { url, fill, etagOf } = await setStage(t)
+  const folder = await temporaryFolder(t)
+  const large = sharp({ create: { width: 2000, height: 1500, channels: 3, background: 'green' } })
+  await writeFile(join(folder, IN_PARTS), await large.png({ compressionLevel: 0 }).toBuffer())
+  for (const [index, name] of FILES.entries()) {
+    await mkdir(dirname(join(folder, name)), { recursive: true })
+    await writeFile(join(folder, name), await flatPicture(index % 2 === 0 ? 'red' : 'blue'))
+  }
+  await fill(folder, 'from a folder/')
+  assert.match(String(await etagOf(`from a folder/${IN_PARTS}`)), /^"[0-9a-f]{32}-2"$/)
+  const shown = [...FILES, IN_PARTS].map(async (name) => {
+    const { status, body } = await rawRequest(url, `/s3/photos/${encodeKey(`from a folder/${name}`)}/-/40w/x.webp`)
+    return [name, status === 200 ? await colourOf(body) : status]
+  })
+  const colours = FILES.map((name, index) => [name, index % 2 === 0 ? 'red' : 'blue'])
+  assert.deepEqual(await Promise.all(shown), [...colours, [IN_PARTS, 'green']])
 })
 
 test('An answer says honestly how long it may be used, and is the same from nginx and from the node', async (t) => {
