@@ -10,6 +10,8 @@ export interface CircuitBreakerSettings {
 export interface CircuitBreaker {
   /** False: refuse the call at once. Asking while refusing may take the turn of the probe, so ask once for each call. */
   allows(): boolean
+  /** Calls are refused, but for the probes. */
+  readonly isOpen: boolean
   succeeded(): void
   failed(): void
 }
@@ -27,6 +29,9 @@ export function createCircuitBreaker({ failures, probeEveryMs, now }: CircuitBre
       if (now() < nextProbeAt) return false
       nextProbeAt = now() + probeEveryMs
       return true
+    },
+    get isOpen() {
+      return inARow >= failures
     },
     succeeded() {
       inARow = 0

@@ -93,6 +93,7 @@ export function createFileStore(folder: string): ObjectStore {
       }
     },
 
+    mayRetry: () => true,
     close() {},
   }
 }

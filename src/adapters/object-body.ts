@@ -7,8 +7,8 @@ export interface ObjectBodyLimits {
   readonly stallTimeoutMs?: number
   /** Ends the body, with its reason. */
   readonly signal: AbortSignal
-  /** Called once, when the last byte was read or the body was destroyed. */
-  readonly onClose?: () => void
+  /** Called once, when the last byte was read or the body was destroyed; with what it failed by, if it did. */
+  readonly onClose?: (error: Error | undefined) => void
 }
 
 /**
@@ -41,7 +41,7 @@ export function objectBody(
       clearTimeout(stallTimer)
       signal.removeEventListener('abort', onAbort)
       source.destroy()
-      onClose?.()
+      onClose?.(error ?? undefined)
       done(error)
     },
   })

@@ -118,6 +118,7 @@ export function createS3Bucket(settings: S3BucketSettings): Bucket {
       })
     },
 
+    mayRetry: calls.mayRetry,
     close: () => client.destroy(),
   }
 }

@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { UnavailableError } from '../errors.ts'
 import { createCallGate } from './call-gate.ts'
 import { createCircuitBreaker } from './circuit-breaker.ts'
+import { createRetryBudget } from './retry-budget.ts'
 import { isOutage, S3Failure, toS3Failure } from './s3-failure.ts'
 
 export interface S3Limits {
@@ -34,6 +36,8 @@ export const S3_LIMITS = {
 const MAX_ATTEMPTS = 3
 const JITTER_BASE_MS = 100
 const BREAKER = { failures: 5, probeEveryMs: 1000, now: () => performance.now() } as const
+/** With what is saved up, less than a fifth more than the calls from the hundredth one on. */
+const RETRIES = { perCall: 0.1, perSecond: 0.1, most: 10, now: () => performance.now() } as const
 
 /** One try of one request. */
 export interface S3Attempt {
@@ -53,7 +57,8 @@ export interface S3Call<T> {
   readonly result: T
   /** Aborts with the caller's reason, or with an `UnavailableError` at the deadline. */
   readonly signal: AbortSignal
-  end(): void
+  /** A second time it does nothing. @param error Of the body, if that failed. */
+  end(error?: unknown): void
 }
 
 export interface S3CallSettings {
@@ -67,27 +72,32 @@ export interface S3Calls {
   /** Makes the call and keeps its place and deadline for a body; the caller must `end` it. */
   begin<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<S3Call<T>>
   run<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<T>
+  /** Whether a call whose body was no good may be made again. It takes a retry, so ask once for each. */
+  mayRetry(): boolean
 }
 
 /**
- * Bounds calls in number, time and attempts, and refuses them at once while the store is down. What `send` throws is judged
- * by `toS3Failure`; the caller's own abort is thrown as its reason.
+ * Bounds calls in number, time and attempts, and refuses them at once while the store is down. All calls share one budget of
+ * retries, and one circuit breaker. What `send` throws is judged by `toS3Failure`; the caller's own abort is thrown as its
+ * reason.
  */
 export function createS3Calls(limits: S3Limits): S3Calls {
   const gate = createCallGate({ ...limits, maxWaiting: limits.maxWaitingCalls })
   const breaker = createCircuitBreaker(BREAKER)
+  const retries = createRetryBudget(RETRIES)
+
+  // What is known to be down, or is being probed, is not asked twice.
+  const mayRetry = (): boolean => !breaker.isOpen && retries.take()
 
   async function attempts<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<T> {
     for (let number = 1; ; number += 1) {
       try {
-        const result = await attemptOnce({ number, limits, signal: settings.signal }, send)
-        breaker.succeeded()
-        return result
+        return await attemptOnce({ number, limits, signal: settings.signal }, send)
       } catch (error) {
         settings.signal.throwIfAborted()
         const failure = toS3Failure(error, settings.operation)
         if (!(failure instanceof S3Failure)) throw failure
-        if (!mayRetry(failure, number)) {
+        if (!isWorthRetry(failure, number) || !mayRetry()) {
           if (isOutage(failure.verdict)) breaker.failed()
           else breaker.succeeded()
           throw failure
@@ -98,21 +108,31 @@ export function createS3Calls(limits: S3Limits): S3Calls {
   }
 
   async function begin<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<S3Call<T>> {
-    settings.signal.throwIfAborted()
-    const deadline = startDeadline(settings.signal, settings.timeoutMs)
+    const { signal } = settings
+    signal.throwIfAborted()
+    const deadline = startDeadline(signal, settings.timeoutMs)
     let leave = (): void => {}
-    const end = (): void => {
+    const stop = (): void => {
       deadline.stop()
       leave()
+    }
+    let ended = false
+    const end = (error?: unknown): void => {
+      stop()
+      if (ended) return
+      ended = true
+      if (error === undefined) breaker.succeeded()
+      else if (isStores(error) && !signal.aborted) breaker.failed()
     }
     try {
       leave = await gate.enter(deadline.signal)
       if (!breaker.allows())
         throw new S3Failure('down', new Error(`${settings.operation}: not sent after other failures`))
+      retries.called()
       const result = await attempts({ ...settings, signal: deadline.signal }, send)
       return { result, signal: deadline.signal, end }
     } catch (error) {
-      end()
+      stop()
       deadline.signal.throwIfAborted()
       throw error
     }
@@ -120,6 +140,7 @@ export function createS3Calls(limits: S3Limits): S3Calls {
 
   return {
     begin,
+    mayRetry,
     async run(settings, send) {
       const call = await begin(settings, send)
       call.end()
@@ -129,9 +150,14 @@ export function createS3Calls(limits: S3Limits): S3Calls {
 }
 
 /** A lasting difference of the clocks is no cause to go on: the SDK corrects its own by the first refusal. */
-function mayRetry({ verdict }: S3Failure, attempt: number): boolean {
+function isWorthRetry({ verdict }: S3Failure, attempt: number): boolean {
   if (verdict === 'skewed') return attempt === 1
   return (verdict === 'busy' || verdict === 'down' || verdict === 'conflict') && attempt < MAX_ATTEMPTS
+}
+
+/** A body also fails because its reader does, whose disk may be full. */
+function isStores(error: unknown): boolean {
+  return error instanceof UnavailableError && error.code === 'store_unavailable'
 }
 
 interface AttemptSettings {

@@ -150,6 +150,7 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
       })
     },
 
+    mayRetry: calls.mayRetry,
     close: () => client.destroy(),
   }
 }

@@ -104,6 +104,10 @@ export function createObjectVersions({ buckets, cache, watch, now }: ObjectVersi
       if (object !== undefined) return object
       throw new ChangedError()
     },
+    mayRetry(id) {
+      const { ref } = versions.find(id) ?? {}
+      return ref !== undefined && served(ref).bucket.mayRetry()
+    },
     sizeBytes: async (id) => versions.find(id)?.object.sizeBytes,
     isGenuine(id, { sizeBytes, md5 }) {
       const { object } = versions.find(id) ?? {}

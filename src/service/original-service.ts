@@ -145,14 +145,14 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     }
   }
 
-  /** A body that is cut, stalls or is wrong may be right the next time: one more attempt. */
+  /** A body that is cut, stalls or is wrong may be right the next time: one more attempt, unless that happens all the time. */
   async function fetchChecked(wanted: WantedOriginal, signal: AbortSignal): Promise<Spooled> {
     try {
       return await fetchOnce(wanted, 'toDisk', signal)
     } catch (error) {
       if (signal.aborted || !(error instanceof UnavailableError)) throw error
       if (error.code === 'disk_unavailable') return await fetchOnce(wanted, 'toMemory', signal)
-      if (!(error instanceof BodyError)) throw error
+      if (!(error instanceof BodyError) || !holderOf(wanted.id).mayRetry(wanted.id)) throw error
       return await fetchOnce(wanted, 'toDisk', signal)
     }
   }

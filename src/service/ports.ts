@@ -49,6 +49,11 @@ export interface ObjectStore {
   list(prefix: string, after: string, signal: AbortSignal): AsyncIterable<string>
   /** Resolves if the store answers, knows us and has the bucket; else throws with a message that says which it was. */
   check(signal: AbortSignal): Promise<void>
+  /**
+   * Whether what came damaged may be asked for once more: a server that fails steadily is asked again only now and then. It
+   * takes one of these turns, so ask once for each.
+   */
+  mayRetry(): boolean
   /** Ends idle connections. Nothing may be under way. */
   close(): void
 }
@@ -91,6 +96,11 @@ export interface Bucket {
   open(address: ObjectAddress, etag: string, signal: AbortSignal): Promise<OpenObject | undefined>
   /** Resolves if the server answers, knows us and has the bucket; else throws with a message that says which it was. */
   check(signal: AbortSignal): Promise<void>
+  /**
+   * Whether what came damaged may be asked for once more: a server that fails steadily is asked again only now and then. It
+   * takes one of these turns, so ask once for each.
+   */
+  mayRetry(): boolean
   /** Ends idle connections. Nothing may be under way. */
   close(): void
 }
@@ -177,6 +187,8 @@ export interface OriginalHolder {
   sizeBytes(id: string, signal: AbortSignal): Promise<number | undefined>
   /** Whether these bytes are that original, as far as its holder can tell. */
   isGenuine(id: string, spooled: Spooled): boolean
+  /** As of the store or bucket that has it. */
+  mayRetry(id: string): boolean
 }
 
 /**

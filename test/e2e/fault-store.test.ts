@@ -120,6 +120,28 @@ describe('outages of the store', { concurrency: 3 }, () => {
     await assertRecovered(t, stage)
   })
 
+  test('a store that answers 503 for good never gets more than 1.2 requests for each viewer, under load and after', async (t) => {
+    const stage = await setFaultStage(t)
+    const { node, proxy, freshUrl } = stage
+    // The first half of the fault spares one path, so that successes keep the breaker closed.
+    const faults = [{ path: /\/(?:originals|mezzanines)\// }, {}] as const
+    for (const [half, matching] of faults.entries()) {
+      await proxy.setFault({ kind: 'status', status: 503, code: 'SlowDown', matching })
+      proxy.requests.length = 0
+      const ids = Array.from({ length: 150 }, (_, index) => `${half}${index}`.padStart(40, '0'))
+      for (const id of ids) assertUnavailable(await ask(`${node.url}/image/${id}/40w/x.jpg`), /^store_unavailable$/)
+      const reads = proxy.requests.filter((request) => !request.includes('list-type'))
+      t.diagnostic(`${reads.length} requests of ${ids.length} viewers`)
+      assert.ok(reads.length <= 1.2 * ids.length, `${reads.length} requests`)
+    }
+    await proxy.setFault(undefined)
+    await recoversIn(
+      () => ask(freshUrl),
+      ({ status }) => status === 200,
+    )
+    await assertPicture((await ask(freshUrl)).body, { format: 'jpeg', width: 40 })
+  })
+
   test('a store that takes two seconds for every answer is waited for', async (t) => {
     const stage = await setFaultStage(t)
     await stage.proxy.setFault({ kind: 'latency', ms: 2000 })

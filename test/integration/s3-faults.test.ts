@@ -85,6 +85,11 @@ test('slow bodies never hold more sockets than the agreed calls', async (t) => {
   assert.ok(most <= 4, `${most} sockets`)
 })
 
+const STEADY = [
+  { kind: 'status', status: 500 },
+  { kind: 'status', status: 503, code: 'SlowDown' },
+] as const satisfies readonly Fault[]
+
 const ERROR_ANSWERS: readonly Fault[] = [
   { kind: 'status', status: 500 },
   { kind: 'status', status: 502, code: 'BadGateway' },
@@ -113,6 +118,52 @@ for (const fault of ERROR_ANSWERS) {
     assert.deepEqual(await read(store), BYTES)
   })
 }
+
+for (const fault of STEADY) {
+  test(`a store that answers ${fault.status} to everything gets no more than 1.2 times the calls, and is right within five seconds of the end`, async (t) => {
+    const { store, proxy } = await faultyStore(t)
+    await proxy.setFault(fault)
+    proxy.requests.length = 0
+    for (let round = 0; round < 10; round += 1) {
+      await Promise.all(Array.from({ length: 20 }, () => failsIn(() => store.open(KEY, never))))
+    }
+    assert.ok(proxy.requests.length <= 240, `${proxy.requests.length} requests of 200 calls`)
+    await proxy.setFault(undefined)
+    const end = performance.now()
+    let body: Buffer | undefined
+    while (body === undefined) body = await read(store).catch(() => undefined)
+    assert.ok(performance.now() - end < 5000)
+    assert.deepEqual(body, BYTES)
+  })
+
+  test(`a store that answers ${fault.status} to every other call gets no more than 1.2 times the calls`, async (t) => {
+    const { store, proxy } = await faultyStore(t)
+    await proxy.setFault({ ...fault, matching: { path: /never/ } })
+    proxy.requests.length = 0
+    for (let round = 0; round < 80; round += 1) {
+      await Promise.all([read(store), failsIn(() => store.stat('originals/aa/bb/never', never))])
+    }
+    assert.ok(proxy.requests.length <= 192, `${proxy.requests.length} requests of 160 calls`)
+  })
+}
+
+test('a store that cuts every body is asked again for few of them, and is then spared', async (t) => {
+  const { store, proxy } = await faultyStore(t)
+  await proxy.setFault({ kind: 'truncate', afterBytes: 1000 })
+  let again = 0
+  for (let round = 0; round < 5; round += 1) {
+    await failsIn(() => read(store))
+    if (store.mayRetry()) again += 1
+  }
+  assert.equal(again, 4, 'not after the fifth')
+  proxy.requests.length = 0
+  for (let round = 0; round < 20; round += 1) await failsIn(() => read(store))
+  assert.ok(proxy.requests.length <= 1, `${proxy.requests.length} requests through the breaker`)
+  await proxy.setFault(undefined)
+  let body: Buffer | undefined
+  while (body === undefined) body = await read(store).catch(() => undefined)
+  assert.deepEqual(body, BYTES)
+})
 
 test('an upload that is answered before it was read leaves no socket behind', async (t) => {
   const { store, proxy } = await faultyStore(t)

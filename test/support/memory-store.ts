@@ -60,6 +60,7 @@ export function createMemoryStore(): ObjectStore & { readonly objects: Map<strin
       signal.throwIfAborted()
     },
 
+    mayRetry: () => true,
     close() {},
   }
 }

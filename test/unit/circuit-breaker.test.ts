@@ -12,7 +12,9 @@ test('calls are let through until enough have failed in a row', () => {
   }
   breaker.failed()
   breaker.failed()
+  assert.equal(breaker.isOpen, false)
   breaker.failed()
+  assert.equal(breaker.isOpen, true)
   assert.equal(breaker.allows(), false)
 })
 

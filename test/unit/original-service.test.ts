@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { deletedKey } from '../../src/domain/store-layout.ts'
 import { UnavailableError } from '../../src/errors.ts'
 import { FACTS, original } from '../support/memory-engine.ts'
+import { createMemoryStore } from '../support/memory-store.ts'
 import { createStage, idOf, never } from '../support/service-stage.ts'
 
 type Stage = ReturnType<typeof createStage>
@@ -47,6 +48,14 @@ for (const [name, body] of Object.entries({ 'was cut': cut, 'is that of another 
     answerWith(stage, body)
     await stage.originals.ready(id, never)
     assert.equal(fetches(stage), 2)
+  })
+
+  test(`A body that ${name} is not fetched once more from a store that has had its retries`, async () => {
+    const stage = createStage({ store: { ...createMemoryStore(), mayRetry: () => false } })
+    const id = await stage.plant(original())
+    answerWith(stage, body)
+    await assert.rejects(stage.originals.ready(id, never), { name: 'BodyError', code: 'store_unavailable' })
+    assert.equal(fetches(stage), 1)
   })
 
   test(`A body that ${name} twice is no 404 but unavailable, leaves nothing behind, and may be right later`, async () => {
