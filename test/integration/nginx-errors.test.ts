@@ -68,7 +68,9 @@ test('With the node down direct hits go on, and anything else is a 503 in JSON t
   for (const path of ['/', '/healthz', '/images', '/metrics', `/image/${ID}/401w/x.webp`, `/image/${ID}/401w`]) {
     assertError(await rawRequest(nginx.origin, path), 503, 'unavailable')
   }
-  assertError(await rawRequest(nginx.origin, '/images', { method: 'POST', body: 'a picture' }), 503, 'unavailable')
+  for (const body of ['a picture', Buffer.alloc(200_000)]) {
+    assertError(await rawRequest(nginx.origin, '/images', { method: 'POST', body }), 503, 'unavailable')
+  }
 })
 
 test('A node that hangs up is a 503 in JSON', async (t) => {

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { connect } from 'node:http2'
+import { connect as connectTcp } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+import { type TestContext, test } from 'node:test'
+import { freePort } from '../support/free-port.ts'
+import { jsonFields, type RawResponse, rawRequest } from '../support/raw-request.ts'
+import { answerOwn, FOLDER, ID, setStage } from '../support/stand-in-node.ts'
+
+/** The machine itself is not limited, so these are asked from another of its addresses. */
+const CLIENT = '127.0.0.2'
+const OTHER = '127.0.0.3'
+
+const SMALL = {
+  'limit_req_zone $limited_client zone=to_node:10m rate=100r/s;':
+    'limit_req_zone $limited_client zone=to_node:10m rate=1r/m;',
+  'limit_req_zone $uploading_client zone=uploads:10m rate=20r/s;':
+    'limit_req_zone $uploading_client zone=uploads:10m rate=1r/m;',
+  'limit_req zone=to_node burst=1000 nodelay;': 'limit_req zone=to_node burst=9 nodelay;',
+  'limit_req zone=uploads burst=100 nodelay;': 'limit_req zone=uploads burst=4 nodelay;',
+} as const
+
+function assertTooMany(answer: RawResponse): void {
+  assert.equal(answer.status, 429)
+  assert.equal(answer.headers['retry-after'], '1')
+  assert.equal(answer.headers['cache-control'], 'no-store')
+  assert.equal(answer.headers['content-type'], 'application/json')
+  assert.equal(jsonFields(answer.body)['error'], 'too_many_requests')
+}
+
+const countOf = (answers: readonly RawResponse[], status: number) =>
+  answers.filter((answer) => answer.status === status).length
+
+test('A client who asks the node for too much is told so in JSON; other clients and the machine itself are not', async (t) => {
+  const { nginx, node } = await setStage(t, answerOwn, { site: SMALL })
+  const paths = [`/image/${ID}/400w/x.webp`, `/image/${ID}/400w`, '/s3/a/b.jpg/-/400w', '/healthz', '/images/x']
+  const ask = (from: string, index: number) => rawRequest(nginx.origin, paths[index % paths.length] ?? '/', { from })
+  const answers = await Promise.all(Array.from({ length: 25 }, (_, index) => ask(CLIENT, index)))
+  assert.deepEqual([countOf(answers, 299), countOf(answers, 429)], [10, 15])
+  for (const answer of answers) if (answer.status !== 299) assertTooMany(answer)
+  assert.equal(node.requests.length, 10)
+  const others = await Promise.all(
+    Array.from({ length: 30 }, (_, index) => ask(index < 10 ? OTHER : '127.0.0.1', index)),
+  )
+  assert.equal(countOf(others, 299), 30)
+})
+
+test('A client who has had all of the node that it gets goes on to get what is on disk', async (t) => {
+  const { nginx, publish } = await setStage(t, answerOwn, { site: SMALL })
+  await publish(`${FOLDER}/400w.webp`, 'a picture')
+  const ask = (size: string) => rawRequest(nginx.origin, `/image/${ID}/${size}/x.webp`, { from: CLIENT })
+  await Promise.all(Array.from({ length: 12 }, () => ask('401w')))
+  assertTooMany(await ask('402w'))
+  const hits = await Promise.all(Array.from({ length: 100 }, () => ask('400w')))
+  assert.equal(countOf(hits, 200), 100)
+})
+
+test('Uploads have a limit of their own, at both places that take them', async (t) => {
+  const { nginx, node } = await setStage(t, answerOwn, { site: SMALL })
+  const upload = (path: string) =>
+    rawRequest(nginx.origin, path, { method: 'POST', body: Buffer.alloc(100_000), from: CLIENT })
+  const answers = await Promise.all(['/images', '/', '/images', '/', '/images', '/images', '/'].map(upload))
+  assert.deepEqual([countOf(answers, 299), countOf(answers, 429)], [5, 2])
+  for (const answer of answers) if (answer.status !== 299) assertTooMany(answer)
+  assert.equal(node.requests.length, 5)
+  assert.equal((await rawRequest(nginx.origin, '/', { from: CLIENT })).status, 299, 'the page is no upload')
+})
+
+test('More requests at once than a client may have are refused; those that end make room', async (t) => {
+  const held: (() => void)[] = []
+  const { nginx } = await setStage(t, (_, response) => held.push(() => response.writeHead(299).end()), {
+    site: { 'limit_conn client_requests 512;': 'limit_conn client_requests 4;' },
+  })
+  const ask = () => rawRequest(nginx.origin, '/healthz', { from: CLIENT })
+  const asked = Array.from({ length: 4 }, ask)
+  while (held.length < 4) await new Promise(setImmediate)
+  assertTooMany(await ask())
+  for (const answer of held.splice(0)) answer()
+  assert.equal(countOf(await Promise.all(asked), 299), 4)
+  const next = ask()
+  while (held.length < 1) await new Promise(setImmediate)
+  held[0]?.()
+  assert.equal((await next).status, 299)
+})
+
+test('The limits as they are let a gallery of 200 thumbnails through at once over HTTP/2, on disk or not', async (t) => {
+  const port = await freePort()
+  const { nginx, publish } = await setStage(t, answerOwn, {
+    site: { '# listen [::]:80 default_server;': `listen 127.0.0.1:${port} http2;` },
+  })
+  assert.ok(nginx.pid > 0)
+  await publish(`${FOLDER}/400w.webp`, 'a picture')
+  const statuses = await gallery(t, port, (index) => `/image/${ID}/${index % 2 === 0 ? '400w' : `${index}w`}/x.webp`)
+  assert.equal(statuses.filter((status) => status === 200).length, 200)
+  assert.equal(statuses.filter((status) => status === 299).length, 200)
+})
+
+/** Asks for 400 pictures on one connection, as a browser does. @returns their statuses */
+async function gallery(t: TestContext, port: number, path: (index: number) => string): Promise<unknown[]> {
+  const session = connect(`http://127.0.0.1:${port}`, {
+    createConnection: () => connectTcp({ port, host: '127.0.0.1', localAddress: CLIENT }),
+  })
+  t.after(() => session.destroy())
+  return await Promise.all(
+    Array.from({ length: 400 }, async (_, index) => {
+      const stream = session.request({ ':path': path(index) })
+      const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+      stream.once('response', (headers) => resolve(headers[':status']))
+      stream.once('error', reject)
+      const status = await promise
+      await buffer(stream)
+      return status
+    }),
+  )
+}
