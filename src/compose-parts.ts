@@ -110,6 +110,9 @@ export interface Outside {
   readonly elsewhere: Elsewhere
 }
 
+/** What is left of the time in which a viewer hears of a silent store is for the store. */
+const MAX_FETCH_WAIT_MS = 4000
+
 export function createServices(config: Config, outside: Outside) {
   const { store, renderers: engine, meter, elsewhere } = outside
   const { cache, spool } = outside.disk
@@ -117,12 +120,14 @@ export function createServices(config: Config, outside: Outside) {
     name: 'a renderer',
     concurrency: config.RENDER_CONCURRENCY,
     maxWaiting: config.RENDER_QUEUE_MAX,
+    maxWaitMs: config.RENDER_WAIT_MAX_SECONDS * 1000,
     onTurn: meter.waited,
   })
   const fetchQueue = createWorkQueue({
     name: 'the object store',
     concurrency: config.FETCH_CONCURRENCY,
     maxWaiting: config.FETCH_QUEUE_MAX,
+    maxWaitMs: MAX_FETCH_WAIT_MS,
   })
   const onForget = (ids: ReadonlySet<string>) => {
     objects.forget(ids)
@@ -175,6 +180,7 @@ export function createServices(config: Config, outside: Outside) {
     shelf: remotes.renditions,
     sources: createSourceService({ originals, mezzanines, maxSide: config.MAX_SIDE }),
     batcher: createRenderBatcher({ ...shared, renderQueue, maxWaiting: config.RENDER_QUEUE_MAX }),
+    renderQueue,
     maxSide: config.MAX_SIDE,
     memoryBytes: config.MEMORY_CACHE_BYTES,
     keepBytes: config.ACCEL_PREFIX === '',

@@ -175,8 +175,12 @@ const Env = z.object({
     .default(8192)
     .describe('Longest side of a rendition, in pixels'),
   RENDER_CONCURRENCY: count('Renders at once', availableParallelism()),
-  RENDER_QUEUE_MAX: count('Renders that may wait for their turn; more are answered 503', 200),
-  RENDER_TIMEOUT_SECONDS: count('A render that takes longer is ended', 20),
+  RENDER_QUEUE_MAX: count('Renders that may wait for their turn; more are answered 503', 1000),
+  RENDER_WAIT_MAX_SECONDS: count(
+    'No render waits longer for its turn; one that is expected to wait half as long is answered 503 at once. An upload waits five times as long',
+    2,
+  ),
+  RENDER_TIMEOUT_SECONDS: count('A render that takes longer is ended', 12),
   FETCH_CONCURRENCY: count('Originals fetched from the store at once', 32),
   FETCH_QUEUE_MAX: count('Fetches that may wait for their turn; more are answered 503', 500),
   REQUEST_TIMEOUT_SECONDS: count('An answer that has not begun by then is 503 or 504', 30),
@@ -202,6 +206,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   const parsed = Env.safeParse(given)
   const mistakes = (parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`)
   mistakes.push(...contradictions(given))
+  if (parsed.success) mistakes.push(...limitsTogether(parsed.data))
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes.join('\n'))
   return Object.freeze(parsed.data)
 }
@@ -229,6 +234,18 @@ function contradictions(given: Readonly<Record<string, string | undefined>>): st
     mistakes.push('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: give both or neither')
   }
   return mistakes
+}
+
+/** What one request may wait for, one after the other: it has to end by what was waited for, which can say what went wrong. */
+function limitsTogether(config: Config): string[] {
+  const isRemote = config.REMOTE_HOSTS.length > 0 && config.REMOTE_TIMEOUT_SECONDS > config.STORE_TIMEOUT_SECONDS
+  const fetching = isRemote ? 'REMOTE_TIMEOUT_SECONDS' : 'STORE_TIMEOUT_SECONDS'
+  const names = [fetching, 'RENDER_WAIT_MAX_SECONDS', 'RENDER_TIMEOUT_SECONDS'] as const
+  const seconds = names.reduce((sum, name) => sum + config[name], 0)
+  if (seconds < config.REQUEST_TIMEOUT_SECONDS) return []
+  return [
+    `REQUEST_TIMEOUT_SECONDS: should be more than ${seconds}, the sum of ${names.join(', ')}: else it ends what those would explain`,
+  ]
 }
 
 function unsignedDialects(given: Readonly<Record<string, string | undefined>>): string[] {

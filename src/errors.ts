@@ -55,4 +55,11 @@ export class DamagedFileError extends OriginalError {
 export class RemoteError extends ServiceError {}
 
 /** A dependency, or our own capacity, failed for now. Answered with `Retry-After`. */
-export class UnavailableError extends ServiceError {}
+export class UnavailableError extends ServiceError {
+  /** When it may be worth another try; absent: nobody knows. */
+  readonly retryAfterSeconds: number | undefined
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions & { readonly retryAfterSeconds?: number }) {
+    super(code, message, options)
+    this.retryAfterSeconds = options?.retryAfterSeconds
+  }
+}

@@ -60,7 +60,9 @@ export function answerError(ctx: Context, error: unknown): void {
   ctx.set({ 'Cache-Control': 'no-store', ...ERROR_HEADERS })
   if (ctx.status === 404) ctx.set('Cache-Control', `public, max-age=${NOT_FOUND_SECONDS}`)
   if (ctx.status === 401) ctx.set('WWW-Authenticate', 'Bearer')
-  if (error instanceof UnavailableError) ctx.set('Retry-After', String(RETRY_AFTER_SECONDS))
+  if (error instanceof UnavailableError) {
+    ctx.set('Retry-After', String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS))
+  }
   if (error instanceof MethodError) ctx.set('Allow', error.allowed.join(', '))
   if (error instanceof RangeError416) ctx.set('Content-Range', `bytes */${error.sizeBytes}`)
   // Without a charset, which JSON does not have, as nginx sends its own errors.

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { formatInfo, type ImageInfo, parseInfo } from '../domain/image-info.ts'
 import { infoKey, originalKey } from '../domain/store-layout.ts'
 import { isTransientId, isVersionId } from '../domain/version-id.ts'
+import { decodingCost } from '../domain/work-cost.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
@@ -9,7 +10,7 @@ import type { OriginalService } from './original-service.ts'
 import type { ImageEngine, Meter, ObjectStore } from './ports.ts'
 import { createSharing } from './sharing.ts'
 import { readText } from './small-object.ts'
-import type { Priority, WorkQueue } from './work-queue.ts'
+import type { Work, WorkQueue } from './work-queue.ts'
 
 /** What is measured of originals: once, after the upload or when somebody asks, and kept in the store for all nodes. */
 export interface InfoService {
@@ -40,6 +41,8 @@ export interface InfoServiceOptions {
   readonly meter: Meter
 }
 
+/** Of measuring an original of which nothing is known yet. */
+const USUAL_COST_MS = 30
 /** More are left for those who ask. */
 const MAX_PENDING = 10_000
 /** Of JSON: what a store that takes nothing does not keep. */
@@ -62,7 +65,7 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
   async function bring(id: string, signal: AbortSignal): Promise<ImageInfo> {
     const { sequence } = watch
     const stored = isVersionId(id) ? undefined : await readStored(id, signal)
-    if (stored === undefined) return await measure(id, signal, 'viewer')
+    if (stored === undefined) return await measureNow(id, signal)
     remember(id, stored, sequence)
     return stored
   }
@@ -80,10 +83,21 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     }
   }
 
-  async function measure(id: string, signal: AbortSignal, priority: Priority): Promise<ImageInfo> {
+  /** Refused before anything is fetched for it. */
+  async function measureNow(id: string, signal: AbortSignal): Promise<ImageInfo> {
+    const place = renderQueue.enter('viewer', USUAL_COST_MS)
+    try {
+      return await measure(id, signal, { priority: 'viewer', place })
+    } finally {
+      place.leave()
+    }
+  }
+
+  async function measure(id: string, signal: AbortSignal, work: Work): Promise<ImageInfo> {
     const { sequence } = watch
     const { source, facts } = await originals.ready(id, signal)
-    const info = await renderQueue.run(() => engine.measure(source, facts), signal, priority)
+    work.place?.revise(decodingCost(facts, 1))
+    const info = await renderQueue.run(() => engine.measure(source, facts), signal, work)
     if (watch.forgottenSince(id, sequence)) throw new OriginalError('original_deleted', 'This image was deleted')
     remember(id, info, sequence)
     // Nobody waits for the store to take it; and it would keep for ever what is said of a version.
@@ -117,7 +131,7 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
   async function measureAhead(id: string): Promise<void> {
     const { signal } = stopping
     try {
-      await measure(id, signal, 'background')
+      await measure(id, signal, { priority: 'background' })
     } catch (error) {
       // Deleted meanwhile, or broken: whoever asks hears of it.
       if (signal.aborted || error instanceof OriginalError) return

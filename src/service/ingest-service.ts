@@ -5,6 +5,7 @@ import { imageIdFromSha256 } from '../domain/image-id.ts'
 import { formatRecord, type ImageRecord, parseRecord } from '../domain/image-record.ts'
 import { displayedSize, type OriginalFacts } from '../domain/original-facts.ts'
 import { deletedKey, originalKey, recordKey } from '../domain/store-layout.ts'
+import { decodingCost } from '../domain/work-cost.ts'
 import { UnavailableError } from '../errors.ts'
 import type { InfoService } from './info-service.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
@@ -39,7 +40,7 @@ export interface IngestServiceOptions {
   readonly mezzanines: Pick<MezzanineService, 'make'>
   readonly infos: Pick<InfoService, 'make'>
   readonly watch: Pick<InvalidationWatch, 'sequence' | 'forgottenSince'>
-  readonly renderQueue: Pick<WorkQueue, 'run' | 'holdBackground'>
+  readonly renderQueue: Pick<WorkQueue, 'enter' | 'run' | 'holdBackground'>
   readonly maxUploadBytes: number
   readonly now: () => number
 }
@@ -65,7 +66,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
     const existing = await readRecord(id, signal)
     if (existing && (await isIntact(id, spooled, signal))) return { record: existing, created: false }
     const facts = await engine.inspect(spooled.source)
-    await renderQueue.run(() => engine.verify(spooled.source, facts), signal)
+    await verify(spooled, facts, signal)
     const written = await write(newRecord(id, spooled, facts), spooled, signal)
     originals.learn(id, facts)
     // The first view then needs no fetch. Losing it costs only that.
@@ -74,6 +75,15 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
     // The uploader waits for none of it.
     else void mezzanines.make(id).then(() => infos.make(id))
     return written
+  }
+
+  async function verify({ source }: Spooled, facts: OriginalFacts, signal: AbortSignal): Promise<void> {
+    const place = renderQueue.enter('upload', decodingCost(facts, facts.frames))
+    try {
+      await renderQueue.run(() => engine.verify(source, facts), signal, { priority: 'upload', place })
+    } finally {
+      place.leave()
+    }
   }
 
   function newRecord(id: string, { sizeBytes }: Spooled, facts: OriginalFacts): ImageRecord {
@@ -138,8 +148,19 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
     return stat !== undefined && stat.sizeBytes === sizeBytes && (stat.md5 === undefined || stat.md5 === md5)
   }
 
+  /** Nobody is to send megabytes for a refusal. */
+  function assertRoom(body: Readable): void {
+    try {
+      renderQueue.enter('upload', 0).leave()
+    } catch (error) {
+      body.destroy()
+      throw error
+    }
+  }
+
   return {
     async ingest(body, signal) {
+      assertRoom(body)
       const spooled = await spool.toDisk(body, maxUploadBytes, signal)
       try {
         return await ingestSpooled(spooled, signal)

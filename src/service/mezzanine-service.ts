@@ -156,7 +156,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     const sizeBytes = missing.length > 0 ? await holderOf(id).sizeBytes(id, signal) : undefined
     if (sizeBytes === undefined) return
     const reduce = () => engine.reduce(source, facts, missing)
-    const reduced = await renderQueue.run(reduce, signal, 'background')
+    const reduced = await renderQueue.run(reduce, signal, { priority: 'background' })
     const worth = worthKeeping(facts, Math.min(sizeBytes, MAX_BYTES), reduced)
     if (worth.length < missing.length) unworthy.set(id, true)
     try {

@@ -1,5 +1,6 @@
 import { type Plan, sizeBeforeTurn } from '../domain/transform-plan.ts'
 import { UnavailableError } from '../errors.ts'
+import type { Place } from './backlog.ts'
 import { unlessAborted } from './coalesce.ts'
 import type { ImageEngine, Meter, ObjectSource } from './ports.ts'
 import type { Priority, WorkQueue } from './work-queue.ts'
@@ -15,7 +16,17 @@ export interface RenderJob {
   /** The same for jobs of the same source. */
   readonly key: string
   readonly plan: Plan
-  readonly priority: Priority
+  readonly priority: Exclude<Priority, 'upload'>
+  readonly cost: RenderCost
+  /** In the queue, of a viewer. It is left when the work begins; if it never does, by whoever has it. */
+  readonly place?: Place | undefined
+}
+
+/** Milliseconds of CPU, expected. */
+export interface RenderCost {
+  /** Once for all that are made together. */
+  readonly decodingMs: number
+  readonly encodingMs: number
 }
 
 interface Batch {
@@ -29,6 +40,7 @@ interface Batch {
 
 interface Member {
   readonly plan: Plan
+  readonly place: Place | undefined
   left: boolean
   readonly made: PromiseWithResolvers<Buffer>
 }
@@ -36,7 +48,7 @@ interface Member {
 /** Raw pixels that are decoded for several sizes are in memory at once: 12.6 MB of them. Larger ones go alone. */
 const MAX_SHARED_PIXELS = 2048 * 2048
 /** One turn of a renderer is not for ever; what is made ahead takes long for each. */
-const MAX_MEMBERS = { viewer: 20, background: 4 } as const satisfies Record<Priority, number>
+const MAX_MEMBERS = { viewer: 20, background: 4 } as const
 
 export interface RenderBatcherOptions {
   readonly engine: ImageEngine
@@ -50,8 +62,8 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
   const open = new Map<string, Batch>()
   let waiting = 0
 
-  function begin(key: string | undefined, { source, priority }: RenderJob): Batch {
-    const batch: Batch = { members: [], controller: new AbortController(), waiting: 0, isOpen: true }
+  function begin(key: string | undefined, { source, priority }: RenderJob, first: Member): Batch {
+    const batch: Batch = { members: [first], controller: new AbortController(), waiting: 1, isOpen: true }
     if (key !== undefined) open.set(key, batch)
     const end = () => {
       waiting -= batch.isOpen ? batch.waiting : 0
@@ -61,6 +73,7 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
     const work = async () => {
       end()
       const members = batch.members.filter(({ left }) => !left)
+      for (const { place } of members) place?.leave()
       const began = performance.now()
       const rendered = engine.render(
         source,
@@ -79,7 +92,8 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
       // The slot is held until all of it has really ended.
       await Promise.all(settled)
     }
-    renderQueue.run(work, batch.controller.signal, priority).catch((error: unknown) => {
+    const place = priority === 'viewer' ? placeOfAll(batch) : undefined
+    renderQueue.run(work, batch.controller.signal, { priority, place }).catch((error: unknown) => {
       end()
       for (const { made } of batch.members) made.reject(error)
     })
@@ -94,11 +108,12 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
       if (joined && waiting >= maxWaiting) {
         throw new UnavailableError('overloaded', 'Too many requests are waiting for a renderer')
       }
-      const batch = joined && joined.members.length < MAX_MEMBERS[job.priority] ? joined : begin(key, job)
-      const member: Member = { plan: job.plan, left: false, made: Promise.withResolvers<Buffer>() }
-      batch.members.push(member)
-      batch.waiting += 1
+      const hasRoom = joined !== undefined && joined.members.length < MAX_MEMBERS[job.priority]
+      const { plan, cost, place } = job
+      place?.revise((hasRoom ? 0 : cost.decodingMs) + cost.encodingMs)
+      const member: Member = { plan, place, left: false, made: Promise.withResolvers<Buffer>() }
       waiting += 1
+      const batch = hasRoom ? join(joined, member) : begin(key, job, member)
       return await unlessAborted(member.made.promise, signal, (reason) => {
         member.left = true
         batch.waiting -= 1
@@ -108,6 +123,26 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
         if (key !== undefined && open.get(key) === batch) open.delete(key)
         batch.controller.abort(reason)
       })
+    },
+  }
+}
+
+function join(batch: Batch, member: Member): Batch {
+  batch.members.push(member)
+  batch.waiting += 1
+  return batch
+}
+
+/** What all of them together take, whoever leaves meanwhile. */
+function placeOfAll({ members }: Batch): Place {
+  const places = () => members.flatMap(({ place, left }) => (place && !left ? [place] : []))
+  return {
+    get costMs() {
+      return places().reduce((sum, { costMs }) => sum + costMs, 0)
+    },
+    revise: () => {},
+    leave() {
+      for (const place of places()) place.leave()
     },
   }
 }

@@ -4,8 +4,10 @@ import type { FormatChoice, OutputFormat } from '../domain/image-format.ts'
 import { negotiateFormat, pictureTraits } from '../domain/negotiate-format.ts'
 import { assertSideLimit, formatSpec, type Spec } from '../domain/spec.ts'
 import { withoutHurry } from '../domain/transform-plan.ts'
+import { expectedCost } from '../domain/work-cost.ts'
 import { isTransientId } from '../domain/version-id.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
+import type { Place } from './backlog.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { MezzanineService } from './mezzanine-service.ts'
@@ -13,6 +15,7 @@ import type { OriginalService } from './original-service.ts'
 import type { CachedFile, ImageCache } from './ports.ts'
 import type { RenderBatcher } from './render-batch.ts'
 import type { RenderTarget, SourceService } from './source-service.ts'
+import type { WorkQueue } from './work-queue.ts'
 
 /** How a rendition was come by: known in memory, found on disk, made for somebody else, or made now. */
 export type Tier = 'memory' | 'disk' | 'coalesced' | 'miss'
@@ -67,6 +70,7 @@ export interface RenditionServiceOptions {
   readonly sources: SourceService
   readonly batcher: RenderBatcher
   readonly shelf: RenditionShelf
+  readonly renderQueue: Pick<WorkQueue, 'enter'>
   readonly watch: InvalidationWatch
   readonly now: () => number
   /** Longest side, device pixels. */
@@ -79,6 +83,8 @@ export interface RenditionServiceOptions {
 
 interface Target extends RenderTarget {
   readonly ahead: boolean
+  /** Of a viewer. */
+  readonly place: Place | undefined
 }
 
 type Known = Omit<Rendition, 'tier'> & { touchedAt: number }
@@ -93,7 +99,7 @@ const UNPUBLISHED_MS = 30_000
 const BROKEN_MS = 60_000
 
 export function createRenditionService(options: RenditionServiceOptions): RenditionService {
-  const { cache, originals, mezzanines, sources, batcher, shelf, watch, now, maxSide, keepBytes } = options
+  const { cache, originals, mezzanines, sources, batcher, renderQueue, shelf, watch, now, maxSide, keepBytes } = options
   const flights = createCoalescer<Known>()
   const memory = new LRUCache<string, Known>({
     maxSize: options.memoryBytes,
@@ -158,7 +164,8 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     const { id, spec, as: format, ahead = false } = wanted
     const file = renditionFile(formatSpec(spec), format)
     const kept = await shelf.find(id, file, signal)
-    const bytes = kept ?? (await renderSound(id, { spec, format, ahead }, signal))
+    const renderNow = () => placed(wanted, format, (place) => renderSound(id, { spec, format, ahead, place }, signal))
+    const bytes = kept ?? (await renderNow())
     if (kept === undefined) shelf.keep(id, file, { bytes, format })
     // A viewer was faster: what has been seen is not replaced.
     const seen = ahead ? await cache.find(id, [file]) : undefined
@@ -168,11 +175,33 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     return await publish(keyOf(wanted), { id, file, format, bytes, mtimeSeconds }, sequence)
   }
 
+  /**
+   * Takes a place before anything is fetched, and keeps it until the rendering begins or the work has ended: who would be
+   * refused in the end costs the store nothing.
+   */
+  async function placed<T>(
+    { id, spec, ahead }: Wanted,
+    format: OutputFormat | undefined,
+    work: (place: Place | undefined) => Promise<T>,
+  ): Promise<T> {
+    if (ahead) return await work(undefined)
+    // What will not be rendered in any case is no matter of load.
+    const known = broken.get(id)
+    if (known) throw known
+    originals.remembered(id)
+    const place = renderQueue.enter('viewer', expectedCost(spec, format))
+    try {
+      return await work(place)
+    } finally {
+      place.leave()
+    }
+  }
+
   /** The rendition that is right for the class, made in its own flight, under one more name. */
   async function makeNegotiated(wanted: Wanted, accept: FormatChoice, signal: AbortSignal): Promise<Known> {
     const { sequence } = watch
     const { id, spec } = wanted
-    const format = await negotiate(wanted, accept, signal)
+    const format = await placed(wanted, undefined, () => negotiate(wanted, accept, signal))
     const { again = false, ahead = false } = wanted
     const made = await rendition({ id, spec, as: format, again, ahead }, signal)
     const alias = negotiatedFile(formatSpec(spec), accept, format)
@@ -229,11 +258,11 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   }
 
   async function renderOnce(id: string, target: Target, signal: AbortSignal): Promise<Buffer> {
-    const { source, key, plan, facts, from } = await sources.prepare(id, target, signal)
+    const { source, key, plan, facts, from, cost } = await sources.prepare(id, target, signal)
     const job = target.ahead
       ? ({ plan: withoutHurry(plan, target.spec, facts.frames), priority: 'background' } as const)
-      : ({ plan, priority: 'viewer' } as const)
-    const bytes = await batcher.render({ source, key, ...job }, signal)
+      : ({ plan, priority: 'viewer', place: target.place } as const)
+    const bytes = await batcher.render({ source, key, cost, ...job }, signal)
     if (from === 'original' && mezzanines.levels(facts).length > 0) void mezzanines.make(id)
     return bytes
   }

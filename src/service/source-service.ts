@@ -3,17 +3,21 @@ import {
   likelyMezzanine,
   MEZZANINE_LEVELS,
   type MezzanineLevel,
+  mezzanineFormat,
+  mezzanineSize,
   mezzaninesFor,
   uprightFacts,
 } from '../domain/mezzanine.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
 import { deviceBox, type Spec } from '../domain/spec.ts'
 import { type Plan, planTransform } from '../domain/transform-plan.ts'
+import { decodingCost, planCost } from '../domain/work-cost.ts'
 import { UnavailableError } from '../errors.ts'
 import type { MezzanineService } from './mezzanine-service.ts'
 import type { Mezzanine } from './mezzanine-shelf.ts'
 import type { OriginalService } from './original-service.ts'
 import type { ObjectSource } from './ports.ts'
+import type { RenderCost } from './render-batch.ts'
 
 /** What a rendition is made from: the least that gives as good a picture. */
 export interface SourceService {
@@ -40,6 +44,8 @@ export interface Prepared {
   readonly plan: Plan
   readonly facts: OriginalFacts
   readonly from: 'original' | 'mezzanine'
+  /** Milliseconds of CPU, expected. */
+  readonly cost: RenderCost
   /** The same for plans of the same source. */
   readonly key: string
 }
@@ -106,10 +112,15 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
       if (mezzanine) {
         const { source, level } = mezzanine
         const ofReduced = planTransform(spec, uprightFacts(known), format, maxSide)
-        return { source, plan: ofReduced, facts: known, from: 'mezzanine', key: `${id}/${level}` }
+        const reduced = { format: mezzanineFormat(known), stored: mezzanineSize(known, level) }
+        const cost = { decodingMs: decodingCost(reduced, 1), encodingMs: planCost(ofReduced, 1) }
+        return { source, plan: ofReduced, facts: known, from: 'mezzanine', key: `${id}/${level}`, cost }
       }
       const { source } = await originals.ready(id, signal)
-      return { source, plan, facts: known, from: 'original', key: id }
+      const { frames } = known
+      const decodingMs = decodingCost(known, plan.animated ? frames : 1)
+      const cost = { decodingMs, encodingMs: planCost(plan, frames) }
+      return { source, plan, facts: known, from: 'original', key: id, cost }
     },
   }
 }

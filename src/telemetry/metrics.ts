@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 
 /** What is read only when somebody asks. */
 export interface MetricSources {
-  readonly renderQueue: { readonly active: number; readonly waiting: number }
+  readonly renderQueue: { readonly active: number; readonly waiting: number; readonly expectedWaitMs: number }
   readonly mezzanines: { readonly pending: number }
   readonly primes: { readonly pending: number }
   readonly infos: { readonly pending: number }
@@ -43,6 +43,11 @@ export function createMetrics() {
         })
       gauge('darkroom_render_queue_active', 'Renders under way', () => sources.renderQueue.active)
       gauge('darkroom_render_queue_waiting', 'Renders that wait for their turn', () => sources.renderQueue.waiting)
+      gauge(
+        'darkroom_render_expected_wait_seconds',
+        'How long a render that is asked for now would wait for its turn',
+        () => sources.renderQueue.expectedWaitMs / 1000,
+      )
       gauge('darkroom_fetch_queue_active', 'Originals being fetched', () => sources.fetchQueue.active)
       gauge('darkroom_fetch_queue_waiting', 'Fetches that wait for their turn', () => sources.fetchQueue.waiting)
       gauge(

@@ -69,7 +69,7 @@ export function createStage(options: StageOptions = {}) {
   const cache = createMemoryCache(disk)
   const spool = createMemorySpool(disk)
   const engine = createMemoryEngine(disk)
-  const queue = (name: string) => createWorkQueue({ name, concurrency: 2, maxWaiting: 100 })
+  const queue = (name: string) => createWorkQueue({ name, concurrency: 2, maxWaiting: 100, maxWaitMs: 60_000 })
   const renderQueue = queue('a renderer')
   const watch = createInvalidationWatch({
     store,
@@ -124,6 +124,7 @@ export function createStage(options: StageOptions = {}) {
     shelf: remoteVersions.renditions,
     sources: createSourceService({ originals, mezzanines, maxSide: 2000 }),
     batcher: createRenderBatcher({ engine, renderQueue, meter, maxWaiting: 100 }),
+    renderQueue,
     watch,
     now,
     maxSide: 2000,
@@ -161,6 +162,7 @@ export function createStage(options: StageOptions = {}) {
     mezzanines,
     infos,
     renditions,
+    renderQueue,
     objectVersions,
     versions,
     remoteVersions,

@@ -94,6 +94,16 @@ const WRONG: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = 
   [{ MAX_SIDE: '16384' }, /^MAX_SIDE: /],
   [{ RENDER_CONCURRENCY: '0' }, /^RENDER_CONCURRENCY: /],
   [{ RENDER_QUEUE_MAX: 'Infinity' }, /^RENDER_QUEUE_MAX: /],
+  [{ RENDER_WAIT_MAX_SECONDS: '0' }, /^RENDER_WAIT_MAX_SECONDS: /],
+  [
+    { RENDER_TIMEOUT_SECONDS: '60' },
+    /^REQUEST_TIMEOUT_SECONDS: should be more than 72, the sum of STORE_TIMEOUT_SECONDS, RENDER_WAIT_MAX_SECONDS, RENDER_TIMEOUT_SECONDS:/,
+  ],
+  [
+    { REMOTE_HOSTS: 'example.com', REMOTE_TIMEOUT_SECONDS: '16' },
+    /^REQUEST_TIMEOUT_SECONDS: should be more than 30, the sum of REMOTE_TIMEOUT_SECONDS, /,
+  ],
+  [{ REQUEST_TIMEOUT_SECONDS: '10' }, /^REQUEST_TIMEOUT_SECONDS: should be more than 24, /],
   [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL: /],
 ]
 for (const [env, expected] of WRONG) {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { formatDeletionMark } from '../../src/domain/deletion-mark.ts'
 import { deletedKey, originalKey, recordKey } from '../../src/domain/store-layout.ts'
@@ -144,4 +145,15 @@ test('A deletion that ends while an upload writes does not take the upload away 
   await stage.upload(BYTES)
   assert.equal((await stage.records.record(ID, never)).id, ID)
   assert.deepEqual(stage.objects.get(originalKey(ID))?.bytes, BYTES)
+})
+
+test('While too much waits an upload is refused before its bytes are read', async () => {
+  const stage = createStage()
+  const place = stage.renderQueue.enter('upload', 1_000_000)
+  const body = Readable.from([BYTES])
+  await assert.rejects(stage.ingest.ingest(body, never), { name: 'UnavailableError', code: 'overloaded' })
+  assert.ok(body.destroyed)
+  assert.deepEqual([stage.asked, stage.engine.verified], [[], 0])
+  place.leave()
+  await stage.upload(BYTES)
 })

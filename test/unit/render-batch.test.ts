@@ -15,6 +15,7 @@ const job = (spec: string, key = 'one') => ({
   key,
   plan: planTransform(parseSpec(spec), FACTS, 'jpg', 8192),
   priority: 'viewer' as const,
+  cost: { decodingMs: 10, encodingMs: 1 },
 })
 
 function setUp(maxWaiting = 100) {

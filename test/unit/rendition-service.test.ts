@@ -191,3 +191,47 @@ test('What memory holds of an image is dropped when the image is forgotten, and 
   assert.equal((await stage.renditions.rendition(wanted(id, '400w'), never)).tier, 'miss')
   assert.equal((await stage.renditions.rendition(wanted(other, '400w'), never)).tier, 'memory')
 })
+
+test('Under overload a viewer is refused before anything is fetched, and hears all the same what needs no render', async () => {
+  const stage = createStage()
+  const [id, known, broken] = [
+    await stage.plant(original()),
+    await stage.plant(original({ alpha: true })),
+    await stage.plant(original({ broken: true })),
+  ]
+  const missing = 'ab'.repeat(20)
+  await stage.renditions.rendition(wanted(known, '400w'), never)
+  await assert.rejects(stage.renditions.rendition(wanted(broken, '400w'), never), { code: 'original_broken' })
+  await assert.rejects(stage.renditions.rendition(wanted(missing, '400w'), never), { code: 'original_not_found' })
+  const place = stage.renderQueue.enter('viewer', 1_000_000)
+  stage.asked.length = 0
+  for (const refused of [wanted(id, '400w'), negotiated(id, '400w', 'avif'), wanted(known, '300w')]) {
+    await assert.rejects(stage.renditions.rendition(refused, never), { code: 'overloaded' })
+  }
+  assert.deepEqual(stage.asked, [])
+  await stage.renditions.rendition(wanted(known, '400w'), never)
+  await assert.rejects(stage.renditions.rendition(wanted(broken, '300w'), never), { code: 'original_broken' })
+  await assert.rejects(stage.renditions.rendition(wanted(missing, '300w'), never), { code: 'original_not_found' })
+  await stage.renditions.rendition({ ...wanted(id, '500w'), ahead: true }, never)
+  place.leave()
+  await stage.renditions.rendition(wanted(id, '400w'), never)
+  await stage.renditions.rendition(negotiated(id, '400w', 'avif'), never)
+  assert.equal(stage.renderQueue.expectedWaitMs, 0, 'nothing is left in the accounts')
+})
+
+test('What is refused, fails or is given up leaves nothing in the accounts of the queue', async () => {
+  const stage = createStage()
+  const id = await stage.plant(original())
+  const rendering = Promise.withResolvers<void>()
+  stage.engine.duringRender = () => rendering.promise
+  const gone = new AbortController()
+  const asked = ['100w', '200w', '300w', '400w', '500w'].map((spec) =>
+    stage.renditions.rendition(wanted(id, spec), gone.signal),
+  )
+  await new Promise(setImmediate)
+  gone.abort(new Error('gone'))
+  for (const each of asked) await assert.rejects(each, { message: 'gone' })
+  rendering.resolve()
+  await stage.renditions.rendition(wanted(id, '600w'), never)
+  assert.equal(stage.renderQueue.expectedWaitMs, 0)
+})

@@ -110,9 +110,9 @@ test('What others wait for goes first, viewers in order after it, and the backgr
   }
   const runs = [
     queue.run(task('running'), never),
-    queue.run(task('background'), never, 'background'),
+    queue.run(task('background'), never, { priority: 'background' }),
     queue.run(task('viewer 1'), never),
-    queue.run(task('viewer 2'), never, 'viewer'),
+    queue.run(task('viewer 2'), never, { priority: 'viewer' }),
   ]
   assert.deepEqual([queue.active, queue.waiting, queue.waitingInBackground], [1, 2, 1])
   end.resolve()
@@ -128,7 +128,7 @@ test('The background leaves the last of several slots free, and gets it when tha
   ] as const) {
     const queue = createWorkQueue({ name: 'x', concurrency, maxWaiting: 9 })
     const { task, ends } = createTasks()
-    const runs = Array.from({ length: 6 }, () => queue.run(task, never, 'background'))
+    const runs = Array.from({ length: 6 }, () => queue.run(task, never, { priority: 'background' }))
     await setImmediate()
     assert.equal(ends.length, expected, `${concurrency} slots`)
     const viewer = queue.run(task, never)
@@ -145,8 +145,12 @@ test('The background leaves the last of several slots free, and gets it when tha
 test('What waits in the background has a bound of its own', async () => {
   const queue = createWorkQueue({ name: 'x', concurrency: 1, maxWaiting: 1, maxWaitingInBackground: 2 })
   const { task, ends } = createTasks()
-  const runs = [queue.run(task, never), queue.run(task, never, 'background'), queue.run(task, never, 'background')]
-  await assert.rejects(queue.run(task, never, 'background'), { code: 'overloaded' })
+  const runs = [
+    queue.run(task, never),
+    queue.run(task, never, { priority: 'background' }),
+    queue.run(task, never, { priority: 'background' }),
+  ]
+  await assert.rejects(queue.run(task, never, { priority: 'background' }), { code: 'overloaded' })
   runs.push(queue.run(task, never))
   await assert.rejects(queue.run(task, never), { code: 'overloaded' })
   assert.deepEqual([queue.waiting, queue.waitingInBackground], [1, 2])
@@ -171,7 +175,7 @@ test('While it is held the background waits, and nobody else; but not for ever',
   const begun: string[] = []
   const task = (name: string) => async () => void begun.push(name)
   const [releaseOne, releaseTwo] = [queue.holdBackground(), queue.holdBackground()]
-  const first = queue.run(task('background'), never, 'background')
+  const first = queue.run(task('background'), never, { priority: 'background' })
   await queue.run(task('viewer'), never)
   releaseOne()
   releaseOne()
@@ -181,8 +185,99 @@ test('While it is held the background waits, and nobody else; but not for ever',
   await first
   assert.deepEqual(begun, ['viewer', 'background'])
   queue.holdBackground()
-  const later = queue.run(task('later'), never, 'background')
+  const later = queue.run(task('later'), never, { priority: 'background' })
   context.mock.method(performance, 'now', () => Number.MAX_SAFE_INTEGER)
   context.mock.timers.tick(HOLD_MS + 1)
   await later
 })
+
+const TIMED = { name: 'a renderer', concurrency: 1, maxWaiting: 100, maxWaitMs: 2000 } as const
+
+test('Who would wait for more than half of the longest wait is refused at once, and told when to come again', async () => {
+  const queue = createWorkQueue(TIMED)
+  const places = Array.from({ length: 10 }, () => queue.enter('viewer', 100))
+  assert.equal(queue.expectedWaitMs, 1000)
+  queue.enter('viewer', 500)
+  assert.throws(() => queue.enter('viewer', 1), { code: 'overloaded', retryAfterSeconds: 2 })
+  places.at(0)?.leave()
+  for (const place of places.slice(1, 6)) place.leave()
+  queue.enter('viewer', 1)
+})
+
+test('An upload, whose bytes would have to come again, is let in to a queue that refuses viewers', async () => {
+  const queue = createWorkQueue(TIMED)
+  queue.enter('upload', 3000)
+  queue.enter('viewer', 2000)
+  assert.throws(() => queue.enter('viewer', 1), { code: 'overloaded' })
+  queue.enter('upload', 6000)
+  assert.throws(() => queue.enter('upload', 1), { code: 'overloaded' })
+})
+
+test('Work that waits counts until it begins, and work under way until it has ended', async () => {
+  const queue = createWorkQueue(TIMED)
+  const { task, ends } = createTasks()
+  const runs = [1, 2, 3].map(() => queue.run(task, never, { place: queue.enter('viewer', 400) }))
+  assert.ok(queue.expectedWaitMs > 1100 && queue.expectedWaitMs <= 1200)
+  assert.throws(() => queue.enter('viewer', 1), { code: 'overloaded' })
+  for (const run of runs) {
+    await setImmediate()
+    ends.shift()?.resolve()
+    await run
+  }
+  assert.equal(queue.expectedWaitMs, 0)
+})
+
+test('What has waited for too long is refused rather than done for nobody', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] })
+  const queue = createWorkQueue(TIMED)
+  const { task, ends } = createTasks()
+  const first = queue.run(task, never)
+  const viewer = queue.run(() => assert.fail('begun'), never)
+  const upload = queue.run(task, never, { priority: 'upload' })
+  const background = queue.run(task, never, { priority: 'background' })
+  context.mock.timers.tick(2000)
+  await assert.rejects(viewer, { code: 'overloaded' })
+  assert.deepEqual([queue.active, queue.waiting, queue.waitingInBackground], [1, 1, 1])
+  const other = queue.run(() => assert.fail('begun'), never, { priority: 'upload' })
+  ends[0]?.resolve()
+  await first
+  await setImmediate()
+  assert.equal(ends.length, 2, 'the upload has begun')
+  context.mock.timers.tick(10_000)
+  await assert.rejects(other, { code: 'overloaded' })
+  ends[1]?.resolve()
+  await upload
+  await setImmediate()
+  ends[2]?.resolve()
+  await background
+})
+
+for (const [flood, lone] of [
+  ['viewer', 'upload'],
+  ['upload', 'viewer'],
+] as const) {
+  test(`Under a flood of the kind ${flood} the kind ${lone} goes on with its share of the time`, async () => {
+    const queue = createWorkQueue({ name: 'x', concurrency: 2, maxWaiting: 1000 })
+    const costs = { viewer: 10, upload: 80 }
+    const loneWork = 640
+    const done = { viewer: 0, upload: 0 }
+    const submit = (priority: 'viewer' | 'upload') =>
+      queue.run(
+        async () => {
+          await setImmediate()
+          done[priority] += costs[priority]
+        },
+        never,
+        { priority, place: queue.enter(priority, costs[priority]) },
+      )
+    const all = Promise.all([
+      ...Array.from({ length: 400 }, () => submit(flood)),
+      ...Array.from({ length: loneWork / costs[lone] }, () => submit(lone)),
+    ])
+    while (done[lone] < loneWork) await setImmediate()
+    // It has had half of the time since it came, but for what was under way and the longest piece of work.
+    assert.ok(done[flood] <= loneWork + 4 * costs.upload, JSON.stringify(done))
+    assert.ok(done[flood] >= loneWork - 4 * costs.upload, JSON.stringify(done))
+    await all
+  })
+}

@@ -1,0 +1,97 @@
+/** Somebody's place among those who wait, with the work that it stands for. */
+export interface Place {
+  /** Expected; of CPU. */
+  readonly costMs: number
+  /** More is known of the work now. */
+  revise(costMs: number): void
+  /** The work begins, or will not be done. A second time it does nothing. */
+  leave(): void
+}
+
+/** Work that waits and work under way, in the time that it is expected to take. */
+export interface Backlog<Kind extends string> {
+  add(kind: Kind, costMs: number): Place
+  /** @param costMs Absent: nobody knows. @returns to be called when it has ended. */
+  begin(costMs?: number): () => void
+  /** How long one of this kind who comes now will wait, as far as one can tell. */
+  waitMs(kind: Kind): number
+}
+
+export interface BacklogOptions {
+  /** What is done at once. */
+  readonly slots: number
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number
+}
+
+interface Running {
+  readonly costMs: number | undefined
+  readonly since: number
+}
+
+/** What was learnt of the machine's pace counts for a few dozen tasks; and before the first one, it is taken to be as expected. */
+const MEMORY = 0.97
+const FIRST_MS = 200
+
+/** Kinds are expected to take turns, as `createFairTurns` has it: none waits for more of another's work than of its own. */
+export function createBacklog<Kind extends string>({ slots, now }: BacklogOptions): Backlog<Kind> {
+  const waiting = new Map<Kind, number>()
+  const running = new Set<Running>()
+  let expectedMs = FIRST_MS
+  let takenMs = FIRST_MS
+
+  const waitingOf = (kind: Kind): number => Math.max(0, waiting.get(kind) ?? 0)
+
+  function change(kind: Kind, ms: number): void {
+    waiting.set(kind, waitingOf(kind) + ms)
+  }
+
+  function learn({ costMs, since }: Running): void {
+    if (!costMs) return
+    expectedMs = expectedMs * MEMORY + costMs
+    takenMs = takenMs * MEMORY + (now() - since)
+  }
+
+  return {
+    add(kind, costMs) {
+      let held = costMs
+      let isHeld = true
+      change(kind, held)
+      return {
+        get costMs() {
+          return held
+        },
+        revise(newMs) {
+          if (!isHeld) return
+          change(kind, newMs - held)
+          held = newMs
+        },
+        leave() {
+          if (!isHeld) return
+          isHeld = false
+          change(kind, -held)
+        },
+      }
+    },
+    begin(costMs) {
+      const task = { costMs, since: now() }
+      running.add(task)
+      return () => {
+        if (running.delete(task)) learn(task)
+      }
+    },
+    waitMs(kind) {
+      const pace = takenMs / expectedMs
+      const own = waitingOf(kind)
+      let ms = own * pace
+      for (const other of waiting.keys()) if (other !== kind) ms += Math.min(own, waitingOf(other)) * pace
+      // For what nobody knows the length of, its slot is as good as gone.
+      let left = slots
+      for (const { costMs, since } of running) {
+        if (costMs === undefined) left -= 1
+        else ms += Math.max(0, costMs * pace - (now() - since))
+      }
+      return ms / Math.max(1, left)
+    },
+  }
+}

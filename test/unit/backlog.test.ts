@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createBacklog } from '../../src/service/backlog.ts'
+
+type Kind = 'viewer' | 'upload'
+
+function setUp(slots = 2) {
+  const clock = { ms: 0 }
+  return { clock, backlog: createBacklog<Kind>({ slots, now: () => clock.ms }) }
+}
+
+test('one waits for what is before one, shared by the slots', () => {
+  const { backlog } = setUp()
+  assert.equal(backlog.waitMs('viewer'), 0)
+  const places = [100, 200, 300].map((costMs) => backlog.add('viewer', costMs))
+  assert.equal(backlog.waitMs('viewer'), 300)
+  places[0]?.revise(500)
+  assert.equal(backlog.waitMs('viewer'), 500)
+  for (const place of places) {
+    place.leave()
+    place.leave()
+    place.revise(9999)
+  }
+  assert.equal(backlog.waitMs('viewer'), 0)
+})
+
+test('what is under way counts with the time that it still takes, and nothing once that is over', () => {
+  const { backlog, clock } = setUp()
+  const ended = backlog.begin(400)
+  assert.equal(backlog.waitMs('viewer'), 200)
+  clock.ms = 300
+  assert.equal(backlog.waitMs('viewer'), 50)
+  clock.ms = 900
+  assert.equal(backlog.waitMs('viewer'), 0)
+  ended()
+})
+
+test('a task of which nobody knows how long it takes has its slot for itself', () => {
+  const { backlog } = setUp()
+  backlog.add('viewer', 100)
+  const ended = backlog.begin()
+  assert.equal(backlog.waitMs('viewer'), 100)
+  ended()
+  assert.equal(backlog.waitMs('viewer'), 50)
+})
+
+test('one waits for no more of the other kind than of its own', () => {
+  const { backlog } = setUp(1)
+  backlog.add('upload', 10_000)
+  backlog.add('viewer', 100)
+  assert.equal(backlog.waitMs('viewer'), 200)
+  assert.equal(backlog.waitMs('upload'), 10_100)
+})
+
+test('a machine that turns out to be slower than expected is expected to go on so, until it is quicker', () => {
+  const { backlog, clock } = setUp(1)
+  const work = (costMs: number, takesMs: number) => {
+    const ended = backlog.begin(costMs)
+    clock.ms += takesMs
+    ended()
+  }
+  for (let task = 0; task < 200; task += 1) work(10, 30)
+  const place = backlog.add('viewer', 100)
+  assert.ok(Math.abs(backlog.waitMs('viewer') - 300) < 5, `${backlog.waitMs('viewer')} ms`)
+  for (let task = 0; task < 200; task += 1) work(10, 5)
+  assert.ok(Math.abs(backlog.waitMs('viewer') - 50) < 5, `${backlog.waitMs('viewer')} ms`)
+  place.leave()
+})
