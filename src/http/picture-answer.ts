@@ -49,11 +49,12 @@ export const PICTURE_HEADERS = {
  * @param within Sets the signal of the request; what memory knows of an upload needs none.
  */
 export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<RequestState>): PictureAnswer {
-  const { service, versions } = options
+  const { service, versions, accelPrefix } = options
   return async (ctx, asked) => {
     const began = performance.now()
     const { original, spec, as } = asked
-    const again = ctx.get('X-Render-Again') !== ''
+    // nginx's word, which puts it over whatever a client says. Without nginx it can only be the client's.
+    const again = accelPrefix !== '' && ctx.get('X-Render-Again') !== ''
 
     const answer = (rendition: Rendition, version?: Version): boolean | Promise<boolean> => {
       ctx.state.tier = rendition.tier

@@ -35,7 +35,7 @@ export interface Wanted {
   readonly spec: Spec
   /** A format, or who leaves it to us. */
   readonly as: OutputFormat | { readonly accept: FormatChoice }
-  /** Don't trust memory: the file was looked for and is gone. */
+  /** Don't trust memory where it says that there is a file: it was looked for and is gone. */
   readonly again?: boolean
   /** Nobody waits for it yet: it is made when the renderers have nothing else to do, to the fewest bytes. */
   readonly ahead?: boolean
@@ -109,13 +109,15 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   const broken = new LRUCache<string, OriginalError>({ max: 10_000, ttl: BROKEN_MS })
 
   function remembered(wanted: Wanted): Rendition | undefined {
-    const known = wanted.again ? undefined : memory.get(keyOf(wanted))
-    return known && isFresh(known) ? { ...known, tier: 'memory' } : undefined
+    const known = memory.get(keyOf(wanted))
+    if (known === undefined || (wanted.again && known.published)) return undefined
+    return isFresh(known) ? { ...known, tier: 'memory' } : undefined
   }
 
   async function rendition(wanted: Wanted, signal: AbortSignal): Promise<Rendition> {
     const key = keyOf(wanted)
-    if (wanted.again) memory.delete(key)
+    // What has no file can't have lost it: whoever says so would have it rendered each time.
+    if (wanted.again && memory.peek(key)?.published) memory.delete(key)
     const known = memory.get(key)
     if (known && (isFresh(known) || (await isStillThere(known)))) return { ...known, tier: 'memory' }
     const { sequence } = watch

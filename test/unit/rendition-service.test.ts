@@ -111,6 +111,18 @@ test('A disk that takes nothing costs the cache, not the picture', async () => {
   assert.deepEqual([...stage.disk.files.keys()], [])
 })
 
+test('What only memory has is not made again because somebody distrusts memory', async () => {
+  const stage = createStage()
+  const id = await stage.plant(original())
+  stage.disk.full = true
+  for (const ask of [wanted(id, '400w'), negotiated(id, '300w', 'webp')]) {
+    await stage.renditions.rendition(ask, never)
+    assert.equal(stage.renditions.remembered({ ...ask, again: true })?.tier, 'memory')
+    assert.equal((await stage.renditions.rendition({ ...ask, again: true }, never)).tier, 'memory')
+  }
+  assert.equal(stage.engine.rendered.length, 2)
+})
+
 test('A file that is gone is made again when asked to distrust memory', async () => {
   const stage = createStage()
   const id = await stage.plant(original())
