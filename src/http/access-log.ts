@@ -38,7 +38,7 @@ export function accessLog(log: Log, metrics: Metrics): Middleware<RequestState> 
     metrics.requestSeconds.observe(seconds)
     if (tier !== undefined) metrics.renditions.inc({ tier })
     const line = {
-      requestId: ctx.get('X-Request-Id') || randomUUID(),
+      requestId: requestIdOf(ctx),
       client: ctx.get('X-Forwarded-For') || ctx.ip,
       method: ctx.method,
       // Without the query, which may hold a signature.
@@ -53,6 +53,12 @@ export function accessLog(log: Log, metrics: Metrics): Middleware<RequestState> 
     else if (status >= 500) log.warn({ ...line, error: error.code, cause: describeCause(error.cause) }, 'request')
     else log.info({ ...line, error: error.code }, 'request')
   }
+}
+
+/** nginx's, or a client's own that is short and plain: a log is no place for whatever somebody likes to send. */
+function requestIdOf(ctx: Context): string {
+  const given = ctx.get('X-Request-Id')
+  return /^[\w.-]{1,64}$/.test(given) ? given : randomUUID()
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS', 'PUT', 'PATCH'])

@@ -70,7 +70,8 @@ export function answerError(ctx: Context, error: unknown): void {
   ctx.body = { error: code, message }
 }
 
-const ERROR_HEADERS = {
+/** Of every error, whoever answers it. */
+export const ERROR_HEADERS = {
   'Access-Control-Allow-Origin': '*',
   'X-Content-Type-Options': 'nosniff',
   'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",

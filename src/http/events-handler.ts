@@ -1,6 +1,7 @@
 import type { Middleware } from 'koa'
 import { type BucketEvent, parseBucketEvents } from '../domain/bucket-event.ts'
 import { assertMayNotify } from '../domain/write-access.ts'
+import { API_HEADERS } from './json-answer.ts'
 import type { RequestState } from './request-state.ts'
 import { readSmallBody } from './small-body.ts'
 
@@ -22,7 +23,7 @@ export function eventsHandler({ tokens, onEvents }: EventsHandlerOptions): Middl
     assertMayNotify({ authorization, inQuery }, tokens)
     const events = parseBucketEvents(await readSmallBody(ctx.req, MAX_BODY_BYTES, ctx.state.signal))
     if (events.length > 0) await onEvents(events, ctx.state.signal)
-    ctx.set('Cache-Control', 'no-store')
+    ctx.set({ ...API_HEADERS, 'Cache-Control': 'no-store' })
     ctx.status = 204
   }
 }

@@ -1,5 +1,8 @@
 import type { Middleware } from 'koa'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { API_HEADERS } from './json-answer.ts'
+
+const UNKEPT = { ...API_HEADERS, 'Cache-Control': 'no-store' } as const
 
 /** What a load balancer wants to know before it sends requests here. */
 export interface Readiness {
@@ -12,7 +15,7 @@ export interface Readiness {
 /** `GET /healthz`: the process lives and its event loop turns. */
 export function liveHandler(): Middleware {
   return (ctx) => {
-    ctx.set('Cache-Control', 'no-store')
+    ctx.set(UNKEPT)
     ctx.body = { status: 'ok' }
   }
 }
@@ -22,7 +25,7 @@ export function readyHandler(readiness: Readiness): Middleware {
   return async (ctx) => {
     const reasons = await readiness.reasons()
     const degraded = readiness.degraded()
-    ctx.set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' })
+    ctx.set(UNKEPT)
     ctx.status = reasons.length > 0 ? 503 : 200
     if (reasons.length > 0) ctx.set('Retry-After', '1')
     ctx.body = {
@@ -35,7 +38,7 @@ export function readyHandler(readiness: Readiness): Middleware {
 /** `GET /metrics`, in Prometheus' text format. */
 export function metricsHandler({ registry }: Metrics): Middleware {
   return async (ctx) => {
-    ctx.set('Cache-Control', 'no-store')
+    ctx.set(UNKEPT)
     ctx.type = registry.contentType
     ctx.body = await registry.metrics()
   }

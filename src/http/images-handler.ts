@@ -80,7 +80,7 @@ export function deleteHandler({ deletions, access }: ImagesHandlerOptions): Midd
   return async (ctx) => {
     assertMayWrite(callerOf(ctx), access)
     await deletions.remove(idOf(ctx), ctx.state.signal)
-    ctx.set('Cache-Control', 'no-store')
+    ctx.set({ ...API_HEADERS, 'Cache-Control': 'no-store' })
     ctx.status = 204
   }
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Context } from 'koa'
 
-/** Of every answer about an image that is not a rendition. */
+/** Of every answer that is no picture, no page and no error. */
 export const API_HEADERS = {
   'X-Content-Type-Options': 'nosniff',
   'Content-Security-Policy': "default-src 'none'; sandbox",

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type Koa from 'koa'
+import { answerProtocolErrors, isAmbiguous, refuse } from './protocol-errors.ts'
 import type { RequestState } from './request-state.ts'
 
 const HEADERS_TIMEOUT_MS = 10_000
@@ -14,16 +15,23 @@ const LAST_ANSWERS_MS = 7000
 /** A server that clients cannot keep busy with nothing. */
 export function createHttpServer(app: Koa<RequestState>): Server {
   const handle = app.callback()
-  return createServer(
+  const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: 1000,
       maxHeaderSize: MAX_HEADER_BYTES,
+      // Ours to say: see `isAmbiguous`.
+      requireHostHeader: false,
     },
-    (request, response) => void handle(request, response),
+    (request, response) => {
+      if (isAmbiguous(request)) refuse(response, 400)
+      else void handle(request, response)
+    },
   )
+  answerProtocolErrors(server)
+  return server
 }
 
 /** @param port 0: any free one. @returns the URL. @throws what the system says, such as EADDRINUSE. */

@@ -17,6 +17,8 @@ export type Fault = { readonly matching?: FaultMatch } & (
   | { readonly kind: 'lose-answer' }
   | { readonly kind: 'html' }
   | { readonly kind: 'redirect' }
+  /** Nothing wrong, but for more headers on the answer. */
+  | { readonly kind: 'headers'; readonly headers: Readonly<Record<string, string>> }
 )
 
 /** `refuse` knows no match: there is no request to look at. */
@@ -83,7 +85,8 @@ export async function startFaultProxy({ target }: { target: string }): Promise<F
         response.resume().once('end', () => incoming.socket.destroy())
         return
       }
-      answer.writeHead(response.statusCode ?? 502, ownConnection(response.rawHeaders))
+      const added = active?.kind === 'headers' ? Object.entries(active.headers).flat() : []
+      answer.writeHead(response.statusCode ?? 502, [...ownConnection(response.rawHeaders), ...added])
       // Else a body cut at its first byte would take the head along.
       answer.flushHeaders()
       const cut = (): void => void incoming.socket.destroy()
