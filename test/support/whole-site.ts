@@ -46,7 +46,6 @@ export const FOREIGN_HEADERS = {
   'X-Powered-By': 'a store',
   'Clear-Site-Data': '"*"',
   'Alt-Svc': 'h2="evil.example:443"',
-  Vary: '*',
 } as const
 
 export async function startWholeSite(

@@ -1,0 +1,150 @@
+// All in latin1: one character is one byte on the wire.
+
+/** Ways to say "one folder up", as some decoder somewhere has understood them. */
+const UP = [
+  '../',
+  '%2e%2e/',
+  '%2E%2E%2F',
+  '..%2f',
+  '..\\',
+  '..%5c',
+  '%252e%252e%252f',
+  '..%252f',
+  '%c0%ae%c0%ae%c0%af',
+  '..%c0%af',
+  '%e0%80%ae%e0%80%ae/',
+  '\xc0\xae\xc0\xae/',
+  '%ef%bc%8e%ef%bc%8e%ef%bc%8f',
+  '..%e2%88%95',
+  '%u002e%u002e%u002f',
+  '....//',
+  '..;/',
+  '..%00/',
+  '..%0d%0a/',
+  '.%2e/./',
+  '//../',
+  '..//',
+  '..%20/',
+  '..?/',
+  '..#/',
+]
+
+/** What each route takes a file's name, a key or a URL to stand. */
+export function traversals(id: string): readonly string[] {
+  const roots = [
+    '/',
+    '/image/',
+    `/image/${id}/`,
+    `/image/${id}/40w/`,
+    '/images/',
+    `/images/${id}/`,
+    '/s3/photos/',
+    '/s3/photos/mine/',
+    '/s3/',
+    '/v1/width/40/',
+    '/thumbor/unsafe/40x0/',
+    '/imgproxy/insecure/w:40/plain/',
+    '/ipx/w_40/',
+    '/_renditions/',
+    '/_renditions/version/',
+    '/events/',
+  ]
+  const targets = ['outside.txt', 'originals/outside.txt', 'etc/passwd']
+  const relative = roots.flatMap((root, row) =>
+    UP.map((up, column) => root + up.repeat(6) + targets[(row + column) % targets.length]),
+  )
+  const tails = relative.filter((_, index) => index % 3 === 0).map((path) => `${path}/-/40w/x.jpg`)
+  const schemes = [
+    'file:///etc/passwd',
+    'file:/etc/passwd',
+    'local:///etc/passwd',
+    '/etc/passwd',
+    'data:,x',
+    's3://x/y',
+  ].flatMap((url) => [
+    `/image?url=${encodeURIComponent(url)}&size=40w`,
+    `/v1/width/40/${url}`,
+    `/thumbor/unsafe/40x0/${url}`,
+    `/imgproxy/insecure/w:40/plain/${url}`,
+    `/ipx/w_40/${url}`,
+  ])
+  return [...relative, ...tails, ...schemes]
+}
+
+/** Paths that are wrong in some other way. */
+export function oddities(id: string): readonly string[] {
+  const numbers = [
+    '0',
+    '-1',
+    '+1',
+    '1e9',
+    '0x10',
+    '1.5',
+    '99999999999999999999',
+    `1${'0'.repeat(400)}`,
+    'NaN',
+    'Infinity',
+    '\xb2',
+    '%D9%A1',
+  ]
+  return [
+    ...numbers.flatMap((number) => [
+      `/image/${id}/${number}w`,
+      `/image/${id}/40w${number}h/x.jpg`,
+      `/image/${id}/40w,${number}x`,
+      `/image/${id}/40w,q${number}/x.webp`,
+      `/image/${id}/40w,blur${number}/x.jpg`,
+      `/image/${id}/40w40h,cover,at${number}x${number}`,
+      `/s3/photos/mine/a%20b.jpg/-/${number}w`,
+      `/image?url=http%3A%2F%2Fx.example%2F&size=${number}w`,
+      `/v1/width/${number}/http://x.example/a.jpg`,
+      `/thumbor/unsafe/${number}x${number}/http://x.example/a.jpg`,
+      `/imgproxy/insecure/w:${number}/plain/http://x.example/a.jpg`,
+      `/ipx/w_${number}/http://x.example/a.jpg`,
+    ]),
+    ...['%00', '%', '%z', '%zz', '%f', '%80', '%ff%fe', '%ed%a0%80', '\xff', '\x80\x80'].flatMap((bytes) => [
+      `/${bytes}`,
+      `/image/${bytes}`,
+      `/image/${id}${bytes}/40w`,
+      `/image/${id}/40w${bytes}`,
+      `/image/${id}/40w/${bytes}.jpg`,
+      `/images/${id}${bytes}`,
+      `/s3/photos/mine/${bytes}/-/40w`,
+      `/s3/${bytes}/a/-/40w`,
+      `/image?url=${bytes}&size=40w`,
+      `/v1/width/40/${bytes}`,
+      `/thumbor/unsafe/40x0/${bytes}`,
+      `/imgproxy/insecure/w:40/plain/${bytes}`,
+      `/ipx/w_40/${bytes}`,
+    ]),
+    '//',
+    '///image//x',
+    `//image/${id}/40w`,
+    `/image//${id}/40w`,
+    `/image/${id}//40w`,
+    `/image/${id}/40w/`,
+    `/image/${id}/40w//x.jpg`,
+    `/./image/${id}/./40q`,
+    `/image/./${id}/40q`,
+    '//evil.example/image',
+    '/\\evil.example/image',
+    '/image?url=',
+    '/image?url=http%3A%2F%2F127.0.0.1%2F&size=40w',
+    '/image?url=a&url=b&size=40w',
+    `/image?${'url=a&'.repeat(1000)}`,
+    `/image?size=40w&__proto__=x&constructor=y&url=z`,
+    '/image/__proto__/40w',
+    '/images/constructor',
+    '/s3/__proto__/a/-/40w',
+    '/s3/toString/a/-/40w',
+    `/s3/photos/mine/${'a'.repeat(1025)}/-/40w`,
+    `/s3/photos/mine/${'/-/'.repeat(500)}40w`,
+    `/image/${'a'.repeat(4000)}/40w`,
+    `/image/${id}/${','.repeat(3000)}`,
+    `/image/${id}/40w,${'up,'.repeat(1000)}`,
+    `/v1/${'width/40/'.repeat(500)}x`,
+    `/imgproxy/insecure/${'rs:fill:1:1/'.repeat(400)}plain/x`,
+    `/thumbor/unsafe/filters:${'a('.repeat(1500)}/x`,
+    `/${'x/'.repeat(3500)}`,
+  ]
+}
