@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type Koa from 'koa'
 import { answerProtocolErrors, isAmbiguous, refuse } from './protocol-errors.ts'
+import { originForm } from './request-target.ts'
 import type { RequestState } from './request-state.ts'
 
 const HEADERS_TIMEOUT_MS = 10_000
@@ -26,8 +27,13 @@ export function createHttpServer(app: Koa<RequestState>): Server {
       requireHostHeader: false,
     },
     (request, response) => {
-      if (isAmbiguous(request)) refuse(response, 400)
-      else void handle(request, response)
+      const target = originForm(request.url ?? '')
+      if (target === undefined || isAmbiguous(request)) {
+        refuse(response, 400)
+        return
+      }
+      request.url = target
+      void handle(request, response)
     },
   )
   answerProtocolErrors(server)
