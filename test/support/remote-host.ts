@@ -1,10 +1,10 @@
 import { createServer as createHttpServer, type IncomingHttpHeaders, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import type { TestContext } from 'node:test'
 import { createRemoteSource, type RemoteSourceSettings } from '../../src/adapters/remote-source.ts'
 import { parseAddressBlock } from '../../src/domain/ip-address.ts'
 import { parseRemoteHost } from '../../src/domain/remote-hosts.ts'
 import type { RemoteSource } from '../../src/service/ports.ts'
+import type { Scope } from './scope.ts'
 
 export interface RemoteHostServer {
   readonly port: number
@@ -27,7 +27,7 @@ export interface Listening {
 
 /** A host of remote images, on loopback. */
 export async function startRemoteHost(
-  t: TestContext,
+  t: Scope,
   listener: RequestListener,
   listening: Listening = {},
 ): Promise<RemoteHostServer> {
@@ -41,7 +41,7 @@ export async function startRemoteHost(
 
 /** One that speaks no HTTP of its own. @param answer Called when the head of a request has come. */
 export async function startRawHost(
-  t: TestContext,
+  t: Scope,
   answer: (socket: Socket) => void,
 ): Promise<Omit<RemoteHostServer, 'requests'>> {
   const server = createServer((socket) => {
@@ -55,7 +55,7 @@ export async function startRawHost(
 
 /** Counts and ends the connections of a server of whichever kind. */
 export async function listen(
-  t: TestContext,
+  t: Scope,
   server: Server,
   { address = '127.0.0.1', port: wanted = 0 }: Listening,
 ): Promise<Omit<RemoteHostServer, 'requests'>> {
@@ -109,7 +109,7 @@ const DEFAULTS = {
 } as const satisfies Partial<RemoteSourceSettings>
 
 /** The adapter, with loopback allowed. */
-export function remoteSource(t: TestContext, settings: RemoteSettings): RemoteSource {
+export function remoteSource(t: Scope, settings: RemoteSettings): RemoteSource {
   const { hosts, allowedAddresses = ['127.0.0.1/32'], ...rest } = settings
   const source = createRemoteSource({
     ...DEFAULTS,

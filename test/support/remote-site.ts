@@ -1,5 +1,5 @@
-import type { TestContext } from 'node:test'
 import { type RemoteHostServer, startRemoteHost } from './remote-host.ts'
+import type { Scope } from './scope.ts'
 import { temporaryFolder } from './site.ts'
 import { startStubDns } from './stub-dns.ts'
 
@@ -21,7 +21,7 @@ export interface RemoteSite {
 }
 
 /** A host of images that is found under a name, by a DNS server of our own. */
-export async function startRemoteSite(t: TestContext): Promise<RemoteSite> {
+export async function startRemoteSite(t: Scope): Promise<RemoteSite> {
   const pages = new Map<string, Page>()
   const host = await startRemoteHost(t, (request, response) => {
     const { body, status, headers } = pages.get(request.url ?? '') ?? { body: Buffer.from('nothing'), status: 404 }

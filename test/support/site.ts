@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import type { S3StoreSettings } from '../../src/adapters/s3-store.ts'
 import { type Darkroom, type DarkroomOptions, startDarkroom } from './darkroom.ts'
 import { type Nginx, type NginxOptions, startNginx } from './nginx.ts'
 import { newBucket } from './s3-bucket.ts'
+import type { Scope } from './scope.ts'
 import type { S3Access } from './servers/s3-server.ts'
 
 /** What every node behind nginx takes. */
@@ -23,7 +23,7 @@ export interface Site {
 
 /** A node behind its own nginx, as it runs in production, until the test ends. */
 export async function startSite(
-  t: TestContext,
+  t: Scope,
   env: Readonly<Record<string, string>> = {},
   nginxOptions: Partial<NginxOptions> = {},
 ): Promise<Site> {
@@ -33,7 +33,7 @@ export async function startSite(
 }
 
 /** A node until the test ends. */
-export async function startNodeFor(t: TestContext, options: DarkroomOptions = {}): Promise<Darkroom> {
+export async function startNodeFor(t: Scope, options: DarkroomOptions = {}): Promise<Darkroom> {
   const node = await startDarkroom(options)
   stopAfter(t, node.stop)
   return node
@@ -41,7 +41,7 @@ export async function startNodeFor(t: TestContext, options: DarkroomOptions = {}
 
 /** nginx in front of a node until the test ends. */
 export async function startNginxFor(
-  t: TestContext,
+  t: Scope,
   { port, cacheDir }: Pick<Darkroom, 'port' | 'cacheDir'>,
   options: Partial<NginxOptions> = {},
 ): Promise<Nginx> {
@@ -50,15 +50,15 @@ export async function startNginxFor(
   return nginx
 }
 
-const running = new WeakMap<TestContext, (() => Promise<void>)[]>()
+const running = new WeakMap<Scope, (() => Promise<void>)[]>()
 
-function stopAfter(t: TestContext, stop: () => Promise<void>): void {
+function stopAfter(t: Scope, stop: () => Promise<void>): void {
   running.set(t, [...(running.get(t) ?? []), stop])
   t.after(stop)
 }
 
 /** A folder that outlives the nodes of a test, but not the test. */
-export async function temporaryFolder(t: TestContext): Promise<string> {
+export async function temporaryFolder(t: Scope): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'darkroom-e2e-'))
   t.after(async () => {
     // What was opened first is closed first, but a node that still runs would write into the folder again.

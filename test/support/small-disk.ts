@@ -1,9 +1,9 @@
 import { mkdtemp, open, rmdir, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { commandOutput, runCommand } from './process.ts'
+import type { Scope } from './scope.ts'
 
 /** A file system of its own, in memory. */
 export interface SmallDisk {
@@ -18,7 +18,7 @@ export interface SmallDisk {
  * Mounts one until the test ends; what still uses it then keeps it until it ends itself.
  * @throws Error unless root runs the tests: nobody else may mount.
  */
-export async function mountSmallDisk(t: TestContext, megabytes: number): Promise<SmallDisk> {
+export async function mountSmallDisk(t: Scope, megabytes: number): Promise<SmallDisk> {
   if (process.getuid?.() !== 0) throw new Error('This test mounts a small disk, which needs root: run it with sudo')
   const path = await mkdtemp(join(tmpdir(), 'darkroom-disk-'))
   t.after(async () => {

@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
-import type { TestContext } from 'node:test'
 import { parseIpAddress } from '../../src/domain/ip-address.ts'
+import type { Scope } from './scope.ts'
 
 export interface DnsQuestion {
   readonly name: string
@@ -24,7 +24,7 @@ const RCODES = { absent: 3, failing: 2 } as const
 const HEADER_BYTES = 12
 
 /** A DNS server on loopback that says what the test wants it to, and that nothing may be remembered. */
-export async function startStubDns(t: TestContext, answer: (question: DnsQuestion) => DnsAnswer): Promise<StubDns> {
+export async function startStubDns(t: Scope, answer: (question: DnsQuestion) => DnsAnswer): Promise<StubDns> {
   const socket = createSocket('udp4')
   const questions: string[] = []
   socket.on('message', (message, from) => {

@@ -1,0 +1,141 @@
+// The body of `npm run fuzz`: hostile files and URLs against a real node, for as long as they are told to come.
+//
+//   node scripts/fuzz.ts [--images 5000] [--urls 100000] [--seed 1] [--seconds 1200] [--findings folder]
+//   node scripts/fuzz.ts --cgroup      bombs and 64 large renders at once in 512 MB
+//   node scripts/fuzz.ts --walk 10000  so many sizes of one picture on a small disk
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { proportionalBytes } from '../bench/measure.ts'
+import { cpuSecondsAtRest } from '../bench/render-views.ts'
+import type { FuzzFinding, FuzzReport } from '../test/support/fuzz-finding.ts'
+import { fuzzImages } from '../test/support/fuzz-images.ts'
+import { fuzzSeeds } from '../test/support/fuzz-seeds.ts'
+import { type FuzzSite, startFuzzSite } from '../test/support/fuzz-site.ts'
+import { fuzzUrls } from '../test/support/fuzz-urls.ts'
+import { createScope, type Scope } from '../test/support/scope.ts'
+
+const MB = 1e6
+const WARM_FILES = 100
+const WARM_URLS = 500
+/** Memory may have grown by so much in the end. */
+const GROWTH_BYTES = 100 * MB
+
+interface FuzzOptions {
+  readonly images: number
+  readonly urls: number
+  readonly seed: number
+  readonly seconds: number
+  readonly findings: string
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      images: { type: 'string', default: '5000' },
+      urls: { type: 'string', default: '100000' },
+      seed: { type: 'string', default: '1' },
+      seconds: { type: 'string', default: '1200' },
+      findings: { type: 'string', default: 'fuzz-findings' },
+    },
+  })
+  const options = {
+    images: whole('images', values.images),
+    urls: whole('urls', values.urls),
+    seed: whole('seed', values.seed),
+    seconds: whole('seconds', values.seconds),
+    findings: values.findings,
+  }
+  const scope = createScope()
+  try {
+    return await fuzz(scope, options)
+  } finally {
+    await scope.close()
+  }
+}
+
+function whole(name: string, text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${name} ${text} should be a whole number, 1 or more`)
+  return Number(text)
+}
+
+/** @returns The exit code. */
+async function fuzz(scope: Scope, { images, urls, seed, seconds, findings: folder }: FuzzOptions): Promise<number> {
+  const site = await startFuzzSite(scope)
+  const { node, nginx, world } = site
+  const shared = { world, seconds }
+  const seeds = await fuzzSeeds()
+  const files = { url: site.url, seeds, publish: site.publish }
+  // What everything needs once is there before memory is looked at.
+  await fuzzImages({ ...files, count: WARM_FILES, seed: seed + 1, seconds })
+  await fuzzUrls({ ...shared, port: node.port, server: 'node', count: WARM_URLS, seed: seed + 1 })
+  const before = await restingBytes(site)
+
+  const ofFiles = await fuzzImages({ ...files, count: images, seed, seconds })
+  report('files', ofFiles)
+  const half = Math.ceil(urls / 2)
+  const ofNode = await fuzzUrls({ ...shared, port: node.port, server: 'node', count: half, seed })
+  report('URLs at the node', ofNode)
+  const ofNginx = await fuzzUrls({ ...shared, port: nginx.port, server: 'nginx', count: half, seed: seed + 2 })
+  report('URLs through nginx', ofNginx)
+
+  const after = await restingBytes(site)
+  const findings = [...ofFiles.findings, ...ofNode.findings, ...ofNginx.findings, ...(await findingsOf(site))]
+  if (after - before > GROWTH_BYTES) findings.push({ request: 'everything', problem: 'memory has grown by too much' })
+  const counters = await Promise.all(
+    ['crashes', 'timeouts', 'replaced'].map(
+      async (name) => `${name} ${await node.metric(`darkroom_renderer_${name}`)}`,
+    ),
+  )
+  say(`memory at rest: ${megabytes(before)} before, ${megabytes(after)} after; renderers: ${counters.join(', ')}`)
+  await save(folder, findings)
+  return findings.length === 0 ? 0 : 1
+}
+
+/** The node is the one that was started, and nothing in it went wrong unexpectedly. */
+async function findingsOf({ node }: FuzzSite): Promise<FuzzFinding[]> {
+  const log = await node.log()
+  const starts = log.filter(({ msg }) => msg === 'listening')
+  const errors = log.filter(({ level }) => level === 'error')
+  return [
+    ...(starts.length === 1 ? [] : [{ request: 'everything', problem: `the node started ${starts.length} times` }]),
+    ...errors.map((line) => ({ request: String(line['path']), problem: JSON.stringify(line) })),
+  ]
+}
+
+/** Of the node and its renderers, shared memory counted once, when they have nothing left to do. */
+async function restingBytes({ node }: FuzzSite): Promise<number> {
+  await cpuSecondsAtRest(node.pid)
+  return await proportionalBytes(node.pid)
+}
+
+function report(name: string, { tried, answers, slowestMs, findings }: FuzzReport): void {
+  const counted = Object.entries(answers).map(([kind, count]) => `${kind}: ${count}`)
+  const slowest = `the slowest answer took ${Math.round(slowestMs)} ms`
+  say(`${tried} ${name}: ${findings.length} findings, ${slowest}; ${counted.toSorted().join(', ')}`)
+}
+
+async function save(folder: string, findings: readonly FuzzFinding[]): Promise<void> {
+  if (findings.length === 0) return
+  await mkdir(folder, { recursive: true })
+  for (const [at, { request, problem, how = '', bytes }] of findings.entries()) {
+    say(`finding ${at}: ${request} ${problem} ${how}`)
+    if (bytes) await writeFile(join(folder, String(at)), bytes)
+  }
+  say(`The files are in ${folder}. One that shows a fault belongs into test/fixtures/hostile, where a test tries each.`)
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / MB)} MB`
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  process.stderr.write(`npm run fuzz: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}
