@@ -8,6 +8,11 @@ const HEADERS_TIMEOUT_MS = 10_000
 /** The longest upload; slower clients are sent away long before, by the handler. */
 const REQUEST_TIMEOUT_MS = 600_000
 const KEEP_ALIVE_MS = 60_000
+/**
+ * A client that takes nothing of its answer for so long holds a file or a call of the store for nothing. Node looks twice, so it
+ * may be double.
+ */
+const SEND_TIMEOUT_MS = 15_000
 /** Above nginx's, whose answer to too many headers has our shape. */
 const MAX_HEADER_BYTES = 24 * 1024
 /** What is under way at the end gets this long, within the ten seconds that process managers allow. */
@@ -27,6 +32,8 @@ export function createHttpServer(app: Koa<RequestState>): Server {
       requireHostHeader: false,
     },
     (request, response) => {
+      // From here on it is the client who is waited for. What is no stream is in memory anyhow.
+      response.once('pipe', () => response.setTimeout(SEND_TIMEOUT_MS, () => response.destroy()))
       const target = originForm(request.url ?? '')
       if (target === undefined || isAmbiguous(request)) {
         refuse(response, 400)

@@ -68,7 +68,7 @@ describe('clients that leave or dawdle', { concurrency: 2 }, () => {
     assert.equal((await ask(`${node.url}/image/${id}/40w/x.jpg`)).status, 200)
   })
 
-  test('heads and bodies that trickle in are ended in time, and a good client notices nothing', async (t) => {
+  test('heads and bodies that trickle in, silence, and answers that nobody reads are ended in time, and a good client notices nothing', async (t) => {
     const node = await startNodeFor(t)
     const { id, bytes } = await noisePicture(4)
     assert.equal((await post(node.url, bytes)).status, 201)
@@ -77,8 +77,12 @@ describe('clients that leave or dawdle', { concurrency: 2 }, () => {
     )
     const upload = `POST /images HTTP/1.1\r\nHost: 127.0.0.1:${node.port}\r\nContent-Type: image/png\r\nContent-Length: 5000\r\n\r\n`
     const bodies = Array.from({ length: 250 }, () => trickle(t, node, upload))
+    const silent = Array.from({ length: 20 }, () => trickle(t, node, ''))
+    const large = await noisePicture(6, 2600, 2000)
+    assert.equal((await post(node.url, large.bytes)).status, 201)
+    const reader = startLateReader(t, node, `/images/${large.id}/original`)
     const ending = { over: false }
-    const ends = Promise.all([Promise.all(heads), Promise.all(bodies)]).finally(() => {
+    const ends = Promise.all([Promise.all(heads), Promise.all(bodies), Promise.all(silent), reader.cut]).finally(() => {
       ending.over = true
     })
     const times: number[] = []
@@ -89,10 +93,11 @@ describe('clients that leave or dawdle', { concurrency: 2 }, () => {
       times.push(answer.ms)
       await delay(20)
     }
-    const [headEnds, bodyEnds] = await ends
-    for (const { said } of [...headEnds, ...bodyEnds]) assert.match(said, /^HTTP\/1\.1 408 /)
+    const [headEnds, bodyEnds, silentEnds] = await ends
+    assert.ok((await reader.read()) < large.bytes.length, 'who reads nothing is not waited for')
+    for (const { said } of [...headEnds, ...bodyEnds, ...silentEnds]) assert.match(said, /^HTTP\/1\.1 408 /)
     for (const { said } of bodyEnds) assert.match(said, /"client_too_slow"/)
-    const [head, body, p99] = [slowest(headEnds), slowest(bodyEnds), percentile(times, 0.99)]
+    const [head, body, p99] = [slowest([...headEnds, ...silentEnds]), slowest(bodyEnds), percentile(times, 0.99)]
     t.diagnostic(
       `heads ended after ${head} ms, bodies after ${body} ms; the good client's p99 of ${times.length}: ${p99} ms`,
     )
@@ -176,7 +181,39 @@ interface End {
   readonly said: string
 }
 
-/** Sends the beginning, then a byte a second, until the other side has enough of it. */
+interface LateReader {
+  /** When the node's log says that it is done with the request. */
+  readonly cut: Promise<void>
+  /** Then: how many bytes there are to be read. */
+  read(): Promise<number>
+}
+
+/** Asks, and reads nothing of the answer. */
+function startLateReader(t: TestContext, node: Darkroom, path: string): LateReader {
+  const socket = connect(node.port, '127.0.0.1')
+  socket.on('error', () => {})
+  t.after(() => socket.destroy())
+  socket.pause()
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${node.port}\r\nConnection: close\r\n\r\n`)
+  const isOver = async () => (await node.log()).some((line) => line['path'] === path)
+  return {
+    cut: (async () => {
+      for (let seconds = 0; seconds < 60 && !(await isOver()); seconds += 1) await delay(1000)
+    })(),
+    async read() {
+      let sizeBytes = 0
+      socket.on('data', (chunk: Buffer) => {
+        sizeBytes += chunk.length
+      })
+      const closed = once(socket, 'close')
+      socket.resume()
+      await closed
+      return sizeBytes
+    },
+  }
+}
+
+/** Sends the beginning, then a byte a second, until the other side has enough of it. Without a beginning it says nothing. */
 async function trickle(t: TestContext, node: Darkroom, beginning: string): Promise<End> {
   const began = performance.now()
   const socket: Socket = connect(node.port, '127.0.0.1')
@@ -184,7 +221,7 @@ async function trickle(t: TestContext, node: Darkroom, beginning: string): Promi
   t.after(() => socket.destroy())
   const said = text(socket)
   socket.write(beginning)
-  const timer = setInterval(() => socket.writable && socket.write('a'), 1000)
+  const timer = setInterval(() => beginning !== '' && socket.writable && socket.write('a'), 1000)
   const closed = once(socket, 'close')
   await said.catch(() => '')
   clearInterval(timer)
