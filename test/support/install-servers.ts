@@ -32,6 +32,12 @@ export function ensureChromium(): Promise<string> {
   return ensureCommand('chromium', { packages: ['chromium'], services: [] })
 }
 
+/** What `confined.py` needs: Python, and systemd's lists of calls, with the libseccomp that comes along. @returns The Python. */
+export async function ensureConfinement(): Promise<string> {
+  await ensureCommand('systemd-analyze', { packages: ['systemd'], services: [] })
+  return await ensureCommand('python3', { packages: ['python3'], services: [] })
+}
+
 /** Ceph with its S3 gateway: monitor, manager, object store daemon, gateway and the tools to set them up. */
 export function ensureCeph(): Promise<void> {
   return ensureCommands({
