@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { test } from 'node:test'
+import { parse } from 'yaml'
+import { z } from 'zod'
+
+const read = (name: string) => readFile(new URL(`../../${name}`, import.meta.url), 'utf8')
+
+const Service = z.object({
+  read_only: z.literal(true),
+  tmpfs: z.array(z.string().regex(/size=\d+m/)),
+  cap_drop: z.tuple([z.literal('ALL')]),
+  security_opt: z.array(z.string()).refine((options) => options.includes('no-new-privileges:true')),
+  pids_limit: z.number().max(4096),
+  mem_limit: z.string().regex(/^\$\{\w+:-\d+g\}$/),
+  privileged: z.never().optional(),
+  cap_add: z.never().optional(),
+  user: z.never().optional(),
+})
+
+test('Containers of ours write nowhere but where they must, can gain no rights, and have limits', async () => {
+  const file = z
+    .object({ services: z.object({ node: Service, front: Service }) })
+    .safeParse(parse(await read('docker-compose.yml'), { merge: true }))
+  assert.ok(file.success, file.error?.message)
+})
+
+test('The image runs as a user without rights, whose files of the service are not its own', async () => {
+  const lines = (await read('Dockerfile')).split('\n')
+  const at = (pattern: RegExp) => lines.findIndex((line) => pattern.test(line))
+  assert.ok(at(/^USER node$/) > at(/^COPY \. \.$/))
+  assert.equal(lines.filter((line) => line.startsWith('USER ')).length, 1)
+  assert.equal(
+    lines.some((line) => /^COPY .*--chown|chown.* \/app/.test(line)),
+    false,
+  )
+  // No secret is baked in, and nothing of a package runs while the image is made.
+  assert.equal(
+    lines.some((line) => /^\s*(?:ARG|ENV).*(?:TOKEN|SECRET|KEYS?)=/.test(line)),
+    false,
+  )
+  assert.match(lines.join('\n'), /npm ci --omit=dev --ignore-scripts/)
+})
