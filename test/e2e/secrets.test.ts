@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
@@ -143,6 +143,13 @@ test('No secret of the operator is in an answer, a log, a metric or a message', 
     (await node.log()).some(({ cause }) => /AccessKey|Signature|Forbidden|403|Unauthorized/i.test(String(cause))),
   )
   assertSilent('The log', JSON.stringify(await node.log()))
+
+  const renderers = (await readFile(`/proc/${node.pid}/task/${node.pid}/children`, 'utf8')).trim().split(' ')
+  assert.ok(renderers.length > 0 && renderers[0] !== '')
+  for (const pid of renderers) {
+    assertSilent('The environment of a renderer', await readFile(`/proc/${pid}/environ`, 'latin1'))
+    assertSilent('The command line of a renderer', await readFile(`/proc/${pid}/cmdline`, 'latin1'))
+  }
 
   // With the node gone nginx writes into its log of errors.
   await node.stop()
