@@ -13,7 +13,7 @@ import type { OriginalService } from '../service/original-service.ts'
 import type { PrimeService } from '../service/prime-service.ts'
 import type { RecordService } from '../service/record-service.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { callerOf, idOf } from './image-request.ts'
+import { assertMayKnow, callerOf, idOf } from './image-request.ts'
 import { API_HEADERS, answerJson } from './json-answer.ts'
 import type { RequestState } from './request-state.ts'
 import { uploadBody } from './upload-body.ts'
@@ -53,10 +53,13 @@ export function uploadHandler(options: ImagesHandlerOptions): Middleware<Request
 
 /** `GET /images/<id>`: the record. */
 export function recordHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
+  const { access, policy } = options
   return async (ctx) => {
+    assertMayKnow(ctx, policy, access)
     const record = await options.records.record(idOf(ctx), ctx.state.signal)
     // The image may be deleted: a copy is checked before it is used again.
-    answerJson(ctx, describeImage(record, options), { 'Cache-Control': 'no-cache' })
+    const caching = policy.kind === 'signed' ? 'private, no-cache' : 'no-cache'
+    answerJson(ctx, describeImage(record, options), { 'Cache-Control': caching })
   }
 }
 

@@ -5,7 +5,7 @@ import type { SizePolicy } from '../domain/size-policy.ts'
 import { mayWrite, type WriteAccess } from '../domain/write-access.ts'
 import type { InfoService } from '../service/info-service.ts'
 import type { RecordService } from '../service/record-service.ts'
-import { callerOf, idOf } from './image-request.ts'
+import { assertMayKnow, callerOf, idOf } from './image-request.ts'
 import { answerJson } from './json-answer.ts'
 import type { RequestState } from './request-state.ts'
 
@@ -25,6 +25,7 @@ export interface InfoHandlerOptions {
 export function infoHandler(options: InfoHandlerOptions): Middleware<RequestState> {
   const { records, infos, access, showGps, policy, publicUrl } = options
   return async (ctx) => {
+    assertMayKnow(ctx, policy, access)
     const id = idOf(ctx)
     const record = await records.record(id, ctx.state.signal)
     const info = await infos.info(id, ctx.state.signal)

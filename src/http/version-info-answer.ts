@@ -3,11 +3,11 @@ import { visibleInfo } from '../domain/image-info.ts'
 import { displayedSize } from '../domain/original-facts.ts'
 import type { ObjectRef, RemoteRef } from '../domain/original-ref.ts'
 import type { SizePolicy } from '../domain/size-policy.ts'
-import { assertMayWrite, mayWrite, type WriteAccess } from '../domain/write-access.ts'
+import { mayWrite, type WriteAccess } from '../domain/write-access.ts'
 import type { InfoService } from '../service/info-service.ts'
 import type { OriginalService } from '../service/original-service.ts'
 import type { VersionService } from '../service/versions.ts'
-import { callerOf } from './image-request.ts'
+import { assertMayKnow, callerOf } from './image-request.ts'
 import { answerJson } from './json-answer.ts'
 import type { RequestState } from './request-state.ts'
 
@@ -31,8 +31,7 @@ export type VersionInfoAnswer = (
 export function versionInfoAnswer(options: VersionInfoOptions, within: Middleware<RequestState>): VersionInfoAnswer {
   const { versions, originals, infos, access, showGps, policy } = options
   async function answer(ctx: Context & { state: RequestState }, original: ObjectRef | RemoteRef): Promise<void> {
-    // Where every URL needs a signature, nobody is to find out what there is without one.
-    if (policy.kind === 'signed') assertMayWrite(callerOf(ctx), access)
+    assertMayKnow(ctx, policy, access)
     const isTrusted = mayWrite(callerOf(ctx), access)
     const { signal } = ctx.state
     const value = await versions.use(original, signal, async (id, version) => {

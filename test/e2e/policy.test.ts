@@ -90,6 +90,16 @@ test('With signatures the URLs of an answer work as they are, and nothing else d
     assert.equal((await rawRequest(url, path, { headers: AUTHORIZATION })).status, 200, link)
   }
 
+  // The record has URLs that are signed for ever: it is for whoever could sign for himself.
+  for (const origin of [node.url, url]) {
+    for (const known of [`/images/${String(id)}`, `/images/${String(id)}/info`, `/images/${'cd'.repeat(20)}`]) {
+      const { status, body } = await rawRequest(origin, known)
+      assert.deepEqual([status, jsonFields(body).error], [401, 'token_required'], known)
+    }
+  }
+  const kept = await rawRequest(url, `/images/${String(id)}`, { headers: AUTHORIZATION })
+  assert.equal(kept.headers['cache-control'], 'private, no-cache')
+
   const path = `/image/${String(id)}/120w`
   const good = await signOne(`${path}/x.jpg`, OLD_KEY)
   for (const round of [1, 2]) {
