@@ -43,6 +43,11 @@ async function describedPicture(): Promise<{ bytes: Buffer; id: string }> {
   return { bytes, id: idOf(bytes) }
 }
 
+/** The time of the upload has digits of its own, which may be those of the place. */
+function assertPlaceless(json: string): void {
+  assert.doesNotMatch(json.replace(/"uploadedAt":"[^"]+"/, ''), PLACE_TRACES)
+}
+
 test('Everybody sees the picture’s facts, a token shows the file’s own words, and none of both a place', async (t) => {
   const { url, node } = await startSite(t)
   const { bytes, id } = await describedPicture()
@@ -64,7 +69,7 @@ test('Everybody sees the picture’s facts, a token shows the file’s own words
   assert.equal(capturedAt, '2026-05-04T06:07:08.25+02:00')
   assert.equal(jsonFields(JSON.stringify(camera))['model'], 'Fixture One')
 
-  for (const { body } of [open, full]) assert.doesNotMatch(String(body), PLACE_TRACES)
+  for (const { body } of [open, full]) assertPlaceless(String(body))
   for (const Authorization of ['Bearer a-token-for-tests-onlx', 'Basic YTpi', 'Bearer']) {
     const other = await rawRequest(url, infoPath(id), { headers: { Authorization } })
     assert.deepEqual([other.status, other.headers.etag], [200, open.headers.etag], Authorization)
@@ -80,8 +85,8 @@ test('Where a picture was taken is told if that is set, and even then to holders
   const full = jsonFields((await rawRequest(url, infoPath(id), { headers: AUTHORIZATION })).body)
   assert.deepEqual(full['gps'], { latitude: 51.4778111, longitude: -0.001475, altitude: 46.12 })
   const { gps: _gps, ...rest } = full
-  assert.doesNotMatch(JSON.stringify(rest), PLACE_TRACES)
-  assert.doesNotMatch(String((await rawRequest(url, infoPath(id))).body), PLACE_TRACES)
+  assertPlaceless(JSON.stringify(rest))
+  assertPlaceless(String((await rawRequest(url, infoPath(id))).body))
 })
 
 test('A copy that is still right is 304, for each audience its own; HEAD has the headers of GET', async (t) => {
