@@ -15,6 +15,8 @@ export type ObjectRequest =
 /** In bytes of UTF-8; S3's own limit. */
 const MAX_KEY_BYTES = 1024
 const SEPARATOR = '/-/'
+/** What an alias can be at all. A redirect repeats it, and no header takes just any character. */
+const ALIAS = /^[a-z0-9.-]+$/
 
 /**
  * Reads the path of something made of an object in a configured bucket.
@@ -39,6 +41,7 @@ export function parseObjectPath(path: string, versionId?: string): ObjectRequest
     throw invalidPath('An object is at /s3/{bucket}/{key}/-/{size} or /s3/{bucket}/{key}/-/{size}/{name}.{ext}')
   }
   const bucket = decodePathPart(alias)
+  if (!ALIAS.test(bucket)) throw invalidPath('A bucket is named by lower-case letters, digits, dots and dashes')
   const key = decodePathPart(keyText)
   if (Buffer.byteLength(key) > MAX_KEY_BYTES) throw invalidPath(`A key has ${MAX_KEY_BYTES} bytes at most`)
   if (key.includes('\0')) throw invalidPath('A key has no NUL in it')

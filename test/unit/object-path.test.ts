@@ -79,6 +79,10 @@ const INVALID = [
   '/s3/photos/cat.jpg/-/400w/a/b.jpg',
   '/s3/photos/cat.jpg/-/info/x.json',
   '/s3/photos/%FF/-/400w',
+  // A redirect to their canonical spelling would have had what no header takes.
+  '/s3/pictur%00%2Fs/cat.jpg/-/300h400w',
+  '/s3/..%F0%9F%98%80/cat.jpg/-/300h400w',
+  '/s3/%0d%0aX:y/cat.jpg/-/300h400w',
   '/s3/photos/%/-/400w',
   '/s3/photos/a%00b/-/400w',
   '/image/photos/cat.jpg/-/400w',
