@@ -13,6 +13,7 @@ import { fuzzImages } from '../test/support/fuzz-images.ts'
 import { fuzzSeeds } from '../test/support/fuzz-seeds.ts'
 import { type FuzzSite, startFuzzSite } from '../test/support/fuzz-site.ts'
 import { fuzzUrls } from '../test/support/fuzz-urls.ts'
+import { rendererPids } from '../test/support/renderers.ts'
 import { createScope, type Scope } from '../test/support/scope.ts'
 
 const MB = 1e6
@@ -69,7 +70,7 @@ async function fuzz(scope: Scope, { images, urls, seed, seconds, findings: folde
   // What everything needs once is there before memory is looked at.
   await fuzzImages({ ...files, count: WARM_FILES, seed: seed + 1, seconds })
   await fuzzUrls({ ...shared, port: node.port, server: 'node', count: WARM_URLS, seed: seed + 1 })
-  const before = await restingBytes(site)
+  const before = await restingMemory(site)
 
   const ofFiles = await fuzzImages({ ...files, count: images, seed, seconds })
   report('files', ofFiles)
@@ -79,15 +80,16 @@ async function fuzz(scope: Scope, { images, urls, seed, seconds, findings: folde
   const ofNginx = await fuzzUrls({ ...shared, port: nginx.port, server: 'nginx', count: half, seed: seed + 2 })
   report('URLs through nginx', ofNginx)
 
-  const after = await restingBytes(site)
+  const after = await restingMemory(site)
   const findings = [...ofFiles.findings, ...ofNode.findings, ...ofNginx.findings, ...(await findingsOf(site))]
-  if (after - before > GROWTH_BYTES) findings.push({ request: 'everything', problem: 'memory has grown by too much' })
+  if (after.all - before.all > GROWTH_BYTES)
+    findings.push({ request: 'everything', problem: 'memory has grown by too much' })
   const counters = await Promise.all(
     ['crashes', 'timeouts', 'replaced'].map(
       async (name) => `${name} ${await node.metric(`darkroom_renderer_${name}`)}`,
     ),
   )
-  say(`memory at rest: ${megabytes(before)} before, ${megabytes(after)} after; renderers: ${counters.join(', ')}`)
+  say(`memory at rest: ${describe(before)} before, ${describe(after)} after; renderers: ${counters.join(', ')}`)
   await save(folder, findings)
   return findings.length === 0 ? 0 : 1
 }
@@ -103,10 +105,16 @@ async function findingsOf({ node }: FuzzSite): Promise<FuzzFinding[]> {
   ]
 }
 
-/** Of the node and its renderers, shared memory counted once, when they have nothing left to do. */
-async function restingBytes({ node }: FuzzSite): Promise<number> {
+/** Shared memory counted once, when there is nothing left to do. */
+async function restingMemory({ node }: FuzzSite): Promise<{ readonly all: number; readonly renderers: number }> {
   await cpuSecondsAtRest(node.pid)
-  return await proportionalBytes(node.pid)
+  const all = await proportionalBytes(node.pid)
+  const each = await Promise.all((await rendererPids(node.pid)).map(proportionalBytes))
+  return { all, renderers: each.reduce((sum, bytes) => sum + bytes, 0) }
+}
+
+function describe({ all, renderers }: { readonly all: number; readonly renderers: number }): string {
+  return `${megabytes(all)} (renderers ${megabytes(renderers)})`
 }
 
 function report(name: string, { tried, answers, slowestMs, findings }: FuzzReport): void {

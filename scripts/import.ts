@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { setPriority } from 'node:os'
+import { setPriority, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createDiskSpool } from '../src/adapters/disk-spool.ts'
@@ -68,7 +68,8 @@ async function importAll(options: ImportOptions): Promise<number> {
 async function compose(config: Config, { folder, concurrency, dryRun }: ImportOptions) {
   const meter = { rendered() {}, fetched() {}, waited() {}, trouble: (message: string) => complain(message) }
   await prepareDisk(config)
-  const engine = createRenderers({ ...config, RENDER_CONCURRENCY: concurrency }, meter)
+  const memoryBytes = Math.min(totalmem(), process.constrainedMemory() || Infinity)
+  const engine = createRenderers({ ...config, RENDER_CONCURRENCY: concurrency }, meter, memoryBytes)
   await engine.ready()
   const store = await createStore(config)
   const aliases = createAliasService(store)

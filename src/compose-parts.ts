@@ -12,6 +12,7 @@ import { CACHE_FOLDERS } from './domain/cache-layout.ts'
 import { parseDialectMount } from './domain/dialect-mount.ts'
 import type { DialectSettings } from './domain/dialects.ts'
 import { isInputFormat } from './domain/image-format.ts'
+import { defaultRenderMemory } from './domain/render-memory.ts'
 import type { SizePolicy } from './domain/size-policy.ts'
 import { type CacheKeeper, createCacheKeeper } from './service/cache-keeper.ts'
 import { createAliasService } from './service/alias-service.ts'
@@ -46,7 +47,8 @@ export function createMeter(log: Log, metrics: Metrics): Meter {
   }
 }
 
-export function createRenderers(config: Config, meter: Meter): RendererPool {
+/** @param memoryBytes Of the machine, or what its container may have. */
+export function createRenderers(config: Config, meter: Meter, memoryBytes: number): RendererPool {
   const engine = {
     inputFormats: config.INPUT_FORMATS.filter(isInputFormat),
     maxPixels: config.MAX_PIXELS,
@@ -55,7 +57,14 @@ export function createRenderers(config: Config, meter: Meter): RendererPool {
     keepCopyright: config.KEEP_COPYRIGHT,
   }
   const codeFolder = join(config.CACHE_DIR, CACHE_FOLDERS.code)
-  return createRendererPool({ slots: config.RENDER_CONCURRENCY, engine, meter, codeFolder })
+  const slots = config.RENDER_CONCURRENCY
+  return createRendererPool({
+    slots,
+    engine,
+    meter,
+    codeFolder,
+    memoryBytes: config.RENDER_MEMORY_BYTES ?? defaultRenderMemory(memoryBytes, slots),
+  })
 }
 
 /** To be called before anything else uses the disk of the cache. @throws ConfigError if it holds something else. */

@@ -43,13 +43,22 @@ const FIRST_LOOK_MS = 2000
 const TRIM_MS = 3_600_000
 const CHECK_TIMEOUT_MS = 5000
 
-/** Makes a node of its parts and starts it. @throws what makes it impossible to run at all, such as a taken port. */
-export async function startNode(config: Config, bucketSettings: readonly BucketSettings[]): Promise<Node> {
+/**
+ * Makes a node of its parts and starts it.
+ *
+ * @param memoryBytes Of the machine, or what its container may have.
+ * @throws what makes it impossible to run at all, such as a taken port.
+ */
+export async function startNode(
+  config: Config,
+  bucketSettings: readonly BucketSettings[],
+  memoryBytes: number,
+): Promise<Node> {
   const { log, flush } = createLog(config.LOG_LEVEL)
   const metrics = createMetrics()
   const meter = createMeter(log, metrics)
   await prepareDisk(config)
-  const renderers = createRenderers(config, meter)
+  const renderers = createRenderers(config, meter, memoryBytes)
   const { pipelineMtimeSeconds } = await renderers.ready()
   const disk = await openDisk(config, meter, pipelineMtimeSeconds)
   log.info(ATIME_MESSAGES[await probeAccessTimes(config.CACHE_DIR)])

@@ -175,6 +175,11 @@ const Env = z.object({
     .default(8192)
     .describe('Longest side of a rendition, in pixels'),
   RENDER_CONCURRENCY: count('Renders at once', availableParallelism()),
+  RENDER_MEMORY_BYTES: amount
+    .optional()
+    .describe(
+      'Memory that renders may take together; empty: what the machine or its container has, less what a node needs',
+    ),
   RENDER_QUEUE_MAX: count('Renders that may wait for their turn; more are answered 503', 1000),
   RENDER_WAIT_MAX_SECONDS: count(
     'No render waits longer for its turn; one that is expected to wait half as long is answered 503 at once. An upload waits five times as long',

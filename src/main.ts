@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { loadBuckets } from './buckets-file.ts'
 import { startNode } from './compose.ts'
@@ -20,7 +21,7 @@ async function main(): Promise<void> {
     return
   }
   const config = loadConfig(process.env)
-  const node = await startNode(config, await loadBuckets(config.BUCKETS_FILE, process.env))
+  const node = await startNode(config, await loadBuckets(config.BUCKETS_FILE, process.env), availableBytes())
   let stopping = false
   const stop = () => {
     // A second signal is for those who cannot wait.
@@ -36,6 +37,11 @@ main().catch((error: unknown) => {
   process.stderr.write(`${explain(error)}\n`)
   process.exitCode = error instanceof ConfigError || isUsageError(error) ? 2 : 1
 })
+
+/** Memory of the machine, or less if a container may have less. */
+function availableBytes(): number {
+  return Math.min(totalmem(), process.constrainedMemory() || Infinity)
+}
 
 /** What the operator can mend is said in a line; anything else is a bug, and its stack says where. */
 function explain(error: unknown): string {

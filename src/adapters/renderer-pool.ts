@@ -43,6 +43,8 @@ export interface RendererPoolOptions {
   readonly codeFolder?: string
   /** A renderer that holds more than this after two tasks in a row is replaced. */
   readonly maxResidentBytes?: number
+  /** Tasks that take more than this together, as estimated, are not done at once. Default: no limit. */
+  readonly memoryBytes?: number
   /** A renderer that reports nothing for so long is ended by force. Default: a second more than the engine's own timeout. */
   readonly taskTimeoutMs?: number
   /** How long an image that crashed the decoder is refused. */
@@ -60,6 +62,7 @@ const MAX_CRASHES = 2
 
 export function createRendererPool(options: RendererPoolOptions): RendererPool {
   const { engine, meter, codeFolder, maxResidentBytes = MAX_RESIDENT_BYTES } = options
+  const { memoryBytes = Infinity } = options
   const { taskTimeoutMs = (engine.timeoutSeconds + 1) * 1000, outageMs = OUTAGE_MS } = options
   const refusals = createRendererRefusals(options.refuseMs ?? REFUSE_MS)
   const ends: Record<RendererEnd, number> = { crashed: 0, timed_out: 0, replaced: 0 }
@@ -71,6 +74,8 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
   firstReady.promise.catch(() => {})
   const startTimer = setTimeout(() => void shutDown(noRenderer()), START_TIMEOUT_MS)
   let outageTimer: NodeJS.Timeout | undefined
+  /** Of the tasks under way. */
+  let takenBytes = 0
   /** Why nothing can be done: there has been no renderer for too long, or this is about to stop. */
   let closed: UnavailableError | undefined
 
@@ -92,6 +97,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
   }
 
   function refusalOf({ task }: RendererJob): OriginalError | undefined {
+    if (taskMemory(task) > memoryBytes) return takesTooMuch(taskMemory(task), memoryBytes)
     return refusals.has(task.source) ? crashesDecoder() : undefined
   }
 
@@ -100,8 +106,11 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
       // Not in turn: while there is little to do, the last ones stay small.
       const slot = slots.find(({ state }) => state === 'idle')
       if (slot === undefined) return
-      const job = ahead.shift() ?? inOrder.shift()
-      if (job === undefined) return
+      const queue = ahead.length > 0 ? ahead : inOrder
+      const [job] = queue
+      // Nobody goes before one that waits for memory: it would wait for ever.
+      if (job === undefined || (takenBytes > 0 && takenBytes + taskMemory(job.task) > memoryBytes)) return
+      queue.shift()
       const refusal = refusalOf(job)
       if (refusal) job.reject(refusal)
       else void perform(slot, job)
@@ -109,7 +118,10 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
   }
 
   async function perform(slot: RendererSlot, job: RendererJob): Promise<void> {
+    const bytes = taskMemory(job.task)
+    takenBytes += bytes
     const end = await slot.run(job.task, job.settle)
+    takenBytes -= bytes
     if (end === 'done') job.reject(new Error('A renderer ended a task without all of its parts'))
     else if (end === 'timed_out') job.reject(new UnavailableError('timed_out', 'Rendering this image took too long'))
     else if (closed) job.reject(closed)
@@ -195,7 +207,10 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
       return value.kind === 'reduce' ? value.reduced : mistaken(value)
     },
     render(source, plans) {
-      const parts = submit({ kind: 'render', source, plans })
+      // One that is refused for its memory must not take the others with it.
+      const isAny = plans.some((plan) => plan.memoryBytes > memoryBytes)
+      const tasks = isAny ? plans.map((plan) => [plan]) : [plans]
+      const parts = tasks.flatMap((together) => submit({ kind: 'render', source, plans: together }))
       return parts.map((part) => part.then((value) => (value.kind === 'render' ? value.bytes : mistaken(value))))
     },
     ready: () => firstReady.promise,
@@ -219,6 +234,20 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
 
 function noRenderer(): UnavailableError {
   return new UnavailableError('overloaded', 'This node cannot start a renderer for now')
+}
+
+/** What it takes at its most: the plans of a render are made one after the other. */
+function taskMemory(task: RendererTask): number {
+  if (task.kind === 'render') return Math.max(0, ...task.plans.map((plan) => plan.memoryBytes))
+  return task.kind === 'inspect' ? 0 : (task.facts.decodingBytes ?? 0)
+}
+
+function takesTooMuch(bytes: number, limit: number): OriginalError {
+  const megabytes = (of: number) => `${Math.ceil(of / 1e6)} MB`
+  return new OriginalError(
+    'original_too_large',
+    `This picture would take ${megabytes(bytes)} of memory to make, and at most ${megabytes(limit)} may be used`,
+  )
 }
 
 function crashesDecoder(): OriginalError {

@@ -4,6 +4,7 @@ import { access, open, readFile } from 'node:fs/promises'
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
 import type { InputFormat } from '../domain/image-format.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
+import { decodingBytes } from '../domain/render-memory.ts'
 import { SNIFF_BYTES, sniffFormat } from '../domain/sniff-format.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
 import type { ImageEngine, ObjectSource } from '../service/ports.ts'
@@ -170,15 +171,27 @@ async function readHead(source: ObjectSource): Promise<Buffer> {
   }
 }
 
+const SAMPLE_BYTES: Readonly<Record<string, number>> = { ushort: 2, short: 2, uint: 4, int: 4, float: 4, double: 8 }
+
 function toFacts(format: InputFormat, metadata: Metadata): OriginalFacts {
   const { width, height, orientation = 1, hasAlpha, pages = 1, depth, channels, icc } = metadata
   const frames = format === 'gif' || format === 'webp' ? Math.max(1, pages) : 1
+  const held = decodingBytes({
+    format,
+    size: { width, height },
+    frames,
+    channels,
+    bytesPerSample: SAMPLE_BYTES[depth] ?? 1,
+    progressive: metadata.isProgressive,
+    halvedColours: metadata.chromaSubsampling?.startsWith('4:2:0') ?? false,
+  })
   return {
     format,
     stored: { width, height },
     orientation: frames > 1 ? 1 : orientation,
     alpha: hasAlpha,
     ...(depth === 'ushort' && channels >= 3 && icc !== undefined && { deepProfile: true }),
+    ...(held > 0 && { decodingBytes: held }),
     frames,
   }
 }

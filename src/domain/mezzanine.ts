@@ -96,7 +96,7 @@ export function likelyMezzanine(longestSide: number): MezzanineLevel | undefined
 
 /** The facts of an upright picture of the same original: of these a plan for a mezzanine is made. */
 export function uprightFacts(original: OriginalFacts): OriginalFacts {
-  const { deepProfile: _inSrgb, ...facts } = original
+  const { deepProfile: _inSrgb, decodingBytes: _reduced, ...facts } = original
   return { ...facts, stored: displayedSize(original), orientation: 1 }
 }
 

@@ -16,6 +16,8 @@ export interface OriginalFacts {
   readonly alpha: boolean
   /** 16 bits for each of red, green and blue, and a profile of their own. Absent if not. */
   readonly deepProfile?: true
+  /** Memory that decoding it takes, if it does not come line by line. See `render-memory.ts`. */
+  readonly decodingBytes?: number
   /** 1 for a still picture. */
   readonly frames: number
 }

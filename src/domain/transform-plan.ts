@@ -3,6 +3,7 @@ import { type Encoding, type EncodingWish, planEncoding } from './encoding.ts'
 import { canAnimate, type OutputFormat } from './image-format.ts'
 import { combineOrientation, type Orientation, turnsOnSide } from './orientation.ts'
 import { displayedSize, type OriginalFacts, type Size } from './original-facts.ts'
+import { type DrawnPicture, encodingBytes } from './render-memory.ts'
 import { defaultFit, deviceBox, type Spec } from './spec.ts'
 import type { Position } from './spec-option.ts'
 
@@ -37,6 +38,8 @@ export interface Plan {
   readonly blur?: number
   readonly sharpen: boolean
   readonly encoding: Encoding
+  /** Memory that it takes, estimated. */
+  readonly memoryBytes: number
 }
 
 /**
@@ -68,7 +71,14 @@ export function planTransform(spec: Spec, original: OriginalFacts, format: Outpu
     ...(spec.blur !== undefined && { blur: Math.max(0.3, spec.blur * density) }),
     sharpen: spec.sharpen ?? false,
     encoding: planEncoding(format, encodingWish(spec, canvas, animated ? original.frames : 1)),
+    memoryBytes:
+      (original.decodingBytes ?? 0) +
+      encodingBytes(drawnPicture(canvas, format, animated ? original.frames : 1), original.format),
   }
+}
+
+function drawnPicture(canvas: Canvas, format: OutputFormat, frames: number): DrawnPicture {
+  return { size: plannedSize(canvas), whole: canvas.resize, frames, format }
 }
 
 /** The same picture by the encoder's slower ways to fewer bytes, for when nobody waits for it. */

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import sharp from 'sharp'
 import { createRendererPool, type RendererPool, type RendererPoolOptions } from '../../src/adapters/renderer-pool.ts'
 import { createRendererSlot } from '../../src/adapters/renderer-slot.ts'
 import type { OutputFormat } from '../../src/domain/image-format.ts'
@@ -351,4 +352,29 @@ test('Compiled code is kept for the next renderer; a folder that cannot be had c
   const other = await createStage(t, { codeFolder: noFolder })
   assert.equal((await other.pool.inspect({ bytes })).format, 'png')
   assert.deepEqual([...troubles, ...other.troubles], [])
+})
+
+test('What takes more memory than there is gets a refusal with the reason, alone, and before any pixel is decoded', async (t) => {
+  const { pool } = await createStage(t, { memoryBytes: 1_000_000 })
+  const { bytes } = await noisePicture(70, 400, 300)
+  const interlaced = await sharp(bytes).png({ progressive: true }).toBuffer()
+  const tooLarge = { name: 'OriginalError', code: 'original_too_large' }
+  const large = await sharp(bytes).resize(900, 900, { fit: 'fill' }).png({ progressive: true }).toBuffer()
+  const facts = await pool.inspect({ bytes: large })
+  assert.ok((facts.decodingBytes ?? 0) > 1_000_000)
+  await assert.rejects(pool.verify({ bytes: large }, facts), { ...tooLarge, message: /take 6 MB of memory/ })
+  const ofSmall = await pool.inspect({ bytes: interlaced })
+  const [avif, jpg] = pool.render({ bytes: interlaced }, plans(ofSmall, ['full', 'avif'], ['100w', 'jpg']))
+  await assert.rejects(avif ?? Promise.resolve(), { ...tooLarge, message: /at most 1 MB/ })
+  assert.deepEqual(await sizes(jpg ? [jpg] : []), [['jpeg', 100]])
+})
+
+test('Tasks that take much memory together wait for each other, and all are done', async (t) => {
+  const { pool } = await createStage(t, { slots: 2, memoryBytes: 2_000_000 })
+  const { bytes } = await noisePicture(71, 400, 300)
+  const facts = await pool.inspect({ bytes: await sharp(bytes).png({ progressive: true }).toBuffer() })
+  const heavy = { ...facts, decodingBytes: 1_500_000 }
+  const made = [100, 90, 80, 70].map((width) => pool.render({ bytes }, plans(heavy, [`${width}w`, 'jpg'])))
+  const widths = (await sizes(made.flat())).map(([, width]) => width)
+  assert.deepEqual(widths, [100, 90, 80, 70])
 })

@@ -18,8 +18,13 @@ const FACTS = {
 } as const
 for (const [name, { width, height, ...facts }] of Object.entries(FACTS)) {
   test(`The header of ${name} is read`, async () => {
-    const { alpha, ...rest } = await createEngine().inspect({ bytes: await fixture(name) })
+    const { alpha, decodingBytes = 0, ...rest } = await createEngine().inspect({ bytes: await fixture(name) })
     assert.deepEqual({ ...rest, alpha }, { ...facts, stored: { width, height } })
+    assert.equal(
+      decodingBytes > 0,
+      ['gif', 'webp', 'avif'].includes(facts.format),
+      'what comes line by line takes none',
+    )
   })
 }
 
