@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { proportionalBytes } from '../bench/measure.ts'
 import { cpuSecondsAtRest } from '../bench/render-views.ts'
+import { walkSizes } from '../test/support/cache-walk.ts'
 import type { FuzzFinding, FuzzReport } from '../test/support/fuzz-finding.ts'
 import { fuzzImages } from '../test/support/fuzz-images.ts'
 import { fuzzSeeds } from '../test/support/fuzz-seeds.ts'
@@ -15,6 +16,7 @@ import { type FuzzSite, startFuzzSite } from '../test/support/fuzz-site.ts'
 import { fuzzUrls } from '../test/support/fuzz-urls.ts'
 import { rendererPids } from '../test/support/renderers.ts'
 import { createScope, type Scope } from '../test/support/scope.ts'
+import { tryInSmallMemory } from '../test/support/small-memory.ts'
 
 const MB = 1e6
 const WARM_FILES = 100
@@ -38,6 +40,8 @@ async function main(): Promise<number> {
       seed: { type: 'string', default: '1' },
       seconds: { type: 'string', default: '1200' },
       findings: { type: 'string', default: 'fuzz-findings' },
+      cgroup: { type: 'boolean', default: false },
+      walk: { type: 'string' },
     },
   })
   const options = {
@@ -49,6 +53,8 @@ async function main(): Promise<number> {
   }
   const scope = createScope()
   try {
+    if (values.cgroup) return await inSmallMemory(scope)
+    if (values.walk !== undefined) return await walk(scope, whole('walk', values.walk))
     return await fuzz(scope, options)
   } finally {
     await scope.close()
@@ -92,6 +98,31 @@ async function fuzz(scope: Scope, { images, urls, seed, seconds, findings: folde
   say(`memory at rest: ${describe(before)} before, ${describe(after)} after; renderers: ${counters.join(', ')}`)
   await save(folder, findings)
   return findings.length === 0 ? 0 : 1
+}
+
+async function inSmallMemory(scope: Scope): Promise<number> {
+  const { renders, bombs, oomKills, peakBytes, crashes } = await tryInSmallMemory(scope)
+  report('renders of 24 MP', renders)
+  report('bombs', bombs)
+  say(`OOM kills: ${oomKills}; at the most ${megabytes(peakBytes)} with page cache; renderers crashed: ${crashes}`)
+  const findings = [...renders.findings, ...bombs.findings]
+  for (const { request, problem } of findings) say(`finding: ${request}: ${problem}`)
+  return findings.length === 0 && oomKills === 0 && crashes === 0 ? 0 : 1
+}
+
+async function walk(scope: Scope, count: number): Promise<number> {
+  const { sizes, budgetBytes, mostBytes, samples, overBudget, leastFreeBytes, hits } = await walkSizes(scope, count)
+  report('sizes of one picture', sizes)
+  const most = `the cache had ${megabytes(mostBytes)} at the most of ${megabytes(budgetBytes)}`
+  say(
+    `${most}, ${overBudget} of ${samples} samples were over; the disk had ${megabytes(leastFreeBytes)} free at the least`,
+  )
+  const times = Object.entries(hits).map(
+    ([when, { median, p99 }]) => `${when} ${median.toFixed(1)} (${p99.toFixed(1)})`,
+  )
+  say(`a hit through nginx, ms, median (99 of 100): ${times.join(', ')}`)
+  for (const { request, problem } of sizes.findings) say(`finding: ${request}: ${problem}`)
+  return sizes.findings.length === 0 && overBudget === 0 && leastFreeBytes > 0 ? 0 : 1
 }
 
 /** The node is the one that was started, and nothing in it went wrong unexpectedly. */
