@@ -178,7 +178,7 @@ const Env = z.object({
   RENDER_MEMORY_BYTES: amount
     .optional()
     .describe(
-      'Memory that renders may take together; empty: what the machine or its container has, less what a node needs',
+      'Memory that renders may take together; empty: what the machine or its container has, less what a node needs, and 1.5 GB or 400 MB for each render at most',
     ),
   RENDER_QUEUE_MAX: count('Renders that may wait for their turn; more are answered 503', 1000),
   RENDER_WAIT_MAX_SECONDS: count(

@@ -31,7 +31,7 @@ export interface RendererChildOptions {
   /** Folder for compiled code, which nobody else may write to; made when it is missing. */
   readonly codeFolder?: string
   /** A task that reports nothing for so long is ended with its process. */
-  readonly taskTimeoutMs: number
+  taskTimeoutMs(task: RendererTask): number
   /** The same for the start. */
   readonly startTimeoutMs: number
   onReady(ready: RendererReady): void
@@ -135,7 +135,7 @@ export function startRendererChild(options: RendererChildOptions): RendererChild
       const { promise, resolve } = Promise.withResolvers<TaskEnd>()
       running = { onPart, end: resolve }
       expect(true)
-      timer = setTimeout(() => kill('late with a task'), taskTimeoutMs)
+      timer = setTimeout(() => kill('late with a task'), taskTimeoutMs(task))
       tell(child, { task })
       return promise
     },

@@ -59,6 +59,8 @@ const REFUSE_MS = 60_000
 const START_TIMEOUT_MS = 20_000
 const OUTAGE_MS = 5000
 const MAX_CRASHES = 2
+/** libvips cannot end what reads a header or draws a drawing; sound ones take less than a second. */
+const QUICK_TIMEOUT_MS = 8000
 
 export function createRendererPool(options: RendererPoolOptions): RendererPool {
   const { engine, meter, codeFolder, maxResidentBytes = MAX_RESIDENT_BYTES } = options
@@ -78,6 +80,10 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
   let takenBytes = 0
   /** Why nothing can be done: there has been no renderer for too long, or this is about to stop. */
   let closed: UnavailableError | undefined
+
+  function timeoutOf(task: RendererTask): number {
+    return isQuick(task) ? Math.min(QUICK_TIMEOUT_MS, taskTimeoutMs) : taskTimeoutMs
+  }
 
   function submit(task: RendererTask): readonly Promise<RendererValue>[] {
     const job = createRendererJob(task)
@@ -123,7 +129,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
     const end = await slot.run(job.task, job.settle)
     takenBytes -= bytes
     if (end === 'done') job.reject(new Error('A renderer ended a task without all of its parts'))
-    else if (end === 'timed_out') job.reject(new UnavailableError('timed_out', 'Rendering this image took too long'))
+    else if (end === 'timed_out') job.reject(tookTooLong(job.task))
     else if (closed) job.reject(closed)
     else retry(job)
     dispatch()
@@ -180,7 +186,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
   }
 
   function addSlots(count: number): void {
-    const limits = { maxResidentBytes, taskTimeoutMs, startTimeoutMs: START_TIMEOUT_MS }
+    const limits = { maxResidentBytes, taskTimeoutMs: timeoutOf, startTimeoutMs: START_TIMEOUT_MS }
     const code = codeFolder === undefined ? {} : { codeFolder }
     while (slots.length < count) slots.push(createRendererSlot({ engine, ...code, ...limits, onReady, onGone }))
   }
@@ -240,6 +246,22 @@ function noRenderer(): UnavailableError {
 function taskMemory(task: RendererTask): number {
   if (task.kind === 'render') return Math.max(0, ...task.plans.map((plan) => plan.memoryBytes))
   return task.kind === 'inspect' ? 0 : (task.facts.decodingBytes ?? 0)
+}
+
+function isQuick(task: RendererTask): boolean {
+  return task.kind === 'inspect' || isDrawing(task)
+}
+
+function isDrawing(task: RendererTask): boolean {
+  if (task.kind === 'render') return task.plans.some(({ drawing }) => drawing)
+  return task.kind !== 'inspect' && task.facts.format === 'svg'
+}
+
+/** Whatever its size, a drawing can take any time: that is its fault. Elsewhere it may be the machine that is slow. */
+function tookTooLong(task: RendererTask): Error {
+  if (isDrawing(task)) return new OriginalError('original_too_large', 'This drawing takes too long to draw')
+  if (isQuick(task)) return new UnavailableError('overloaded', 'Looking at this image took too long')
+  return new UnavailableError('timed_out', 'Rendering this image took too long')
 }
 
 function takesTooMuch(bytes: number, limit: number): OriginalError {

@@ -80,6 +80,9 @@ const NODE_BYTES = 160e6
 const RENDERER_BYTES = 90e6
 /** Less is of no use: then the limit is for the kernel to keep. */
 const LEAST_BYTES = 64e6
+/** More is for what takes longer than anybody waits; where there are many renderers, for so many at once. */
+const MOST_BYTES = 1.5e9
+const MOST_BYTES_EACH = 400e6
 
 /**
  * What renders may take together where nobody said it.
@@ -87,5 +90,6 @@ const LEAST_BYTES = 64e6
  * @param memoryBytes Of the machine, or what its container may have.
  */
 export function defaultRenderMemory(memoryBytes: number, renderers: number): number {
-  return Math.max(LEAST_BYTES, Math.floor(memoryBytes - NODE_BYTES - renderers * RENDERER_BYTES))
+  const left = Math.floor(memoryBytes - NODE_BYTES - renderers * RENDERER_BYTES)
+  return Math.max(LEAST_BYTES, Math.min(left, Math.max(MOST_BYTES, renderers * MOST_BYTES_EACH)))
 }

@@ -38,6 +38,8 @@ export interface Plan {
   readonly blur?: number
   readonly sharpen: boolean
   readonly encoding: Encoding
+  /** Of lines rather than pixels: an SVG. */
+  readonly drawing?: true
   /** Memory that it takes, estimated. */
   readonly memoryBytes: number
 }
@@ -65,6 +67,7 @@ export function planTransform(spec: Spec, original: OriginalFacts, format: Outpu
     animated,
     orientation,
     ...(original.deepProfile && { deepProfile: true }),
+    ...(original.format === 'svg' && { drawing: true }),
     ...canvas,
     ...(background !== undefined && { background }),
     gray: spec.gray ?? false,

@@ -213,11 +213,18 @@ test('A task that takes too long is ended by force, and the next one is served',
   const stage = await createStage(t, { taskTimeoutMs: 500 })
   const { bytes } = await noisePicture(9, 100, 100)
   const { source } = await createSnare(t, stage.folder)
-  await assert.rejects(stage.pool.inspect(source), { name: 'UnavailableError', code: 'timed_out' })
+  await assert.rejects(stage.pool.inspect(source), { name: 'UnavailableError', code: 'overloaded' })
   const facts = await stage.pool.inspect({ bytes })
   assert.equal(facts.format, 'png')
   const { crashes, timeouts } = stage.pool.counters
   assert.deepEqual({ crashes, timeouts }, { crashes: 0, timeouts: 1 })
+  await assert.rejects(stage.pool.verify(source, facts), { name: 'UnavailableError', code: 'timed_out' })
+  const drawing = stage.pool.verify(source, { ...facts, format: 'svg' })
+  await assert.rejects(
+    drawing,
+    { name: 'OriginalError', code: 'original_too_large' },
+    'that a drawing takes long is its fault',
+  )
 })
 
 test('A renderer that dies with nothing to do is followed by another', async (t) => {
@@ -287,7 +294,7 @@ test('Stopping ends a renderer that has just said that it is there, and none fol
   const slot = createRendererSlot({
     engine: ENGINE,
     maxResidentBytes: 2 ** 30,
-    taskTimeoutMs: 5000,
+    taskTimeoutMs: () => 5000,
     startTimeoutMs: 20_000,
     onReady() {},
     onGone: (end) => void gone.push(end),

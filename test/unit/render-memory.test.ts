@@ -48,6 +48,7 @@ test('An AVIF takes most of what is encoded, an animation all of its frames, a d
 
 test('Renders get what a node and its renderers leave of the memory, and never nothing', () => {
   assert.equal(defaultRenderMemory(512 * 2 ** 20, 2), 196_870_912)
-  assert.equal(defaultRenderMemory(24e9, 2), 23_660 * MB)
+  assert.equal(defaultRenderMemory(24e9, 2), 1500 * MB)
+  assert.equal(defaultRenderMemory(24e9, 8), 3200 * MB)
   assert.equal(defaultRenderMemory(128e6, 8), 64 * MB)
 })
