@@ -53,13 +53,13 @@ export function parseObjectPath(path: string, versionId?: string): ObjectRequest
   return {
     kind: 'picture',
     request: { original, ...tail },
-    prefix: `/s3/${encodeURIComponent(bucket)}/${keyText}${SEPARATOR}`,
+    prefix: `/s3/${bucket}/${keyText}${SEPARATOR}`,
   }
 }
 
 /** The path of a picture of an object, as our own URLs have it and as it is signed. */
 export function formatObjectPath({ original, ...tail }: ImageRequest & { readonly original: ObjectRef }): string {
-  const path = `/s3/${encodeURIComponent(original.bucket)}/${encodeKey(original.key)}${SEPARATOR}${formatPictureTail(tail)}`
+  const path = `/s3/${original.bucket}/${encodeKey(original.key)}${SEPARATOR}${formatPictureTail(tail)}`
   return original.versionId === undefined ? path : `${path}?versionId=${encodeURIComponent(original.versionId)}`
 }
 
