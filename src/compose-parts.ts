@@ -81,9 +81,12 @@ export interface Disk {
   readonly keeper: CacheKeeper
 }
 
+/** A sweep begins when so much of the budget is used: while it is at work, and before the next, more is written. */
+const SWEEP_AT = 0.9
+
 export async function openDisk(config: Config, meter: Meter, mtimeSeconds: number): Promise<Disk> {
   const { CACHE_DIR: cacheDir, CACHE_MIN_FREE_BYTES: minFreeBytes, CACHE_MAX_IDLE_DAYS: maxIdleDays } = config
-  const maxBytes = config.CACHE_MAX_BYTES ?? (await tenthOfDisk(cacheDir))
+  const maxBytes = Math.floor((config.CACHE_MAX_BYTES ?? (await tenthOfDisk(cacheDir))) * SWEEP_AT)
   const settings = { maxIdleDays, maxBytes, ...(minFreeBytes !== undefined && { minFreeBytes }) }
   const sweeper = createCacheSweeper({ cacheDir, settings })
   const keeper = createCacheKeeper({
