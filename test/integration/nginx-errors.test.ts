@@ -82,6 +82,16 @@ test('A node that hangs up is a 503 in JSON', async (t) => {
   }
 })
 
+test('A node that dies in the middle of a large upload is a 503 in JSON, in both servers', async (t) => {
+  const { nginx } = await setStage(t, (request) => void request.once('data', () => request.socket.destroy()))
+  const body = Buffer.alloc(1_000_000)
+  for (const origin of [nginx.origin, nginx.frontOrigin]) {
+    for (const path of ['/images', '/']) {
+      assertError(await rawRequest(origin, path, { method: 'POST', body }), 503, 'unavailable')
+    }
+  }
+})
+
 test('A node that stays silent is a 503 in JSON, and is not asked a second time', async (t) => {
   const { nginx, node } = await setStage(t, () => undefined, {
     site: { 'proxy_read_timeout 35s;': 'proxy_read_timeout 1s;' },
