@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdir, readFile, readlink } from 'node:fs/promises'
-import { connect, type Socket } from 'node:net'
+import { connect } from 'node:net'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createRandom } from '../../bench/seeded-random.ts'
 import { type Answer, ask, assertUnavailable, filesBelow, post } from '../support/ask.ts'
 import type { Darkroom } from '../support/darkroom.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
+import { assertNothingBusy, footprint, settledFootprint } from '../support/footprint.ts'
+import { percentile } from '../support/percentile.ts'
 import { assertPicture, noisePicture } from '../support/picture.ts'
 import { newStore, startNodeFor } from '../support/site.ts'
+import { askAndLeave, slowest, trickle } from '../support/slow-clients.ts'
 
 const MIB = 1024 * 1024
 
@@ -73,11 +74,11 @@ describe('clients that leave or dawdle', { concurrency: 2 }, () => {
     const { id, bytes } = await noisePicture(4)
     assert.equal((await post(node.url, bytes)).status, 201)
     const heads = Array.from({ length: 250 }, () =>
-      trickle(t, node, `GET /image/${id}/40w HTTP/1.1\r\nHost: x\r\nX-Slow: `),
+      trickle(t, node.port, `GET /image/${id}/40w HTTP/1.1\r\nHost: x\r\nX-Slow: `),
     )
     const upload = `POST /images HTTP/1.1\r\nHost: 127.0.0.1:${node.port}\r\nContent-Type: image/png\r\nContent-Length: 5000\r\n\r\n`
-    const bodies = Array.from({ length: 250 }, () => trickle(t, node, upload))
-    const silent = Array.from({ length: 20 }, () => trickle(t, node, ''))
+    const bodies = Array.from({ length: 250 }, () => trickle(t, node.port, upload))
+    const silent = Array.from({ length: 20 }, () => trickle(t, node.port, ''))
     const large = await noisePicture(6, 2600, 2000)
     assert.equal((await post(node.url, large.bytes)).status, 201)
     const reader = startLateReader(t, node, `/images/${large.id}/original`)
@@ -152,19 +153,6 @@ async function goodput(clients: number, next: () => string, onRefused: (answer: 
   return Math.round(shown / 4)
 }
 
-async function askAndLeave(url: string, afterMs: number): Promise<void> {
-  const controller = new AbortController()
-  const timer = setTimeout(() => controller.abort(), afterMs)
-  try {
-    const response = await fetch(url, { signal: controller.signal })
-    await response.arrayBuffer()
-  } catch (error) {
-    if (!controller.signal.aborted) throw error
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
 /** Sends half of an upload and is gone. */
 async function uploadAndLeave(node: Darkroom, bytes: Buffer): Promise<void> {
   const socket = connect(node.port, '127.0.0.1')
@@ -174,11 +162,6 @@ async function uploadAndLeave(node: Darkroom, bytes: Buffer): Promise<void> {
   socket.write(bytes.subarray(0, bytes.length / 2), () => sent.resolve())
   await sent.promise
   socket.destroy()
-}
-
-interface End {
-  readonly ms: number
-  readonly said: string
 }
 
 interface LateReader {
@@ -213,35 +196,6 @@ function startLateReader(t: TestContext, node: Darkroom, path: string): LateRead
   }
 }
 
-/** Sends the beginning, then a byte a second, until the other side has enough of it. Without a beginning it says nothing. */
-async function trickle(t: TestContext, node: Darkroom, beginning: string): Promise<End> {
-  const began = performance.now()
-  const socket: Socket = connect(node.port, '127.0.0.1')
-  socket.on('error', () => {})
-  t.after(() => socket.destroy())
-  const said = text(socket)
-  socket.write(beginning)
-  const timer = setInterval(() => beginning !== '' && socket.writable && socket.write('a'), 1000)
-  const closed = once(socket, 'close')
-  await said.catch(() => '')
-  clearInterval(timer)
-  socket.destroy()
-  await closed
-  return { ms: performance.now() - began, said: await said }
-}
-
-/** Places come back a moment after their clients have gone. */
-async function assertNothingBusy(node: Darkroom): Promise<void> {
-  const names = ['render_queue_active', 'render_queue_waiting', 'fetch_queue_active', 'fetch_queue_waiting']
-  let busy: number[] = []
-  for (let tenths = 0; tenths < 50; tenths += 1) {
-    busy = await Promise.all(names.map((name) => node.metric(`darkroom_${name}`)))
-    if (busy.every((count) => count === 0)) return
-    await delay(100)
-  }
-  assert.fail(`Still busy: ${names.map((name, at) => `${name} ${busy[at]}`).join(', ')}`)
-}
-
 /** What was received in part is removed a moment after its client has gone. */
 async function assertNothingUnfinished({ cacheDir }: Darkroom): Promise<void> {
   let files: string[] = []
@@ -251,37 +205,6 @@ async function assertNothingUnfinished({ cacheDir }: Darkroom): Promise<void> {
     await delay(100)
   }
   assert.fail(`Still there: ${files.join(', ')}`)
-}
-
-interface Footprint {
-  readonly files: number
-  readonly rssBytes: number
-}
-
-/** The last of what was under way may still be on its way in. */
-async function settledFootprint(node: Darkroom, files: number): Promise<Footprint> {
-  for (let tenths = 0; ; tenths += 1) {
-    const found = await footprint(node)
-    if (found.files <= files || tenths === 50) return found
-    await delay(100)
-  }
-}
-
-/** Open files other than sockets: connections may stay open for the next request. */
-async function footprint({ pid }: Darkroom): Promise<Footprint> {
-  const names = await readdir(`/proc/${pid}/fd`)
-  // One may be closed between the listing and the look.
-  const targets = await Promise.all(names.map((name) => readlink(`/proc/${pid}/fd/${name}`).catch(() => 'socket:')))
-  const [, kibibytes] = /^VmRSS:\s*(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? []
-  return { files: targets.filter((target) => !target.startsWith('socket:')).length, rssBytes: Number(kibibytes) * 1024 }
-}
-
-function slowest(ends: readonly End[]): number {
-  return Math.round(Math.max(...ends.map(({ ms }) => ms)))
-}
-
-function percentile(values: readonly number[], share: number): number {
-  return Math.round(values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? 0)
 }
 
 function toMib(bytes: number): string {

@@ -33,10 +33,15 @@ export function post(url: string, bytes: Buffer, token = ''): Promise<Answer> {
 
 /** Fails unless the answer is a clean `503` that says nothing of what is behind the service. */
 export function assertUnavailable(answer: Answer, code: RegExp, secrets: readonly string[] = []): void {
-  const text = answer.body.toString()
-  assert.equal(answer.status, 503, text)
+  assert.equal(answer.status, 503, answer.body.toString())
   assert.match(answer.headers.get('retry-after') ?? '', /^[1-9]\d*$/)
   assert.equal(answer.headers.get('cache-control'), 'no-store')
+  assertPlainError(answer, code, secrets)
+}
+
+/** Fails unless the answer is the JSON that all errors are, and says nothing of what is behind the service. */
+export function assertPlainError(answer: Answer, code: RegExp, secrets: readonly string[] = []): void {
+  const text = answer.body.toString()
   assert.equal(answer.headers.get('x-content-type-options'), 'nosniff')
   assert.match(answer.headers.get('content-type') ?? '', /^application\/json/)
   const { error, message, ...more } = jsonFields(text)

@@ -16,6 +16,10 @@ export interface DarkroomOptions {
   readonly port?: number
   /** Don't wait until it is ready: only until it answers. */
   readonly unready?: boolean
+  /** A command that becomes the node, with the node's own command line as its last arguments: a shell that `exec`s it. */
+  readonly through?: readonly string[]
+  /** Another version of this program. */
+  readonly main?: string
 }
 
 /** A node of the service in a process of its own, as `npm start` runs it. */
@@ -34,7 +38,7 @@ export interface Darkroom {
 
 export async function startDarkroom(options: DarkroomOptions = {}): Promise<Darkroom> {
   const folder = await createServerFolder('node')
-  const port = options.port ?? (await freePort())
+  const port = options.port ?? Number(options.env?.['PORT'] ?? (await freePort()))
   const url = `http://127.0.0.1:${port}`
   const cacheDir = options.env?.['CACHE_DIR'] ?? join(folder, 'cache')
   await mkdir(cacheDir, { recursive: true })
@@ -48,10 +52,12 @@ export async function startDarkroom(options: DarkroomOptions = {}): Promise<Dark
     ...options.env,
   }
   const isReady = async () => (await fetch(`${url}/${options.unready ? 'healthz' : 'readyz'}`)).ok
+  const own = [process.execPath, options.main ?? MAIN]
+  const [command = process.execPath, ...args] = options.through ? [...options.through, ...own] : own
   const server = await startServer({
     name: 'node',
-    command: process.execPath,
-    args: [MAIN],
+    command,
+    args,
     folder,
     env,
     isReady,

@@ -1,6 +1,6 @@
-import type { TestContext } from 'node:test'
 import { type Answer, ask } from './ask.ts'
 import { assertPicture, type Picture } from './picture.ts'
+import type { Scope } from './scope.ts'
 
 const VIEWERS = 4
 const FROM_WIDTH = 40
@@ -28,7 +28,7 @@ export interface Load {
  * @param onOther Called for each answer that is no 200; what it throws fails the load.
  */
 export function startLoad(
-  t: TestContext,
+  t: Scope,
   url: string,
   pictures: readonly Picture[],
   onOther: (answer: Answer) => void,
