@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { lstatSync, readFileSync, realpathSync, renameSync, statfsSync, writeFileSync } from 'node:fs'
+import { lstatSync, readFileSync, realpathSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { CACHE_FOLDERS, CACHE_MARKER } from '../domain/cache-layout.ts'
 import type { DiskSpace, SweepClock } from '../domain/sweep-plan.ts'
@@ -85,5 +85,7 @@ export function saveClock(folder: CacheFolder, { sweptAtMs, gapMs, notBeforeMs }
     const code = systemErrorCode(cause)
     // ENOENT: there is no folder for temporary files. Whoever serves from this cache makes it again.
     if (code !== 'ENOSPC' && code !== 'EDQUOT' && code !== 'ENOENT') throw cause
+  } finally {
+    rmSync(temporary, { force: true })
   }
 }

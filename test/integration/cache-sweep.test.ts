@@ -25,6 +25,7 @@ import { runSweep } from '../../src/adapters/cache-sweep-run.ts'
 import { walk } from '../../src/adapters/cache-sweep-walk.ts'
 import { createDiskCache, prepareCacheDir } from '../../src/adapters/disk-cache.ts'
 import { originalFile, renditionFolder } from '../../src/domain/cache-layout.ts'
+import { mountSmallDisk } from '../support/small-disk.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -99,6 +100,17 @@ test('a disk with too little free is given room from the cache', async (t) => {
   put(rendition(cacheDir, '400w.webp'), 1)
   const report = sweep(cacheDir, { settings: { ...ROOMY, minFreeBytes: 2 ** 60 } })
   assert.deepEqual([report.reasons, report.bytesAfter], [['free_bytes'], 0])
+})
+
+test('a sweep of a disk that is full to the last byte leaves nothing behind', async (t) => {
+  const disk = await mountSmallDisk(t, 1)
+  await prepareCacheDir(disk.path)
+  const filler = await disk.fill('another-program')
+  sweep(disk.path)
+  assert.deepEqual(listing(join(disk.path, 'tmp')), [])
+  rmSync(filler)
+  sweep(disk.path)
+  assert.ok(readdirSync(disk.path).includes('.sweep-clock'))
 })
 
 test('the names of one file are counted once and go together', async (t) => {
