@@ -13,6 +13,7 @@ import {
   PICTURE_FOLDERS,
   renditionFolder,
 } from '../domain/cache-layout.ts'
+import { isPipelineTime } from '../domain/pipeline-time.ts'
 import type { ImageCache } from '../service/ports.ts'
 import { ATTEMPTS, FILE_MODE, FOLDER_MODE, type NewFile } from './disk-file.ts'
 import { isDiskTrouble, isMissing } from './disk-trouble.ts'
@@ -85,9 +86,11 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
     async find(id, files) {
       for (const file of files) {
         const found = await unlessAbsent(() => stat(pathOf(id, file)))
-        // An empty file was never published by us: a crash of the machine can leave one on some file systems.
-        if (found?.isFile() && found.size > 0) {
-          return { file, sizeBytes: found.size, mtimeSeconds: Math.floor(found.mtimeMs / 1000) }
+        // An empty file was never published by us: a crash of the machine can leave one on some file systems. Nor was one that
+        // says when it was written: somebody has cut it, or restored it from somewhere.
+        const writtenSeconds = Math.floor((found?.mtimeMs ?? 0) / 1000)
+        if (found?.isFile() && found.size > 0 && isPipelineTime(writtenSeconds)) {
+          return { file, sizeBytes: found.size, mtimeSeconds: writtenSeconds }
         }
       }
       return undefined

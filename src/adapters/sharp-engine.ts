@@ -4,6 +4,7 @@ import { access, open, readFile } from 'node:fs/promises'
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
 import type { InputFormat } from '../domain/image-format.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
+import { pipelineTime } from '../domain/pipeline-time.ts'
 import { decodingBytes } from '../domain/render-memory.ts'
 import { SNIFF_BYTES, sniffFormat } from '../domain/sniff-format.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
@@ -41,14 +42,13 @@ const LOADERS = {
 const REVISION = 3
 
 /**
- * The mtime that renditions get, seconds since 1970: a time in 2020-2024 that stands for this pipeline, whose parts decide
- * the bytes. nginx and Node make the ETag of it, so another encoder means another ETag.
+ * The mtime that renditions get, seconds since 1970: it stands for this pipeline, whose parts decide the bytes. nginx and Node make the ETag of it, so another encoder means another ETag.
  */
 export function pipelineMtimeSeconds(): number {
   const versions = Object.entries(sharp.versions).map(([part, version]) => `${part} ${version}`)
   const parts = [REVISION, ...versions.toSorted((a, b) => (a < b ? -1 : 1))].join('\n')
   const hash = createHash('sha256').update(parts).digest().readUInt32BE(0)
-  return Date.UTC(2020, 0, 1) / 1000 + (hash % (4 * 365 * 86_400))
+  return pipelineTime(hash)
 }
 
 /**

@@ -137,13 +137,23 @@ for (const [name, spoil] of Object.entries(SPOILED)) {
   })
 }
 
-test('an empty file in the place of a rendition is no rendition', async (t) => {
+test('a file that is empty, cut or written by somebody else is no rendition, wherever it lies', async (t) => {
   const node = await startNodeFor(t)
   const { id, bytes } = await noisePicture(7)
   assert.equal((await post(node.url, bytes)).status, 201)
-  assert.equal((await ask(`${node.url}/image/${id}/30w/x.jpg`)).status, 200)
-  await writeFile(join(node.cacheDir, 'renditions', renditionFolder(id), '20w.jpg'), '')
-  await assertPicture((await ask(`${node.url}/image/${id}/20w/x.jpg`)).body, { format: 'jpeg', width: 20 })
+  const whole = await ask(`${node.url}/image/${id}/30w/x.jpg`)
+  assert.equal(whole.status, 200)
+  const FOREIGN = [
+    Buffer.alloc(0),
+    Buffer.from('Nobody knows how this came here.'),
+    whole.body.subarray(0, 300),
+    whole.body,
+  ]
+  for (const [at, content] of FOREIGN.entries()) {
+    const width = 20 + at
+    await writeFile(join(node.cacheDir, 'renditions', renditionFolder(id), `${width}w.jpg`), content)
+    await assertPicture((await ask(`${node.url}/image/${id}/${width}w/x.jpg`)).body, { format: 'jpeg', width })
+  }
 })
 
 /** nginx looks for no files by itself here, so that all of them go through the node. */
