@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict'
+import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { ask, type Answer, filesBelow } from '../support/ask.ts'
+import { assertNothingBusy, footprint, settledFootprint } from '../support/footprint.ts'
+import { percentile } from '../support/percentile.ts'
+import { noisePicture } from '../support/picture.ts'
+import type { Scope } from '../support/scope.ts'
+import { AUTHORIZATION, TOKEN } from '../support/site.ts'
+import { askAndLeave, type End, slowest, trickle } from '../support/slow-clients.ts'
+import type { FaultRow, RowScope } from './row.ts'
+import { setStage } from './stage.ts'
+
+const MIB = 1024 * 1024
+
+async function leaving(scope: RowScope): Promise<void> {
+  const { node, url, post } = await setStage(scope)
+  const { id, bytes } = await noisePicture(1, 1000, 800)
+  assert.equal((await post(bytes)).status, 201)
+  let width = 20
+  const leave = async (count: number): Promise<void> => {
+    const clients = Array.from({ length: 50 }, async () => {
+      for (let turn = 0; turn < count / 50; turn += 1) {
+        width += 1
+        await askAndLeave(`${url}/image/${id}/${width % 900}w,q${1 + (width % 89)}/x.webp`, width % 30)
+      }
+    })
+    await Promise.all(clients)
+    await assertNothingBusy(node)
+  }
+  // Whatever is made once and kept is there after these.
+  await leave(500)
+  const before = await footprint(node)
+  await leave(1000)
+  const after = await settledFootprint(node, before.files)
+  const rss = [before.rssBytes, after.rssBytes].map((size) => Math.round(size / MIB))
+  scope.says(`0 places busy; ${before.files} open files before, ${after.files} after; ${rss.join(' and ')} MiB`)
+  assert.ok(after.files <= before.files + 5 && after.rssBytes < before.rssBytes + 100 * MIB)
+  assert.equal((await scope.tally.ask(`${url}/image/${id}/33w/x.jpg`)).status, 200)
+  assert.deepEqual(await filesBelow(`${node.cacheDir}/tmp`), [])
+}
+
+/** Gets one answer, and is silent from then on. */
+async function idle(scope: Scope, port: number): Promise<End> {
+  const began = performance.now()
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => {})
+  socket.resume()
+  scope.after(() => socket.destroy())
+  socket.write('GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n')
+  const closed = Promise.withResolvers<void>()
+  socket.once('close', () => closed.resolve())
+  await closed.promise
+  return { ms: performance.now() - began, said: '' }
+}
+
+async function dawdling(scope: RowScope): Promise<void> {
+  const { node, nginx, url, post } = await setStage(scope)
+  const { id, bytes } = await noisePicture(4)
+  assert.equal((await post(bytes)).status, 201)
+  const times = scope.short ? 20 : 125
+  const many = (port: number, beginning: string): Promise<End[]> =>
+    Promise.all(Array.from({ length: times }, () => trickle(scope, port, beginning)))
+  const head = `GET /image/${id}/40w HTTP/1.1\r\nHost: x\r\nX-Slow: `
+  const body = `POST /images HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${TOKEN}\r\nContent-Type: image/png\r\nContent-Length: 5000\r\n\r\n`
+  const idles = scope.short
+    ? []
+    : Array.from({ length: times }, (_, at) => idle(scope, at % 2 === 0 ? node.port : nginx.port))
+  const ends = Promise.all([
+    Promise.all([many(node.port, head), many(nginx.port, head)]),
+    Promise.all([many(node.port, body), many(nginx.port, body)]),
+    Promise.all(idles),
+  ])
+  const ending = { over: false }
+  const ended = ends.finally(() => {
+    ending.over = true
+  })
+  ended.catch(() => {})
+  const waits: number[] = []
+  while (!ending.over) {
+    const answer = await scope.tally.ask(`${url}/image/${id}/${20 + (waits.length % 200)}w,up/x.jpg`)
+    assert.equal(answer.status, 200)
+    waits.push(answer.ms)
+    await delay(20)
+  }
+  const [heads, bodies, silences] = await ended
+  // nginx ends a head that is late without a word.
+  for (const { said } of [...(heads[0] ?? []), ...bodies.flat()]) assert.match(said, /^HTTP\/1\.1 408 /)
+  const [headMs, bodyMs, p99] = [slowest(heads.flat()), slowest(bodies.flat()), percentile(waits, 0.99)]
+  const idleMs = silences.length > 0 ? slowest(silences) : 0
+  scope.says(
+    `${4 * times + silences.length} slow ones: heads ended after ${headMs} ms, bodies after ${bodyMs} ms, idle ones after ${idleMs} ms; ` +
+      `the good client's p99 of ${waits.length}: ${p99} ms`,
+  )
+  assert.ok(headMs < 16_000 && bodyMs < 36_000 && idleMs < 66_000 && p99 < 1000)
+  await assertNothingBusy(node)
+}
+
+/** Clients that each ask one after the other, and wait a little after a refusal. @returns pictures a second. */
+async function goodput(clients: number, next: () => Promise<Answer>, refused: number[]): Promise<number> {
+  const SECONDS = 5
+  const until = performance.now() + SECONDS * 1000
+  let shown = 0
+  const view = async (): Promise<void> => {
+    while (performance.now() < until) {
+      const { status, ms } = await next()
+      if (status === 200) shown += 1
+      else refused.push(ms)
+      if (status !== 200) await delay(250)
+    }
+  }
+  await Promise.all(Array.from({ length: clients }, view))
+  return shown / SECONDS
+}
+
+async function overload(scope: RowScope): Promise<void> {
+  const { url, post } = await setStage(scope, { env: { RENDER_CONCURRENCY: '1', RENDER_QUEUE_MAX: '10' } })
+  const { id, bytes } = await noisePicture(5, 1000, 800)
+  assert.equal((await post(bytes)).status, 201)
+  let size = 0
+  const next = (): Promise<Answer> => {
+    size += 1
+    return scope.tally.ask(`${url}/image/${id}/${400 + (size % 20)}w,q${1 + Math.floor(size / 20)}/x.webp`)
+  }
+  const peak = await goodput(8, next, [])
+  const refused: number[] = []
+  const overloaded = await goodput(24, next, refused)
+  const share = Math.round((100 * overloaded) / peak)
+  scope.says(
+    `${peak.toFixed(0)} pictures a second with 8 clients, ${overloaded.toFixed(0)} (${share} %) with 24; ${refused.length} refused, ` +
+      `in ${percentile(refused, 0.5)} ms at the median`,
+  )
+  assert.ok(refused.length > 20 && percentile(refused, 0.5) < 100 && share >= 80)
+}
+
+async function blocked(scope: RowScope): Promise<void> {
+  const { node, url, post } = await setStage(scope)
+  const sharp = (await import('sharp')).default
+  const noise = sharp((await noisePicture(6, 600, 400)).bytes)
+  const large = await noise.resize({ width: 6000, height: 4000, fit: 'fill' }).jpeg().toBuffer()
+  const { body } = await post(large)
+  const [, id] = /"id":"(\w+)"/.exec(body.toString()) ?? []
+  const ending = new AbortController()
+  const count = scope.short ? 2 : 8
+  const renders = Array.from({ length: count }, (_, at) =>
+    scope.tally.ask(`${url}/image/${id}/full,q${41 + at}/x.avif`, { signal: AbortSignal.timeout(60_000) }),
+  )
+  const made = Promise.all(renders).finally(() => ending.abort())
+  made.catch(() => {})
+  const waits: number[] = []
+  while (!ending.signal.aborted) {
+    const { status, ms } = await ask(`${node.url}/healthz`)
+    assert.equal(status, 200)
+    waits.push(ms)
+    await delay(20)
+  }
+  const shown = (await made).filter(({ status }) => status === 200).length
+  const p99 = percentile(waits, 0.99)
+  const lagMs = Math.round(1000 * (await node.metric('nodejs_eventloop_lag_max_seconds')))
+  scope.says(
+    `${count} AVIFs of 24 MP at once, ${shown} of them 200; ${waits.length} health checks: p99 ${p99} ms, slowest ${Math.round(Math.max(...waits))} ms; ` +
+      `the metric says ${lagMs} ms`,
+  )
+  assert.ok(p99 < 100 && lagMs > 0)
+  assert.equal((await ask(`${url}/images/${id}`, { headers: AUTHORIZATION })).status, 200)
+}
+
+export const CLIENT_ROWS: readonly FaultRow[] = [
+  {
+    row: 23,
+    fault: 'client disconnects',
+    what: '1,000 clients ask for new sizes and leave within 30 ms',
+    run: leaving,
+  },
+  {
+    row: 24,
+    fault: 'slow-loris headers, body, idle',
+    what: '500 heads and bodies that come a byte a second, to the node and to nginx, and 125 idle connections',
+    run: dawdling,
+  },
+  {
+    row: 29,
+    fault: 'event loop blocked',
+    what: 'Eight AVIFs of 24 megapixels are encoded while somebody asks for the node’s health',
+    run: blocked,
+  },
+  {
+    row: 30,
+    fault: 'overload',
+    what: 'Three times the clients that keep one renderer busy, with a queue of ten',
+    run: overload,
+  },
+]
