@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { freePort } from '../support/free-port.ts'
 import { jsonFields, type RawResponse, rawRequest } from '../support/raw-request.ts'
-import { answerOwn, FOLDER, ID, setStage } from '../support/stand-in-node.ts'
+import { answerOwn, FOLDER, ID, setStage, startStandInNode } from '../support/stand-in-node.ts'
 
 /** The machine itself is not limited, so these are asked from another of its addresses. */
 const CLIENT = '127.0.0.2'
@@ -75,6 +75,40 @@ test('More requests at once than a client may have are refused; those that end m
   const asked = Array.from({ length: 4 }, ask)
   while (held.length < 4) await new Promise(setImmediate)
   assertTooMany(await ask())
+  for (const answer of held.splice(0)) answer()
+  assert.equal(countOf(await Promise.all(asked), 299), 4)
+  const next = ask()
+  while (held.length < 1) await new Promise(setImmediate)
+  held[0]?.()
+  assert.equal((await next).status, 299)
+})
+
+test('A node with as many requests as it may have gets no more, but for uploads and health checks; the others hear so at once', async (t) => {
+  const held: (() => void)[] = []
+  const node = await startStandInNode((request, response) => {
+    if (request.url?.startsWith('/image/')) held.push(() => response.writeHead(299).end())
+    else answerOwn(request, response)
+  })
+  t.after(() => node.stop())
+  const { nginx } = await setStage(t, answerOwn, {
+    site: {
+      'server 127.0.0.1:8080 max_conns=256;': `server 127.0.0.1:${node.port} max_conns=4;`,
+    },
+  })
+  const ask = (origin = nginx.origin) => rawRequest(origin, `/image/${ID}/400w/x.webp`)
+  const asked = Array.from({ length: 4 }, () => ask())
+  while (held.length < 4) await new Promise(setImmediate)
+  // The front has no other node to ask, and must not think that this one is down.
+  for (const origin of [nginx.origin, nginx.frontOrigin]) {
+    const refused = await ask(origin)
+    assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '2'])
+    assert.equal(jsonFields(refused.body)['error'], 'unavailable')
+  }
+  for (const path of ['/healthz', '/readyz', '/metrics']) {
+    assert.equal((await rawRequest(nginx.origin, path)).status, 299)
+  }
+  const upload = await rawRequest(nginx.origin, '/images', { method: 'POST', body: Buffer.alloc(100_000) })
+  assert.equal(upload.status, 299)
   for (const answer of held.splice(0)) answer()
   assert.equal(countOf(await Promise.all(asked), 299), 4)
   const next = ask()
