@@ -2,6 +2,7 @@ import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import type { S3Limits } from './s3-calls.ts'
+import { createSharedLookup } from './s3-lookup.ts'
 
 export interface S3Credentials {
   readonly accessKeyId: string
@@ -23,7 +24,8 @@ const QUIET = { debug() {}, info() {}, warn() {}, error() {} } as const
 
 /** A client of the AWS SDK that leaves limits, attempts and messages to us. The caller destroys it. */
 export function createS3Client(settings: S3ClientSettings, limits: S3Limits): S3Client {
-  const agent = { keepAlive: true, maxSockets: limits.maxCalls, timeout: IDLE_SOCKET_MS } as const
+  const lookup = createSharedLookup()
+  const agent = { keepAlive: true, maxSockets: limits.maxCalls, timeout: IDLE_SOCKET_MS, lookup } as const
   return new S3Client({
     region: settings.region,
     forcePathStyle: settings.forcePathStyle,
