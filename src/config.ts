@@ -181,10 +181,13 @@ const Env = z.object({
       'Memory that renders may take together; empty: what the machine or its container has, less what a node needs, and 1.5 GB or 400 MB for each render at most',
     ),
   RENDER_QUEUE_MAX: count('Renders that may wait for their turn; more are answered 503', 1000),
-  RENDER_WAIT_MAX_SECONDS: count(
-    'No render waits longer for its turn; one that is expected to wait half as long is answered 503 at once. An upload waits five times as long',
-    2,
-  ),
+  RENDER_WAIT_MAX_SECONDS: z.coerce
+    .number()
+    .min(0.1, 'should be at least 0.1')
+    .default(2)
+    .describe(
+      'No render waits longer for its turn; one that is expected to wait half as long is answered 503 at once. An upload waits five times as long',
+    ),
   RENDER_TIMEOUT_SECONDS: count('A render that takes longer is ended', 12),
   FETCH_CONCURRENCY: count('Originals fetched from the store at once', 32),
   FETCH_QUEUE_MAX: count('Fetches that may wait for their turn; more are answered 503', 500),
