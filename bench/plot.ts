@@ -5,6 +5,8 @@ export interface LinePlot {
   readonly series: readonly Series[]
   /** x on a logarithmic scale; all x must be above 0. */
   readonly logX?: boolean
+  /** The same for y. */
+  readonly logY?: boolean
 }
 
 export interface Series {
@@ -42,7 +44,7 @@ const STYLE = `
 `
 
 /** A line for each series, as an SVG document that is readable on light and on dark pages. */
-export function linePlot({ title, xLabel, yLabel, series, logX = false }: LinePlot): string {
+export function linePlot({ title, xLabel, yLabel, series, logX = false, logY = false }: LinePlot): string {
   const points = series.flatMap((each) => each.points)
   const x = createAxis(
     points.map(([value]) => value),
@@ -50,7 +52,7 @@ export function linePlot({ title, xLabel, yLabel, series, logX = false }: LinePl
   )
   const y = createAxis(
     points.map(([, value]) => value),
-    { from: PLOT.bottom, to: PLOT.top, log: false },
+    { from: PLOT.bottom, to: PLOT.top, log: logY },
   )
   const middle = (PLOT.top + PLOT.bottom) / 2
   const body = [

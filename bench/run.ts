@@ -9,6 +9,7 @@ import { benchEncoders } from './encoders.ts'
 import { benchHits } from './hits.ts'
 import type { BenchOptions, BenchReport, Figure } from './measure.ts'
 import { benchMisses } from './misses.ts'
+import { benchOverload } from './overload.ts'
 import { benchRender } from './render.ts'
 import { benchSoak } from './soak.ts'
 import { benchUploads } from './uploads.ts'
@@ -20,6 +21,7 @@ const USAGE = `Usage: npm run bench [-- [--smoke] [part ...]]
   render    first views, srcsets, negotiated URLs and memory against ipx, sharp alone and imgproxy
   encoders  quality, bytes and CPU of every encoder's settings
   soak      memory over thousands of renders
+  overload  first views and hits at 1, 3 and 10 times what the node can do
   purge     a cache of a million files against find -delete
   uploads   memory over a hundred large uploads
 
@@ -33,6 +35,7 @@ const PARTS = {
   render: benchRender,
   encoders: benchEncoders,
   soak: benchSoak,
+  overload: benchOverload,
   purge: benchPurge,
   uploads: benchUploads,
 } as const satisfies Record<string, (options: BenchOptions) => BenchReport | Promise<BenchReport>>
