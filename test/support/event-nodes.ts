@@ -41,7 +41,7 @@ export async function startEventNodes(
     EVENT_TOKENS: EVENT_TOKEN,
     // One that takes long is what we want to see.
     RENDER_TIMEOUT_SECONDS: '60',
-    REQUEST_TIMEOUT_SECONDS: '60',
+    REQUEST_TIMEOUT_SECONDS: '90',
   }
   return [await startNodeFor(t, { port, env }), await startNodeFor(t, { env }), await startNodeFor(t, { env })]
 }
