@@ -26,7 +26,7 @@ const RUN_TIMEOUT_MS = 30 * 60_000
 
 /** Tests with bounds on how long something may take, or of what happens at the limits of a node. */
 const BOUNDED =
-  /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|lifecycle|renderer-crash|slow-client)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-)|minio|ceph)/
+  /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|lifecycle|renderer-crash)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-)|minio|ceph)/
 
 /** Two files at a time, on a machine of two cores; but what has bounds runs alone, so that nothing else exceeds them for it. */
 const ROUNDS = [

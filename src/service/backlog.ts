@@ -83,15 +83,31 @@ export function createBacklog<Kind extends string>({ slots, now }: BacklogOption
     waitMs(kind) {
       const pace = takenMs / expectedMs
       const own = waitingOf(kind)
-      let ms = own * pace
-      for (const other of waiting.keys()) if (other !== kind) ms += Math.min(own, waitingOf(other)) * pace
+      let ahead = own * pace
+      for (const other of waiting.keys()) if (other !== kind) ahead += Math.min(own, waitingOf(other)) * pace
       // For what nobody knows the length of, its slot is as good as gone.
-      let left = slots
-      for (const { costMs, since } of running) {
-        if (costMs === undefined) left -= 1
-        else ms += Math.max(0, costMs * pace - (now() - since))
-      }
-      return ms / Math.max(1, left)
+      const known = [...running].flatMap(({ costMs, since }) =>
+        costMs === undefined ? [] : [Math.max(0, costMs * pace - (now() - since))],
+      )
+      const free = Array.from({ length: Math.max(0, slots - running.size) }, () => 0)
+      return filledAfter(ahead, [...free, ...known])
     },
   }
+}
+
+/**
+ * When so much work is done, if each slot takes what is next as soon as it can: one long task keeps one slot, not all of them.
+ * @param busyMs How long each slot is busy with what it has. None: one that is free.
+ */
+function filledAfter(workMs: number, busyMs: readonly number[]): number {
+  const [first = 0, ...later] = busyMs.toSorted((a, b) => a - b)
+  let level = first
+  let left = workMs
+  for (const [index, next] of later.entries()) {
+    const room = (next - level) * (index + 1)
+    if (left <= room) return level + left / (index + 1)
+    left -= room
+    level = next
+  }
+  return level + left / Math.max(1, busyMs.length)
 }

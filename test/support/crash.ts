@@ -58,7 +58,9 @@ export async function surviveCrashes(options: CrashOptions): Promise<CrashReport
 
   const start = async (): Promise<Darkroom> => {
     const began = performance.now()
-    const node = await startDarkroom({ env: { ...env, CACHE_DIR: cacheDir, LOG_LEVEL: 'warn' } })
+    // One renderer: with more, starting them would be most of what a series takes.
+    const own = { CACHE_DIR: cacheDir, LOG_LEVEL: 'warn', RENDER_CONCURRENCY: '1' }
+    const node = await startDarkroom({ env: { ...env, ...own } })
     report.startMs = Math.max(report.startMs, performance.now() - began)
     return node
   }

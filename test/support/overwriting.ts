@@ -20,7 +20,7 @@ const EVERYWHERE_MS = 2000
 const PRIMED_WITHIN_MS = 20_000
 const POLL_MS = 20
 /** As AVIF in full it keeps a renderer busy for seconds; more than what three nodes need to show a small one. */
-const LARGE = { width: 5000, height: 4000 } as const
+const LARGE = { width: 7000, height: 5600 } as const
 /** One that `EventNodesOptions.primeSizes` names, and that nobody asks for before it is there. */
 export const PRIMED_SIZE = '60w'
 

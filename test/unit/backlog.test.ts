@@ -26,13 +26,13 @@ test('one waits for what is before one, shared by the slots', () => {
 
 test('what is under way counts with the time that it still takes, and nothing once that is over', () => {
   const { backlog, clock } = setUp()
-  const ended = backlog.begin(400)
-  assert.equal(backlog.waitMs('viewer'), 200)
+  const ended = [backlog.begin(400), backlog.begin(600)]
+  assert.equal(backlog.waitMs('viewer'), 400)
   clock.ms = 300
-  assert.equal(backlog.waitMs('viewer'), 50)
+  assert.equal(backlog.waitMs('viewer'), 100)
   clock.ms = 900
   assert.equal(backlog.waitMs('viewer'), 0)
-  ended()
+  for (const end of ended) end()
 })
 
 test('a task of which nobody knows how long it takes has its slot for itself', () => {
@@ -65,4 +65,16 @@ test('a machine that turns out to be slower than expected is expected to go on s
   for (let task = 0; task < 200; task += 1) work(10, 5)
   assert.ok(Math.abs(backlog.waitMs('viewer') - 50) < 5, `${backlog.waitMs('viewer')} ms`)
   place.leave()
+})
+
+test('One long task keeps one slot, and nobody waits for it while another is free', () => {
+  const backlog = createBacklog<'a'>({ slots: 2, now: () => 0 })
+  backlog.begin(7000)
+  assert.equal(backlog.waitMs('a'), 0)
+  backlog.add('a', 500)
+  assert.equal(backlog.waitMs('a'), 500)
+  backlog.begin(1000)
+  assert.equal(backlog.waitMs('a'), 1500)
+  backlog.add('a', 10_000)
+  assert.equal(backlog.waitMs('a'), 7000 + (10_500 - 6000) / 2)
 })
