@@ -3,6 +3,7 @@ import type { ObjectRef } from '../domain/original-ref.ts'
 import type { Spec } from '../domain/spec.ts'
 import { resourceId } from '../domain/version-id.ts'
 import { OriginalError } from '../errors.ts'
+import { createBackground } from './background.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { Meter } from './ports.ts'
 import type { PrimeService } from './prime-service.ts'
@@ -43,11 +44,10 @@ export interface EventServiceOptions {
 const MAX_PENDING = 10_000
 
 export function createEventService({ buckets, watch, versions, primes, meter }: EventServiceOptions): EventService {
-  const pending = new Set<Promise<void>>()
-  const stopping = new AbortController()
+  const background = createBackground()
 
   async function primeObject(ref: ObjectRef, specs: readonly Spec[]): Promise<void> {
-    const { signal } = stopping
+    const { signal } = background
     try {
       await versions.use(ref, signal, async (id) => primes.prime(id, specs))
     } catch (error) {
@@ -63,19 +63,15 @@ export function createEventService({ buckets, watch, versions, primes, meter }: 
         for (const { alias, primeSizes } of buckets.filter(isOf(name, key))) {
           const ref = { kind: 'object', bucket: alias, key } as const
           await watch.announce(resourceId(ref), signal)
-          if (kind === 'removed' || primeSizes.length === 0 || pending.size >= MAX_PENDING) continue
-          const work = primeObject(ref, primeSizes).finally(() => pending.delete(work))
-          pending.add(work)
+          if (kind === 'removed' || primeSizes.length === 0 || background.pending >= MAX_PENDING) continue
+          background.track(primeObject(ref, primeSizes))
         }
       }
     },
     get pending() {
-      return pending.size
+      return background.pending
     },
-    async stop() {
-      stopping.abort(new Error('The node is about to stop'))
-      await Promise.all(pending)
-    },
+    stop: background.stop,
   }
 }
 

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { type Freshness, judgeAge } from '../domain/freshness.ts'
 import { isResourceId } from '../domain/version-id.ts'
 import { OriginalError, RemoteError, UnavailableError } from '../errors.ts'
+import { createBackground } from './background.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 
@@ -53,8 +54,7 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
   const rounds = new LRUCache<string, number>({ max: MAX_REMEMBERED })
   const flights = createCoalescer<T>()
   const recalls = createCoalescer<T | undefined>()
-  const background = new Set<Promise<void>>()
-  const stopping = new AbortController()
+  const background = createBackground()
 
   async function fly(id: string, from: Informant<T>, signal: AbortSignal): Promise<T> {
     const flight = `${id} ${rounds.get(id) ?? 0}`
@@ -88,13 +88,9 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
   }
 
   function askInBackground(id: string, from: Informant<T>): void {
-    const work = fly(id, from, stopping.signal)
-      .then(
-        () => {},
-        () => {},
-      )
-      .finally(() => background.delete(work))
-    background.add(work)
+    // What failed is remembered, and whoever comes when nothing may stand in any more hears of it.
+    const settled = () => {}
+    background.track(fly(id, from, background.signal).then(settled, settled))
   }
 
   function recentFailure(id: string): Error | undefined {
@@ -144,10 +140,7 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
         next(id)
       }
     },
-    async stop() {
-      stopping.abort(new Error('The node is about to stop'))
-      await Promise.all(background)
-    },
+    stop: background.stop,
   }
 }
 

@@ -4,6 +4,7 @@ import { infoKey, originalKey } from '../domain/store-layout.ts'
 import { isTransientId, isVersionId } from '../domain/version-id.ts'
 import { decodingCost } from '../domain/work-cost.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
+import { createBackground } from './background.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { OriginalService } from './original-service.ts'
@@ -58,9 +59,8 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     sizeCalculation: (info) => formatInfo(info).length,
   })
   const making = new Map<string, Promise<void>>()
-  const pending = new Set<Promise<void>>()
   const sharing = createSharing({ store, meter, trouble: UNSHARED })
-  const stopping = new AbortController()
+  const background = createBackground()
 
   async function bring(id: string, signal: AbortSignal): Promise<ImageInfo> {
     const { sequence } = watch
@@ -101,7 +101,7 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     if (watch.forgottenSince(id, sequence)) throw new OriginalError('original_deleted', 'This image was deleted')
     remember(id, info, sequence)
     // Nobody waits for the store to take it; and it would keep for ever what is said of a version.
-    if (!isVersionId(id)) track(share(id, info))
+    if (!isVersionId(id)) background.track(share(id, info))
     return info
   }
 
@@ -109,14 +109,9 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     if (!isTransientId(id) && !watch.forgottenSince(id, sequence)) remembered.set(id, info)
   }
 
-  function track(work: Promise<void>): void {
-    const tracked = work.finally(() => pending.delete(tracked))
-    pending.add(tracked)
-  }
-
   /** A store that can't be written to costs the other nodes the time to measure, and nobody an answer. */
   async function share(id: string, info: ImageInfo): Promise<void> {
-    const { signal } = stopping
+    const { signal } = background
     if (signal.aborted) return
     const bytes = Buffer.from(formatInfo(info))
     try {
@@ -129,7 +124,7 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
   }
 
   async function measureAhead(id: string): Promise<void> {
-    const { signal } = stopping
+    const { signal } = background
     try {
       await measure(id, signal, { priority: 'background' })
     } catch (error) {
@@ -145,23 +140,19 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     },
     async make(id) {
       const underWay = making.get(id)
-      if (underWay || stopping.signal.aborted || remembered.has(id) || pending.size >= MAX_PENDING)
+      if (underWay || background.signal.aborted || remembered.has(id) || background.pending >= MAX_PENDING)
         return await underWay
       const work = measureAhead(id).finally(() => making.delete(id))
       making.set(id, work)
-      track(work)
+      background.track(work)
       await work
     },
     forget(ids) {
       for (const id of ids) remembered.delete(id)
     },
     get pending() {
-      return pending.size
+      return background.pending
     },
-    async stop() {
-      stopping.abort(new Error('The node is about to stop'))
-      // What ends may have begun a last write.
-      while (pending.size > 0) await Promise.all(pending)
-    },
+    stop: background.stop,
   }
 }

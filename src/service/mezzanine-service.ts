@@ -6,6 +6,7 @@ import type { OriginalFacts } from '../domain/original-facts.ts'
 import { mezzanineKey } from '../domain/store-layout.ts'
 import { isTransientId, isVersionId } from '../domain/version-id.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
+import { createBackground } from './background.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import { createMezzanineShelf, type Mezzanine, type Sealed } from './mezzanine-shelf.ts'
@@ -76,8 +77,8 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     meter,
     trouble: 'A mezzanine could not be written to the object store: other nodes will make their own',
   })
-  const pending = new Map<string, Promise<void>>()
-  const stopping = new AbortController()
+  const making = new Map<string, Promise<void>>()
+  const background = createBackground()
 
   async function find(id: string, level: MezzanineLevel, signal: AbortSignal): Promise<Mezzanine | undefined> {
     const key = mezzanineKey(id, level)
@@ -164,7 +165,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
         const bytes = sealMezzanine(picture, facts)
         await keep({ id, level, bytes, facts }, sequence)
         const contentType = contentTypeOf(mezzanineFormat(facts))
-        if (isShared(id)) await sharing.share({ key: mezzanineKey(id, level), bytes, contentType }, stopping.signal)
+        if (isShared(id)) await sharing.share({ key: mezzanineKey(id, level), bytes, contentType }, background.signal)
       }
     } finally {
       // A deletion removes the original before it removes these, and may have been done while they were on their way.
@@ -188,9 +189,9 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     find,
     forget: shelf.forget,
     async make(id) {
-      const { signal } = stopping
-      const underWay = pending.get(id)
-      if (underWay || minPixels === 0 || isTransientId(id) || signal.aborted || pending.size >= MAX_PENDING)
+      const { signal } = background
+      const underWay = making.get(id)
+      if (underWay || minPixels === 0 || isTransientId(id) || signal.aborted || making.size >= MAX_PENDING)
         return await underWay
       const building = build(id, signal)
         .catch((error: unknown) => {
@@ -199,17 +200,15 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
             meter.trouble(`The mezzanines of ${id} could not be made`, error)
           }
         })
-        .finally(() => pending.delete(id))
-      pending.set(id, building)
+        .finally(() => making.delete(id))
+      making.set(id, building)
+      background.track(building)
       await building
     },
     get pending() {
-      return pending.size
+      return making.size
     },
-    async stop() {
-      stopping.abort(new Error('The node is about to stop'))
-      await Promise.all(pending.values())
-    },
+    stop: background.stop,
   }
 }
 

@@ -4,6 +4,7 @@ import { formatObjectNotice, parseObjectNotice } from '../domain/object-notice.t
 import type { ObjectRef } from '../domain/original-ref.ts'
 import { resourceId, versionId } from '../domain/version-id.ts'
 import { OriginalError } from '../errors.ts'
+import { createBackground } from './background.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import { createLocatedVersions } from './located-versions.ts'
 import type { Bucket, ImageCache, ObjectVersion } from './ports.ts'
@@ -39,7 +40,7 @@ const NOTICE_MS = 600_000
 export function createObjectVersions({ buckets, cache, watch, now }: ObjectVersionsOptions): Versions<ObjectRef> {
   const versions = createLocatedVersions<ObjectRef, Located>({ ask, recall }, { watch, now })
   const noticed = new LRUCache<string, { readonly id: string; readonly at: number }>({ max: MAX_NOTICED })
-  const writing = new Set<Promise<void>>()
+  const background = createBackground()
 
   function served({ bucket: alias, key }: ObjectRef): ServedBucket {
     const found = buckets.get(alias)
@@ -81,8 +82,7 @@ export function createObjectVersions({ buckets, cache, watch, now }: ObjectVersi
     const work = cache.writeNotice(resource, formatObjectNotice(notice)).then(async () => {
       if (watch.forgottenSince(resource, sequence)) await cache.hide([resource])
     })
-    const tracked = work.finally(() => writing.delete(tracked))
-    writing.add(tracked)
+    background.track(work)
   }
 
   return {
@@ -93,7 +93,7 @@ export function createObjectVersions({ buckets, cache, watch, now }: ObjectVersi
     },
     async stop() {
       await versions.stop()
-      await Promise.all(writing)
+      await background.stop()
     },
 
     async open(id, signal) {

@@ -2,6 +2,7 @@ import pLimit from 'p-limit'
 import { ACCEPT_CLASSES, type OutputFormat } from '../domain/image-format.ts'
 import type { Spec } from '../domain/spec.ts'
 import { OriginalError, RequestError } from '../errors.ts'
+import { createBackground } from './background.ts'
 import type { MezzanineService } from './mezzanine-service.ts'
 import type { Meter } from './ports.ts'
 import type { RenditionService } from './rendition-service.ts'
@@ -33,9 +34,8 @@ const MAX_PENDING = 10_000
 
 export function createPrimeService({ renditions, mezzanines, meter }: PrimeServiceOptions): PrimeService {
   const limit = pLimit(IMAGES_AT_ONCE)
-  const pending = new Set<Promise<void>>()
-  const stopping = new AbortController()
-  const { signal } = stopping
+  const background = createBackground()
+  const { signal } = background
 
   async function primeImage(id: string, specs: readonly Spec[], format?: OutputFormat): Promise<void> {
     await mezzanines.make(id)
@@ -57,18 +57,12 @@ export function createPrimeService({ renditions, mezzanines, meter }: PrimeServi
 
   return {
     prime(id, specs, format) {
-      if (specs.length === 0 || signal.aborted || pending.size >= MAX_PENDING) return
-      const work = limit(() => (signal.aborted ? Promise.resolve() : primeImage(id, specs, format))).finally(() =>
-        pending.delete(work),
-      )
-      pending.add(work)
+      if (specs.length === 0 || signal.aborted || background.pending >= MAX_PENDING) return
+      background.track(limit(() => (signal.aborted ? Promise.resolve() : primeImage(id, specs, format))))
     },
     get pending() {
-      return pending.size
+      return background.pending
     },
-    async stop() {
-      stopping.abort(new Error('The node is about to stop'))
-      await Promise.all(pending)
-    },
+    stop: background.stop,
   }
 }

@@ -10,6 +10,7 @@ import {
 } from '../domain/store-layout.ts'
 import { resourceId } from '../domain/version-id.ts'
 import { UnavailableError } from '../errors.ts'
+import { createBackground } from './background.ts'
 import type { Meter, ObjectStore, OpenObject, Spooled } from './ports.ts'
 import { createSharing } from './sharing.ts'
 import { readText, readWhole } from './small-object.ts'
@@ -63,30 +64,27 @@ export function createRemoteShelf(store: ObjectStore, meter: Pick<Meter, 'troubl
     meter,
     trouble: 'What is known of remote images could not be written to the object store: other nodes will ask again',
   })
-  const background = new Set<Promise<void>>()
-  const stopping = new AbortController()
+  const background = createBackground()
 
-  function track(work: Promise<unknown>): void {
-    const tracked = work
-      .then(
-        () => {},
-        (error: unknown) => {
-          if (stopping.signal.aborted) return
-          meter.trouble('What is kept of a remote image could not be brought up to date', error)
-        },
-      )
-      .finally(() => background.delete(tracked))
-    background.add(tracked)
+  async function bringUpToDate(work: Promise<unknown>): Promise<void> {
+    try {
+      await work
+    } catch (error) {
+      if (background.signal.aborted) return
+      meter.trouble('What is kept of a remote image could not be brought up to date', error)
+    }
   }
+
+  const track = (work: Promise<unknown>): void => background.track(bringUpToDate(work))
 
   function renew(resource: string, pointer: RemotePointer): void {
     const bytes = Buffer.from(formatRemotePointer(pointer))
     const object = { key: remotePointerKey(resource), bytes, contentType: 'application/json' }
-    track(sharing.share(object, stopping.signal))
+    track(sharing.share(object, background.signal))
   }
 
   async function remove({ resource, id }: RemoteVersionName): Promise<void> {
-    const { signal } = stopping
+    const { signal } = background
     await store.remove(remoteOriginalKey(resource, id), signal)
     for await (const key of store.list(remoteRenditionsPrefix(resource, id), '', signal))
       await store.remove(key, signal)
@@ -136,11 +134,8 @@ export function createRemoteShelf(store: ObjectStore, meter: Pick<Meter, 'troubl
         bytes: seal(bytes),
         contentType: contentTypeOf(format),
       }
-      track(sharing.share(object, stopping.signal))
+      track(sharing.share(object, background.signal))
     },
-    async stop() {
-      stopping.abort(new Error('The node is about to stop'))
-      await Promise.all(background)
-    },
+    stop: background.stop,
   }
 }
