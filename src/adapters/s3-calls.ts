@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { UnavailableError } from '../errors.ts'
 import { createCallGate } from './call-gate.ts'
 import { createCircuitBreaker } from './circuit-breaker.ts'
+import { startDeadline } from './deadline.ts'
 import { createRetryBudget } from './retry-budget.ts'
 import { isOutage, S3Failure, toS3Failure } from './s3-failure.ts'
 
@@ -110,7 +111,7 @@ export function createS3Calls(limits: S3Limits): S3Calls {
   async function begin<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<S3Call<T>> {
     const { signal } = settings
     signal.throwIfAborted()
-    const deadline = startDeadline(signal, settings.timeoutMs)
+    const deadline = startDeadline(signal, settings.timeoutMs, () => new S3Failure('silent'))
     let leave = (): void => {}
     const stop = (): void => {
       deadline.stop()
@@ -206,17 +207,4 @@ function attemptOnce<T>(
     },
   )
   return promise
-}
-
-/** Follows `signal`, and aborts by itself with an `UnavailableError` in `timeoutMs`. */
-function startDeadline(signal: AbortSignal, timeoutMs: number): { signal: AbortSignal; stop(): void } {
-  const controller = new AbortController()
-  const timer = setTimeout(() => controller.abort(new S3Failure('silent')), timeoutMs)
-  const onAbort = (): void => controller.abort(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  const stop = (): void => {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', onAbort)
-  }
-  return { signal: controller.signal, stop }
 }
