@@ -1,7 +1,7 @@
 import { CHOSEN_FORMATS, type FormatChoice, OUTPUT_FORMATS, type OutputFormat } from './image-format.ts'
 import { shardedId } from './image-id.ts'
-import { isResourceId, isVersionId } from './version-id.ts'
 import { MEZZANINE_LEVELS, MEZZANINE_VERSION, type MezzanineLevel } from './mezzanine.ts'
+import { isResourceId, isVersionId } from './version-id.ts'
 
 /** Folders of `CACHE_DIR`. nginx reads `renditions`; the rest is the node's own. */
 export const CACHE_FOLDERS = {

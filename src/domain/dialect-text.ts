@@ -1,4 +1,4 @@
-import { invalidPath } from './dialect.ts'
+import { invalidPath } from './invalid-path.ts'
 
 /** @throws RequestError `invalid_path`. */
 export function percentDecode(text: string): string {

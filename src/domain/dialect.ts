@@ -1,5 +1,6 @@
 import { RequestError } from '../errors.ts'
 import type { OutputFormat } from './image-format.ts'
+import { invalidPath } from './invalid-path.ts'
 import type { Spec } from './spec.ts'
 
 /**
@@ -61,8 +62,4 @@ export function notDone(option: string, advice?: string): RequestError {
 /** For what the other service would not understand either. @param option As the URL spells it. */
 export function malformed(option: string, expected: string): RequestError {
   return invalidPath(`"${option}" is malformed: ${expected}`)
-}
-
-export function invalidPath(reason: string): RequestError {
-  return new RequestError('invalid_path', reason)
 }

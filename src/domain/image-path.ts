@@ -1,6 +1,7 @@
 import { isImageId } from './image-id.ts'
+import { invalidPath } from './invalid-path.ts'
 import type { OriginalRef } from './original-ref.ts'
-import { decodePathPart, formatPictureTail, invalidPath, type PictureTail, parsePictureTail } from './picture-tail.ts'
+import { decodePathPart, formatPictureTail, type PictureTail, parsePictureTail } from './picture-tail.ts'
 import { parseSpecOrReticulumSize } from './reticulum-size.ts'
 
 /** What the URL of a rendition asks for. */

@@ -1,10 +1,11 @@
 import { isOneOf } from './constant-time.ts'
-import { type DialectRequest, dialectFormat, invalidPath, malformed, notDone } from './dialect.ts'
+import { type DialectRequest, dialectFormat, malformed, notDone } from './dialect.ts'
 import { type ImgproxySigning, imgproxySignatures, signatureInvalid } from './dialect-signature.ts'
 import { settleSpec, type Wish } from './dialect-spec.ts'
 import { base64Decode, percentDecode } from './dialect-text.ts'
 import type { OutputFormat } from './image-format.ts'
 import { type ImgproxyGravity, type ImgproxyOptions, readImgproxyOption } from './imgproxy-options.ts'
+import { invalidPath } from './invalid-path.ts'
 import type { Fit, Position } from './spec-option.ts'
 
 /** Without keys nothing is signed, and the place of the signature can hold any word, such as `insecure`. */

@@ -1,6 +1,7 @@
-import { type DialectFormat, type DialectRequest, dialectFormat, invalidPath } from './dialect.ts'
+import { type DialectFormat, type DialectRequest, dialectFormat } from './dialect.ts'
 import { settleSpec } from './dialect-spec.ts'
 import { percentDecode } from './dialect-text.ts'
+import { invalidPath } from './invalid-path.ts'
 import { type IpxModifiers, readIpxModifiers } from './ipx-modifiers.ts'
 
 /**

@@ -1,6 +1,7 @@
 import type { ImageRequest } from './image-path.ts'
+import { invalidPath } from './invalid-path.ts'
 import type { ObjectRef } from './original-ref.ts'
-import { decodePathPart, formatPictureTail, invalidPath, parsePictureTail } from './picture-tail.ts'
+import { decodePathPart, formatPictureTail, parsePictureTail } from './picture-tail.ts'
 
 /** What a URL below `/s3/` asks for: a rendition of an object, or what is known of it. */
 export type ObjectRequest =

@@ -1,4 +1,4 @@
-import { formatFreshness, type Freshness } from './freshness.ts'
+import { type Freshness, formatFreshness } from './freshness.ts'
 import { fileValidators, renditionCacheControl, type Validators } from './http-caching.ts'
 import { isTransientId } from './version-id.ts'
 

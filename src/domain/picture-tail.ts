@@ -1,5 +1,6 @@
 import { RequestError } from '../errors.ts'
 import { isUrlFormat, type OutputFormat } from './image-format.ts'
+import { invalidPath } from './invalid-path.ts'
 import { formatSpec, parseSpec, type Spec } from './spec.ts'
 
 /** The end of a rendition's path: the size, and the file name if there is one. */
@@ -51,8 +52,4 @@ export function decodePathPart(text: string): string {
   } catch (cause) {
     throw new RequestError('invalid_path', 'The path is not correctly percent-encoded', { cause })
   }
-}
-
-export function invalidPath(reason: string): RequestError {
-  return new RequestError('invalid_path', reason)
 }

@@ -1,6 +1,6 @@
 import { formatImagePath, type ImageRequest, parseImagePath } from './image-path.ts'
+import { invalidPath } from './invalid-path.ts'
 import { formatObjectPath, parseObjectPath } from './object-path.ts'
-import { invalidPath } from './picture-tail.ts'
 import { formatRemoteUrl, parseRemoteQuery } from './remote-query.ts'
 
 /**

@@ -1,6 +1,7 @@
 import type { ImageRequest } from './image-path.ts'
+import { invalidPath } from './invalid-path.ts'
 import type { RemoteRef } from './original-ref.ts'
-import { invalidPath, parseFormat } from './picture-tail.ts'
+import { parseFormat } from './picture-tail.ts'
 import { parseRemoteUrl } from './remote-hosts.ts'
 import { formatSpec, parseSpec } from './spec.ts'
 

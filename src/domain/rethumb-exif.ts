@@ -1,5 +1,5 @@
-import type { PlainGroup } from './plain-value.ts'
 import type { Place } from './place.ts'
+import type { PlainGroup } from './plain-value.ts'
 
 /** Tags of the first directory of EXIF, on the file; all others are on the taking. */
 const FILE_TAGS = new Set([

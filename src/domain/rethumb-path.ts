@@ -1,8 +1,9 @@
-import { type DialectRequest, dialectFormat, invalidPath, malformed } from './dialect.ts'
+import { type DialectRequest, dialectFormat, malformed } from './dialect.ts'
 import { wholeArgument } from './dialect-argument.ts'
 import { settleSpec, type Wish } from './dialect-spec.ts'
 import { percentDecode } from './dialect-text.ts'
 import type { OutputFormat } from './image-format.ts'
+import { invalidPath } from './invalid-path.ts'
 
 /** rethumb makes TIFF as well. `source` is the original's format, or PNG for a TIFF. */
 export type RethumbFormat = OutputFormat | 'source' | 'tiff'

@@ -1,7 +1,7 @@
 import { RequestError } from '../errors.ts'
 import type { ImageRequest } from './image-path.ts'
-import { assertSignature, formatSignature, parseSignature, signPath, transferSignature } from './signature.ts'
 import { signedPath } from './picture-url.ts'
+import { assertSignature, formatSignature, parseSignature, signPath, transferSignature } from './signature.ts'
 import { formatSpec, parseSpec, type Spec } from './spec.ts'
 
 /** Who may ask for which sizes. */

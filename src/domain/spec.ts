@@ -1,4 +1,4 @@
-import { RequestError } from '../errors.ts'
+import { invalidPath } from './invalid-path.ts'
 import { formatOptions, parseOption, type SpecOptions } from './spec-option.ts'
 
 /** The box of a spec. Lengths are CSS pixels, whole, from 1. */
@@ -38,7 +38,7 @@ export function parseSpec(text: string): Spec {
   let options: SpecOptions = {}
   for (const token of tokens) {
     const option = parseOption(token)
-    if (seen.has(option.kind)) throw invalid(`"${token}" is a second ${option.kind}: give each kind of option once`)
+    if (seen.has(option.kind)) throw invalidPath(`"${token}" is a second ${option.kind}: give each kind of option once`)
     seen.add(option.kind)
     options = { ...options, ...option.value }
   }
@@ -79,7 +79,7 @@ export function deviceBox(spec: Spec): { readonly width?: number; readonly heigh
 export function assertSideLimit(spec: Spec, maxSide: number): void {
   const { width = 1, height = 1 } = deviceBox(spec)
   if (Math.max(width, height) > maxSide) {
-    throw invalid(`"${formatSpec(spec)}" is too large: no side may be over ${maxSide} device pixels`)
+    throw invalidPath(`"${formatSpec(spec)}" is too large: no side may be over ${maxSide} device pixels`)
   }
 }
 
@@ -93,7 +93,7 @@ function parseSize(text: string): SpecSize {
   if (side !== undefined) return { kind: 'square', side: Number(side) }
   const width = w ?? w2
   if ((width === undefined && h === undefined) || (w !== undefined && w2 !== undefined)) {
-    throw invalid(`"${text}" is not a size: write "full", "400w", "300h", "400w300h" or "100s"`)
+    throw invalidPath(`"${text}" is not a size: write "full", "400w", "300h", "400w300h" or "100s"`)
   }
   return {
     kind: 'box',
@@ -112,21 +112,18 @@ function assertEffective(size: SpecSize, options: SpecOptions): void {
   const { fit = defaultFit(size), position } = options
   if (size.kind === 'full') {
     for (const [name, value] of Object.entries({ 'a fit': options.fit, position, x: options.dpr, up: options.up })) {
-      if (value !== undefined) throw invalid(`"full" has no box, so ${name} can have no effect on it`)
+      if (value !== undefined) throw invalidPath(`"full" has no box, so ${name} can have no effect on it`)
     }
     return
   }
   if (size.kind === 'box' && (size.width === undefined || size.height === undefined)) {
-    if (fit !== 'inside') throw invalid(`"${fit}" needs both sides: one side alone keeps the picture's shape`)
-    if (position !== undefined) throw invalid('A position needs a fit that crops or pads: one side alone does neither')
+    if (fit !== 'inside') throw invalidPath(`"${fit}" needs both sides: one side alone keeps the picture's shape`)
+    if (position !== undefined)
+      throw invalidPath('A position needs a fit that crops or pads: one side alone does neither')
   }
   if (position === undefined) return
-  if (fit !== 'cover' && fit !== 'contain') throw invalid(`A position can have no effect with the fit "${fit}"`)
+  if (fit !== 'cover' && fit !== 'contain') throw invalidPath(`A position can have no effect with the fit "${fit}"`)
   if (fit === 'contain' && (position === 'smart' || position === 'entropy' || typeof position === 'object')) {
-    throw invalid('"smart", "entropy" and a focal point choose what to crop, and "contain" crops nothing')
+    throw invalidPath('"smart", "entropy" and a focal point choose what to crop, and "contain" crops nothing')
   }
-}
-
-function invalid(reason: string): RequestError {
-  return new RequestError('invalid_path', reason)
 }
