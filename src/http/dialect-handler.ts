@@ -1,10 +1,8 @@
-import type { Context, Middleware } from 'koa'
-import { assertNotExpired, type DialectFormat } from '../domain/dialect.ts'
+import type { Middleware } from 'koa'
+import { assertNotExpired } from '../domain/dialect.ts'
 import { type DialectSettings, readDialect } from '../domain/dialects.ts'
-import { acceptClass } from '../domain/image-format.ts'
 import { admitOtherwise, type SizePolicy } from '../domain/size-policy.ts'
-import type { Wanted } from '../service/rendition-service.ts'
-import type { PictureAnswer } from './picture-answer.ts'
+import { choiceOf, type PictureAnswer } from './picture-answer.ts'
 import type { RequestState } from './request-state.ts'
 
 export interface DialectHandlerOptions {
@@ -37,10 +35,4 @@ export function dialectHandler(options: DialectHandlerOptions): Middleware<Reque
     const expiresInSeconds = expires === undefined ? undefined : expires - nowSeconds
     await answer(ctx, { original, spec, as: choiceOf(ctx, format), expiresInSeconds })
   }
-}
-
-/** What a format in another service's words means for this client. */
-export function choiceOf(ctx: Context, format: DialectFormat): Wanted['as'] {
-  if (format === 'source') return { accept: 'source' }
-  return format === 'negotiated' ? { accept: acceptClass(ctx.headers.accept) } : format
 }

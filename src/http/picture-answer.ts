@@ -1,8 +1,9 @@
 import type { Context, Middleware } from 'koa'
 import { renditionFolder } from '../domain/cache-layout.ts'
 import { cacheTag } from '../domain/cache-tag.ts'
+import type { DialectFormat } from '../domain/dialect.ts'
 import { type ConditionalHeaders, isNotModified, isPreconditionFailed, selectRange } from '../domain/http-caching.ts'
-import { contentTypeOf } from '../domain/image-format.ts'
+import { acceptClass, contentTypeOf } from '../domain/image-format.ts'
 import type { OriginalRef } from '../domain/original-ref.ts'
 import { type PictureCaching, uploadCaching, versionCaching } from '../domain/picture-caching.ts'
 import type { Spec } from '../domain/spec.ts'
@@ -33,6 +34,12 @@ export interface AskedPicture {
 }
 
 export type PictureAnswer = (ctx: Context & { state: RequestState }, asked: AskedPicture) => Promise<void>
+
+/** What a URL's format means for this client: one of ours, that of the original, or whatever the client reads best. */
+export function choiceOf(ctx: Context, format: DialectFormat): Wanted['as'] {
+  if (format === 'source') return { accept: 'source' }
+  return format === 'negotiated' ? { accept: acceptClass(ctx.headers.accept) } : format
+}
 
 // The same on every answer with a picture, whether nginx, a redirect or this process sent it: see nginx.conf. Where this
 // process only points nginx at a file they are left out, since nginx puts on its own.

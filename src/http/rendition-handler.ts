@@ -1,10 +1,9 @@
 import type { Context, Middleware } from 'koa'
-import { acceptClass, type OutputFormat } from '../domain/image-format.ts'
 import { formatImagePath, type ImageRequest, parseImagePath } from '../domain/image-path.ts'
 import { admit, type SizePolicy } from '../domain/size-policy.ts'
 import type { Spec } from '../domain/spec.ts'
 import { memoize } from '../service/memoize.ts'
-import { PICTURE_HEADERS, type PictureAnswer } from './picture-answer.ts'
+import { choiceOf, PICTURE_HEADERS, type PictureAnswer } from './picture-answer.ts'
 import type { RequestState } from './request-state.ts'
 
 export interface RenditionHandlerOptions {
@@ -56,12 +55,12 @@ export async function answerUrl(
     redirect(ctx, spell(admission.redirect), 302, FALLBACK_SECONDS)
     return
   }
-  await answer(ctx, { original, spec, as: wantedAs(ctx, format), expiresInSeconds: admission.expiresInSeconds })
-}
-
-/** The format in the URL, or the class of a client that leaves it to us. */
-export function wantedAs(ctx: Context, format: OutputFormat | undefined) {
-  return format ?? { accept: acceptClass(ctx.headers.accept) }
+  await answer(ctx, {
+    original,
+    spec,
+    as: choiceOf(ctx, format ?? 'negotiated'),
+    expiresInSeconds: admission.expiresInSeconds,
+  })
 }
 
 export function withQuery(path: string, querystring: string): string {

@@ -6,10 +6,9 @@ import { admitOtherwise, type SizePolicy } from '../domain/size-policy.ts'
 import { assertMayWrite, type WriteAccess } from '../domain/write-access.ts'
 import type { InfoService } from '../service/info-service.ts'
 import type { VersionService } from '../service/versions.ts'
-import { choiceOf } from './dialect-handler.ts'
 import { callerOf } from './image-request.ts'
 import { answerJson } from './json-answer.ts'
-import type { PictureAnswer } from './picture-answer.ts'
+import { choiceOf, type PictureAnswer } from './picture-answer.ts'
 import type { RequestState } from './request-state.ts'
 
 export interface RethumbHandlerOptions {
