@@ -44,14 +44,20 @@ export function outcomeOf(samples: readonly Sample[], { fromMs, toMs }: Span): O
 }
 
 /**
- * How long after the end of an overload the last request was asked for that was refused, failed, or took longer than they
- * do when all is well; milliseconds.
+ * How long after the end of an overload all was well again for good; milliseconds. Well: from then on nobody is refused, nothing
+ * fails, and of a hundred pictures that are asked for one after the other, one may take longer than they do when all is well.
  */
 export function recoveredAfterMs(samples: readonly Sample[], after: Span, normalMs: number): number {
-  const bad = samples.filter(
-    (sample) => sample[0] >= after.fromMs && sample[0] < after.toMs && (!isAdmitted(sample) || sample[1] > normalMs),
-  )
-  return Math.max(0, ...bad.map(([at]) => at - after.fromMs))
+  const inOrder = samples
+    .filter(([at]) => at >= after.fromMs && at < after.toMs)
+    .toSorted(([first], [second]) => first - second)
+  const isSlow = (sample: Sample) => !isAdmitted(sample) || sample[1] > normalMs
+  const lastBad = inOrder.findLastIndex((sample, index) => {
+    if (!isAdmitted(sample)) return true
+    // One that is slow for itself is chance: at any time a hundredth of them is.
+    return isSlow(sample) && inOrder.slice(Math.max(0, index - 99), index).some(isSlow)
+  })
+  return Math.max(0, (inOrder[lastBad]?.[0] ?? 0) - after.fromMs)
 }
 
 function isAdmitted([, , status]: Sample): boolean {

@@ -186,7 +186,7 @@ const Env = z.object({
     .min(0.1, 'should be at least 0.1')
     .default(2)
     .describe(
-      'No render waits longer for its turn; one that is expected to wait half as long is answered 503 at once. An upload waits five times as long',
+      'No render waits longer for its turn; one that is expected to wait 0.15 of that, or half of it in a burst, is answered 503 at once. An upload waits five times as long',
     ),
   RENDER_TIMEOUT_SECONDS: count('A render that takes longer is ended', 12),
   FETCH_CONCURRENCY: count('Originals fetched from the store at once', 32),

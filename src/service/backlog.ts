@@ -2,7 +2,7 @@
 export interface Place {
   /** Expected; of CPU. */
   readonly costMs: number
-  /** More is known of the work now. */
+  /** More is known of the work now. How far off the first guesses were is expected of the next ones. */
   revise(costMs: number): void
   /** The work begins, or will not be done. A second time it does nothing. */
   leave(): void
@@ -33,12 +33,18 @@ interface Running {
 const MEMORY = 0.97
 const FIRST_MS = 200
 
+/** How much more, or less, it came to than was expected, lately. */
+interface Lately {
+  expectedMs: number
+  cameToMs: number
+}
+
 /** Kinds are expected to take turns, as `createFairTurns` has it: none waits for more of another's work than of its own. */
 export function createBacklog<Kind extends string>({ slots, now }: BacklogOptions): Backlog<Kind> {
   const waiting = new Map<Kind, number>()
   const running = new Set<Running>()
-  let expectedMs = FIRST_MS
-  let takenMs = FIRST_MS
+  const work: Lately = { expectedMs: FIRST_MS, cameToMs: FIRST_MS }
+  const guesses = new Map<Kind, Lately>()
 
   const waitingOf = (kind: Kind): number => Math.max(0, waiting.get(kind) ?? 0)
 
@@ -46,15 +52,17 @@ export function createBacklog<Kind extends string>({ slots, now }: BacklogOption
     waiting.set(kind, waitingOf(kind) + ms)
   }
 
-  function learn({ costMs, since }: Running): void {
-    if (!costMs) return
-    expectedMs = expectedMs * MEMORY + costMs
-    takenMs = takenMs * MEMORY + (now() - since)
+  function guessesOf(kind: Kind): Lately {
+    const known = guesses.get(kind) ?? { expectedMs: FIRST_MS, cameToMs: FIRST_MS }
+    guesses.set(kind, known)
+    return known
   }
 
   return {
     add(kind, costMs) {
-      let held = costMs
+      const lately = guessesOf(kind)
+      let held = costMs * ratioOf(lately)
+      let isGuess = true
       let isHeld = true
       change(kind, held)
       return {
@@ -63,6 +71,8 @@ export function createBacklog<Kind extends string>({ slots, now }: BacklogOption
         },
         revise(newMs) {
           if (!isHeld) return
+          if (isGuess) learn(lately, costMs, newMs)
+          isGuess = false
           change(kind, newMs - held)
           held = newMs
         },
@@ -77,11 +87,11 @@ export function createBacklog<Kind extends string>({ slots, now }: BacklogOption
       const task = { costMs, since: now() }
       running.add(task)
       return () => {
-        if (running.delete(task)) learn(task)
+        if (running.delete(task) && costMs) learn(work, costMs, now() - task.since)
       }
     },
     waitMs(kind) {
-      const pace = takenMs / expectedMs
+      const pace = ratioOf(work)
       const own = waitingOf(kind)
       let ahead = own * pace
       for (const other of waiting.keys()) if (other !== kind) ahead += Math.min(own, waitingOf(other)) * pace
@@ -93,6 +103,15 @@ export function createBacklog<Kind extends string>({ slots, now }: BacklogOption
       return filledAfter(ahead, [...free, ...known])
     },
   }
+}
+
+function learn(lately: Lately, expectedMs: number, cameToMs: number): void {
+  lately.expectedMs = lately.expectedMs * MEMORY + expectedMs
+  lately.cameToMs = lately.cameToMs * MEMORY + cameToMs
+}
+
+function ratioOf({ expectedMs, cameToMs }: Lately): number {
+  return cameToMs / expectedMs
 }
 
 /**

@@ -40,7 +40,7 @@ export interface IngestServiceOptions {
   readonly mezzanines: Pick<MezzanineService, 'make'>
   readonly infos: Pick<InfoService, 'make'>
   readonly watch: Pick<InvalidationWatch, 'sequence' | 'forgottenSince'>
-  readonly renderQueue: Pick<WorkQueue, 'enter' | 'run' | 'holdBackground'>
+  readonly renderQueue: Pick<WorkQueue, 'assertRoom' | 'enter' | 'run' | 'holdBackground'>
   readonly maxUploadBytes: number
   readonly now: () => number
 }
@@ -151,7 +151,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
   /** Nobody is to send megabytes for a refusal. */
   function assertRoom(body: Readable): void {
     try {
-      renderQueue.enter('upload', 0).leave()
+      renderQueue.assertRoom('upload')
     } catch (error) {
       body.destroy()
       throw error

@@ -19,13 +19,22 @@ export const HOLD_MS = 10_000
  * nothing has been made.
  */
 const UPLOAD_PATIENCE = 5
-/** What is expected to wait for longer than this part of the longest wait is refused at once: few are let in and then dropped. */
+/**
+ * What is expected to wait for longer than this part of the longest wait is refused at once: few are let in and then dropped.
+ * Under a load that stays, all who are let in wait for about as long as that, so then it is a smaller part: those who get their
+ * picture get it soon, and no fewer do. The whole of it is for a burst, such as a page of new pictures: so many for each slot,
+ * until nobody waits any more.
+ */
 const EXPECTED_PART = 0.5
+const STEADY_PART = 0.15
+const BURST = 24
 /** Of what has no place, for taking turns. */
 const USUAL_COST_MS = 20
 
 /** A bounded number of tasks at once, and a bounded number that wait for their turn, for a bounded time. */
 export interface WorkQueue {
+  /** @throws UnavailableError `overloaded` if who comes now would be refused a place. */
+  assertRoom(priority: Awaited): void
   /**
    * Takes a place before the work can begin, so that nothing is fetched for what would be refused after it.
    * @throws UnavailableError `overloaded` at once if what is before it would take too long.
@@ -91,6 +100,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   const maxActiveInBackground = Math.max(1, concurrency - 1)
   let active = 0
   let holds = 0
+  let burst = 0
 
   function patienceMs(priority: Priority): number {
     if (priority === 'background') return Infinity
@@ -100,12 +110,26 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   function refusal(priority: Awaited): UnavailableError {
     // Not before half of what is here has been done.
     const retryAfterSeconds = Math.max(1, Math.ceil(backlog.waitMs(priority) / 1000))
-    return new UnavailableError('overloaded', `Too many requests are waiting for ${name}`, { retryAfterSeconds })
+    // Without the places in the code, which nobody asks for: finding them took a tenth of the time of a refusal.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
+    const error = new UnavailableError('overloaded', `Too many requests are waiting for ${name}`, { retryAfterSeconds })
+    Error.stackTraceLimit = stackTraceLimit
+    return error
   }
 
-  function assertRoom(priority: Priority): void {
+  function assertLength(priority: Priority): void {
     if (waiting[priority].size < (priority === 'background' ? maxWaitingInBackground : maxWaiting)) return
     throw refusal(priority === 'background' ? 'viewer' : priority)
+  }
+
+  /** @returns whether it is one of a burst. */
+  function assertSoon(priority: Awaited): boolean {
+    const waitMs = backlog.waitMs(priority)
+    const isBurst = priority === 'viewer' && waitMs > maxWaitMs * STEADY_PART
+    const isTooMuch = isBurst && burst >= BURST * concurrency && waiting.viewer.size > 0
+    if (isTooMuch || waitMs > patienceMs(priority) * EXPECTED_PART) throw refusal(priority)
+    return isBurst
   }
 
   function someoneWaits(): boolean {
@@ -154,7 +178,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   /** Until its turn comes, or for as long as it has patience. */
   function wait(waiter: Waiter, giveUp: (error: UnavailableError) => void): () => void {
     const { priority } = waiter
-    assertRoom(priority)
+    assertLength(priority)
     waiting[priority].add(waiter)
     if (priority === 'background') {
       if (holds > 0) setTimeout(beginNext, HOLD_MS + 1).unref()
@@ -170,8 +194,10 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   }
 
   return {
+    assertRoom: (priority) => void assertSoon(priority),
     enter(priority, costMs) {
-      if (backlog.waitMs(priority) > patienceMs(priority) * EXPECTED_PART) throw refusal(priority)
+      if (waiting.viewer.size === 0) burst = 0
+      if (assertSoon(priority)) burst += 1
       return backlog.add(priority, costMs)
     },
     async run<T>(task: () => Promise<T>, signal: AbortSignal, { priority = 'viewer', place }: Work = {}) {

@@ -11,7 +11,7 @@ import { startFaultProxy } from '../support/fault-proxy.ts'
 import { assertNothingBusy, footprint, settledFootprint } from '../support/footprint.ts'
 import { percentile } from '../support/percentile.ts'
 import { assertPicture, noisePicture } from '../support/picture.ts'
-import { newStore, startNodeFor } from '../support/site.ts'
+import { newStore, startNodeFor, temporaryFolder, TOKEN } from '../support/site.ts'
 import { askAndLeave, slowest, trickle } from '../support/slow-clients.ts'
 
 const MIB = 1024 * 1024
@@ -132,6 +132,32 @@ test('beyond the queue a request is refused at once, while those in it are serve
   assert.ok(times.length > 50)
   assert.ok(percentile(times, 0.5) < 100 && percentile(times, 0.99) < 500)
   assert.ok(overloaded > 0.7 * peak)
+})
+
+test('under overload nobody looks again for a file that nginx has not found, and what is on disk goes on', async (t) => {
+  const folder = await temporaryFolder(t)
+  const env = {
+    STORE: `file:${folder}/store`,
+    CACHE_DIR: join(folder, 'cache'),
+    ACCEL_PREFIX: '/_renditions/',
+    UPLOAD_TOKENS: TOKEN,
+    RENDER_CONCURRENCY: '1',
+    RENDER_WAIT_MAX_SECONDS: '0.1',
+  }
+  const first = await startNodeFor(t, { env })
+  const { id, bytes } = await noisePicture(6, 2000, 2000)
+  assert.equal((await post(first.url, bytes, TOKEN)).status, 201)
+  const onDisk = `/image/${id}/300w/x.webp`
+  assert.equal((await ask(`${first.url}${onDisk}`)).status, 200)
+  await first.stop()
+  // This one's memory does not know of the file.
+  const node = await startNodeFor(t, { env })
+  const load = Array.from({ length: 30 }, (_, index) => ask(`${node.url}/image/${id}/${1900 + index}w/x.avif`))
+  const unseen = { headers: { 'X-Not-On-Disk': '1' } }
+  for (let width = 1; (await ask(`${node.url}/image/${id}/${width}w/x.webp`, unseen)).status === 200; ) width += 1
+  assertUnavailable(await ask(`${node.url}${onDisk}`, unseen), /^overloaded$/)
+  assert.equal((await ask(`${node.url}${onDisk}`)).status, 200)
+  await Promise.all(load)
 })
 
 /** Clients that each ask one after the other, and wait a little after a refusal. @returns pictures a second. */

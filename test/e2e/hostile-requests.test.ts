@@ -165,6 +165,7 @@ async function assertNoKeyIsConfused(t: TestContext, site: WholeSite): Promise<v
     'X-Rewrite-URL': '/metrics',
     'X-HTTP-Method-Override': 'DELETE',
     'X-Render-Again': '1',
+    'X-Not-On-Disk': '1',
     X_Render_Again: '1',
     'X-Darkroom-Front': '1',
     'X-Darkroom-Cache-Control': 'public, max-age=1',

@@ -166,7 +166,9 @@ test("A client's own headers of ours mean nothing", async (t) => {
   const { nginx, publish } = await setStage(
     t,
     (request, response) => {
-      seen.push(request.headers['x-render-again'], request.headers['x-darkroom-front'], request.headers.forwarded)
+      seen.push(
+        ...['x-render-again', 'x-not-on-disk', 'x-darkroom-front', 'forwarded'].map((name) => request.headers[name]),
+      )
       pointAtFile(request, response)
     },
     { directHits: false },
@@ -174,6 +176,7 @@ test("A client's own headers of ours mean nothing", async (t) => {
   await publish(`${FOLDER}/400w.webp`, 'a picture')
   const headers = {
     'X-Render-Again': '1',
+    'X-Not-On-Disk': '1',
     'X-Darkroom-Front': '1',
     Forwarded: 'for=192.0.2.1',
     'X-Accel-Redirect': '/_renditions/secret',
@@ -182,7 +185,7 @@ test("A client's own headers of ours mean nothing", async (t) => {
   const { body, headers: answered } = await rawRequest(nginx.origin, PATH, { headers })
   assert.equal(body.toString(), 'a picture')
   assert.equal(answered['cache-control'], 'public, max-age=31536000, immutable')
-  assert.deepEqual(seen, [undefined, undefined, undefined])
+  assert.deepEqual(seen, [undefined, undefined, undefined, undefined])
 })
 
 test('Pictures that come and go while they are asked for are never an error', async (t) => {
@@ -206,4 +209,30 @@ test('Pictures that come and go while they are asked for are never an error', as
     end.abort()
     await churning
   }
+})
+
+test('The node is told where nginx has looked for a file, and nowhere else', async (t) => {
+  const seen: unknown[] = []
+  const answer: Answer = (request, response) => {
+    seen.push(request.headers['x-not-on-disk'] ?? '')
+    response.writeHead(404).end()
+  }
+  const { nginx } = await setStage(t, answer)
+  const negotiated = `/image/${ID}/400w`
+  const asked = [
+    [PATH, {}, '1'],
+    [negotiated, {}, '1'],
+    // Each of these goes to the node without a look.
+    [PATH, { Range: 'bytes=0-1' }, ''],
+    [PATH.replace('400w', '400W'), {}, ''],
+    [`/images/${ID}`, {}, ''],
+  ] as const
+  for (const [path, headers] of asked) await rawRequest(nginx.origin, path, { headers })
+  assert.deepEqual(
+    seen,
+    asked.map(([, , expected]) => expected),
+  )
+  const off = await setStage(t, answer, { directHits: false })
+  for (const path of [PATH, negotiated]) await rawRequest(off.nginx.origin, path)
+  assert.deepEqual(seen.slice(asked.length), ['', ''])
 })

@@ -67,6 +67,23 @@ test('a machine that turns out to be slower than expected is expected to go on s
   place.leave()
 })
 
+test('First guesses that are far off are corrected for those of the same kind that come next', () => {
+  const { backlog } = setUp(1)
+  for (let place = 0; place < 200; place += 1) {
+    const { revise, leave } = backlog.add('viewer', 30)
+    revise(6)
+    // Of what has been corrected already nothing more is learnt.
+    revise(1000)
+    leave()
+  }
+  const place = backlog.add('viewer', 30)
+  assert.ok(Math.abs(backlog.waitMs('viewer') - 6) < 0.5, `${backlog.waitMs('viewer')} ms`)
+  assert.ok(Math.abs(place.costMs - 6) < 0.5, `${place.costMs} ms`)
+  place.leave()
+  backlog.add('upload', 30)
+  assert.equal(backlog.waitMs('upload'), 30)
+})
+
 test('One long task keeps one slot, and nobody waits for it while another is free', () => {
   const backlog = createBacklog<'a'>({ slots: 2, now: () => 0 })
   backlog.begin(7000)

@@ -204,6 +204,35 @@ test('Who would wait for more than half of the longest wait is refused at once, 
   queue.enter('viewer', 1)
 })
 
+test('A burst may wait for so long, and a load that stays only for a part of it', async () => {
+  const queue = createWorkQueue({ ...TIMED, concurrency: 2 })
+  const { task, ends } = createTasks()
+  const running = [1, 2].map(() => queue.run(task, never, { place: queue.enter('viewer', 0.001) }))
+  await setImmediate()
+  // Nobody waits for a slot yet: those who are being fetched are no sign of overload.
+  const fetched = Array.from({ length: 90 }, () => queue.enter('viewer', 20))
+  for (const place of fetched) place.leave()
+  const first = queue.enter('viewer', 620)
+  const waiter = queue.run(task, never, { place: first })
+  const burst = Array.from({ length: 48 }, () => queue.enter('viewer', 1))
+  queue.assertRoom('upload')
+  assert.throws(() => queue.assertRoom('viewer'), { code: 'overloaded', retryAfterSeconds: 1 })
+  assert.throws(() => queue.enter('viewer', 1), { code: 'overloaded' })
+  // Below the part that is for all there is room at once, and above it not before nobody waits.
+  for (const place of burst) place.leave()
+  first.revise(590)
+  queue.enter('viewer', 20)
+  assert.throws(() => queue.enter('viewer', 1), { code: 'overloaded' })
+  for (const end of ends) end.resolve()
+  await Promise.all(running)
+  await setImmediate()
+  ends.at(-1)?.resolve()
+  await waiter
+  queue.enter('viewer', 700)
+  queue.assertRoom('viewer')
+  queue.enter('viewer', 1)
+})
+
 test('An upload, whose bytes would have to come again, is let in to a queue that refuses viewers', async () => {
   const queue = createWorkQueue(TIMED)
   queue.enter('upload', 3000)
