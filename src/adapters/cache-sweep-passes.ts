@@ -3,6 +3,7 @@ import { CACHE_FOLDERS, PICTURE_FOLDERS } from '../domain/cache-layout.ts'
 import { type AgeHistogram, type CutOff, createAgeHistogram } from '../domain/sweep-histogram.ts'
 import type { DiskSpace, SweepClock, SweepLimits, SweepSettings } from '../domain/sweep-plan.ts'
 import { PROTECTED_MS, planShortage, TEMP_MAX_AGE_MS } from '../domain/sweep-plan.ts'
+import { expectRead } from './cache-sweep-expect.ts'
 import { type CacheFolder, diskSpace } from './cache-sweep-folder.ts'
 import { type Share, type SweepLedger, shareKept, shareRemoved } from './cache-sweep-ledger.ts'
 import { attempt, type WalkPolicy, type WalkTally, walk } from './cache-sweep-walk.ts'
@@ -86,8 +87,8 @@ export function removeIdle(sweep: Sweep): AgeHistogram {
   if (clock.jumped && !task.all) ledger.reasons.add('clock_jumped')
   walkTrees(sweep, 1, {
     ...policy,
-    onKept(stats) {
-      policy.onKept(stats)
+    onKept(stats, path) {
+      policy.onKept(stats, path)
       const { bytes, inodes } = shareKept(stats)
       if (!isProtected(task, stats)) histogram.add(task.nowMs - stats.atimeMs, bytes, inodes)
     },
@@ -113,14 +114,20 @@ export function keepToBudgets(sweep: Sweep, histogram: AgeHistogram): void {
   removeOldest(sweep, histogram.cutOff(shortage))
 }
 
+/** Whatever is read again between half of the age at which files go now and that age, goes later. */
+const EXPECTED_FROM = 0.5
+
 function removeOldest(sweep: Sweep, cutOff: CutOff): void {
   const { task, ledger } = sweep
+  const expectedFromMs = cutOff.ageMs * EXPECTED_FROM
   const ageOf = (stats: Stats): number => task.nowMs - stats.atimeMs
   walkTrees(sweep, 2, {
     ...firstPass(sweep),
     // What is idle is gone, and met again in a dry run only.
     removesFile: (stats) => !isProtected(task, stats) && !isIdle(sweep, stats) && cutOff.removes(ageOf(stats)),
-    onKept: () => {},
+    onKept(stats, path) {
+      if (!task.dryRun && ageOf(stats) > expectedFromMs) attempt(ledger, () => expectRead(path, stats))
+    },
     onRemoved(stats) {
       const { bytes, inodes } = countRemoved(sweep, stats)
       ledger.keptBytes -= bytes
@@ -174,9 +181,11 @@ function isIdle({ task, limits, clock }: Sweep, stats: Stats): boolean {
   return task.nowMs - Math.max(stats.atimeMs, clock.notBeforeMs) > limits.maxIdleMs
 }
 
-/** On either side: after the clock was set back, files from the future must not be safe until then. */
-function isProtected(task: SweepTask, stats: Stats): boolean {
-  return Math.abs(task.nowMs - stats.ctimeMs) < PROTECTED_MS
+/** Both times of a new file are of its publication; a sweep itself renews the ctime of old ones. */
+function isProtected(task: SweepTask, { ctimeMs, atimeMs }: Stats): boolean {
+  // On either side: after the clock was set back, files from the future must not be safe until then.
+  const isRecent = (timeMs: number): boolean => Math.abs(task.nowMs - timeMs) < PROTECTED_MS
+  return isRecent(ctimeMs) && isRecent(atimeMs)
 }
 
 function countRemoved({ task, ledger }: Sweep, stats: Stats): Share {

@@ -19,7 +19,7 @@ export interface WalkPolicy {
   /** Whether a file goes. */
   removesFile(stats: Stats): boolean
   /** Told of every file that stays. */
-  onKept(stats: Stats): void
+  onKept(stats: Stats, path: string): void
   /** Told of every file that is gone; `stats` are those from just before. */
   onRemoved(stats: Stats): void
   /** Whether a folder goes if it is empty; `stats` are those from before the walk through it. */
@@ -50,7 +50,7 @@ export function walk(path: string, policy: WalkPolicy, depth = 0, siblings = new
   if (isFolder) return walkFolder(path, stats, policy, depth)
   const gone = removeFile(path, stats, policy, siblings)
   if (gone) policy.onRemoved(stats)
-  else policy.onKept(stats)
+  else policy.onKept(stats, path)
   return gone
 }
 

@@ -11,6 +11,7 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  type Stats,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -19,6 +20,7 @@ import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { probeAccessTimes } from '../../src/adapters/atime-probe.ts'
 import { createCacheSweeper } from '../../src/adapters/cache-sweep.ts'
+import { expectRead } from '../../src/adapters/cache-sweep-expect.ts'
 import { takeSweepLock } from '../../src/adapters/cache-sweep-lock.ts'
 import type { SweepTask } from '../../src/adapters/cache-sweep-passes.ts'
 import { runSweep } from '../../src/adapters/cache-sweep-run.ts'
@@ -95,6 +97,68 @@ test('over its budget the cache goes down to nine tenths of it, oldest access fi
   assert.equal(lstatSync(original, { throwIfNoEntry: false }), undefined)
 })
 
+/** Reads for some ticks of the kernel's clock. @returns whether that has renewed the access time. */
+function readRenews(path: string): boolean {
+  const before = lstatSync(path).atimeMs
+  for (const began = performance.now(); performance.now() - began < 30; ) readFileSync(path)
+  return lstatSync(path).atimeMs > before
+}
+
+test('a read that is expected renews the access time, which the kernel else notes once a day', async (t) => {
+  const { path: folder } = await mountSmallDisk(t, 1)
+  const path = join(folder, 'picture')
+  writeFileSync(path, 'picture')
+  lutimesSync(path, new Date(Date.now() - 1000), new Date(2020, 0))
+  assert.equal(readRenews(path), true, 'the first read')
+  assert.equal(readRenews(path), false, 'a later one')
+  expectRead(path, lstatSync(path))
+  assert.equal(readRenews(path), true, 'one that is expected')
+  assert.equal(readRenews(path), false, 'and the next')
+  assert.equal(lstatSync(path).mtimeMs, new Date(2020, 0).getTime())
+
+  // Something else has its name by now, or it is expected already.
+  const other = join(folder, 'other')
+  writeFileSync(other, 'another')
+  const isLeftAlone = (at: string, stats: Stats) => {
+    const { ctimeNs } = lstatSync(at, { bigint: true })
+    expectRead(at, stats)
+    return lstatSync(at, { bigint: true }).ctimeNs === ctimeNs
+  }
+  assert.equal(isLeftAlone(other, lstatSync(path)), true)
+  expectRead(path, lstatSync(path))
+  assert.equal(isLeftAlone(path, lstatSync(path)), true)
+})
+
+test('reads are expected of what is near its end when room is made, and of nothing else', async (t) => {
+  const cacheDir = await makeCache(t)
+  const days = Array.from({ length: 10 }, (_, index) => index + 1)
+  // Times of reads may be in the future here: all that counts is that they are after the last change.
+  const putAged = (day: number) => {
+    const path = rendition(cacheDir, `${day}w.webp`)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, Buffer.alloc(8192))
+    lutimesSync(path, new Date(nowMs - day * DAY_MS), new Date(2020, 0))
+    return path
+  }
+  const nowMs = Date.now() + 11 * DAY_MS
+  const files = days.map(putAged)
+  const changes = () => files.map((path) => lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ctimeNs)
+  const before = changes()
+  const changed = () => {
+    const now = changes()
+    return days.filter((_, index) => now[index] !== undefined && now[index] !== before[index])
+  }
+  const settings = { ...ROOMY, maxBytes: 9.5 * 8192 }
+  sweep(cacheDir, { nowMs, settings, dryRun: true })
+  sweep(cacheDir, { nowMs })
+  assert.deepEqual(changed(), [])
+  assert.equal(sweep(cacheDir, { nowMs, settings }).removedFiles, 2)
+  assert.deepEqual(changed(), [5, 6, 7, 8])
+  // What is left of its times is as it was.
+  const { atimeMs, mtimeMs } = lstatSync(files[7] ?? '')
+  assert.deepEqual([atimeMs, mtimeMs], [nowMs - 8 * DAY_MS, new Date(2020, 0).getTime()])
+})
+
 test('a disk with too little free is given room from the cache', async (t) => {
   const cacheDir = await makeCache(t)
   put(rendition(cacheDir, '400w.webp'), 1)
@@ -135,8 +199,8 @@ test('the names of one file are counted once and go together', async (t) => {
 
 test('what was published in the last seconds outlives idle time and budgets, but not "all"', async (t) => {
   const cacheDir = await makeCache(t)
-  put(rendition(cacheDir, '400w.webp'), 90)
   const nowMs = Date.now()
+  lutimesSync(put(rendition(cacheDir, '400w.webp')), new Date(nowMs), new Date(2020, 0))
   assert.equal(sweep(cacheDir, { nowMs, settings: { ...ROOMY, maxBytes: 1, minFreeBytes: 2 ** 60 } }).removedFiles, 0)
   assert.equal(sweep(cacheDir, { nowMs, all: true }).removedFiles, 1)
 })

@@ -109,6 +109,11 @@ test('the oldest go first, and no more of them than needed', () => {
   assert.deepEqual(removedBy(agesMs, { bytes: 5, inodes: 3 }), [20 * DAY_MS, 10 * DAY_MS, 29 * DAY_MS])
 })
 
+test('of files that were all used within a minute the oldest go first too', () => {
+  const agesMs = [30, 41, 10, 40, 55, 12].map((seconds) => seconds * 1000)
+  assert.deepEqual(removedBy(agesMs, { bytes: 25, inodes: 0 }), [41_000, 40_000, 55_000])
+})
+
 test('of files with the same access time only as many go as are needed', () => {
   const agesMs = Array.from({ length: 100 }, () => DAY_MS)
   assert.equal(removedBy(agesMs, { bytes: 95, inodes: 0 }).length, 10)
