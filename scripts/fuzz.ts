@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { proportionalBytes } from '../bench/measure.ts'
 import { cpuSecondsAtRest } from '../bench/render-views.ts'
-import { walkSizes } from '../test/support/cache-walk.ts'
+import { changesOfHits, walkSizes } from '../test/support/cache-walk.ts'
 import type { FuzzFinding, FuzzReport } from '../test/support/fuzz-finding.ts'
 import { fuzzImages } from '../test/support/fuzz-images.ts'
 import { fuzzSeeds } from '../test/support/fuzz-seeds.ts'
@@ -117,12 +117,13 @@ async function walk(scope: Scope, count: number): Promise<number> {
   say(
     `${most}, ${overBudget} of ${samples} samples were over; the disk had ${megabytes(leastFreeBytes)} free at the least`,
   )
-  const times = Object.entries(hits).map(
-    ([when, { median, p99 }]) => `${when} ${median.toFixed(1)} (${p99.toFixed(1)})`,
-  )
-  say(`a hit through nginx, ms, median (99 of 100): ${times.join(', ')}`)
-  for (const { request, problem } of sizes.findings) say(`finding: ${request}: ${problem}`)
-  return sizes.findings.length === 0 && overBudget === 0 && leastFreeBytes > 0 ? 0 : 1
+  for (const [when, { asked, misses, median, p99, longest }] of Object.entries(hits)) {
+    const times = `median ${median.toFixed(2)} ms, 99 of 100 ${p99.toFixed(1)} ms, the longest ${longest.toFixed(0)} ms`
+    say(`a hit through nginx ${when} it: ${times}; ${misses} of ${asked} were made anew`)
+  }
+  const problems = [...sizes.findings.map(({ request, problem }) => `${request}: ${problem}`), ...changesOfHits(hits)]
+  for (const problem of problems) say(`finding: ${problem}`)
+  return problems.length === 0 && overBudget === 0 && leastFreeBytes > 0 ? 0 : 1
 }
 
 /** The node is the one that was started, and nothing in it went wrong unexpectedly. */

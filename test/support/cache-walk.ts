@@ -1,11 +1,14 @@
-import { stat, statfs } from 'node:fs/promises'
+import { type Dirent, lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { cpuSecondsAtRest } from '../../bench/render-views.ts'
 import { CACHE_FOLDERS } from '../../src/domain/cache-layout.ts'
-import { ask, filesBelow } from './ask.ts'
+import { ask } from './ask.ts'
 import { uploadFixture } from './darkroom.ts'
 import { createFuzzTally, type FuzzReport, problemOfError } from './fuzz-finding.ts'
 import type { Scope } from './scope.ts'
+import type { Hit } from './hit-probe-worker.ts'
+import { startHitProbe } from './hit-probe.ts'
 import { mountSmallDisk } from './small-disk.ts'
 import { startSite, TOKEN } from './site.ts'
 
@@ -14,7 +17,9 @@ const DISK_MIB = 256
 const BUDGET_BYTES = 64 * MIB
 const CLIENTS = 4
 const SAMPLE_MS = 100
-const HITS = 300
+/** Between two hits, and how long they are looked at before and after. */
+const HIT_PAUSE_MS = 10
+const QUIET_MS = 8000
 
 export interface CacheWalkReport {
   readonly sizes: FuzzReport
@@ -24,8 +29,33 @@ export interface CacheWalkReport {
   readonly samples: number
   readonly overBudget: number
   readonly leastFreeBytes: number
-  /** Of a hot picture through nginx, ms: median and 99 of 100, before, during and after. */
-  readonly hits: Readonly<Record<'before' | 'during' | 'after', { readonly median: number; readonly p99: number }>>
+  /** Of a hot picture through nginx, before, during and after. */
+  readonly hits: Readonly<Record<'before' | 'during' | 'after', HitTimes>>
+}
+
+/** Of the median during to that before. What is shorter than half a millisecond is the machine's matter. */
+const SAME_RATIO = 1.5
+const SAME_FROM_MS = 0.5
+const SAME_P99_MS = 50
+
+/** What hits are the same by: a median of at most 1.5 times, 99 of 100 within 50 ms, and none made anew. @returns what is not. */
+export function changesOfHits({ before, during }: CacheWalkReport['hits']): readonly string[] {
+  const limitMs = Math.max(before.median, SAME_FROM_MS) * SAME_RATIO
+  return [
+    ...(during.median <= limitMs ? [] : [`half of all hits took more than ${limitMs} ms`]),
+    ...(during.p99 < SAME_P99_MS ? [] : [`99 of 100 hits took up to ${during.p99} ms`]),
+    ...(during.misses === 0 ? [] : [`the picture that everybody looks at was made anew ${during.misses} times`]),
+  ]
+}
+
+export interface HitTimes {
+  readonly asked: number
+  /** Those that nginx did not send by itself: the picture had gone from the cache. */
+  readonly misses: number
+  /** Of all of them, ms. */
+  readonly median: number
+  readonly p99: number
+  readonly longest: number
 }
 
 /** Asks for so many distinct sizes of one picture, of a node whose cache is small, on a small disk. */
@@ -33,13 +63,22 @@ export async function walkSizes(scope: Scope, count: number): Promise<CacheWalkR
   const disk = await mountSmallDisk(scope, DISK_MIB)
   const cacheDir = join(disk.path, 'cache')
   const env = { CACHE_DIR: cacheDir, CACHE_MAX_BYTES: String(BUDGET_BYTES), CACHE_SWEEP_SECONDS: '1' }
-  const { node, url } = await startSite(scope, env)
+  const { node, nginx, url } = await startSite(scope, env)
   const id = await uploadFixture(node.url, 'mountains.jpg', TOKEN)
-  const hot = `${url}/image/${id}/321w/hot.jpg`
+  const hot = `/image/${id}/321w/hot.jpg`
   const tally = createFuzzTally()
-  const { used, free, hits } = { used: [0], free: [Infinity], hits: new Array<number>() }
+  const { used, free } = { used: [0], free: [Infinity] }
 
-  const before = await hitTimes(hot, HITS)
+  await ask(`${url}${hot}`)
+  const probe = startHitProbe(scope, { port: nginx.port, path: hot, pauseMs: HIT_PAUSE_MS })
+  const quiet = async (): Promise<readonly Hit[]> => {
+    // What has just been started, or is still at work.
+    await cpuSecondsAtRest(node.pid)
+    probe.take()
+    await delay(QUIET_MS)
+    return probe.take()
+  }
+  const before = await quiet()
   const state = { asked: 0, done: false }
   const walk = async (): Promise<void> => {
     while (state.asked < count) {
@@ -52,17 +91,17 @@ export async function walkSizes(scope: Scope, count: number): Promise<CacheWalkR
   }
   const sample = async (): Promise<void> => {
     while (!state.done) {
-      used.push(await usedBytes(cacheDir))
-      free.push(await freeBytes(disk.path))
-      hits.push(...(await hitTimes(hot, 1)))
+      used.push(usedBytes(cacheDir))
+      free.push(await disk.freeBytes())
       await delay(SAMPLE_MS)
     }
   }
   const sampling = sample()
   await Promise.all(Array.from({ length: CLIENTS }, walk))
+  const during = probe.take()
   state.done = true
   await sampling
-  const after = await hitTimes(hot, HITS)
+  const after = await quiet()
   return {
     sizes: tally.report(state.asked),
     budgetBytes: BUDGET_BYTES,
@@ -70,7 +109,7 @@ export async function walkSizes(scope: Scope, count: number): Promise<CacheWalkR
     samples: used.length,
     overBudget: used.filter((bytes) => bytes > BUDGET_BYTES).length,
     leastFreeBytes: Math.min(...free),
-    hits: { before: quantiles(before), during: quantiles(hits), after: quantiles(after) },
+    hits: { before: timesOf(before), during: timesOf(during), after: timesOf(after) },
   }
 }
 
@@ -79,34 +118,34 @@ function sizeOf(number: number): string {
   return `${200 + (number % 1000)}w,q${20 + Math.floor(number / 1000)}`
 }
 
-async function hitTimes(url: string, count: number): Promise<readonly number[]> {
-  const times: number[] = []
-  for (let at = 0; at < count; at += 1) {
-    const { status, ms } = await ask(url)
-    if (status !== 200) throw new Error(`The hot picture was answered ${status}`)
-    times.push(ms)
-  }
-  return times
-}
-
 /** Of what a budget counts: the renderers' compiled code does not grow. */
-async function usedBytes(folder: string): Promise<number> {
+function usedBytes(folder: string): number {
   const inodes = new Map<number, number>()
-  for (const file of await filesBelow(folder)) {
-    if (file.startsWith(`${CACHE_FOLDERS.code}/`)) continue
-    const found = await stat(join(folder, file)).catch(() => undefined)
-    if (found) inodes.set(found.ino, found.blocks * 512)
+  const walk = (path: string): void => {
+    for (const entry of entriesOf(path)) {
+      const at = join(path, entry.name)
+      if (entry.isDirectory()) walk(at)
+      const found = entry.isFile() ? lstatSync(at, { throwIfNoEntry: false }) : undefined
+      if (found) inodes.set(found.ino, found.blocks * 512)
+    }
   }
+  for (const name of Object.values(CACHE_FOLDERS)) if (name !== CACHE_FOLDERS.code) walk(join(folder, name))
   return [...inodes.values()].reduce((sum, bytes) => sum + bytes, 0)
 }
 
-async function freeBytes(path: string): Promise<number> {
-  const { bavail, bsize } = await statfs(path)
-  return bavail * bsize
+/** None of a folder that has just gone. */
+function entriesOf(path: string): readonly Dirent[] {
+  try {
+    return readdirSync(path, { withFileTypes: true })
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    throw error
+  }
 }
 
-function quantiles(times: readonly number[]): { median: number; p99: number } {
-  const sorted = times.toSorted((one, other) => one - other)
+function timesOf(hits: readonly Hit[]): HitTimes {
+  const sorted = hits.map(({ ms }) => ms).toSorted((one, other) => one - other)
   const at = (part: number) => sorted[Math.floor((sorted.length - 1) * part)] ?? Number.NaN
-  return { median: at(0.5), p99: at(0.99) }
+  const misses = hits.filter(({ tier }) => tier !== 'nginx').length
+  return { asked: hits.length, misses, median: at(0.5), p99: at(0.99), longest: at(1) }
 }
