@@ -5,12 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import sharp from 'sharp'
 import { type Answer, assertUnavailable, recoversIn } from '../support/ask.ts'
 import { fixture } from '../support/darkroom.ts'
+import { createMemoryCgroup } from '../support/memory-cgroup.ts'
 import { assertPicture, idOf, noisePicture } from '../support/picture.ts'
 import { runCommand } from '../support/process.ts'
 import { rendererPids } from '../support/renderers.ts'
 import { temporaryFolder } from '../support/site.ts'
 import type { FaultRow, RowScope } from './row.ts'
-import { limitMemory } from './small-memory.ts'
 import { setStage } from './stage.ts'
 import { terminate } from './under-load.ts'
 
@@ -44,7 +44,7 @@ async function greedyImages(): Promise<readonly (readonly [name: string, bytes: 
 }
 
 async function outOfMemory(scope: RowScope): Promise<void> {
-  const memory = await limitMemory(512 * MIB)
+  const memory = await createMemoryCgroup(512 * MIB)
   const { node, url, post } = await setStage(scope, {
     through: memory.through,
     env: {
@@ -68,7 +68,7 @@ async function outOfMemory(scope: RowScope): Promise<void> {
       shown[answer.status] = (shown[answer.status] ?? 0) + 1
     }
   }
-  const [kills, peak] = [await memory.kills(), Math.round((await memory.peakBytes()) / MIB)]
+  const [kills, peak] = [await memory.oomKills(), Math.round((await memory.peakBytes()) / MIB)]
   const crashes = await node.metric('darkroom_renderer_crashes')
   scope.says(
     `in 512 MiB, one renderer: five images, 20 sizes: ${JSON.stringify(shown)}; one of 400 MP 413; ${kills} processes ended for want of memory, ${crashes} renderers crashed, peak ${peak} MiB`,

@@ -33,7 +33,7 @@ export async function tryInSmallMemory(scope: Scope): Promise<SmallMemoryReport>
     MEZZANINE_MIN_PIXELS: '0',
     INPUT_FORMATS: ALL_FORMATS,
   }
-  const node = await group.startIn(() => startNodeFor(scope, { env }))
+  const node = await startNodeFor(scope, { env, through: group.through })
   scope.after(() => group.remove())
 
   const renders = createFuzzTally()
