@@ -162,7 +162,9 @@ async function save(folder: string, findings: readonly FuzzFinding[]): Promise<v
     say(`finding ${at}: ${request} ${problem} ${how}`)
     if (bytes) await writeFile(join(folder, String(at)), bytes)
   }
-  say(`The files are in ${folder}. One that shows a fault belongs into test/fixtures/hostile, where a test tries each.`)
+  say(
+    `The files are in ${folder}. What shows a fault becomes a case in test/fixtures/hostile, of which a test tries each.`,
+  )
 }
 
 function megabytes(bytes: number): string {
