@@ -51,11 +51,12 @@ export function isNotModified(headers: ConditionalHeaders, { etag, lastModified 
   const { ifNoneMatch, ifModifiedSince } = headers
   if (ifNoneMatch === undefined && ifModifiedSince === undefined) return false
   if (ifModifiedSince !== undefined && ifModifiedSince !== lastModified) return false
-  return ifNoneMatch === undefined || listsTag(ifNoneMatch.replaceAll('W/', ''), etag)
+  return ifNoneMatch === undefined || listsTag(ifNoneMatch, etag, /^W\//)
 }
 
-function listsTag(list: string, etag: string): boolean {
-  return list.trim() === '*' || list.split(',').some((tag) => tag.trim() === etag)
+/** @param ignored What a tag of the list may begin with besides. */
+function listsTag(list: string, etag: string, ignored = /^/): boolean {
+  return list.trim() === '*' || list.split(',').some((tag) => tag.trim().replace(ignored, '') === etag)
 }
 
 /** Bytes `start` to `end`, both included. */

@@ -30,6 +30,8 @@ const CONDITIONS = [
   [{ ifNoneMatch: `W/${ETAG}` }, true],
   [{ ifNoneMatch: '*' }, true],
   [{ ifNoneMatch: `"x", W/${ETAG} ,"y"` }, true],
+  [{ ifNoneMatch: `"W/${ETAG.slice(1)}` }, false],
+  [{ ifNoneMatch: `W/W/${ETAG}` }, false],
   [{ ifNoneMatch: '"x"' }, false],
   [{ ifNoneMatch: ETAG.replaceAll('"', '') }, false],
   [{ ifNoneMatch: '' }, false],
