@@ -7,6 +7,8 @@ import { createServerFolder, startServer } from './process.ts'
 import { jsonFields } from './raw-request.ts'
 
 const BACKGROUND_WITHIN_MS = 120_000
+/** As `npm start` has them. */
+const NODE_OPTIONS = ['--max-semi-space-size=4'] as const
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 export interface DarkroomOptions {
@@ -52,7 +54,7 @@ export async function startDarkroom(options: DarkroomOptions = {}): Promise<Dark
     ...options.env,
   }
   const isReady = async () => (await fetch(`${url}/${options.unready ? 'healthz' : 'readyz'}`)).ok
-  const own = [process.execPath, options.main ?? MAIN]
+  const own = [process.execPath, ...NODE_OPTIONS, options.main ?? MAIN]
   const [command = process.execPath, ...args] = options.through ? [...options.through, ...own] : own
   const server = await startServer({
     name: 'node',
