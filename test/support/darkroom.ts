@@ -8,7 +8,7 @@ import { jsonFields } from './raw-request.ts'
 
 const BACKGROUND_WITHIN_MS = 120_000
 /** As `npm start` has them. */
-const NODE_OPTIONS = ['--max-semi-space-size=4'] as const
+const NODE_OPTIONS = ['--max-semi-space-size=4', '--heap-growing-percent=50'] as const
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 export interface DarkroomOptions {
