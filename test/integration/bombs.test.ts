@@ -41,6 +41,7 @@ async function take(pool: RendererPool, bytes: Buffer): Promise<void> {
 const REFUSED = {
   refused: /^original_(?:too_large|broken)$/,
   broken: /^original_(?:too_large|broken)$/,
+  unread: /^original_unsupported$/,
   bounded: /^original_(?:too_large|broken|unsupported)$/,
 } as const satisfies Record<BombFate, RegExp>
 

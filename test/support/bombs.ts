@@ -1,12 +1,13 @@
 import { constants, crc32, deflateRawSync } from 'node:zlib'
 import sharp from 'sharp'
+import { fixture } from './darkroom.ts'
 import { exifBlock, withSegment } from './metadata.ts'
 
 /**
  * `refused`: by its header, with 413. `bounded`: it may be taken or not, but in bounded memory and time. What must not be taken
- * says with which code it is refused.
+ * says with which code it is refused. `unread`: nothing here decodes it, HEVC for one.
  */
-export type BombFate = 'refused' | 'bounded' | 'broken'
+export type BombFate = 'refused' | 'bounded' | 'broken' | 'unread'
 
 export interface Bomb {
   readonly name: string
@@ -94,6 +95,14 @@ export const BOMBS: readonly Bomb[] = [
 
   avif('an AVIF that claims 65,500 pixels a side', 'refused', () => claimingAvif(SIDE, SIDE)),
   avif('an AVIF that claims 10,000 pixels a side', 'broken', () => claimingAvif(SQUARE, SQUARE)),
+
+  heif('a HEIC that claims 65,500 pixels a side', 'unread', async () => {
+    const bytes = await fixture('mountains.heic')
+    const at = bytes.indexOf('ispe')
+    bytes.writeUInt32BE(SIDE, at + 8)
+    bytes.writeUInt32BE(SIDE, at + 12)
+    return bytes
+  }),
 
   tiff('a TIFF that claims 65,500 pixels a side', 'refused', () =>
     tiffFile({ width: SIDE, height: SIDE }, Buffer.alloc(9)),
@@ -197,6 +206,9 @@ function webp(name: string, fate: BombFate, make: Bomb['make']): Bomb {
 }
 function avif(name: string, fate: BombFate, make: Bomb['make']): Bomb {
   return { name, fate, contentType: 'image/avif', make }
+}
+function heif(name: string, fate: BombFate, make: Bomb['make']): Bomb {
+  return { name, fate, contentType: 'image/heic', make }
 }
 function tiff(name: string, fate: BombFate, make: Bomb['make']): Bomb {
   return { name, fate, contentType: 'image/tiff', make }
