@@ -15,11 +15,23 @@ const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NOATIME
  */
 export function expectRead(path: string, { ino, dev, atimeMs, ctimeMs, mtimeMs }: Stats): void {
   if (atimeMs <= ctimeMs) return
-  const file = openSync(path, FLAGS)
+  const file = openOwn(path)
+  if (file === undefined) return
   try {
     const opened = fstatSync(file)
     if (opened.ino === ino && opened.dev === dev) futimesSync(file, atimeMs / 1000, mtimeMs / 1000)
   } finally {
     closeSync(file)
+  }
+}
+
+/** @returns undefined for a file that somebody else owns: it can be removed, but only its owner may set its times. */
+function openOwn(path: string): number | undefined {
+  try {
+    return openSync(path, FLAGS)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'EPERM' || error.code === 'EACCES'))
+      return undefined
+    throw error
   }
 }

@@ -35,6 +35,7 @@ const DAY_MS = 24 * HOUR_MS
 const LATER_MS = Date.now() + HOUR_MS / 4
 const ID = '3f2a'.padEnd(40, '0')
 const OTHER_ID = '3f2b'.padEnd(40, '0')
+const NOBODY = 65_534
 const ROOMY = { maxIdleDays: 30, maxBytes: 2 ** 40, minFreePercent: 0 }
 const UNWATCHED = { isStopped: () => false, report: () => {} }
 
@@ -127,6 +128,17 @@ test('a read that is expected renews the access time, which the kernel else note
   assert.equal(isLeftAlone(other, lstatSync(path)), true)
   expectRead(path, lstatSync(path))
   assert.equal(isLeftAlone(path, lstatSync(path)), true)
+
+  // A file of somebody else's.
+  assert.equal(readRenews(path), true)
+  const stats = lstatSync(path)
+  process.seteuid?.(NOBODY)
+  try {
+    expectRead(path, stats)
+  } finally {
+    process.seteuid?.(0)
+  }
+  assert.equal(lstatSync(path).ctimeMs, stats.ctimeMs)
 })
 
 test('reads are expected of what is near its end when room is made, and of nothing else', async (t) => {
