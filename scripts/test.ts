@@ -5,7 +5,9 @@
 // Without patterns: all tests, against SeaweedFS; with another --s3: the tests of the S3 store, against that server, and
 // what is in that server's own folder.
 import { globSync } from 'node:fs'
-import { relative, resolve } from 'node:path'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, relative, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { run } from 'node:test'
 import { spec as SpecReporter } from 'node:test/reporters'
@@ -54,12 +56,16 @@ async function main(): Promise<number> {
   if (files.some((file) => folderOf(file) === 'e2e')) await ensureChromium()
   // glibc keeps an arena of memory per thread, and libvips has many threads; a node is run with the same.
   process.env.MALLOC_ARENA_MAX = '2'
+  // Hundreds of nodes and test files start, all of the same sources: they are compiled once, which spares each 0.3 s of CPU.
+  const compiled = await mkdtemp(join(tmpdir(), 'darkroom-compiled-'))
+  process.env.NODE_COMPILE_CACHE = compiled
   const server = files.some((file) => folderOf(file) !== 'unit') ? await startS3Server(kind) : undefined
   try {
     if (server !== undefined) shareS3Server(server)
     return report(await runRounds(files))
   } finally {
     await server?.stop()
+    await rm(compiled, { recursive: true, force: true })
   }
 }
 
