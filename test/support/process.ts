@@ -9,8 +9,8 @@ import type { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** What a server gets to end by itself after SIGTERM, in tenths of a second. */
-const GRACE_TENTHS = 50
+/** What a server gets to end by itself after SIGTERM, in fiftieths of a second: hundreds are waited for in a run. */
+const GRACE_FIFTIETHS = 250
 
 /**
  * Ends a process group and removes a folder as soon as its standard input closes. The kernel closes that when the test
@@ -19,8 +19,8 @@ const GRACE_TENTHS = 50
 const WATCHDOG = `
 cat >/dev/null
 kill -s "$3" -- "-$1" 2>/dev/null
-tenths=0
-while kill -s 0 -- "-$1" 2>/dev/null && [ "$tenths" -lt ${GRACE_TENTHS} ]; do sleep 0.1; tenths=$((tenths + 1)); done
+waits=0
+while kill -s 0 -- "-$1" 2>/dev/null && [ "$waits" -lt ${GRACE_FIFTIETHS} ]; do sleep 0.02; waits=$((waits + 1)); done
 kill -s KILL -- "-$1" 2>/dev/null
 rm -rf -- "$2"
 `
@@ -41,7 +41,7 @@ export interface ServerCommand {
   /** Made by `createServerFolder`; the working folder too. The server owns it from now on. */
   readonly folder: string
   readonly env?: Readonly<Record<string, string>>
-  /** Asked every 50 ms until it answers true; what it throws counts as "not yet". */
+  /** Asked every 20 ms until it answers true; what it throws counts as "not yet". */
   isReady(): Promise<boolean>
   readonly readyTimeoutMs: number
   /** How it ends; SIGKILL for one that has nothing to save and would take its time. Default: SIGTERM. */
@@ -90,7 +90,7 @@ export async function startServer(options: ServerCommand): Promise<RunningServer
       const reason = ended ? 'ended at once' : `was not ready in ${options.readyTimeoutMs} ms (${lastError})`
       throw new Error(`${name} ${reason}. Its log ends:\n${tail}`)
     }
-    await delay(50)
+    await delay(20)
   }
 }
 
