@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Answer, ask } from './ask.ts'
 import { assertPicture, type Picture } from './picture.ts'
 import type { Scope } from './scope.ts'
@@ -78,7 +79,7 @@ export function startLoad(
     },
     async goOnFor(answers) {
       const enough = seen.pictures + seen.unavailable + answers
-      while (!state.stopped && seen.pictures + seen.unavailable < enough) await new Promise(setImmediate)
+      while (!state.stopped && seen.pictures + seen.unavailable < enough) await delay(5)
       if (state.stopped) await views
     },
   }
