@@ -16,7 +16,7 @@ import { askAndLeave, slowest, trickle } from '../support/slow-clients.ts'
 
 const MIB = 1024 * 1024
 
-describe('clients that leave or dawdle', { concurrency: 2 }, () => {
+describe('clients that leave or dawdle', { concurrency: 3 }, () => {
   test('a thousand requests whose clients leave hold no place, no file and no memory', async (t) => {
     const node = await startNodeFor(t)
     const { id, bytes } = await noisePicture(1, 1000, 800)
