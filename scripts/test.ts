@@ -26,14 +26,20 @@ const OWN_TESTS = { seaweedfs: [], minio: ['test/minio/*.test.ts'], ceph: ['test
 const TEST_TIMEOUT_MS = 120_000
 const RUN_TIMEOUT_MS = 30 * 60_000
 
-/** Tests with bounds on how long something may take, or of what happens at the limits of a node. */
+/** Tests with bounds on how long something may take, or of what happens at the limits of a node; and a long wait. */
 const BOUNDED =
-  /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|lifecycle|renderer-crash)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-)|minio|ceph)/
+  /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|lifecycle|renderer-crash|slow-client)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-))/
+/** What starts servers of its own, each with several processes. */
+const ALONE = /^test\/(?:minio|ceph)/
 
-/** Two files at a time, on a machine of two cores; but what has bounds runs alone, so that nothing else exceeds them for it. */
+/**
+ * On a machine of two cores. What has bounds comes after what takes all of the CPU for minutes, as the crash series do, and
+ * mostly waits: alone, it would leave the machine idle for half of its time.
+ */
 const ROUNDS = [
-  { isIn: (file: string) => !BOUNDED.test(file), concurrency: 2 },
-  { isIn: (file: string) => BOUNDED.test(file), concurrency: 1 },
+  { isIn: (file: string) => !BOUNDED.test(file) && !ALONE.test(file), concurrency: 2 },
+  { isIn: (file: string) => BOUNDED.test(file), concurrency: 2 },
+  { isIn: (file: string) => ALONE.test(file), concurrency: 1 },
 ] as const
 
 interface Outcome {
