@@ -118,20 +118,27 @@ test('beyond the queue a request is refused at once, while those in it are serve
     size += 1
     return `${node.url}/image/${id}/${400 + (size % 20)}w,q${1 + Math.floor(size / 20)}/x.webp`
   }
-  const peak = await goodput(8, next, () => {})
   const refused: Answer[] = []
-  const overloaded = await goodput(40, next, (answer) => {
-    assertUnavailable(answer, /^overloaded$/)
-    refused.push(answer)
-  })
+  const peak: Goodput = { pictures: 0, ms: 0 }
+  const overload: Goodput = { pictures: 0, ms: 0 }
+  // By turns: whatever else the machine does takes from both.
+  for (let turn = 0; turn < 2; turn += 1) {
+    await viewAll(8, next, () => {}, peak)
+    const onRefused = (answer: Answer): void => {
+      assertUnavailable(answer, /^overloaded$/)
+      refused.push(answer)
+    }
+    await viewAll(40, next, onRefused, overload)
+  }
+  const [before, then] = [perSecond(peak), perSecond(overload)]
   const times = refused.map(({ ms }) => ms)
   t.diagnostic(
-    `${peak} pictures a second with 8 clients, ${overloaded} with 40; ` +
+    `${Math.round(before)} pictures a second with 8 clients, ${Math.round(then)} with 40; ` +
       `${times.length} refused in ${percentile(times, 0.5)} ms at the median, p99 ${percentile(times, 0.99)} ms`,
   )
   assert.ok(times.length > 50)
   assert.ok(percentile(times, 0.5) < 100 && percentile(times, 0.99) < 500)
-  assert.ok(overloaded > 0.7 * peak)
+  assert.ok(then > 0.7 * before)
 })
 
 test('under overload nobody looks again for a file that nginx has not found, and what is on disk goes on', async (t) => {
@@ -160,15 +167,27 @@ test('under overload nobody looks again for a file that nginx has not found, and
   await Promise.all(load)
 })
 
-/** Clients that each ask one after the other, and wait a little after a refusal. @returns pictures a second. */
-async function goodput(clients: number, next: () => string, onRefused: (answer: Answer) => void): Promise<number> {
-  const until = performance.now() + 4000
-  let shown = 0
+/** What was shown, and how long that took. */
+interface Goodput {
+  pictures: number
+  ms: number
+}
+
+/** Clients that each ask one after the other for two seconds, and wait a little after a refusal. Adds to `seen`. */
+async function viewAll(
+  clients: number,
+  next: () => string,
+  onRefused: (answer: Answer) => void,
+  seen: Goodput,
+): Promise<void> {
+  const began = performance.now()
+  let lastAt = began
   const view = async (): Promise<void> => {
-    while (performance.now() < until) {
+    while (performance.now() < began + 2000) {
       const answer = await ask(next())
       if (answer.status === 200) {
-        shown += 1
+        seen.pictures += 1
+        lastAt = performance.now()
         continue
       }
       onRefused(answer)
@@ -176,7 +195,12 @@ async function goodput(clients: number, next: () => string, onRefused: (answer: 
     }
   }
   await Promise.all(Array.from({ length: clients }, view))
-  return Math.round(shown / 4)
+  // Whoever still waited for a turn when the two seconds were over has had it since.
+  seen.ms += lastAt - began
+}
+
+function perSecond({ pictures, ms }: Goodput): number {
+  return (1000 * pictures) / ms
 }
 
 /** Sends half of an upload and is gone. */
