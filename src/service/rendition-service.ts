@@ -128,6 +128,9 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     const { sequence } = watch
     const found = await cache.find(wanted.id, fileNames(wanted))
     if (found) return { ...(await remember(key, wanted.id, found, sequence)), tier: 'disk' }
+    // Made, and its flight over, since the disk was looked at. Who has lost a file is not helped by what memory says.
+    const made = wanted.again ? undefined : memory.get(key)
+    if (made && made !== known) return { ...made, tier: 'coalesced' }
     assertSideLimit(wanted.spec, maxSide)
     // No viewer is to wait for what is made ahead.
     const flight = wanted.ahead ? `${key} ahead` : key

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { MEZZANINE_LEVELS } from '../../src/domain/mezzanine.ts'
 import { OriginalError, UnavailableError } from '../../src/errors.ts'
-import type { ImageCache, Spool } from '../../src/service/ports.ts'
+import type { CachedFile, ImageCache, Spool } from '../../src/service/ports.ts'
 
 /** What stands for a node's disk: files by path, open to look into and to tamper with. */
 export interface MemoryDisk {
@@ -19,6 +19,8 @@ export function createMemoryDisk(): MemoryDisk {
 export interface MemoryCache extends ImageCache {
   /** `find`, `touch` and the like, in order, as `<name> <id>`. */
   readonly calls: string[]
+  /** Called when `find` has looked, before it says what it saw. */
+  afterLook: () => Promise<void>
 }
 
 /**
@@ -40,17 +42,24 @@ export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000
     return true
   }
 
-  return {
+  function look(id: string, names: readonly string[]): CachedFile | undefined {
+    for (const file of names) {
+      const path = `${id}/${file}`
+      const bytes = files.get(path)
+      if (bytes) return { file, sizeBytes: bytes.length, mtimeSeconds: mtimes.get(path) ?? mtimeSeconds }
+    }
+    return undefined
+  }
+
+  const cache: MemoryCache = {
     calls,
+    afterLook: async () => {},
     mtimeSeconds,
     async find(id, names) {
       calls.push(`find ${id}`)
-      for (const file of names) {
-        const bytes = files.get(`${id}/${file}`)
-        const path = `${id}/${file}`
-        if (bytes) return { file, sizeBytes: bytes.length, mtimeSeconds: mtimes.get(path) ?? mtimeSeconds }
-      }
-      return undefined
+      const found = look(id, names)
+      await cache.afterLook()
+      return found
     },
     read: async (id, file) => files.get(`${id}/${file}`),
     async open(id, file, range) {
@@ -113,6 +122,7 @@ export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000
       if (!disk.full) files.set(`notes/${name}`, Buffer.from(text))
     },
   }
+  return cache
 }
 
 /** A `Spool` onto such a disk. */

@@ -44,6 +44,24 @@ test('Many who ask for several sizes of one original cost one fetch and one rend
   assert.equal(stage.renditions.flights, 0)
 })
 
+test('What is made for somebody else while the disk is looked at is not made again', async () => {
+  const stage = createStage()
+  const id = await stage.plant(original())
+  const looked = Promise.withResolvers<void>()
+  const told = Promise.withResolvers<void>()
+  stage.cache.afterLook = () => {
+    looked.resolve()
+    return told.promise
+  }
+  const late = stage.renditions.rendition(wanted(id, '400w'), never)
+  await looked.promise
+  stage.cache.afterLook = async () => {}
+  assert.equal((await stage.renditions.rendition(wanted(id, '400w'), never)).tier, 'miss')
+  told.resolve()
+  assert.partialDeepStrictEqual(await late, { file: '400w.webp', published: true, tier: 'coalesced' })
+  assert.equal(stage.engine.rendered.length, 1)
+})
+
 test('One who leaves takes nobody else’s picture away', async () => {
   const stage = createStage()
   const id = await stage.plant(original())
