@@ -27,16 +27,20 @@ const OWN_TESTS = { seaweedfs: [], minio: ['test/minio/*.test.ts'], ceph: ['test
 const TEST_TIMEOUT_MS = 120_000
 const RUN_TIMEOUT_MS = 30 * 60_000
 
-/** Tests with bounds on how long something may take, or of what happens at the limits of a node; and a long wait. */
+/** The crashes take all of the CPU for a minute; beside them comes what waits for deadlines nearly as long. */
+const FIRST = [
+  'test/e2e/crash.test.ts',
+  'test/e2e/slow-client.test.ts',
+  'test/integration/s3-faults.test.ts',
+  'test/integration/bombs.test.ts',
+]
+/** Tests with bounds on how long something may take, or of what happens at the limits of a node. */
 const BOUNDED =
-  /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|lifecycle|renderer-crash|slow-client)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-))/
+  /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|lifecycle|renderer-crash)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-bucket))/
 /** What starts servers of its own, each with several processes. */
 const ALONE = /^test\/(?:minio|ceph)/
 
-/**
- * On a machine of two cores. What has bounds comes after what takes all of the CPU for minutes, as the crash series do, and
- * mostly waits: alone, it would leave the machine idle for half of its time.
- */
+/** Two files at a time, on a machine of two cores. Alone, what has bounds would leave it idle for half of its time. */
 const ROUNDS = [
   { isIn: (file: string) => !BOUNDED.test(file) && !ALONE.test(file), concurrency: 2 },
   { isIn: (file: string) => BOUNDED.test(file), concurrency: 2 },
@@ -110,10 +114,15 @@ function folderOf(file: string): string | undefined {
 async function runRounds(files: readonly string[]): Promise<Outcome> {
   const outcome: Outcome = { passed: 0, failed: 0, notRun: [], empty: [] }
   for (const { isIn, concurrency } of ROUNDS) {
-    const ofRound = files.filter(isIn)
+    const ofRound = files.filter(isIn).toSorted((one, other) => turnOf(one) - turnOf(other))
     if (ofRound.length > 0) await runFiles(ofRound, concurrency, outcome)
   }
   return outcome
+}
+
+function turnOf(file: string): number {
+  const turn = FIRST.indexOf(file)
+  return turn === -1 ? FIRST.length : turn
 }
 
 async function runFiles(files: readonly string[], concurrency: number, outcome: Outcome): Promise<void> {
