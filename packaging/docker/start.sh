@@ -71,7 +71,8 @@ write_front_conf() {
   write_conf
   site 'listen 80 ' 'listen 127.0.0.1:8081 default_server;'
   site 'listen 127.0.0.1:8081 ' 'listen 8080 default_server;'
-  site 'server 127.0.0.1:80 ' "$(printf 'server %s:8080 max_fails=2 fail_timeout=5s; ' $nodes)"
+  site 'server 127.0.0.1:80 max_fails=2 ' "$(printf 'server %s:8080 max_fails=2 fail_timeout=3s; ' $nodes)"
+  site 'server 127.0.0.1:80 max_fails=0' "$(printf 'server %s:8080 max_fails=0; ' $nodes)"
 }
 
 run_front() {

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import { jsonFields, rawRequest } from '../support/raw-request.ts'
-import { type Answer, CONTENT_SECURITY_POLICY, type Stage, setStage } from '../support/stand-in-node.ts'
+import {
+  type Answer,
+  CONTENT_SECURITY_POLICY,
+  type Stage,
+  setStage,
+  startStandInNode,
+} from '../support/stand-in-node.ts'
 
 const COUNT = 60
 /** Ids as uploads have them. */
@@ -93,6 +99,31 @@ test('A hit on a node whose process is gone is still sent from its disk', async 
   assert.equal(body.toString(), 'a picture')
   assert.equal(headers['content-security-policy'], CONTENT_SECURITY_POLICY)
   assert.equal(headers['cache-control'], 'public, max-age=31536000, immutable')
+})
+
+test('With every node process gone, what is on the disks is still sent, and one that is back is noticed at once', async (t) => {
+  const { nodes, front } = await setRing(t, [number(0), number(1)])
+  const owners = await nodesOf(front, IDS)
+  for (const [index, id] of IDS.entries()) {
+    const owner = nodes[owners[index] === 'node 0' ? 0 : 1]
+    await owner?.publish(`image/${id.slice(0, 2)}/${id.slice(2, 4)}/${id}/200w.webp`, 'a picture')
+  }
+  for (const { node } of nodes) await node.stop()
+  const look = (spec: string) => Promise.all(IDS.map((id) => rawRequest(front, `/image/${id}/${spec}/x.webp`)))
+  // Twice: when the first have failed, nginx thinks that there are no nodes at all.
+  for (const { status, headers, body } of [...(await look('400w')), ...(await look('400w'))]) {
+    assert.deepEqual([status, headers['retry-after'], headers['cache-control']], [503, '2', 'no-store'])
+    assert.equal(jsonFields(body).error, 'unavailable')
+  }
+  const upload = await rawRequest(front, '/images', { method: 'POST', body: 'a picture' })
+  assert.deepEqual([upload.status, jsonFields(upload.body).error], [503, 'unavailable'])
+  for (const { status, headers, body } of await look('200w')) {
+    assert.deepEqual([status, body.toString()], [200, 'a picture'])
+    assert.equal(headers['cache-control'], 'public, max-age=31536000, immutable')
+  }
+  const back = await startStandInNode(number(0), nodes[0]?.node.port)
+  t.after(() => back.stop())
+  assert.deepEqual(new Set(await nodesOf(front, IDS)), new Set(['node 0']))
 })
 
 test('A request that kills a node process does not travel on to the next', async (t) => {

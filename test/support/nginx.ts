@@ -98,9 +98,10 @@ export async function writeSiteConfig(options: NginxOptions): Promise<SiteConfig
     'map "" $direct_hits { default on; }': `map "" $direct_hits { default ${options.directHits === false ? 'off' : 'on'}; }`,
     'map "" $hit_tree { default /var/cache/darkroom/renditions; }': `map "" $hit_tree { default ${options.cacheDir}/renditions; }`,
     'server 127.0.0.1:8080 max_conns=256;': `server 127.0.0.1:${options.nodePort} max_conns=256;`,
-    'server 127.0.0.1:80 max_fails=2 fail_timeout=5s;': nodes
-      .map((node) => `server ${node} max_fails=2 fail_timeout=5s;`)
+    'server 127.0.0.1:80 max_fails=2 fail_timeout=3s;': nodes
+      .map((node) => `server ${node} max_fails=2 fail_timeout=3s;`)
       .join(' '),
+    'server 127.0.0.1:80 max_fails=0;': nodes.map((node) => `server ${node} max_fails=0;`).join(' '),
     'listen 80 default_server;': `listen 127.0.0.1:${port} default_server;`,
     'listen 127.0.0.1:8081 default_server;': `listen 127.0.0.1:${frontPort} default_server;`,
     ...options.site,
