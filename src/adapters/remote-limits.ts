@@ -20,7 +20,7 @@ export interface RemoteLimits {
 }
 
 export const REMOTE_LIMITS = {
-  dnsTimeoutMs: 5000,
+  dnsTimeoutMs: 4000,
   connectTimeoutMs: 2000,
   firstByteTimeoutMs: 5000,
   stallTimeoutMs: 5000,
