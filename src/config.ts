@@ -125,7 +125,7 @@ const Env = z.object({
     '',
     readable(parseDnsServer),
   ),
-  REMOTE_TIMEOUT_SECONDS: count('A remote image that has not been read by then is given up', 15),
+  REMOTE_TIMEOUT_SECONDS: count('A remote image that has not been read by then is given up', 14),
   REMOTE_DEFAULT_FRESH_SECONDS: count('How long a remote image is taken for fresh if its host does not say', 300, 0),
   REMOTE_KEEP_RENDITIONS: z
     .stringbool()

@@ -24,7 +24,7 @@ export const REMOTE_LIMITS = {
   connectTimeoutMs: 2000,
   firstByteTimeoutMs: 5000,
   stallTimeoutMs: 5000,
-  totalTimeoutMs: 15_000,
+  totalTimeoutMs: 14_000,
   maxRedirects: 5,
   maxCalls: 64,
   maxCallsPerOrigin: 16,

@@ -42,7 +42,7 @@ const READ: readonly (readonly [Readonly<Record<string, string>>, Partial<Config
   [{ SIZE_POLICY: 'signed', URL_KEYS: TOKEN }, { URL_KEYS: [TOKEN] }],
   [{ S3_FORCE_PATH_STYLE: 'false' }, { S3_FORCE_PATH_STYLE: false }],
   [{ INPUT_FORMATS: 'jpeg tiff' }, { INPUT_FORMATS: ['jpeg', 'tiff'] }],
-  [{}, { REMOTE_HOSTS: [], REMOTE_ALLOW_ADDRESSES: [], REMOTE_DNS: [], REMOTE_TIMEOUT_SECONDS: 15 }],
+  [{}, { REMOTE_HOSTS: [], REMOTE_ALLOW_ADDRESSES: [], REMOTE_DNS: [], REMOTE_TIMEOUT_SECONDS: 14 }],
   [{ REMOTE_HOSTS: '*.example.com  bücher.example' }, { REMOTE_HOSTS: ['*.example.com', 'bücher.example'] }],
   [{ REMOTE_ALLOW_ADDRESSES: '10.1.0.0/16 ::1' }, { REMOTE_ALLOW_ADDRESSES: ['10.1.0.0/16', '::1'] }],
   [{ REMOTE_DNS: '192.0.2.53:5353' }, { REMOTE_DNS: ['192.0.2.53:5353'] }],
