@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import sharp from 'sharp'
 import { ask, type Answer, filesBelow } from '../support/ask.ts'
 import { assertNothingBusy, footprint, settledFootprint } from '../support/footprint.ts'
 import { percentile } from '../support/percentile.ts'
-import { noisePicture } from '../support/picture.ts'
+import { idOf, noisePicture } from '../support/picture.ts'
 import type { Scope } from '../support/scope.ts'
 import { AUTHORIZATION, TOKEN } from '../support/site.ts'
 import { askAndLeave, type End, slowest, trickle } from '../support/slow-clients.ts'
@@ -133,36 +134,43 @@ async function overload(scope: RowScope): Promise<void> {
   assert.ok(refused.length > 20 && percentile(refused, 0.5) < 100 && share >= 80)
 }
 
+/** Renders that all run at once, however few cores there are, and may take the time that this costs. */
+const EIGHT_AT_ONCE = {
+  RENDER_CONCURRENCY: '8',
+  RENDER_TIMEOUT_SECONDS: '120',
+  REQUEST_TIMEOUT_SECONDS: '180',
+} as const
+
 async function blocked(scope: RowScope): Promise<void> {
-  const { node, url, post } = await setStage(scope)
-  const sharp = (await import('sharp')).default
+  const { node, url, post } = await setStage(scope, { env: EIGHT_AT_ONCE })
   const noise = sharp((await noisePicture(6, 600, 400)).bytes)
   const large = await noise.resize({ width: 6000, height: 4000, fit: 'fill' }).jpeg().toBuffer()
-  const { body } = await post(large)
-  const [, id] = /"id":"(\w+)"/.exec(body.toString()) ?? []
-  const ending = new AbortController()
-  const count = scope.short ? 2 : 8
-  const renders = Array.from({ length: count }, (_, at) =>
-    scope.tally.ask(`${url}/image/${id}/full,q${41 + at}/x.avif`, { signal: AbortSignal.timeout(60_000) }),
+  assert.equal((await post(large)).status, 201)
+  const over = new AbortController()
+  const renders = Array.from({ length: 8 }, (_, at) =>
+    ask(`${url}/image/${idOf(large)}/full,q${41 + at}/x.avif`, { signal: over.signal }).catch(() => undefined),
   )
-  const made = Promise.all(renders).finally(() => ending.abort())
-  made.catch(() => {})
+  const active = () => node.metric('darkroom_render_queue_active')
+  while ((await active()) < 8) await delay(100)
   const waits: number[] = []
-  while (!ending.signal.aborted) {
-    const { status, ms } = await ask(`${node.url}/healthz`)
-    assert.equal(status, 200)
-    waits.push(ms)
-    await delay(20)
+  const most = scope.short ? 50 : 400
+  while (waits.length < most && (await active()) === 8) {
+    for (let times = 0; times < 10; times += 1) {
+      const { status, ms } = await scope.tally.ask(`${node.url}/healthz`)
+      assert.equal(status, 200)
+      waits.push(ms)
+      await delay(20)
+    }
   }
-  const shown = (await made).filter(({ status }) => status === 200).length
   const p99 = percentile(waits, 0.99)
   const lagMs = Math.round(1000 * (await node.metric('nodejs_eventloop_lag_max_seconds')))
+  over.abort()
+  await Promise.all(renders)
   scope.says(
-    `${count} AVIFs of 24 MP at once, ${shown} of them 200; ${waits.length} health checks: p99 ${p99} ms, slowest ${Math.round(Math.max(...waits))} ms; ` +
-      `the metric says ${lagMs} ms`,
+    `8 AVIFs of 24 MP at once; ${waits.length} health checks meanwhile: p99 ${p99} ms, slowest ${Math.round(Math.max(...waits))} ms; the metric says ${lagMs} ms`,
   )
-  assert.ok(p99 < 100 && lagMs > 0)
-  assert.equal((await ask(`${url}/images/${id}`, { headers: AUTHORIZATION })).status, 200)
+  assert.ok(waits.length >= 50 && p99 < 100 && lagMs > 0)
+  assert.equal((await scope.tally.ask(`${url}/images/${idOf(large)}`, { headers: AUTHORIZATION })).status, 200)
 }
 
 export const CLIENT_ROWS: readonly FaultRow[] = [
@@ -181,7 +189,7 @@ export const CLIENT_ROWS: readonly FaultRow[] = [
   {
     row: 29,
     fault: 'event loop blocked',
-    what: 'Eight AVIFs of 24 megapixels are encoded while somebody asks for the node’s health',
+    what: 'Eight AVIFs of 24 megapixels are encoded at once while somebody asks for the node’s health',
     run: blocked,
   },
   {
