@@ -45,10 +45,11 @@ export async function setStage(scope: RowScope, options: StageOptions = {}): Pro
   const { settings: store, env: storeEnv, endpoint } = await newStore()
   const proxy = await startFaultProxy({ target: endpoint })
   const env = { ...BEHIND_NGINX, ...storeEnv, S3_ENDPOINT: proxy.endpoint, ...options.env }
-  const node = await startNodeFor(scope, { ...options, env })
-  const nginx = await startNginxFor(scope, node, { directHits: false, ...options.nginx })
-  // After the node, which would otherwise wait for it.
-  scope.after(() => proxy.stop())
+  const starting = startNodeFor(scope, { ...options, env }).then(async (node) => {
+    return { node, nginx: await startNginxFor(scope, node, { directHits: false, ...options.nginx }) }
+  })
+  // After the node, which would otherwise wait for it; and when none of them has started.
+  const { node, nginx } = await starting.finally(() => scope.after(() => proxy.stop()))
   const url = nginx.origin
   const [known, fresh, late] = await Promise.all([noisePicture(1), noisePicture(2, 400, 300), noisePicture(3)])
   const post = (bytes: Buffer) => upload(scope, url, bytes)
