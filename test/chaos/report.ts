@@ -20,7 +20,8 @@ const INTRODUCTION = `# What was done to it, and what came of it
 
 Each row is a fault that the outside world can have. \`npm run chaos\` provokes all of them, one after the other, against real
 processes: a node behind this repository's nginx, before a real S3 server that is seen through a proxy which can break the traffic. It
-then writes this page. Root is needed, for small disks of their own, a limited memory, and a node that is another user's.
+then writes this page. Root is needed, for small disks of their own, a limited memory, and a node that is another user's, who must be
+able to read this folder.
 
 \`\`\`sh
 npm run chaos                     # all rows: about ten minutes
