@@ -107,9 +107,9 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
     return priority === 'upload' ? maxWaitMs * UPLOAD_PATIENCE : maxWaitMs
   }
 
-  function refusal(priority: Awaited): UnavailableError {
+  function refusal(priority: Awaited, waitMs = backlog.waitMs(priority)): UnavailableError {
     // Not before half of what is here has been done.
-    const retryAfterSeconds = Math.max(1, Math.ceil(backlog.waitMs(priority) / 1000))
+    const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000))
     // Without the places in the code, which nobody asks for: finding them took a tenth of the time of a refusal.
     const { stackTraceLimit } = Error
     Error.stackTraceLimit = 0
@@ -128,7 +128,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
     const waitMs = backlog.waitMs(priority)
     const isBurst = priority === 'viewer' && waitMs > maxWaitMs * STEADY_PART
     const isTooMuch = isBurst && burst >= BURST * concurrency && waiting.viewer.size > 0
-    if (isTooMuch || waitMs > patienceMs(priority) * EXPECTED_PART) throw refusal(priority)
+    if (isTooMuch || waitMs > patienceMs(priority) * EXPECTED_PART) throw refusal(priority, waitMs)
     return isBurst
   }
 
