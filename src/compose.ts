@@ -16,10 +16,12 @@ import { createElsewhere } from './compose-elsewhere.ts'
 import type { Config } from './config.ts'
 import { parseSpec } from './domain/spec.ts'
 import { ServiceError } from './errors.ts'
+import { createAccessReport } from './http/access-log.ts'
 import { createApp } from './http/app.ts'
 import type { Readiness } from './http/health-handler.ts'
 import { pictureHandlers } from './http/picture-handlers.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
+import { createShed } from './http/shed.ts'
 import type { InvalidationWatch } from './service/invalidation-watch.ts'
 import type { Meter, ObjectStore } from './service/ports.ts'
 import { createLog } from './telemetry/log.ts'
@@ -79,7 +81,8 @@ export async function startNode(
   const policy = sizePolicy(config)
   const requestTimeoutMs = config.REQUEST_TIMEOUT_SECONDS * 1000
   const shared = { policy, access: { tokens: config.UPLOAD_TOKENS }, publicUrl: config.PUBLIC_URL }
-  const app = createApp(log, {
+  const report = createAccessReport(log, metrics)
+  const app = createApp(log, report, {
     images: {
       ...services,
       ...shared,
@@ -109,7 +112,13 @@ export async function startNode(
 
   const background = await startBackground(services.watch, meter)
   disk.keeper.start()
-  const server = createHttpServer(app)
+  const shed = createShed({
+    refusal: () => services.renderQueue.refusal('viewer'),
+    diskFails: () => disk.keeper.degraded,
+    report,
+  })
+  // The headers that it goes by are nginx's; without nginx they could be anybody's.
+  const server = config.ACCEL_PREFIX === '' ? createHttpServer(app) : createHttpServer(app, shed)
   const end = async () => {
     const { events, primes, mezzanines, infos, objects, remotes } = services
     const working = [background, disk.keeper, events, primes, mezzanines, infos, objects, remotes]

@@ -1,19 +1,30 @@
 import { randomUUID } from 'node:crypto'
-import type { Context, Middleware } from 'koa'
+import type { IncomingMessage } from 'node:http'
+import type { Middleware } from 'koa'
 import { ServiceError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { RequestState } from './request-state.ts'
 
-interface Ended {
-  readonly ctx: Context & { readonly state: RequestState }
-  /** Whether it began to be answered while its client was there. */
-  readonly answered: boolean
+/** A request that has been answered, or left. */
+export interface Ended {
+  readonly method: string
+  /** Without the query, which may hold a signature. */
+  readonly path: string
+  readonly client: string
+  readonly requestId: string
+  /** 499: the client left before it began to be answered. */
+  readonly status: number
+  readonly bytes: number
   readonly seconds: number
+  readonly tier: string | undefined
+  readonly error: unknown
 }
 
-/** One line in the log and one count in the metrics for each request, when its answer has ended. */
-export function accessLog(log: Log, metrics: Metrics): Middleware<RequestState> {
+export type AccessReport = (ended: Ended) => void
+
+/** One line in the log and one count in the metrics for each request. */
+export function createAccessReport(log: Log, metrics: Metrics): AccessReport {
   let ended: Ended[] = []
   // Those that end in one turn of the event loop are reported together, which costs each half of what it does alone.
   const reportAll = () => {
@@ -21,33 +32,17 @@ export function accessLog(log: Log, metrics: Metrics): Middleware<RequestState> 
     ended = []
     for (const each of batch) report(each)
   }
-  return async (ctx, next) => {
-    const began = performance.now()
-    ctx.res.once('close', () => {
-      if (ended.length === 0) setImmediate(reportAll)
-      // Koa answers even those who have left, once their request has failed: too late to be an answer.
-      ended.push({ ctx, answered: ctx.res.headersSent, seconds: (performance.now() - began) / 1000 })
-    })
-    await next()
+  return (each) => {
+    if (ended.length === 0) setImmediate(reportAll)
+    ended.push(each)
   }
 
-  function report({ ctx, answered, seconds }: Ended): void {
-    const { tier, error } = ctx.state
-    const status = answered ? ctx.status : 499
-    metrics.requests.inc({ method: METHODS.has(ctx.method) ? ctx.method : 'other', status })
+  function report({ error, tier, seconds, ...rest }: Ended): void {
+    const { method, status } = rest
+    metrics.requests.inc({ method: METHODS.has(method) ? method : 'other', status })
     metrics.requestSeconds.observe(seconds)
     if (tier !== undefined) metrics.renditions.inc({ tier })
-    const line = {
-      requestId: requestIdOf(ctx),
-      client: ctx.get('X-Forwarded-For') || ctx.ip,
-      method: ctx.method,
-      // Without the query, which may hold a signature.
-      path: ctx.path,
-      status,
-      bytes: ctx.response.length ?? 0,
-      seconds: Number(seconds.toFixed(4)),
-      tier: tier ?? '',
-    }
+    const line = { ...rest, seconds: Number(seconds.toFixed(4)), tier: tier ?? '' }
     if (error === undefined || status === 499) log.info(line, 'request')
     else if (!(error instanceof ServiceError)) log.error({ ...line, err: error }, 'request')
     else if (status >= 500) log.warn({ ...line, error: error.code, cause: describeCause(error.cause) }, 'request')
@@ -55,10 +50,35 @@ export function accessLog(log: Log, metrics: Metrics): Middleware<RequestState> 
   }
 }
 
-/** nginx's, or a client's own that is short and plain: a log is no place for whatever somebody likes to send. */
-function requestIdOf(ctx: Context): string {
-  const given = ctx.get('X-Request-Id')
-  return /^[\w.-]{1,64}$/.test(given) ? given : randomUUID()
+/** Reports each request when its answer has ended. */
+export function accessLog(report: AccessReport): Middleware<RequestState> {
+  return async (ctx, next) => {
+    const began = performance.now()
+    ctx.res.once('close', () => {
+      const { tier, error } = ctx.state
+      report({
+        ...clientOf(ctx.req),
+        method: ctx.method,
+        path: ctx.path,
+        // Koa answers even those who have left, once their request has failed: too late to be an answer.
+        status: ctx.res.headersSent ? ctx.status : 499,
+        bytes: ctx.response.length ?? 0,
+        seconds: (performance.now() - began) / 1000,
+        tier,
+        error,
+      })
+    })
+    await next()
+  }
+}
+
+/** Who asks, in nginx's words. Or in a client's own if they are short and plain: a log is no place for whatever somebody likes to send. */
+export function clientOf({ headers, socket }: IncomingMessage): Pick<Ended, 'client' | 'requestId'> {
+  const { 'x-request-id': id = '', 'x-forwarded-for': forwarded = '' } = headers
+  return {
+    client: String(forwarded) || (socket.remoteAddress ?? ''),
+    requestId: typeof id === 'string' && /^[\w.-]{1,64}$/.test(id) ? id : randomUUID(),
+  }
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS', 'PUT', 'PATCH'])

@@ -1,17 +1,17 @@
 import Koa from 'koa'
 import type { Log } from '../telemetry/log.ts'
-import { accessLog } from './access-log.ts'
+import { type AccessReport, accessLog } from './access-log.ts'
 import { errorResponse } from './error-response.ts'
 import type { RequestState } from './request-state.ts'
 import { picturesFirst, type RoutesOptions, routes, unmatched } from './routes.ts'
 import { dropUnreadBody } from './unread-body.ts'
 
 /** The order of what happens to a request. */
-export function createApp(log: Log, options: RoutesOptions): Koa<RequestState> {
+export function createApp(log: Log, report: AccessReport, options: RoutesOptions): Koa<RequestState> {
   const app = new Koa<RequestState>()
   // What reaches Koa's own handler was not to be answered any more: a client gone in mid-body, mostly.
   app.on('error', (error: unknown) => log.debug({ err: error }, 'answer broken off'))
-  app.use(accessLog(log, options.metrics))
+  app.use(accessLog(report))
   app.use(dropUnreadBody())
   app.use(errorResponse())
   app.use(options.pictures.dialects)

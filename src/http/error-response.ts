@@ -60,14 +60,33 @@ export function answerError(ctx: Context, error: unknown): void {
   ctx.set({ 'Cache-Control': 'no-store', ...ERROR_HEADERS })
   if (ctx.status === 404) ctx.set('Cache-Control', `public, max-age=${NOT_FOUND_SECONDS}`)
   if (ctx.status === 401) ctx.set('WWW-Authenticate', 'Bearer')
-  if (error instanceof UnavailableError) {
-    ctx.set('Retry-After', String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS))
-  }
+  if (error instanceof UnavailableError) ctx.set('Retry-After', retryAfter(error))
   if (error instanceof MethodError) ctx.set('Allow', error.allowed.join(', '))
   if (error instanceof RangeError416) ctx.set('Content-Range', `bytes */${error.sizeBytes}`)
   // Without a charset, which JSON does not have, as nginx sends its own errors.
   ctx.set('Content-Type', 'application/json')
   ctx.body = { error: code, message }
+}
+
+/** The same answer, for who has no app to give it. */
+export function unavailableAnswer(error: UnavailableError): {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+} {
+  const body = JSON.stringify({ error: error.code, message: error.message })
+  const headers = {
+    'Cache-Control': 'no-store',
+    ...ERROR_HEADERS,
+    'Retry-After': retryAfter(error),
+    'Content-Type': 'application/json',
+    'Content-Length': String(Buffer.byteLength(body)),
+  }
+  return { status: STATUS[error.code], headers, body }
+}
+
+function retryAfter({ retryAfterSeconds }: UnavailableError): string {
+  return String(retryAfterSeconds ?? RETRY_AFTER_SECONDS)
 }
 
 /** Of every error, whoever answers it. */

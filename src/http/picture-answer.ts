@@ -86,13 +86,8 @@ export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<
       throw new UnavailableError('disk_unavailable', 'The disk of the cache fails; try again')
     }
 
-    if (original.kind === 'image') {
-      const wanted = { id: original.id, spec, as, again }
-      const remembered = service.remembered(wanted)
-      if (remembered && (await answer(remembered))) return
-      const isAbsent = accelPrefix !== '' && !again && ctx.get('X-Not-On-Disk') !== ''
-      if (isAbsent && !remembered) service.assertRoomFor(wanted)
-    }
+    const remembered = original.kind === 'image' && service.remembered({ id: original.id, spec, as, again })
+    if (remembered && (await answer(remembered))) return
     await within(ctx, find)
   }
 }

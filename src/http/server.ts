@@ -3,6 +3,7 @@ import type Koa from 'koa'
 import { answerProtocolErrors, isAmbiguous, refuse } from './protocol-errors.ts'
 import { originForm } from './request-target.ts'
 import type { RequestState } from './request-state.ts'
+import type { Shed } from './shed.ts'
 
 const HEADERS_TIMEOUT_MS = 10_000
 /** The longest upload; slower clients are sent away long before, by the handler. */
@@ -18,8 +19,8 @@ const MAX_HEADER_BYTES = 24 * 1024
 /** What is under way at the end gets this long, within the ten seconds that process managers allow. */
 const LAST_ANSWERS_MS = 7000
 
-/** A server that clients cannot keep busy with nothing. */
-export function createHttpServer(app: Koa<RequestState>): Server {
+/** A server that clients cannot keep busy with nothing. @param shed Sees each request first. */
+export function createHttpServer(app: Koa<RequestState>, shed: Shed = () => false): Server {
   const handle = app.callback()
   const server = createServer(
     {
@@ -40,7 +41,7 @@ export function createHttpServer(app: Koa<RequestState>): Server {
         return
       }
       request.url = target
-      void handle(request, response)
+      if (!shed(request, response)) void handle(request, response)
     },
   )
   answerProtocolErrors(server)

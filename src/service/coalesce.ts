@@ -11,8 +11,6 @@ export interface Coalescer<T> {
    * @param signal Of this caller: when it aborts, the caller leaves with its reason and the others fly on.
    */
   run(key: string, start: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<Landed<T>>
-  /** Whether such a flight is under way. */
-  has(key: string): boolean
   /** Flights under way. */
   readonly size: number
 }
@@ -53,7 +51,6 @@ export function createCoalescer<T>(): Coalescer<T> {
       const value = await unlessAborted(flight.outcome, signal, (reason) => leave(key, flight, reason))
       return { value, joined: underWay !== undefined }
     },
-    has: (key) => flights.has(key),
     get size() {
       return flights.size
     },

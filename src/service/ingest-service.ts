@@ -40,7 +40,7 @@ export interface IngestServiceOptions {
   readonly mezzanines: Pick<MezzanineService, 'make'>
   readonly infos: Pick<InfoService, 'make'>
   readonly watch: Pick<InvalidationWatch, 'sequence' | 'forgottenSince'>
-  readonly renderQueue: Pick<WorkQueue, 'assertRoom' | 'enter' | 'run' | 'holdBackground'>
+  readonly renderQueue: Pick<WorkQueue, 'refusal' | 'enter' | 'run' | 'holdBackground'>
   readonly maxUploadBytes: number
   readonly now: () => number
 }
@@ -150,12 +150,10 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
 
   /** Nobody is to send megabytes for a refusal. */
   function assertRoom(body: Readable): void {
-    try {
-      renderQueue.assertRoom('upload')
-    } catch (error) {
-      body.destroy()
-      throw error
-    }
+    const error = renderQueue.refusal('upload')
+    if (error === undefined) return
+    body.destroy()
+    throw error
   }
 
   return {

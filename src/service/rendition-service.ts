@@ -45,11 +45,6 @@ export interface RenditionService {
   /** What is known without waiting for anything: a hit in memory. */
   remembered(wanted: Wanted): Rendition | undefined
   /**
-   * For a viewer of what is not on disk: asks for less than finding that out once more.
-   * @throws UnavailableError `overloaded` if it would be refused to make it.
-   */
-  assertRoomFor(wanted: Wanted): void
-  /**
    * Finds a rendition or makes it.
    * @throws RequestError, OriginalError, UnavailableError
    */
@@ -75,7 +70,7 @@ export interface RenditionServiceOptions {
   readonly sources: SourceService
   readonly batcher: RenderBatcher
   readonly shelf: RenditionShelf
-  readonly renderQueue: Pick<WorkQueue, 'enter' | 'assertRoom'>
+  readonly renderQueue: Pick<WorkQueue, 'enter'>
   readonly watch: InvalidationWatch
   readonly now: () => number
   /** Longest side, device pixels. */
@@ -195,28 +190,15 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     work: (place: Place | undefined) => Promise<T>,
   ): Promise<T> {
     if (ahead) return await work(undefined)
-    assertWorthMaking(id)
+    // What will not be rendered in any case is no matter of load.
+    const known = broken.get(id)
+    if (known) throw known
+    originals.remembered(id)
     const place = renderQueue.enter('viewer', expectedCost(spec, format))
     try {
       return await work(place)
     } finally {
       place.leave()
-    }
-  }
-
-  /** What will not be rendered in any case is no matter of load. */
-  function assertWorthMaking(id: string): void {
-    const known = broken.get(id)
-    if (known) throw known
-    originals.remembered(id)
-  }
-
-  function isWorthMaking(id: string): boolean {
-    try {
-      assertWorthMaking(id)
-      return true
-    } catch {
-      return false
     }
   }
 
@@ -320,10 +302,6 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
 
   return {
     remembered,
-    assertRoomFor(wanted) {
-      // Who is in a flight, or told why there is none, needs no room.
-      if (!flights.has(keyOf(wanted)) && isWorthMaking(wanted.id)) renderQueue.assertRoom('viewer')
-    },
     rendition,
     forget(ids) {
       for (const [key, { id }] of memory.entries()) if (ids.has(id)) memory.delete(key)

@@ -33,8 +33,8 @@ const USUAL_COST_MS = 20
 
 /** A bounded number of tasks at once, and a bounded number that wait for their turn, for a bounded time. */
 export interface WorkQueue {
-  /** @throws UnavailableError `overloaded` if who comes now would be refused a place. */
-  assertRoom(priority: Awaited): void
+  /** The error with which a place would be refused now; undefined: there is one. */
+  refusal(priority: Awaited): UnavailableError | undefined
   /**
    * Takes a place before the work can begin, so that nothing is fetched for what would be refused after it.
    * @throws UnavailableError `overloaded` at once if what is before it would take too long.
@@ -107,7 +107,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
     return priority === 'upload' ? maxWaitMs * UPLOAD_PATIENCE : maxWaitMs
   }
 
-  function refusal(priority: Awaited, waitMs = backlog.waitMs(priority)): UnavailableError {
+  function overloaded(priority: Awaited, waitMs = backlog.waitMs(priority)): UnavailableError {
     // Not before half of what is here has been done.
     const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000))
     // Without the places in the code, which nobody asks for: finding them took a tenth of the time of a refusal.
@@ -120,16 +120,17 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
 
   function assertLength(priority: Priority): void {
     if (waiting[priority].size < (priority === 'background' ? maxWaitingInBackground : maxWaiting)) return
-    throw refusal(priority === 'background' ? 'viewer' : priority)
+    throw overloaded(priority === 'background' ? 'viewer' : priority)
   }
 
-  /** @returns whether it is one of a burst. */
-  function assertSoon(priority: Awaited): boolean {
-    const waitMs = backlog.waitMs(priority)
-    const isBurst = priority === 'viewer' && waitMs > maxWaitMs * STEADY_PART
-    const isTooMuch = isBurst && burst >= BURST * concurrency && waiting.viewer.size > 0
-    if (isTooMuch || waitMs > patienceMs(priority) * EXPECTED_PART) throw refusal(priority, waitMs)
-    return isBurst
+  function refusal(priority: Awaited, waitMs = backlog.waitMs(priority)): UnavailableError | undefined {
+    const isTooMuch = isBurst(priority, waitMs) && burst >= BURST * concurrency && waiting.viewer.size > 0
+    const isTooLong = waitMs > patienceMs(priority) * EXPECTED_PART
+    return isTooMuch || isTooLong ? overloaded(priority, waitMs) : undefined
+  }
+
+  function isBurst(priority: Awaited, waitMs: number): boolean {
+    return priority === 'viewer' && waitMs > maxWaitMs * STEADY_PART
   }
 
   function someoneWaits(): boolean {
@@ -188,16 +189,19 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
     if (ms === Infinity) return () => {}
     const timer = setTimeout(() => {
       waiting[priority].delete(waiter)
-      giveUp(refusal(priority))
+      giveUp(overloaded(priority))
     }, ms)
     return () => clearTimeout(timer)
   }
 
   return {
-    assertRoom: (priority) => void assertSoon(priority),
+    refusal: (priority) => refusal(priority),
     enter(priority, costMs) {
+      const waitMs = backlog.waitMs(priority)
+      const error = refusal(priority, waitMs)
+      if (error) throw error
       if (waiting.viewer.size === 0) burst = 0
-      if (assertSoon(priority)) burst += 1
+      if (isBurst(priority, waitMs)) burst += 1
       return backlog.add(priority, costMs)
     },
     async run<T>(task: () => Promise<T>, signal: AbortSignal, { priority = 'viewer', place }: Work = {}) {

@@ -159,12 +159,35 @@ test('under overload nobody looks again for a file that nginx has not found, and
   await first.stop()
   // This one's memory does not know of the file.
   const node = await startNodeFor(t, { env })
-  const load = Array.from({ length: 30 }, (_, index) => ask(`${node.url}/image/${id}/${1900 + index}w/x.avif`))
   const unseen = { headers: { 'X-Not-On-Disk': '1' } }
+  const load = Array.from({ length: 30 }, (_, index) => ask(`${node.url}/image/${id}/${1900 + index}w/x.avif`))
   for (let width = 1; (await ask(`${node.url}/image/${id}/${width}w/x.webp`, unseen)).status === 200; ) width += 1
-  assertUnavailable(await ask(`${node.url}${onDisk}`, unseen), /^overloaded$/)
+  const before = await node.metric('darkroom_requests_total', '{method="GET",status="503"}')
+  const requestId = 'the-refused-one'
+  const refused = await ask(`${node.url}${onDisk}?a=b`, { headers: { ...unseen.headers, 'X-Request-Id': requestId } })
+  assertUnavailable(refused, /^overloaded$/)
+  assert.match(refused.headers.get('content-security-policy') ?? '', /^default-src 'none'/)
   assert.equal((await ask(`${node.url}${onDisk}`)).status, 200)
   await Promise.all(load)
+  assert.ok((await node.metric('darkroom_requests_total', '{method="GET",status="503"}')) > before)
+  let line: Readonly<Record<string, unknown>> | undefined
+  while (line === undefined) {
+    await delay(50)
+    line = (await node.log()).find((each) => each['requestId'] === requestId)
+  }
+  const { time: _, seconds: __, ...said } = line
+  assert.deepEqual(said, {
+    level: 'warn',
+    msg: 'request',
+    requestId,
+    client: '127.0.0.1',
+    method: 'GET',
+    path: onDisk,
+    status: 503,
+    bytes: refused.body.length,
+    tier: '',
+    error: 'overloaded',
+  })
 })
 
 /** What was shown, and how long that took. */

@@ -248,31 +248,6 @@ test('Under overload a viewer is refused before anything is fetched, and hears a
   assert.equal(stage.renderQueue.expectedWaitMs, 0, 'nothing is left in the accounts')
 })
 
-test('Whether there is room for what is not on disk is told without looking, and not for what is being made', async () => {
-  const stage = createStage()
-  const [id, broken] = [await stage.plant(original()), await stage.plant(original({ broken: true }))]
-  await assert.rejects(stage.renditions.rendition(wanted(broken, '400w'), never), { code: 'original_broken' })
-  stage.renditions.assertRoomFor(wanted(id, '400w'))
-  const [begun, rendering] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-  stage.engine.duringRender = () => {
-    begun.resolve()
-    return rendering.promise
-  }
-  const making = stage.renditions.rendition(wanted(id, '300w'), never)
-  await begun.promise
-  const place = stage.renderQueue.enter('viewer', 1_000_000)
-  const asked = stage.asked.length
-  assert.throws(() => stage.renditions.assertRoomFor(wanted(id, '400w')), { code: 'overloaded' })
-  assert.throws(() => stage.renditions.assertRoomFor(negotiated(id, '300w', 'avif')), { code: 'overloaded' })
-  stage.renditions.assertRoomFor(wanted(broken, '300w'))
-  stage.renditions.assertRoomFor(wanted(id, '300w'))
-  assert.equal(stage.asked.length, asked)
-  place.leave()
-  stage.renditions.assertRoomFor(wanted(id, '400w'))
-  rendering.resolve()
-  await making
-})
-
 test('What is refused, fails or is given up leaves nothing in the accounts of the queue', async () => {
   const stage = createStage()
   const id = await stage.plant(original())

@@ -1,0 +1,60 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { UnavailableError } from '../errors.ts'
+import { type AccessReport, clientOf } from './access-log.ts'
+import { unavailableAnswer } from './error-response.ts'
+
+export interface ShedOptions {
+  /** Why no picture can be made now, if so. */
+  readonly refusal: () => UnavailableError | undefined
+  /** Whether there can be pictures that are in memory only. */
+  readonly diskFails: () => boolean
+  readonly report: AccessReport
+}
+
+/** Takes a request before the app does. @returns whether it has answered. */
+export type Shed = (request: IncomingMessage, response: ServerResponse) => boolean
+
+/**
+ * Load shedding. Under ten times the load that a node can bear, nine requests of ten are refused, and what that costs the
+ * renderers lack. So who asks for a picture that nginx, in front of this node, has not found on the disk is refused before
+ * anything else is done while there is no time to make one, unless it is being made.
+ */
+export function createShed({ refusal, diskFails, report }: ShedOptions): Shed {
+  const underWay = new Map<string, number>()
+
+  function follow(url: string, response: ServerResponse): void {
+    underWay.set(url, (underWay.get(url) ?? 0) + 1)
+    response.once('close', () => {
+      const others = (underWay.get(url) ?? 0) - 1
+      if (others > 0) underWay.set(url, others)
+      else underWay.delete(url)
+    })
+  }
+
+  return (request, response) => {
+    const began = performance.now()
+    const { url = '', method = '' } = request
+    if (!isOfAbsentPicture(request) || diskFails()) return false
+    const error = underWay.has(url) ? undefined : refusal()
+    if (error === undefined) {
+      follow(url, response)
+      return false
+    }
+    const { status, headers, body } = unavailableAnswer(error)
+    response.writeHead(status, headers).end(body)
+    const [path = ''] = url.split('?', 1)
+    const seconds = (performance.now() - began) / 1000
+    report({ ...clientOf(request), method, path, status, bytes: body.length, seconds, tier: undefined, error })
+    return true
+  }
+}
+
+/** nginx says so where it has looked, and only of a view in its canonical spelling. */
+function isOfAbsentPicture({ method, headers }: IncomingMessage): boolean {
+  const isRead = method === 'GET' || method === 'HEAD'
+  return isRead && headers['x-not-on-disk'] === '1' && headers['x-render-again'] === undefined && !hasBody(headers)
+}
+
+function hasBody(headers: IncomingMessage['headers']): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+}

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type TestContext, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import Koa from 'koa'
+import { UnavailableError } from '../../src/errors.ts'
+import type { Ended } from '../../src/http/access-log.ts'
+import type { RequestState } from '../../src/http/request-state.ts'
+import { close, createHttpServer, listen } from '../../src/http/server.ts'
+import { createShed } from '../../src/http/shed.ts'
+import { rawRequest } from '../support/raw-request.ts'
+
+const PATH = '/image/x/400w/x.webp'
+const ABSENT = { 'X-Not-On-Disk': '1' }
+
+async function setUp(t: TestContext) {
+  const state = { overloaded: true, diskFails: false }
+  const reported: Ended[] = []
+  const app = new Koa<RequestState>()
+  let answer = Promise.resolve()
+  app.use(async (ctx) => {
+    await answer
+    ctx.body = 'the app'
+  })
+  const error = new UnavailableError('overloaded', 'Too many', { retryAfterSeconds: 3 })
+  const shed = createShed({
+    refusal: () => (state.overloaded ? error : undefined),
+    diskFails: () => state.diskFails,
+    report: (ended) => reported.push(ended),
+  })
+  const server = createHttpServer(app, shed)
+  const url = await listen(server, 0, '127.0.0.1')
+  t.after(() => close(server))
+  return {
+    state,
+    reported,
+    server,
+    hold() {
+      const held = Promise.withResolvers<void>()
+      answer = held.promise
+      return held.resolve
+    },
+    ask: (headers: Readonly<Record<string, string>> = ABSENT, method = 'GET', path = PATH) =>
+      rawRequest(url, path, { headers, method }),
+  }
+}
+
+test('Under overload who asks for what nginx has not found is refused before the app, and reported', async (t) => {
+  const { ask, reported } = await setUp(t)
+  const { status, headers, body } = await ask(ABSENT, 'GET', `${PATH}?secret`)
+  assert.equal(status, 503)
+  assert.deepEqual(JSON.parse(body.toString()), { error: 'overloaded', message: 'Too many' })
+  const { 'cache-control': caching, 'retry-after': retryAfter, 'x-content-type-options': sniff } = headers
+  assert.deepEqual([caching, retryAfter, sniff], ['no-store', '3', 'nosniff'])
+  const [{ seconds, requestId, error, ...said }] = [reported[0] ?? assert.fail('reported')]
+  assert.deepEqual(said, {
+    client: '127.0.0.1',
+    method: 'GET',
+    path: PATH,
+    status: 503,
+    bytes: body.length,
+    tier: undefined,
+  })
+  assert.ok(seconds >= 0 && seconds < 10 && requestId !== '' && error instanceof UnavailableError)
+  const head = await ask(ABSENT, 'HEAD')
+  assert.deepEqual([head.status, head.body.length, head.headers['content-length']], [503, 0, headers['content-length']])
+})
+
+test('Whatever else is asked for, and everything while there is room or the disk fails, is the app’s', async (t) => {
+  const { ask, state } = await setUp(t)
+  for (const [headers, method] of [
+    [{}, 'GET'],
+    [{ 'X-Not-On-Disk': '' }, 'GET'],
+    [{ ...ABSENT, 'X-Render-Again': '1' }, 'GET'],
+    [{ ...ABSENT, 'Content-Length': '0' }, 'GET'],
+    [ABSENT, 'DELETE'],
+  ] as const) {
+    assert.equal((await ask(headers, method)).body.toString(), 'the app', `${method} ${JSON.stringify(headers)}`)
+  }
+  state.diskFails = true
+  assert.equal((await ask()).status, 200)
+  Object.assign(state, { diskFails: false, overloaded: false })
+  assert.equal((await ask()).status, 200)
+})
+
+test('A picture that is being made for somebody is waited for, however many ask for it, and no longer than that', async (t) => {
+  const { ask, state, hold, server } = await setUp(t)
+  const release = hold()
+  state.overloaded = false
+  const seen: unknown[] = []
+  server.on('request', ({ url }) => seen.push(url))
+  const first = ask()
+  await once(server, 'request')
+  state.overloaded = true
+  const joined = Promise.all([ask(), ask()])
+  assert.equal((await ask(ABSENT, 'GET', `${PATH}?other`)).status, 503)
+  while (seen.length < 4) await setImmediate()
+  release()
+  for (const { status } of [await first, ...(await joined)]) assert.equal(status, 200)
+  // The end of an answer is seen a moment later by who has given it.
+  while ((await ask()).status === 200);
+})
