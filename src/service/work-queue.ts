@@ -27,7 +27,7 @@ const UPLOAD_PATIENCE = 5
  */
 const EXPECTED_PART = 0.5
 const STEADY_PART = 0.15
-const BURST = 24
+const BURST = 16
 /** Of what has no place, for taking turns. */
 const USUAL_COST_MS = 20
 

@@ -214,7 +214,7 @@ test('A burst may wait for so long, and a load that stays only for a part of it'
   for (const place of fetched) place.leave()
   const first = queue.enter('viewer', 620)
   const waiter = queue.run(task, never, { place: first })
-  const burst = Array.from({ length: 48 }, () => queue.enter('viewer', 1))
+  const burst = Array.from({ length: 32 }, () => queue.enter('viewer', 1))
   assert.equal(queue.refusal('upload'), undefined)
   const { code, retryAfterSeconds } = queue.refusal('viewer') ?? {}
   assert.deepEqual([code, retryAfterSeconds], ['overloaded', 1])
