@@ -10,7 +10,7 @@ import { type Outcome, outcomeOf, recoveredAfterMs, type Span } from './overload
 import { plotOverload } from './overload-plot.ts'
 import { readPhotographs, withComment } from './render-photographs.ts'
 import { askAll, percentile99 } from './render-views.ts'
-import type { Generated, Segment } from './generator-plan.ts'
+import type { Sample, Segment } from './generator-plan.ts'
 import { generateLoad } from './run-generator.ts'
 
 const TOKEN = 'overload'.repeat(4)
@@ -32,7 +32,7 @@ interface Scale {
   readonly calm: number
 }
 
-const FULL: Scale = { originals: 120, capacity: 15, load: 20, calm: 8 }
+const FULL: Scale = { originals: 120, capacity: 10, load: 20, calm: 8 }
 const SMOKE: Scale = { originals: 4, capacity: 1, load: 1, calm: 1 }
 
 interface Stage {
@@ -119,75 +119,99 @@ function missesOf(ids: readonly string[]): readonly string[] {
   return sizes.slice(0, wanted).flatMap((size) => ids.map((id) => `/image/${id}/${size}/x.jpg`))
 }
 
-interface Measured {
+/** One load, between two stretches of calm, and what the node could do before and after it. */
+interface Round {
+  readonly load: number
+  /** First views a second. */
   readonly capacity: number
-  readonly segments: readonly Segment[]
-  readonly misses: Generated
-  readonly hits: Generated
-  readonly serverCpuSeconds: number
+  readonly misses: readonly Sample[]
+  readonly hits: readonly Sample[]
+  readonly spans: readonly [Span, Span, Span]
 }
 
 async function measure(stage: Stage, scale: Scale, smoke: boolean): Promise<BenchReport> {
-  const { port, misses, hits } = stage
-  const closed = await generateLoad({ port, paths: misses, load: { clients: CLIENTS, seconds: scale.capacity } })
-  const capacity = outcomeOf(closed.samples, { fromMs: 0, toMs: scale.capacity * 1000 }).goodput
-  const calm = { requestsPerSecond: CALM * capacity, seconds: scale.calm }
-  const segments = [
-    calm,
-    ...LOADS.flatMap((load) => [{ requestsPerSecond: load * capacity, seconds: scale.load }, calm]),
-  ]
-  const seconds = segments.reduce((sum, segment) => sum + segment.seconds, 0)
-  const cpuBefore = (await cpuSeconds(stage.node.pid)) + (await cpuSeconds(stage.nginxPid))
-  const [open, hot] = await Promise.all([
-    // What was asked for to find the capacity is there already.
-    generateLoad({ port, paths: misses.slice(closed.samples.length), load: { segments, seed: SEEDS.misses } }),
-    generateLoad({
-      port,
-      paths: hits,
-      load: { segments: [{ requestsPerSecond: HITS_PER_SECOND, seconds }], seed: SEEDS.hits },
-    }),
-  ])
-  const cpuAfter = (await cpuSeconds(stage.node.pid)) + (await cpuSeconds(stage.nginxPid))
-  const measured = { capacity, segments, misses: open, hits: hot, serverCpuSeconds: cpuAfter - cpuBefore }
-  if (!smoke) await plotOverload(open.samples, hot.samples)
-  return report(measured)
+  const { port, node, nginxPid, misses, hits } = stage
+  // What was asked for is there from then on.
+  let asked = 0
+  const measureCapacity = async () => {
+    const load = { clients: CLIENTS, seconds: scale.capacity }
+    const { samples } = await generateLoad({ port, paths: misses.slice(asked), load })
+    asked += samples.length
+    return outcomeOf(samples, { fromMs: 0, toMs: scale.capacity * 1000 }).goodput
+  }
+  const serverCpu = async () => (await cpuSeconds(node.pid)) + (await cpuSeconds(nginxPid))
+  const cpu = { generators: 0, servers: 0 }
+  const rounds: Round[] = []
+  let before = await measureCapacity()
+  for (const load of LOADS) {
+    const calm = { requestsPerSecond: CALM * before, seconds: scale.calm }
+    const segments = [calm, { requestsPerSecond: load * before, seconds: scale.load }, calm] as const
+    const seconds = segments.reduce((sum, segment) => sum + segment.seconds, 0)
+    const hot = [{ requestsPerSecond: HITS_PER_SECOND, seconds }]
+    const cpuBefore = await serverCpu()
+    const [open, looked] = await Promise.all([
+      generateLoad({ port, paths: misses.slice(asked), load: { segments, seed: SEEDS.misses } }),
+      generateLoad({ port, paths: hits, load: { segments: hot, seed: SEEDS.hits } }),
+    ])
+    asked += open.samples.length
+    cpu.generators += open.cpuSeconds + looked.cpuSeconds
+    cpu.servers += (await serverCpu()) - cpuBefore
+    const after = await measureCapacity()
+    // What slows the machine for a while slows both.
+    const capacity = (before + after) / 2
+    rounds.push({ load, capacity, misses: open.samples, hits: looked.samples, spans: spansOf(segments) })
+    before = after
+  }
+  if (!smoke) await plotOverload(inOneRow(rounds, 'misses'), inOneRow(rounds, 'hits'))
+  return report(rounds, cpu)
 }
 
-function report({ capacity, segments, misses, hits, serverCpuSeconds }: Measured): BenchReport {
-  const spans = spansOf(segments)
-  const outcomes = spans.map((span) => outcomeOf(misses.samples, span))
-  const hitOutcomes = spans.map((span) => outcomeOf(hits.samples, span))
-  const [before] = outcomes
-  // Segments alternate: calm, load, calm, load …
-  const loads = LOADS.map((load, index) => ({ load, at: 2 * index + 1 }))
-  const base = outcomes[1]
-  assert.ok(before && base)
-  const figures: Figure[] = [{ name: 'capacity, first views', value: capacity, unit: '/s' }]
-  for (const { load, at } of loads) {
-    const [outcome, hit, after] = [outcomes[at], hitOutcomes[at], spans[at + 1]]
-    assert.ok(outcome && hit && after)
-    figures.push(...figuresOf({ load, outcome, hit, base, capacity }), {
-      name: '  normal again after',
-      value: recoveredAfterMs(misses.samples, after, 2 * before.admittedP99) / 1000,
-      unit: 's',
-      wanted: '< 5',
-    })
-  }
-  const generators = misses.cpuSeconds + hits.cpuSeconds
-  figures.push({
-    name: 'CPU of the load generators, of all',
-    value: generators / (generators + serverCpuSeconds),
+/** As if one round had begun when the one before it ended. */
+function inOneRow(rounds: readonly Round[], kind: 'misses' | 'hits'): readonly Sample[] {
+  let from = 0
+  return rounds.flatMap(({ [kind]: samples, spans }) => {
+    const shifted = samples.map(([at, took, status, retryAfter]): Sample => [at + from, took, status, retryAfter])
+    from += spans[2].toMs
+    return shifted
   })
-  const raw = { capacity, segments, outcomes, hits: hitOutcomes, generators, serverCpuSeconds }
-  const broken = [...outcomes, ...hitOutcomes].reduce((sum, { failed, unexplained }) => sum + failed + unexplained, 0)
-  const hitP99 = percentile99(hits.samples.map(([, took]) => took))
+}
+
+function report(rounds: readonly Round[], cpu: { readonly generators: number; readonly servers: number }): BenchReport {
+  const measured = rounds.map(({ load, capacity, misses, hits, spans }) => {
+    const [calm, outcome, after] = spans.map((span) => outcomeOf(misses, span))
+    const [hitBefore, hit, hitAfter] = spans.map((span) => outcomeOf(hits, span))
+    assert.ok(calm && outcome && after && hitBefore && hit && hitAfter)
+    const recoveredMs = recoveredAfterMs(misses, spans[2], 2 * calm.admittedP99)
+    return {
+      load,
+      capacity,
+      calm,
+      outcome,
+      after,
+      hit,
+      recoveredMs,
+      all: [calm, outcome, after, hitBefore, hit, hitAfter],
+    }
+  })
+  const base = measured[0]?.outcome
+  assert.ok(base)
+  const figures = measured.flatMap(({ load, capacity, outcome, hit, recoveredMs }) => [
+    ...figuresOf({ load, outcome, hit, base, capacity }),
+    { name: '  normal again after', value: recoveredMs / 1000, unit: 's', wanted: '< 5' },
+  ])
+  const { generators, servers } = cpu
+  const broken = measured
+    .flatMap(({ all }) => all)
+    .reduce((sum, { failed, unexplained }) => sum + failed + unexplained, 0)
+  const hitP99 = percentile99(rounds.flatMap(({ hits }) => hits.map(([, took]) => took)))
+  const calmP99 = measured.map(({ calm }) => calm.admittedP99.toFixed(0)).join(', ')
   return {
-    figures,
+    figures: [...figures, { name: 'CPU of the load generators, of all', value: generators / (generators + servers) }],
     notes: [
       `${broken} answers were neither a picture nor a 503 or 429 with Retry-After.`,
-      `Before the loads, at ${CALM} of the capacity, p99 was ${before.admittedP99.toFixed(0)} ms; p99 of all hits ${hitP99.toFixed(1)} ms.`,
+      `Before each load, at ${CALM} of the capacity, p99 was ${calmP99} ms; p99 of all hits ${hitP99.toFixed(1)} ms.`,
     ],
-    raw,
+    raw: { measured, generators, servers },
   }
 }
 
@@ -202,6 +226,7 @@ interface LoadOutcome {
 
 function figuresOf({ load, outcome, hit, base, capacity }: LoadOutcome): Figure[] {
   return [
+    { name: `capacity around ${load} x, first views`, value: capacity, unit: '/s' },
     { name: `at ${load} x: pictures, of the capacity`, value: outcome.goodput / capacity, wanted: '>= 0.8' },
     { name: '  p99 of those admitted', value: outcome.admittedP99, unit: 'ms' },
     ...(load > 1
@@ -215,11 +240,12 @@ function figuresOf({ load, outcome, hit, base, capacity }: LoadOutcome): Figure[
   ]
 }
 
-function spansOf(segments: readonly Segment[]): readonly Span[] {
+function spansOf([before, load, after]: readonly [Segment, Segment, Segment]): readonly [Span, Span, Span] {
   let at = 0
-  return segments.map(({ seconds }) => {
+  const spanOf = ({ seconds }: Segment): Span => {
     const fromMs = at
     at += seconds * 1000
     return { fromMs, toMs: at }
-  })
+  }
+  return [spanOf(before), spanOf(load), spanOf(after)]
 }
