@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import sharp from 'sharp'
 import { ask, type Answer, filesBelow } from '../support/ask.ts'
+import { backgroundIsDone } from '../support/darkroom.ts'
 import { assertNothingBusy, footprint, settledFootprint } from '../support/footprint.ts'
 import { percentile } from '../support/percentile.ts'
 import { idOf, noisePicture } from '../support/picture.ts'
@@ -146,6 +147,8 @@ async function blocked(scope: RowScope): Promise<void> {
   const noise = sharp((await noisePicture(6, 600, 400)).bytes)
   const large = await noise.resize({ width: 6000, height: 4000, fit: 'fill' }).jpeg().toBuffer()
   assert.equal((await post(large)).status, 201)
+  // Its mezzanines would have one of the eight places.
+  await backgroundIsDone(node)
   const over = new AbortController()
   const renders = Array.from({ length: 8 }, (_, at) =>
     ask(`${url}/image/${idOf(large)}/full,q${41 + at}/x.avif`, { signal: over.signal }).catch(() => undefined),
