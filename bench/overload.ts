@@ -115,7 +115,7 @@ function missesOf(ids: readonly string[]): readonly string[] {
     const width = WIDTHS.from + ((index * 149) % WIDTHS.count)
     return `${width}w,q${QUALITIES.from + (Math.floor(index / WIDTHS.count) % QUALITIES.count)}`
   })
-  const wanted = Math.ceil(60_000 / ids.length)
+  const wanted = Math.ceil(120_000 / ids.length)
   return sizes.slice(0, wanted).flatMap((size) => ids.map((id) => `/image/${id}/${size}/x.jpg`))
 }
 
