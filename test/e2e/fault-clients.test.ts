@@ -8,7 +8,7 @@ import { createRandom } from '../../bench/seeded-random.ts'
 import { type Answer, ask, assertUnavailable, filesBelow, post } from '../support/ask.ts'
 import type { Darkroom } from '../support/darkroom.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
-import { assertNothingBusy, footprint, settledFootprint } from '../support/footprint.ts'
+import { assertNothingBusy, type Footprint, footprint, settledFootprint } from '../support/footprint.ts'
 import { percentile } from '../support/percentile.ts'
 import { assertPicture, noisePicture } from '../support/picture.ts'
 import { newStore, startNodeFor, temporaryFolder, TOKEN } from '../support/site.ts'
@@ -37,12 +37,21 @@ describe('clients that leave or dawdle', { concurrency: 3 }, () => {
     }
     // Whatever is made once and kept is there after these.
     await leave(300)
-    const before = await footprint(node)
-    await leave(1000)
-    await Promise.all(Array.from({ length: 40 }, () => uploadAndLeave(node, bytes)))
-    await assertNothingUnfinished(node)
-    await assertNothingBusy(node)
-    const after = await settledFootprint(node, before.files)
+    const thousandLeave = async (filesBefore: number): Promise<Footprint> => {
+      await leave(1000)
+      await Promise.all(Array.from({ length: 40 }, () => uploadAndLeave(node, bytes)))
+      await assertNothingUnfinished(node)
+      await assertNothingBusy(node)
+      return await settledFootprint(node, filesBefore)
+    }
+    let before = await footprint(node)
+    let after = await thousandLeave(before.files)
+    if (after.files > before.files) {
+      // A worker of the node can have been started meanwhile: what is lost with clients is lost with the next thousand too.
+      t.diagnostic(`${after.files - before.files} files more after the first thousand`)
+      before = after
+      after = await thousandLeave(before.files)
+    }
     t.diagnostic(
       `${before.files} open files and ${toMib(before.rssBytes)} before, ${after.files} and ${toMib(after.rssBytes)} after`,
     )
