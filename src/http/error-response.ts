@@ -55,45 +55,43 @@ export function describeError(error: unknown): { readonly code: string; readonly
 /** Replaces whatever was prepared by the error's own answer. */
 export function answerError(ctx: Context, error: unknown): void {
   for (const name of ctx.res.getHeaderNames()) ctx.remove(name)
-  const { code, message } = describeError(error)
-  ctx.status = error instanceof ServiceError ? STATUS[error.code] : 500
-  ctx.set({ 'Cache-Control': 'no-store', ...ERROR_HEADERS })
-  if (ctx.status === 404) ctx.set('Cache-Control', `public, max-age=${NOT_FOUND_SECONDS}`)
-  if (ctx.status === 401) ctx.set('WWW-Authenticate', 'Bearer')
-  if (error instanceof UnavailableError) ctx.set('Retry-After', retryAfter(error))
-  if (error instanceof MethodError) ctx.set('Allow', error.allowed.join(', '))
-  if (error instanceof RangeError416) ctx.set('Content-Range', `bytes */${error.sizeBytes}`)
-  // Without a charset, which JSON does not have, as nginx sends its own errors.
-  ctx.set('Content-Type', 'application/json')
-  ctx.body = { error: code, message }
+  const { status, headers, body } = errorAnswer(error)
+  ctx.status = status
+  ctx.set(headers)
+  ctx.body = body
 }
 
-/** The same answer, for who has no app to give it. */
-export function unavailableAnswer(error: UnavailableError): {
+export interface ErrorAnswer {
   readonly status: number
-  readonly headers: Readonly<Record<string, string>>
+  readonly headers: Record<string, string>
   readonly body: string
-} {
-  const body = JSON.stringify({ error: error.code, message: error.message })
-  const headers = {
+}
+
+/** What is answered to whoever an error has reached. */
+export function errorAnswer(error: unknown): ErrorAnswer {
+  const { code, message } = describeError(error)
+  const body = JSON.stringify({ error: code, message })
+  const status = error instanceof ServiceError ? STATUS[error.code] : 500
+  const headers = errorHeaders(body)
+  if (status === 404) headers['Cache-Control'] = `public, max-age=${NOT_FOUND_SECONDS}`
+  if (status === 401) headers['WWW-Authenticate'] = 'Bearer'
+  if (error instanceof UnavailableError) headers['Retry-After'] = String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS)
+  if (error instanceof MethodError) headers['Allow'] = error.allowed.join(', ')
+  if (error instanceof RangeError416) headers['Content-Range'] = `bytes */${error.sizeBytes}`
+  return { status, headers, body }
+}
+
+/** Of every error, whoever answers it. @param body JSON */
+export function errorHeaders(body: string): Record<string, string> {
+  return {
     'Cache-Control': 'no-store',
-    ...ERROR_HEADERS,
-    'Retry-After': retryAfter(error),
+    'Access-Control-Allow-Origin': '*',
+    'X-Content-Type-Options': 'nosniff',
+    'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
+    // Without a charset, which JSON does not have, as nginx sends its own errors.
     'Content-Type': 'application/json',
     'Content-Length': String(Buffer.byteLength(body)),
   }
-  return { status: STATUS[error.code], headers, body }
-}
-
-function retryAfter({ retryAfterSeconds }: UnavailableError): string {
-  return String(retryAfterSeconds ?? RETRY_AFTER_SECONDS)
-}
-
-/** Of every error, whoever answers it. */
-export const ERROR_HEADERS = {
-  'Access-Control-Allow-Origin': '*',
-  'X-Content-Type-Options': 'nosniff',
-  'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
 }
 
 /** A path that is there, but not for this method. */

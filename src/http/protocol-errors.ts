@@ -1,6 +1,6 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { ERROR_HEADERS } from './error-response.ts'
+import { errorHeaders } from './error-response.ts'
 
 // In the words of nginx.conf.
 const REFUSALS = {
@@ -39,7 +39,7 @@ export function isAmbiguous({ rawHeaders, httpVersion }: IncomingMessage): boole
 /** Ends the connection too. */
 export function refuse(response: ServerResponse, status: Refusal): void {
   const body = bodyOf(status)
-  response.writeHead(status, { ...headersOf(body), Connection: 'close' }).end(body)
+  response.writeHead(status, { ...errorHeaders(body), Connection: 'close' }).end(body)
 }
 
 interface Exchange {
@@ -62,19 +62,10 @@ function refusalOf(error: Error): Refusal {
 
 function answerText(status: Refusal): string {
   const body = bodyOf(status)
-  const headers = Object.entries({ ...headersOf(body), Connection: 'close' }).map(
+  const headers = Object.entries({ ...errorHeaders(body), Connection: 'close' }).map(
     ([name, value]) => `${name}: ${value}`,
   )
   return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers.join('\r\n')}\r\n\r\n${body}`
-}
-
-function headersOf(body: string) {
-  return {
-    'Cache-Control': 'no-store',
-    ...ERROR_HEADERS,
-    'Content-Type': 'application/json',
-    'Content-Length': String(Buffer.byteLength(body)),
-  }
 }
 
 function bodyOf(status: Refusal): string {

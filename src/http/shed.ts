@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { UnavailableError } from '../errors.ts'
 import { type AccessReport, clientOf } from './access-log.ts'
-import { unavailableAnswer } from './error-response.ts'
+import { errorAnswer } from './error-response.ts'
+import { hasBody } from './unread-body.ts'
 
 export interface ShedOptions {
   /** Why no picture can be made now, if so. */
@@ -40,7 +41,7 @@ export function createShed({ refusal, diskFails, report }: ShedOptions): Shed {
       follow(url, response)
       return false
     }
-    const { status, headers, body } = unavailableAnswer(error)
+    const { status, headers, body } = errorAnswer(error)
     response.writeHead(status, headers).end(body)
     const [path = ''] = url.split('?', 1)
     const seconds = (performance.now() - began) / 1000
@@ -50,11 +51,8 @@ export function createShed({ refusal, diskFails, report }: ShedOptions): Shed {
 }
 
 /** nginx says so where it has looked, and only of a view in its canonical spelling. */
-function isOfAbsentPicture({ method, headers }: IncomingMessage): boolean {
+function isOfAbsentPicture(request: IncomingMessage): boolean {
+  const { method, headers } = request
   const isRead = method === 'GET' || method === 'HEAD'
-  return isRead && headers['x-not-on-disk'] === '1' && headers['x-render-again'] === undefined && !hasBody(headers)
-}
-
-function hasBody(headers: IncomingMessage['headers']): boolean {
-  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+  return isRead && headers['x-not-on-disk'] === '1' && headers['x-render-again'] === undefined && !hasBody(request)
 }

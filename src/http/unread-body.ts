@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Middleware } from 'koa'
 import type { RequestState } from './request-state.ts'
 
@@ -11,7 +12,7 @@ const LINGER_MS = 5000
 export function dropUnreadBody(): Middleware<RequestState> {
   return async (ctx, next) => {
     const { req, res } = ctx
-    if (req.headers['content-length'] !== undefined || req.headers['transfer-encoding'] !== undefined) {
+    if (hasBody(req)) {
       res.once('finish', () => {
         if (req.complete) return
         req.resume()
@@ -22,4 +23,9 @@ export function dropUnreadBody(): Middleware<RequestState> {
     }
     await next()
   }
+}
+
+/** Whether a body comes with the request, as far as its headers say; it may be empty. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
 }
