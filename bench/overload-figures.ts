@@ -1,3 +1,4 @@
+import { median } from './measure.ts'
 import { percentile99 } from './render-views.ts'
 import type { Sample } from './generator-plan.ts'
 
@@ -66,8 +67,4 @@ function isAdmitted([, , status]: Sample): boolean {
 
 function isRefused([, , status]: Sample): boolean {
   return status === 503 || status === 429
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN
 }

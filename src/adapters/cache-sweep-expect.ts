@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, futimesSync, openSync, type Stats } from 'node:fs'
+import { systemErrorCode } from './cache-sweep-walk.ts'
 
 /** Opening must not be what renews the access time; and nothing but the file itself is opened. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NOATIME
@@ -30,8 +31,8 @@ function openOwn(path: string): number | undefined {
   try {
     return openSync(path, FLAGS)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'EPERM' || error.code === 'EACCES'))
-      return undefined
+    const code = systemErrorCode(error)
+    if (code === 'EPERM' || code === 'EACCES') return undefined
     throw error
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { readdir, readlink } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
+import { residentBytes } from '../../bench/measure.ts'
 import type { Darkroom } from './darkroom.ts'
 
 /** What a node holds of the machine. */
@@ -23,8 +24,8 @@ export async function footprint({ pid }: Darkroom): Promise<Footprint> {
   const names = await readdir(`/proc/${pid}/fd`)
   // One may be closed between the listing and the look.
   const targets = await Promise.all(names.map((name) => readlink(`/proc/${pid}/fd/${name}`).catch(() => 'socket:')))
-  const [, kibibytes] = /^VmRSS:\s*(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? []
-  return { files: targets.filter((target) => !target.startsWith('socket:')).length, rssBytes: Number(kibibytes) * 1024 }
+  const { now } = await residentBytes(pid)
+  return { files: targets.filter((target) => !target.startsWith('socket:')).length, rssBytes: now }
 }
 
 /** Fails unless all places are free; they come back a moment after their clients have gone. */
