@@ -5,6 +5,7 @@ import sharp from 'sharp'
 import { ask, type Answer, filesBelow } from '../support/ask.ts'
 import { backgroundIsDone } from '../support/darkroom.ts'
 import { assertNothingBusy, footprint, settledFootprint } from '../support/footprint.ts'
+import { perSecond, viewAll } from '../support/goodput.ts'
 import { percentile } from '../support/percentile.ts'
 import { idOf, noisePicture } from '../support/picture.ts'
 import type { Scope } from '../support/scope.ts'
@@ -98,22 +99,7 @@ async function dawdling(scope: RowScope): Promise<void> {
   await assertNothingBusy(node)
 }
 
-/** Clients that each ask one after the other, and wait a little after a refusal. @returns pictures a second. */
-async function goodput(clients: number, next: () => Promise<Answer>, refused: number[]): Promise<number> {
-  const SECONDS = 5
-  const until = performance.now() + SECONDS * 1000
-  let shown = 0
-  const view = async (): Promise<void> => {
-    while (performance.now() < until) {
-      const { status, ms } = await next()
-      if (status === 200) shown += 1
-      else refused.push(ms)
-      if (status !== 200) await delay(250)
-    }
-  }
-  await Promise.all(Array.from({ length: clients }, view))
-  return shown / SECONDS
-}
+const GOODPUT_SECONDS = 5
 
 async function overload(scope: RowScope): Promise<void> {
   const { url, post } = await setStage(scope, { env: { RENDER_CONCURRENCY: '1', RENDER_QUEUE_MAX: '10' } })
@@ -124,9 +110,11 @@ async function overload(scope: RowScope): Promise<void> {
     size += 1
     return scope.tally.ask(`${url}/image/${id}/${400 + (size % 20)}w,q${1 + Math.floor(size / 20)}/x.webp`)
   }
-  const peak = await goodput(8, next, [])
+  const peak = perSecond([await viewAll({ clients: 8, seconds: GOODPUT_SECONDS }, next)])
   const refused: number[] = []
-  const overloaded = await goodput(24, next, refused)
+  const overloaded = perSecond([
+    await viewAll({ clients: 24, seconds: GOODPUT_SECONDS }, next, ({ ms }) => refused.push(ms)),
+  ])
   const share = Math.round((100 * overloaded) / peak)
   scope.says(
     `${peak.toFixed(0)} pictures a second with 8 clients, ${overloaded.toFixed(0)} (${share} %) with 24; ${refused.length} refused, ` +

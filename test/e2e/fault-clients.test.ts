@@ -6,8 +6,9 @@ import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createRandom } from '../../bench/seeded-random.ts'
 import { type Answer, ask, assertUnavailable, filesBelow, post } from '../support/ask.ts'
-import type { Darkroom } from '../support/darkroom.ts'
+import { type Darkroom, untilLogged } from '../support/darkroom.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
+import { type Goodput, perSecond, viewAll } from '../support/goodput.ts'
 import { assertNothingBusy, type Footprint, footprint, settledFootprint } from '../support/footprint.ts'
 import { percentile } from '../support/percentile.ts'
 import { assertPicture, noisePicture } from '../support/picture.ts'
@@ -123,21 +124,21 @@ test('beyond the queue a request is refused at once, while those in it are serve
   const { id, bytes } = await noisePicture(5, 1000, 800)
   assert.equal((await post(node.url, bytes)).status, 201)
   let size = 0
-  const next = (): string => {
+  const next = (): Promise<Answer> => {
     size += 1
-    return `${node.url}/image/${id}/${400 + (size % 20)}w,q${1 + Math.floor(size / 20)}/x.webp`
+    return ask(`${node.url}/image/${id}/${400 + (size % 20)}w,q${1 + Math.floor(size / 20)}/x.webp`)
   }
   const refused: Answer[] = []
-  const peak: Goodput = { pictures: 0, ms: 0 }
-  const overload: Goodput = { pictures: 0, ms: 0 }
+  const peak: Goodput[] = []
+  const overload: Goodput[] = []
   // By turns: whatever else the machine does takes from both.
   for (let turn = 0; turn < 2; turn += 1) {
-    await viewAll(8, next, () => {}, peak)
+    peak.push(await viewAll({ clients: 8, seconds: 2 }, next))
     const onRefused = (answer: Answer): void => {
       assertUnavailable(answer, /^overloaded$/)
       refused.push(answer)
     }
-    await viewAll(40, next, onRefused, overload)
+    overload.push(await viewAll({ clients: 40, seconds: 2 }, next, onRefused))
   }
   const [before, then] = [perSecond(peak), perSecond(overload)]
   const times = refused.map(({ ms }) => ms)
@@ -158,7 +159,6 @@ test('under overload nobody looks again for a file that nginx has not found, and
     ACCEL_PREFIX: '/_renditions/',
     UPLOAD_TOKENS: TOKEN,
     RENDER_CONCURRENCY: '1',
-    RENDER_WAIT_MAX_SECONDS: '0.1',
   }
   const first = await startNodeFor(t, { env })
   const { id, bytes } = await noisePicture(6, 2000, 2000)
@@ -167,31 +167,34 @@ test('under overload nobody looks again for a file that nginx has not found, and
   for (const path of allOnDisk) assert.equal((await ask(`${first.url}${path}`)).status, 200)
   await first.stop()
   // This one's memory does not know of the file.
-  const node = await startNodeFor(t, { env })
+  const node = await startNodeFor(t, { env: { ...env, RENDER_WAIT_MAX_SECONDS: '0.1' } })
   const unseen = { headers: { 'X-Not-On-Disk': '1' } }
   const before = await node.metric('darkroom_requests_total', '{method="GET",status="503"}')
-  const load = Array.from({ length: 30 }, (_, index) => ask(`${node.url}/image/${id}/${1900 + index}w/x.avif`))
-  for (let width = 1; (await ask(`${node.url}/image/${id}/${width}w/x.webp`, unseen)).status === 200; ) width += 1
-  // Now and then there may be room for a moment, and then the file is found.
-  const requestId = 'the-refused-one'
-  let refused: Answer | undefined
-  let onDisk = ''
-  for (const path of allOnDisk) {
-    onDisk = path
-    refused = await ask(`${node.url}${path}?a=b`, { headers: { ...unseen.headers, 'X-Request-Id': requestId } })
-    if (refused.status === 503) break
+  const load = { over: false, asked: 0 }
+  const view = async (): Promise<void> => {
+    while (!load.over) {
+      load.asked += 1
+      await ask(`${node.url}/image/${id}/${1000 + (load.asked % 1000)}w/x.avif`)
+      await delay(20)
+    }
   }
-  assert.ok(refused)
+  const views = Promise.all(Array.from({ length: 8 }, view))
+  const requestId = 'the-refused-one'
+  const asRefused = { headers: { ...unseen.headers, 'X-Request-Id': requestId } }
+  let [onDisk = ''] = allOnDisk
+  let refused = await ask(`${node.url}${onDisk}?a=b`, asRefused)
+  // Now and then there is room for a moment, and then the file is found.
+  for (let at = 1; refused.status === 200; at += 1) {
+    onDisk = allOnDisk[at % allOnDisk.length] ?? ''
+    refused = await ask(`${node.url}${onDisk}?a=b`, asRefused)
+  }
   assertUnavailable(refused, /^overloaded$/)
   assert.match(refused.headers.get('content-security-policy') ?? '', /^default-src 'none'/)
   assert.equal((await ask(`${node.url}${onDisk}`)).status, 200)
-  await Promise.all(load)
+  load.over = true
+  await views
   assert.ok((await node.metric('darkroom_requests_total', '{method="GET",status="503"}')) > before)
-  let line: Readonly<Record<string, unknown>> | undefined
-  while (line === undefined) {
-    await delay(50)
-    line = (await node.log()).find((each) => each['requestId'] === requestId && each['status'] === 503)
-  }
+  const line = await untilLogged(node, (each) => each['requestId'] === requestId && each['status'] === 503)
   const { time: _, seconds: __, ...said } = line
   assert.deepEqual(said, {
     level: 'warn',
@@ -206,42 +209,6 @@ test('under overload nobody looks again for a file that nginx has not found, and
     error: 'overloaded',
   })
 })
-
-/** What was shown, and how long that took. */
-interface Goodput {
-  pictures: number
-  ms: number
-}
-
-/** Clients that each ask one after the other for two seconds, and wait a little after a refusal. Adds to `seen`. */
-async function viewAll(
-  clients: number,
-  next: () => string,
-  onRefused: (answer: Answer) => void,
-  seen: Goodput,
-): Promise<void> {
-  const began = performance.now()
-  let lastAt = began
-  const view = async (): Promise<void> => {
-    while (performance.now() < began + 2000) {
-      const answer = await ask(next())
-      if (answer.status === 200) {
-        seen.pictures += 1
-        lastAt = performance.now()
-        continue
-      }
-      onRefused(answer)
-      await delay(250)
-    }
-  }
-  await Promise.all(Array.from({ length: clients }, view))
-  // Whoever still waited for a turn when the two seconds were over has had it since.
-  seen.ms += lastAt - began
-}
-
-function perSecond({ pictures, ms }: Goodput): number {
-  return (1000 * pictures) / ms
-}
 
 /** Sends half of an upload and is gone. */
 async function uploadAndLeave(node: Darkroom, bytes: Buffer): Promise<void> {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { residentBytes } from '../../bench/measure.ts'
 import { FOUND_FILES, FOUND_REQUESTS, type FoundFile } from '../fixtures/hostile/cases.ts'
 import { type Answer, ask } from '../support/ask.ts'
+import { untilLogged } from '../support/darkroom.ts'
 import { problemOfError } from '../support/fuzz-finding.ts'
 import { problemOfPicture } from '../support/fuzz-images.ts'
 import { ALL_FORMATS } from '../support/fuzz-site.ts'
@@ -41,8 +41,8 @@ test('No request that ever ended a node, or got more or less than an error, does
   }
   // Lines are written in bundles: when the last is there, all are.
   await rawExchange(origins.node, 'GET /the-last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
-  let log = await node.log()
-  for (; !log.some(({ path }) => path === '/the-last'); log = await node.log()) await delay(50)
+  await untilLogged(node, ({ path }) => path === '/the-last')
+  const log = await node.log()
   assert.equal(log.filter(({ msg }) => msg === 'listening').length, 1)
   assert.deepEqual(
     log.filter(({ level }) => level === 'error'),

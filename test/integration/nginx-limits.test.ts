@@ -75,12 +75,7 @@ test('More requests at once than a client may have are refused; those that end m
   const asked = Array.from({ length: 4 }, ask)
   while (held.length < 4) await new Promise(setImmediate)
   assertTooMany(await ask())
-  for (const answer of held.splice(0)) answer()
-  assert.equal(countOf(await Promise.all(asked), 299), 4)
-  const next = ask()
-  while (held.length < 1) await new Promise(setImmediate)
-  held[0]?.()
-  assert.equal((await next).status, 299)
+  await assertEndsMakeRoom(held, asked, ask)
 })
 
 test('A node with as many requests as it may have gets no more, but for uploads and health checks; the others hear so at once', async (t) => {
@@ -109,12 +104,7 @@ test('A node with as many requests as it may have gets no more, but for uploads 
   }
   const upload = await rawRequest(nginx.origin, '/images', { method: 'POST', body: Buffer.alloc(100_000) })
   assert.equal(upload.status, 299)
-  for (const answer of held.splice(0)) answer()
-  assert.equal(countOf(await Promise.all(asked), 299), 4)
-  const next = ask()
-  while (held.length < 1) await new Promise(setImmediate)
-  held[0]?.()
-  assert.equal((await next).status, 299)
+  await assertEndsMakeRoom(held, asked, ask)
 })
 
 test('The limits as they are let a gallery of 200 thumbnails through at once over HTTP/2, on disk or not', async (t) => {
@@ -128,6 +118,20 @@ test('The limits as they are let a gallery of 200 thumbnails through at once ove
   assert.equal(statuses.filter((status) => status === 200).length, 200)
   assert.equal(statuses.filter((status) => status === 299).length, 200)
 })
+
+/** @param held What the node holds of those that were asked for. */
+async function assertEndsMakeRoom(
+  held: (() => void)[],
+  asked: readonly Promise<RawResponse>[],
+  ask: () => Promise<RawResponse>,
+): Promise<void> {
+  for (const answer of held.splice(0)) answer()
+  assert.equal(countOf(await Promise.all(asked), 299), 4)
+  const next = ask()
+  while (held.length < 1) await new Promise(setImmediate)
+  held[0]?.()
+  assert.equal((await next).status, 299)
+}
 
 /** Asks for 400 pictures on one connection, as a browser does. @returns their statuses */
 async function gallery(t: TestContext, port: number, path: (index: number) => string): Promise<unknown[]> {

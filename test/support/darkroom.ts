@@ -115,6 +115,18 @@ export async function backgroundIsDone(node: Darkroom): Promise<void> {
   }
 }
 
+/** A line of the node's log, when it is there: lines are written in bundles, half a second later at most. */
+export async function untilLogged(
+  node: Darkroom,
+  isIt: (line: Readonly<Record<string, unknown>>) => boolean,
+): Promise<Readonly<Record<string, unknown>>> {
+  for (;;) {
+    const line = (await node.log()).find(isIt)
+    if (line) return line
+    await delay(50)
+  }
+}
+
 export function fixture(name: string): Promise<Buffer> {
   return readFile(new URL(`../fixtures/${name}`, import.meta.url))
 }
