@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { probeAccessTimes } from './adapters/atime-probe.ts'
+import { createFlagFile } from './adapters/flag-file.ts'
 import type { BucketSettings } from './buckets-file.ts'
 import {
   createMeter,
@@ -14,6 +16,7 @@ import {
 } from './compose-parts.ts'
 import { createElsewhere } from './compose-elsewhere.ts'
 import type { Config } from './config.ts'
+import { OVERLOAD_FLAG } from './domain/cache-layout.ts'
 import { parseSpec } from './domain/spec.ts'
 import { ServiceError } from './errors.ts'
 import { createAccessReport } from './http/access-log.ts'
@@ -112,16 +115,21 @@ export async function startNode(
 
   const background = await startBackground(services.watch, meter)
   disk.keeper.start()
+  const flag = createFlagFile({
+    path: join(config.CACHE_DIR, OVERLOAD_FLAG),
+    onStuck: (error) => meter.trouble('nginx refuses new pictures: the flag of overload cannot be removed', error),
+  })
   const shed = createShed({
     refusal: () => services.renderQueue.refusal('viewer'),
     diskFails: () => disk.keeper.degraded,
     report,
+    flag,
   })
   // The headers that it goes by are nginx's; without nginx they could be anybody's.
   const server = config.ACCEL_PREFIX === '' ? createHttpServer(app) : createHttpServer(app, shed)
   const end = async () => {
     const { events, primes, mezzanines, infos, objects, remotes } = services
-    const working = [background, disk.keeper, events, primes, mezzanines, infos, objects, remotes]
+    const working = [background, disk.keeper, flag, events, primes, mezzanines, infos, objects, remotes]
     await Promise.all(working.map((part) => part.stop()))
     await renderers.stop()
     store.close()

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createRandom } from '../../bench/seeded-random.ts'
+import { OVERLOAD_FLAG } from '../../src/domain/cache-layout.ts'
 import { type Answer, ask, assertUnavailable, filesBelow, post } from '../support/ask.ts'
 import { type Darkroom, untilLogged } from '../support/darkroom.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
@@ -151,7 +154,7 @@ test('beyond the queue a request is refused at once, while those in it are serve
   assert.ok(then > 0.7 * before)
 })
 
-test('under overload nobody looks again for a file that nginx has not found, and what is on disk goes on', async (t) => {
+test('under overload nobody looks again for a file that nginx has not found, nginx is told, and what is on disk goes on', async (t) => {
   const folder = await temporaryFolder(t)
   const env = {
     STORE: `file:${folder}/store`,
@@ -166,8 +169,11 @@ test('under overload nobody looks again for a file that nginx has not found, and
   const allOnDisk = Array.from({ length: 20 }, (_, at) => `/image/${id}/${300 + at}w/x.webp`)
   for (const path of allOnDisk) assert.equal((await ask(`${first.url}${path}`)).status, 200)
   await first.stop()
+  const flag = join(env.CACHE_DIR, OVERLOAD_FLAG)
+  await writeFile(flag, '')
   // This one's memory does not know of the file.
   const node = await startNodeFor(t, { env: { ...env, RENDER_WAIT_MAX_SECONDS: '0.1' } })
+  await untilGone(flag)
   const unseen = { headers: { 'X-Not-On-Disk': '1' } }
   const before = await node.metric('darkroom_requests_total', '{method="GET",status="503"}')
   const load = { over: false, asked: 0 }
@@ -191,8 +197,10 @@ test('under overload nobody looks again for a file that nginx has not found, and
   assertUnavailable(refused, /^overloaded$/)
   assert.match(refused.headers.get('content-security-policy') ?? '', /^default-src 'none'/)
   assert.equal((await ask(`${node.url}${onDisk}`)).status, 200)
+  while (!existsSync(flag)) await ask(`${node.url}${onDisk}`, unseen)
   load.over = true
   await views
+  await untilGone(flag)
   assert.ok((await node.metric('darkroom_requests_total', '{method="GET",status="503"}')) > before)
   const line = await untilLogged(node, (each) => each['requestId'] === requestId && each['status'] === 503)
   const { time: _, seconds: __, ...said } = line
@@ -209,6 +217,10 @@ test('under overload nobody looks again for a file that nginx has not found, and
     error: 'overloaded',
   })
 })
+
+async function untilGone(path: string): Promise<void> {
+  while (existsSync(path)) await delay(10)
+}
 
 /** Sends half of an upload and is gone. */
 async function uploadAndLeave(node: Darkroom, bytes: Buffer): Promise<void> {

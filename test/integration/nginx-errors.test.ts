@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { test } from 'node:test'
@@ -247,4 +248,56 @@ test('The node learns who asks, from trusted proxies only', async (t) => {
     ['192.0.2.1', 'https', host, host, undefined],
     ['127.0.0.2', 'http', host, host, undefined],
   ])
+})
+
+test('While the flag of overload is up most of what is not on disk is refused, and all else goes on', async (t) => {
+  const { nginx, node, publish } = await setStage(t, answerOwn)
+  await publish(`${FOLDER}/400w.webp`, 'a picture')
+  const flag = await publish('.overloaded', '')
+  const ask = (path: string, options = {}) => rawRequest(nginx.origin, path, options)
+  const cold = Array.from({ length: 400 }, (_, index) =>
+    ask(`/image/${ID}/${500 + index}w${index % 2 === 0 ? '/x.webp' : ''}`, index % 3 === 0 ? { method: 'HEAD' } : {}),
+  )
+  const answers = await Promise.all(cold)
+  const refused = answers.filter(({ status }) => status === 503)
+  assert.ok(answers.every(({ status }) => status === 503 || status === 299))
+  assert.equal(node.requests.length, answers.length - refused.length)
+  assert.ok(node.requests.length > 0 && node.requests.length < 80, `${node.requests.length} of 400 were let through`)
+  for (const answer of refused.filter(({ body }) => body.length > 0)) assertError(answer, 503, 'overloaded')
+  for (let view = 0; view < 20; view += 1) {
+    assert.equal((await ask(`/image/${ID}/400w/x.webp`)).status, 200)
+    for (const [path, options] of [
+      [`/image/${ID}/500w/x.webp`, { headers: { Range: 'bytes=0-9' } }],
+      [`/image/${ID}/500W/x.webp`, {}],
+      [`/image/${ID}/500w/x.webp`, { method: 'DELETE' }],
+      [`/images/${ID}`, {}],
+      ['/images', { method: 'POST', body: Buffer.alloc(10) }],
+      ['/readyz', {}],
+    ] as const) {
+      assert.equal((await ask(path, options)).status, 299, path)
+    }
+  }
+  await rm(flag)
+  assert.equal((await ask(`/image/${ID}/500w/x.webp`)).status, 299)
+})
+
+test('Where nginx may not look for files itself, no flag is looked for', async (t) => {
+  const { nginx, publish } = await setStage(t, answerOwn, { directHits: false })
+  await publish('.overloaded', '')
+  for (let view = 0; view < 20; view += 1) {
+    assert.equal((await rawRequest(nginx.origin, `/image/${ID}/500w/x.webp`)).status, 299)
+  }
+})
+
+test('A process that is down with its flag up is noticed by a front all the same', async (t) => {
+  const { nginx, node, publish } = await setStage(t, answerOwn)
+  await publish('.overloaded', '')
+  await node.stop()
+  const headers = { 'X-Darkroom-Front': '1' }
+  const asked = Array.from({ length: 400 }, (_, index) =>
+    rawRequest(nginx.origin, `/image/${ID}/${500 + index}w/x.webp`, { headers }),
+  )
+  const answers = await Promise.allSettled(asked)
+  const hungUp = answers.filter(({ status }) => status === 'rejected')
+  assert.ok(hungUp.length > 0 && hungUp.length < 80, `${hungUp.length} of 400 were hung up on`)
 })

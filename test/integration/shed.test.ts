@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 import Koa from 'koa'
 import { UnavailableError } from '../../src/errors.ts'
 import type { Ended } from '../../src/http/access-log.ts'
@@ -16,6 +16,7 @@ const ABSENT = { 'X-Not-On-Disk': '1' }
 async function setUp(t: TestContext) {
   const state = { overloaded: true, diskFails: false }
   const reported: Ended[] = []
+  const flag: string[] = []
   const app = new Koa<RequestState>()
   let answer = Promise.resolve()
   app.use(async (ctx) => {
@@ -27,6 +28,7 @@ async function setUp(t: TestContext) {
     refusal: () => (state.overloaded ? error : undefined),
     diskFails: () => state.diskFails,
     report: (ended) => reported.push(ended),
+    flag: { raise: () => flag.push('raised'), lower: () => flag.push('lowered') },
   })
   const server = createHttpServer(app, shed)
   const url = await listen(server, 0, '127.0.0.1')
@@ -34,6 +36,7 @@ async function setUp(t: TestContext) {
   return {
     state,
     reported,
+    flag,
     server,
     hold() {
       const held = Promise.withResolvers<void>()
@@ -99,4 +102,49 @@ test('A picture that is being made for somebody is waited for, however many ask 
   for (const { status } of [await first, ...(await joined)]) assert.equal(status, 200)
   // The end of an answer is seen a moment later by who has given it.
   while ((await ask()).status === 200);
+})
+
+test('After five refusals in a row the flag is up, until there is room again', async (t) => {
+  const { ask, state, flag } = await setUp(t)
+  for (let round = 0; round < 2; round += 1) {
+    flag.length = 0
+    state.overloaded = true
+    for (let refusal = 0; refusal < 4; refusal += 1) assert.equal((await ask()).status, 503)
+    assert.deepEqual(flag, [])
+    for (let refusal = 0; refusal < 4; refusal += 1) assert.equal((await ask()).status, 503)
+    assert.deepEqual(flag, ['raised'])
+    state.overloaded = false
+    while (flag.length < 2) await delay(1)
+    assert.deepEqual(flag, ['raised', 'lowered'])
+  }
+})
+
+test('One who is let in between refusals keeps the flag down, one who only joins does not', async (t) => {
+  const { ask, state, flag, hold, server } = await setUp(t)
+  for (let refusal = 0; refusal < 20; refusal += 1) {
+    state.overloaded = refusal % 4 !== 0
+    await ask()
+  }
+  assert.deepEqual(flag, [])
+  const release = hold()
+  state.overloaded = false
+  const first = ask()
+  await once(server, 'request')
+  state.overloaded = true
+  const joined: Promise<unknown>[] = []
+  for (let refusal = 0; refusal < 5; refusal += 1) {
+    joined.push(ask(), once(server, 'request'))
+    assert.equal((await ask(ABSENT, 'GET', `${PATH}?other`)).status, 503)
+  }
+  assert.deepEqual(flag, ['raised'])
+  release()
+  await Promise.all([first, ...joined])
+})
+
+test('While the disk takes nothing the flag is down', async (t) => {
+  const { ask, state, flag } = await setUp(t)
+  for (let refusal = 0; refusal < 5; refusal += 1) await ask()
+  state.diskFails = true
+  while (flag.length < 2) await delay(1)
+  assert.deepEqual(flag, ['raised', 'lowered'])
 })
