@@ -23,6 +23,7 @@ const WARM_FILES = 100
 const WARM_URLS = 500
 /** Memory may have grown by so much in the end. */
 const GROWTH_BYTES = 100 * MB
+const REST_MS = 60_000
 
 interface FuzzOptions {
   readonly images: number
@@ -86,7 +87,7 @@ async function fuzz(scope: Scope, { images, urls, seed, seconds, findings: folde
   const ofNginx = await fuzzUrls({ ...shared, port: nginx.port, server: 'nginx', count: half, seed: seed + 2 })
   report('URLs through nginx', ofNginx)
 
-  const after = await restingMemory(site)
+  const after = await restingMemory(site, before.all + GROWTH_BYTES)
   const findings = [...ofFiles.findings, ...ofNode.findings, ...ofNginx.findings, ...(await findingsOf(site))]
   if (after.all - before.all > GROWTH_BYTES)
     findings.push({ request: 'everything', problem: 'memory has grown by too much' })
@@ -137,15 +138,28 @@ async function findingsOf({ node }: FuzzSite): Promise<FuzzFinding[]> {
   ]
 }
 
-/** Shared memory counted once, when there is nothing left to do. */
-async function restingMemory({ node }: FuzzSite): Promise<{ readonly all: number; readonly renderers: number }> {
-  await cpuSecondsAtRest(node.pid)
-  const all = await proportionalBytes(node.pid)
-  const each = await Promise.all((await rendererPids(node.pid)).map(proportionalBytes))
-  return { all, renderers: each.reduce((sum, bytes) => sum + bytes, 0) }
+interface RestingMemory {
+  readonly all: number
+  readonly renderers: number
 }
 
-function describe({ all, renderers }: { readonly all: number; readonly renderers: number }): string {
+/**
+ * Shared memory counted once, when there is nothing left to do.
+ *
+ * @param wanted So much at most, in bytes: a renderer that has grown needs a while of rest to be replaced.
+ */
+async function restingMemory({ node }: FuzzSite, wanted = Infinity): Promise<RestingMemory> {
+  const deadline = performance.now() + REST_MS
+  for (;;) {
+    await cpuSecondsAtRest(node.pid)
+    const all = await proportionalBytes(node.pid)
+    const each = await Promise.all((await rendererPids(node.pid)).map(proportionalBytes))
+    if (all <= wanted || performance.now() > deadline)
+      return { all, renderers: each.reduce((sum, bytes) => sum + bytes, 0) }
+  }
+}
+
+function describe({ all, renderers }: RestingMemory): string {
   return `${megabytes(all)} (renderers ${megabytes(renderers)})`
 }
 

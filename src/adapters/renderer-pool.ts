@@ -43,6 +43,9 @@ export interface RendererPoolOptions {
   readonly codeFolder?: string
   /** A renderer that holds more than this after two tasks in a row is replaced. */
   readonly maxResidentBytes?: number
+  /** So is one that holds more than this and has had nothing to do for `idleMs`. */
+  readonly maxIdleBytes?: number
+  readonly idleMs?: number
   /** Tasks that take more than this together, as estimated, are not done at once. Default: no limit. */
   readonly memoryBytes?: number
   /** A renderer that reports nothing for so long is ended by force. Default: a second more than the engine's own timeout. */
@@ -54,6 +57,9 @@ export interface RendererPoolOptions {
 }
 
 const MAX_RESIDENT_BYTES = 256 * 1024 ** 2
+/** A third more than one holds that has made nothing large: what allocators keep is given back when nobody needs it. */
+const MAX_IDLE_BYTES = 128 * 1024 ** 2
+const IDLE_MS = 30_000
 const REFUSE_MS = 60_000
 /** A start takes a tenth of a second of CPU; a machine may have much else to do. */
 const START_TIMEOUT_MS = 20_000
@@ -186,7 +192,9 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
   }
 
   function addSlots(count: number): void {
-    const limits = { maxResidentBytes, taskTimeoutMs: timeoutOf, startTimeoutMs: START_TIMEOUT_MS }
+    const { maxIdleBytes = MAX_IDLE_BYTES, idleMs = IDLE_MS } = options
+    const memory = { maxResidentBytes, maxIdleBytes, idleMs }
+    const limits = { ...memory, taskTimeoutMs: timeoutOf, startTimeoutMs: START_TIMEOUT_MS }
     const code = codeFolder === undefined ? {} : { codeFolder }
     while (slots.length < count) slots.push(createRendererSlot({ engine, ...code, ...limits, onReady, onGone }))
   }

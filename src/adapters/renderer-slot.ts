@@ -25,6 +25,9 @@ export interface RendererSlot {
 export interface RendererSlotOptions extends Omit<RendererChildOptions, 'onEnd'> {
   /** A renderer that holds more than this after two tasks in a row is replaced. Bytes. */
   readonly maxResidentBytes: number
+  /** One that holds more than this and has had nothing to do for `idleMs` is replaced too. Bytes. */
+  readonly maxIdleBytes: number
+  readonly idleMs: number
   /** The renderer is gone, and another one is on its way. @param how For the log. */
   onGone(end: RendererEnd, how: string): void
 }
@@ -35,13 +38,14 @@ const LONGEST_PAUSE_MS = 2000
 
 /** Keeps a renderer running: one that ends is followed by another, and one that has grown too large is replaced. */
 export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
-  const { maxResidentBytes, onReady, onGone } = options
+  const { maxResidentBytes, maxIdleBytes, idleMs, onReady, onGone } = options
   let child: RendererChild | undefined
   let state: RendererSlot['state'] = 'starting'
   let ends = 0
   let largeInARow = 0
   let replacing = false
   let pause: NodeJS.Timeout | undefined
+  let idle: NodeJS.Timeout | undefined
   const stopped = Promise.withResolvers<void>()
 
   function start(): void {
@@ -60,6 +64,7 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
   }
 
   function onEnd(end: ChildEnd, how: string): void {
+    clearTimeout(idle)
     child = undefined
     if (state === 'stopped') {
       stopped.resolve()
@@ -79,6 +84,12 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
     return largeInARow >= 2
   }
 
+  function replace(running: RendererChild): void {
+    state = 'starting'
+    replacing = true
+    running.kill()
+  }
+
   start()
   return {
     get state() {
@@ -92,22 +103,23 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
     },
     async run(task, onPart) {
       if (child === undefined || state !== 'idle') throw new TypeError('A renderer was given a task that is not idle')
+      clearTimeout(idle)
       state = 'busy'
       const running = child
       const end = await running.run(task, onPart)
       if (end !== 'done' || state !== 'busy') return end
       ends = 0
       if (isTooLarge(running.residentBytes)) {
-        state = 'starting'
-        replacing = true
-        running.kill()
+        replace(running)
         return end
       }
       state = 'idle'
+      if (running.residentBytes > maxIdleBytes) idle = setTimeout(() => replace(running), idleMs).unref()
       return end
     },
     stop() {
       clearTimeout(pause)
+      clearTimeout(idle)
       state = 'stopped'
       if (child === undefined) stopped.resolve()
       else child.kill()

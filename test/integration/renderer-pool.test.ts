@@ -252,6 +252,32 @@ test('A renderer whose memory stays up is replaced, between tasks', async (t) =>
   assert.deepEqual(stage.troubles, [])
 })
 
+test('A renderer whose memory stays up is replaced when it has had nothing to do for a while', async (t) => {
+  const stage = await createStage(t, { maxIdleBytes: 1, idleMs: 200 })
+  const { bytes } = await noisePicture(11, 100, 100)
+  const [before] = await stage.pids()
+  const facts = await stage.pool.inspect({ bytes })
+  // As long as there is something to do it stays.
+  const until = performance.now() + 500
+  while (performance.now() < until) await stage.pool.inspect({ bytes })
+  assert.deepEqual(await stage.pids(), [before])
+  while (stage.pool.counters.replaced === 0) await delay(5)
+  assert.deepEqual(await sizes(stage.pool.render({ bytes }, plans(facts, ['50w', 'jpg']))), [['jpeg', 50]])
+  const [after] = await stage.pids()
+  assert.notEqual(after, before)
+  assert.deepEqual(stage.troubles, [])
+})
+
+test('A renderer that holds little is not replaced, however long it has nothing to do', async (t) => {
+  const stage = await createStage(t, { maxIdleBytes: 2 ** 30, idleMs: 1 })
+  const { bytes } = await noisePicture(11, 100, 100)
+  const [before] = await stage.pids()
+  await stage.pool.inspect({ bytes })
+  await delay(100)
+  await stage.pool.inspect({ bytes })
+  assert.deepEqual(await stage.pids(), [before])
+})
+
 test('While no renderer can be started, callers are told so in time, and served when one can', async (t) => {
   const stage = await createStage(t, { outageMs: 200 })
   const { bytes } = await noisePicture(12, 100, 100)
@@ -294,6 +320,8 @@ test('Stopping ends a renderer that has just said that it is there, and none fol
   const slot = createRendererSlot({
     engine: ENGINE,
     maxResidentBytes: 2 ** 30,
+    maxIdleBytes: 2 ** 30,
+    idleMs: 1000,
     taskTimeoutMs: () => 5000,
     startTimeoutMs: 20_000,
     onReady() {},
