@@ -15,6 +15,8 @@ export function dropUnreadBody(): Middleware<RequestState> {
     if (hasBody(req)) {
       res.once('finish', () => {
         if (req.complete) return
+        // Whoever it was piped to has stopped taking it.
+        req.unpipe()
         req.resume()
         const timer = setTimeout(() => req.destroy(), LINGER_MS)
         timer.unref()

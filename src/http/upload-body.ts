@@ -40,8 +40,7 @@ export function uploadBody(request: IncomingMessage, maxBytes: number): Readable
   if (!multipart && length !== undefined && Number(length) > maxBytes) {
     throw new OriginalError('original_too_large', `An image may have at most ${maxBytes} bytes`)
   }
-  const body = paced(request)
-  return toldLater(multipart ? singleFile(body, contentType, {}) : body)
+  return multipart ? singleFile(request, contentType, {}) : paced(request)
 }
 
 /**
@@ -55,7 +54,7 @@ export function uploadForm(request: IncomingMessage, rules: FormRules): Readable
     throw new OriginalError('original_unsupported', 'Send a form with the image in it, as multipart/form-data')
   }
   assertNotEncoded(encoding)
-  return toldLater(singleFile(paced(request), contentType, rules))
+  return singleFile(request, contentType, rules)
 }
 
 function isForm(contentType: string): boolean {
@@ -67,10 +66,10 @@ function assertNotEncoded(encoding: string | undefined): void {
   throw new OriginalError('original_unsupported', 'Send the image without a Content-Encoding')
 }
 
-/** It may fail before it is read; whoever reads it then is told. */
-function toldLater(file: Readable): Readable {
-  file.on('error', () => {})
-  return file
+/** It may fail before it is read, or after nobody reads it any more: that must not end the process. */
+function toldLater<T extends Readable>(stream: T): T {
+  stream.on('error', () => {})
+  return stream
 }
 
 /** Ends a body that trickles: each connection holds a place, and a liar could hold many. */
@@ -95,12 +94,14 @@ function paced(request: IncomingMessage): Readable {
   counter.once('close', () => clearInterval(timer))
   request.once('aborted', () => counter.destroy(new RequestError('invalid_upload', 'The upload was broken off')))
   request.on('error', (cause) => counter.destroy(cause))
-  return request.pipe(counter)
+  return toldLater(request.pipe(counter))
 }
 
-function singleFile(body: Readable, contentType: string, rules: FormRules): Readable {
-  const file = new PassThrough()
+function singleFile(request: IncomingMessage, contentType: string, rules: FormRules): Readable {
+  // First what may throw: nobody would be there to hear of a body.
   const parser = createParser(contentType)
+  const body = paced(request)
+  const file = toldLater(new PassThrough())
   let files = 0
   const fail = (cause: unknown) => {
     body.unpipe(parser)

@@ -15,8 +15,19 @@ function open(t: TestContext, origin: string): Socket {
   return socket
 }
 
-function head(token: string): string {
-  return `POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nAuthorization: Bearer ${token}\r\n`
+/** What has been answered, however the connection ends: it may be cut while the next byte is on its way. */
+async function answerOf(socket: Socket): Promise<string> {
+  let answer = ''
+  try {
+    for await (const chunk of socket.setEncoding('utf8')) answer += String(chunk)
+  } catch (error) {
+    if (answer === '') throw error
+  }
+  return answer
+}
+
+function head(token: string, type = 'image/jpeg'): string {
+  return `POST /images HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nAuthorization: Bearer ${token}\r\n`
 }
 
 /** Sends a head, and then one byte of a body every second. @returns all that was answered, and when that began. */
@@ -30,7 +41,7 @@ async function trickle(t: TestContext, origin: string, token: string): Promise<{
   socket.write(`${head(token)}Content-Length: 1000000\r\n\r\n`)
   const timer = setInterval(() => socket.write('x'), SECOND_MS)
   t.after(() => clearInterval(timer))
-  const answer = await text(socket).catch(String)
+  const answer = await answerOf(socket)
   clearInterval(timer)
   return { answer, afterMs: answered - began }
 }
@@ -52,16 +63,35 @@ test('A body that trickles is ended with 408, without and with nginx, while othe
 
 test('A client that reads no answer before it has sent everything gets the reason of a refusal', async (t) => {
   const { node, url } = await startSite(t, { MAX_UPLOAD_BYTES: '100K' })
+  const refusals = [
+    [TOKEN, 'image/jpeg', /^HTTP\/1\.1 413 [^]*"error":"original_too_large"/],
+    [TOKEN, 'multipart/form-data; charset=utf-8', /^HTTP\/1\.1 400 [^]*"error":"invalid_upload"/],
+    [TOKEN, 'text/html', /^HTTP\/1\.1 415 [^]*"error":"original_unsupported"/],
+    ['wrong', 'image/jpeg', /^HTTP\/1\.1 401 [^]*"error":"token_required"/],
+  ] as const
   for (const origin of [node.url, url]) {
-    const socket = open(t, origin)
-    socket.write(`${head(TOKEN)}Transfer-Encoding: chunked\r\n\r\n`)
-    const chunk = Buffer.concat([Buffer.from('10000\r\n'), Buffer.alloc(65_536), Buffer.from('\r\n')])
-    for (let count = 0; count < 300; count += 1) {
-      await new Promise<void>((resolve, reject) => {
-        socket.write(chunk, (error) => (error ? reject(error) : resolve()))
-      })
+    for (const [token, type, refusal] of refusals) {
+      const socket = open(t, origin)
+      socket.write(`${head(token, type)}Transfer-Encoding: chunked\r\n\r\n`)
+      const chunk = Buffer.concat([Buffer.from('10000\r\n'), Buffer.alloc(65_536), Buffer.from('\r\n')])
+      for (let count = 0; count < 300; count += 1) {
+        await new Promise<void>((resolve, reject) => {
+          socket.write(chunk, (error) => (error ? reject(error) : resolve()))
+        })
+      }
+      socket.end('0\r\n\r\n')
+      assert.match(await text(socket), refusal)
     }
-    socket.end('0\r\n\r\n')
-    assert.match(await text(socket), /^HTTP\/1\.1 413 [^]*"error":"original_too_large"/)
   }
+})
+
+test('A client that stops in the middle of a refused body is hung up on, and nobody else notices', async (t) => {
+  const { node, url } = await startSite(t)
+  for (const type of ['multipart/form-data; charset=utf-8', 'text/html']) {
+    const socket = open(t, node.url)
+    socket.write(`${head(TOKEN, type)}Content-Length: 1000000\r\n\r\n`)
+    socket.write(Buffer.alloc(500_000))
+    assert.match(await answerOf(socket), /^HTTP\/1\.1 4(?:00|15) /)
+  }
+  assert.equal((await upload(url, await fixture('fig-alpha.png'), 'image/png', TOKEN)).status, 201)
 })
