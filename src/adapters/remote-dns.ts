@@ -3,7 +3,7 @@ import { codeOf, remoteFailed } from './remote-failure.ts'
 
 export interface RemoteDns {
   /**
-   * All addresses of a name, those of IPv4 first; at least one.
+   * All addresses of a name, those of IPv4 first; at least one. A family that has none yet when the other has is left out.
    * @throws RemoteError `remote_failed`; the signal's reason.
    */
   resolve(name: string, signal: AbortSignal): Promise<readonly string[]>
@@ -17,6 +17,8 @@ export interface RemoteDnsSettings {
 }
 
 const TRIES = 3
+/** There are name servers that never answer about IPv6. RFC 8305, section 3, has 50 ms for who is that late. */
+const OTHER_FAMILY_MS = 50
 
 /**
  * Asks DNS servers itself, by c-ares. `getaddrinfo` would take up a thread of libuv's few for as long as a silent server
@@ -31,15 +33,22 @@ export function createRemoteDns({ servers, timeoutMs }: RemoteDnsSettings): Remo
       if (servers.length > 0) resolver.setServers(servers)
       const cancel = (): void => resolver.cancel()
       const timer = setTimeout(cancel, timeoutMs)
+      let other: NodeJS.Timeout | undefined
+      const waitForOther = (): void => {
+        other ??= setTimeout(cancel, OTHER_FAMILY_MS)
+      }
       signal.addEventListener('abort', cancel, { once: true })
       try {
-        const answers = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)])
+        const questions = [resolver.resolve4(name), resolver.resolve6(name)]
+        for (const question of questions) void question.then(waitForOther, () => {})
+        const answers = await Promise.allSettled(questions)
         signal.throwIfAborted()
         const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
         if (addresses.length > 0) return addresses
         throw remoteFailed(reasonOf(answers), new AggregateError(answers.flatMap(errorsOf), `No address of ${name}`))
       } finally {
         clearTimeout(timer)
+        clearTimeout(other)
         signal.removeEventListener('abort', cancel)
       }
     },
