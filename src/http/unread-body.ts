@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Middleware } from 'koa'
 import type { RequestState } from './request-state.ts'
 
@@ -12,19 +12,31 @@ const LINGER_MS = 5000
 export function dropUnreadBody(): Middleware<RequestState> {
   return async (ctx, next) => {
     const { req, res } = ctx
-    if (hasBody(req)) {
-      res.once('finish', () => {
-        if (req.complete) return
-        // Whoever it was piped to has stopped taking it.
-        req.unpipe()
-        req.resume()
-        const timer = setTimeout(() => req.destroy(), LINGER_MS)
-        timer.unref()
-        req.once('close', () => clearTimeout(timer))
-      })
+    try {
+      await next()
+    } finally {
+      if (hasBody(req) && !req.complete) dropRest(req, res)
     }
-    await next()
   }
+}
+
+function dropRest(req: IncomingMessage, res: ServerResponse): void {
+  // On who asks for that Node hangs up right after the answer, and what is still on its way would cut the answer off: so our half
+  // of the connection is ended, and the other half read on.
+  const isLast = !res.shouldKeepAlive
+  res.shouldKeepAlive = true
+  res.once('finish', () => {
+    // Whoever it was piped to has stopped taking it.
+    req.unpipe()
+    req.resume()
+    if (isLast) req.socket.end()
+    const timer = setTimeout(() => req.destroy(), LINGER_MS)
+    timer.unref()
+    req.once('close', () => {
+      clearTimeout(timer)
+      if (isLast) req.socket.destroySoon()
+    })
+  })
 }
 
 /** Whether a body comes with the request, as far as its headers say; it may be empty. */

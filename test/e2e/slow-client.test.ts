@@ -69,17 +69,22 @@ test('A client that reads no answer before it has sent everything gets the reaso
     [TOKEN, 'text/html', /^HTTP\/1\.1 415 [^]*"error":"original_unsupported"/],
     ['wrong', 'image/jpeg', /^HTTP\/1\.1 401 [^]*"error":"token_required"/],
   ] as const
+  const asked = refusals.flatMap((refusal) =>
+    ['', 'Connection: close\r\n'].map((close) => [...refusal, close] as const),
+  )
   for (const origin of [node.url, url]) {
-    for (const [token, type, refusal] of refusals) {
+    for (const [token, type, refusal, close] of asked) {
       const socket = open(t, origin)
-      socket.write(`${head(token, type)}Transfer-Encoding: chunked\r\n\r\n`)
+      socket.write(`${head(token, type)}${close}Transfer-Encoding: chunked\r\n\r\n`)
       const chunk = Buffer.concat([Buffer.from('10000\r\n'), Buffer.alloc(65_536), Buffer.from('\r\n')])
       for (let count = 0; count < 300; count += 1) {
         await new Promise<void>((resolve, reject) => {
           socket.write(chunk, (error) => (error ? reject(error) : resolve()))
         })
       }
-      socket.end('0\r\n\r\n')
+      // Who has asked for the end of the connection waits for it.
+      if (close === '') socket.end('0\r\n\r\n')
+      else socket.write('0\r\n\r\n')
       assert.match(await text(socket), refusal)
     }
   }
