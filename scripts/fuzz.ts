@@ -10,6 +10,7 @@ import { proportionalBytes } from '../bench/measure.ts'
 import { cpuSecondsAtRest } from '../bench/render-views.ts'
 import { changesOfHits, walkSizes } from '../test/support/cache-walk.ts'
 import type { FuzzFinding, FuzzReport } from '../test/support/fuzz-finding.ts'
+import { fuzzForms } from '../test/support/fuzz-forms.ts'
 import { fuzzImages } from '../test/support/fuzz-images.ts'
 import { fuzzSeeds } from '../test/support/fuzz-seeds.ts'
 import { type FuzzSite, startFuzzSite } from '../test/support/fuzz-site.ts'
@@ -28,6 +29,7 @@ const REST_MS = 60_000
 interface FuzzOptions {
   readonly images: number
   readonly urls: number
+  readonly forms: number
   readonly seed: number
   readonly seconds: number
   readonly findings: string
@@ -38,6 +40,7 @@ async function main(): Promise<number> {
     options: {
       images: { type: 'string', default: '5000' },
       urls: { type: 'string', default: '100000' },
+      forms: { type: 'string', default: '2000' },
       seed: { type: 'string', default: '1' },
       seconds: { type: 'string', default: '1200' },
       findings: { type: 'string', default: 'fuzz-findings' },
@@ -48,6 +51,7 @@ async function main(): Promise<number> {
   const options = {
     images: whole('images', values.images),
     urls: whole('urls', values.urls),
+    forms: whole('forms', values.forms),
     seed: whole('seed', values.seed),
     seconds: whole('seconds', values.seconds),
     findings: values.findings,
@@ -68,7 +72,10 @@ function whole(name: string, text: string): number {
 }
 
 /** @returns The exit code. */
-async function fuzz(scope: Scope, { images, urls, seed, seconds, findings: folder }: FuzzOptions): Promise<number> {
+async function fuzz(
+  scope: Scope,
+  { images, urls, forms, seed, seconds, findings: folder }: FuzzOptions,
+): Promise<number> {
   const site = await startFuzzSite(scope)
   const { node, nginx, world } = site
   const shared = { world, seconds }
@@ -81,6 +88,11 @@ async function fuzz(scope: Scope, { images, urls, seed, seconds, findings: folde
 
   const ofFiles = await fuzzImages({ ...files, count: images, seed, seconds })
   report('files', ofFiles)
+  const halfOfForms = { seeds, seconds, count: Math.ceil(forms / 2) }
+  const formsAtNode = await fuzzForms({ ...halfOfForms, port: node.port, server: 'node', seed })
+  report('forms at the node', formsAtNode)
+  const formsAtNginx = await fuzzForms({ ...halfOfForms, port: nginx.port, server: 'nginx', seed: seed + 2 })
+  report('forms through nginx', formsAtNginx)
   const half = Math.ceil(urls / 2)
   const ofNode = await fuzzUrls({ ...shared, port: node.port, server: 'node', count: half, seed })
   report('URLs at the node', ofNode)
@@ -88,7 +100,8 @@ async function fuzz(scope: Scope, { images, urls, seed, seconds, findings: folde
   report('URLs through nginx', ofNginx)
 
   const after = await restingMemory(site, before.all + GROWTH_BYTES)
-  const findings = [...ofFiles.findings, ...ofNode.findings, ...ofNginx.findings, ...(await findingsOf(site))]
+  const reports = [ofFiles, formsAtNode, formsAtNginx, ofNode, ofNginx]
+  const findings = [...reports.flatMap((each) => each.findings), ...(await findingsOf(site))]
   if (after.all - before.all > GROWTH_BYTES)
     findings.push({ request: 'everything', problem: 'memory has grown by too much' })
   const counters = await Promise.all(
