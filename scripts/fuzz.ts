@@ -1,6 +1,6 @@
-// The body of `npm run fuzz`: hostile files and URLs against a real node, for as long as they are told to come.
+// The body of `npm run fuzz`: hostile files, forms and URLs against a real node, for as long as they are told to come.
 //
-//   node scripts/fuzz.ts [--images 5000] [--urls 100000] [--seed 1] [--seconds 1200] [--findings folder]
+//   node scripts/fuzz.ts [--images 5000] [--forms 2000] [--urls 100000] [--seed 1] [--seconds 1200] [--findings folder]
 //   node scripts/fuzz.ts --cgroup      bombs and 64 large renders at once in 512 MB
 //   node scripts/fuzz.ts --walk 10000  so many sizes of one picture on a small disk
 import { mkdir, writeFile } from 'node:fs/promises'

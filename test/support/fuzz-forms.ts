@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createRandom } from '../../bench/seeded-random.ts'
 import { form } from './form.ts'
+import { byClients } from './fuzz-clients.ts'
 import { createFuzzTally, type FuzzReport, problemOfError } from './fuzz-finding.ts'
 import type { FuzzSeed } from './fuzz-seeds.ts'
 import { mutate, pick, type Random } from './mutate.ts'
@@ -20,7 +21,6 @@ export interface FormFuzz {
   readonly seconds: number
 }
 
-const CLIENTS = 4
 /** An answer that comes before all has been sent does so by then. */
 const EARLY_MS = 300
 /** The node hangs up on a body that has stopped within five seconds of its refusal. */
@@ -77,9 +77,7 @@ interface FormRequest {
 export async function fuzzForms({ port, server, seeds, count, seed, seconds }: FormFuzz): Promise<FuzzReport> {
   const random = createRandom(seed)
   const tally = createFuzzTally()
-  const deadline = performance.now() + seconds * 1000
   const staying: Promise<void>[] = []
-  let forms = 0
 
   async function tryOne({ head, body, manner, how }: FormRequest): Promise<void> {
     const of = { request: `${server} ${head}`, bytes: body, how: `${manner}: ${how}` }
@@ -106,13 +104,7 @@ export async function fuzzForms({ port, server, seeds, count, seed, seconds }: F
     }
   }
 
-  const client = async (): Promise<void> => {
-    while (forms < count && performance.now() < deadline) {
-      forms += 1
-      await tryOne(nextForm(port, seeds, random))
-    }
-  }
-  await Promise.all(Array.from({ length: CLIENTS }, client))
+  const forms = await byClients({ count, seconds }, () => tryOne(nextForm(port, seeds, random)))
   await Promise.all(staying)
   return tally.report(forms)
 }

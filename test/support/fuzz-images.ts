@@ -3,6 +3,7 @@ import { createRandom } from '../../bench/seeded-random.ts'
 import { contentTypeOf, INPUT_FORMATS } from '../../src/domain/image-format.ts'
 import { SNIFF_BYTES, sniffFormat } from '../../src/domain/sniff-format.ts'
 import { type Answer, ask } from './ask.ts'
+import { byClients } from './fuzz-clients.ts'
 import { createFuzzTally, type FuzzReport, problemOfError, problemOfRemoteError } from './fuzz-finding.ts'
 import type { FuzzSeed } from './fuzz-seeds.ts'
 import { mutate, pick, type Random } from './mutate.ts'
@@ -28,7 +29,6 @@ export interface Published {
   remove(): void
 }
 
-const CLIENTS = 4
 const HUNG_MS = 60_000
 const VIEWS = [
   '100w/x.jpg',
@@ -56,8 +56,6 @@ export async function fuzzImages(fuzz: ImageFuzz): Promise<FuzzReport> {
   const { url, seeds, count, seed, seconds, publish } = fuzz
   const random = createRandom(seed)
   const tally = createFuzzTally()
-  const deadline = performance.now() + seconds * 1000
-  let files = 0
 
   async function look(
     { bytes, how }: Mutated,
@@ -95,13 +93,7 @@ export async function fuzzImages(fuzz: ImageFuzz): Promise<FuzzReport> {
     page.remove()
   }
 
-  const client = async (): Promise<void> => {
-    while (files < count && performance.now() < deadline) {
-      files += 1
-      await tryOne(nextMutant(seeds, random, files))
-    }
-  }
-  await Promise.all(Array.from({ length: CLIENTS }, client))
+  const files = await byClients({ count, seconds }, (number) => tryOne(nextMutant(seeds, random, number)))
   return tally.report(files)
 }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { anyUrl, type UrlWorld } from './any-url.ts'
 import type { Answer } from './ask.ts'
+import { byClients, FUZZ_CLIENTS } from './fuzz-clients.ts'
 import { createFuzzTally, type FuzzReport, problemOfRemoteError } from './fuzz-finding.ts'
 import { createKeptConnection, type KeptConnection } from './kept-connection.ts'
 
@@ -15,7 +16,6 @@ export interface UrlFuzz {
   readonly seconds: number
 }
 
-const CLIENTS = 4
 const BATCH = 500
 const ACCEPTS = ['image/avif,image/webp,*/*', '*/*', 'image/webp;q=0', 'text/html'] as const
 
@@ -23,18 +23,16 @@ const ACCEPTS = ['image/avif,image/webp,*/*', '*/*', 'image/webp;q=0', 'text/htm
 export async function fuzzUrls({ port, server, world, count, seed, seconds }: UrlFuzz): Promise<FuzzReport> {
   const arbitrary = anyUrl(world)
   const tally = createFuzzTally()
-  const deadline = performance.now() + seconds * 1000
   const waiting: string[] = []
-  let urls = 0
 
   /** In batches, each with a seed of its own: they need not all be in memory. */
-  function next(): string {
-    if (waiting.length === 0) waiting.push(...fc.sample(arbitrary, { numRuns: BATCH, seed: seed * 100_003 + urls }))
+  function next(number: number): string {
+    if (waiting.length === 0) waiting.push(...fc.sample(arbitrary, { numRuns: BATCH, seed: seed * 100_003 + number }))
     return (waiting.pop() ?? '/').replaceAll(/[\r\n]/g, '%0A')
   }
 
   async function askOne(connection: KeptConnection, number: number): Promise<void> {
-    const target = next()
+    const target = next(number)
     const of = { request: `${server} ${target}` }
     try {
       const answer = await connection.get(target, { Accept: ACCEPTS[number % ACCEPTS.length] ?? '*/*' })
@@ -44,15 +42,12 @@ export async function fuzzUrls({ port, server, world, count, seed, seconds }: Ur
     }
   }
 
-  const client = async (): Promise<void> => {
-    const connection = createKeptConnection(port)
-    while (urls < count && performance.now() < deadline) {
-      urls += 1
-      await askOne(connection, urls)
-    }
-    connection.close()
-  }
-  await Promise.all(Array.from({ length: CLIENTS }, client))
+  const connections = Array.from({ length: FUZZ_CLIENTS }, () => createKeptConnection(port))
+  const urls = await byClients({ count, seconds }, async (number, client) => {
+    const connection = connections[client]
+    if (connection) await askOne(connection, number)
+  })
+  for (const connection of connections) connection.close()
   return tally.report(urls)
 }
 

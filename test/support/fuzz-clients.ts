@@ -1,0 +1,24 @@
+/** So many ask at once. */
+export const FUZZ_CLIENTS = 4
+
+/**
+ * Each client takes the next one, until there were `count` or the time is over.
+ *
+ * @param tryOne Gets the number of what is tried, from 1, and that of the client, from 0.
+ * @returns how many there were.
+ */
+export async function byClients(
+  { count, seconds }: { readonly count: number; readonly seconds: number },
+  tryOne: (number: number, client: number) => Promise<void>,
+): Promise<number> {
+  const deadline = performance.now() + seconds * 1000
+  let taken = 0
+  const client = async (_: unknown, index: number): Promise<void> => {
+    while (taken < count && performance.now() < deadline) {
+      taken += 1
+      await tryOne(taken, index)
+    }
+  }
+  await Promise.all(Array.from({ length: FUZZ_CLIENTS }, client))
+  return taken
+}
