@@ -11,7 +11,7 @@ import { join, relative, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { run } from 'node:test'
 import { spec as SpecReporter } from 'node:test/reporters'
-import { parseArgs } from 'node:util'
+import { inspect, parseArgs } from 'node:util'
 import { ensureChromium, ensureNginx } from '../test/support/install-servers.ts'
 import { runQuietly } from '../test/support/process.ts'
 import { isS3Kind, shareS3Server, startS3Server } from '../test/support/s3-server.ts'
@@ -54,6 +54,8 @@ interface Outcome {
   readonly notRun: string[]
   /** Test files that ran no test at all: the runner itself counts such a file as passed. */
   readonly empty: string[]
+  /** What failed and why, ready to be read. */
+  readonly failures: string[]
 }
 
 async function main(): Promise<number> {
@@ -112,7 +114,7 @@ function folderOf(file: string): string | undefined {
 }
 
 async function runRounds(files: readonly string[]): Promise<Outcome> {
-  const outcome: Outcome = { passed: 0, failed: 0, notRun: [], empty: [] }
+  const outcome: Outcome = { passed: 0, failed: 0, notRun: [], empty: [], failures: [] }
   for (const { isIn, concurrency } of ROUNDS) {
     const ofRound = files.filter(isIn).toSorted((one, other) => turnOf(one) - turnOf(other))
     if (ofRound.length > 0) await runFiles(ofRound, concurrency, outcome)
@@ -138,6 +140,12 @@ async function runFiles(files: readonly string[], concurrency: number, outcome: 
   tests.on('test:pass', ({ name, skip, todo }) => {
     if (skip !== undefined || todo !== undefined) outcome.notRun.push(name)
   })
+  tests.on('test:fail', ({ name, file, line, details: { error } }) => {
+    // A test around it fails with it, and knows nothing more.
+    if (failureTypeOf(error) === 'subtestsFailed') return
+    const where = file === undefined ? '' : `${relative(ROOT, file)}:${line} `
+    outcome.failures.push(`${where}${name}\n${inspect(error.cause ?? error)}`)
+  })
   tests.on('test:summary', ({ file, counts }) => {
     if (file !== undefined) {
       if (counts.tests > 0) withoutTest.delete(file)
@@ -150,8 +158,13 @@ async function runFiles(files: readonly string[], concurrency: number, outcome: 
   outcome.empty.push(...[...withoutTest].map((path) => relative(ROOT, path)))
 }
 
-/** @returns The exit code. */
-function report({ passed, failed, notRun, empty }: Outcome): number {
+function failureTypeOf(error: Error): unknown {
+  return 'failureType' in error ? error.failureType : undefined
+}
+
+/** The failures once more, at the end, where a log that is cut still has them. @returns The exit code. */
+function report({ passed, failed, notRun, empty, failures }: Outcome): number {
+  for (const failure of failures) process.stdout.write(`\nfailed: ${failure}\n`)
   for (const name of notRun) process.stdout.write(`skipped or to do, which is not allowed here: ${name}\n`)
   for (const file of empty) process.stdout.write(`ran no test: ${file}\n`)
   process.stdout.write(`\ntotal: ${passed} passed, ${failed} failed, ${notRun.length} skipped\n`)
