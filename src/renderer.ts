@@ -9,10 +9,12 @@ if (send === undefined) {
   // A signal that goes to the whole group, as ctrl-C does, is for the node: it ends its renderers when they have nothing
   // left to do. Without a node there is nothing to do, and nothing that could be lost.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {})
-  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+  const end = () => process.kill(process.pid, 'SIGKILL')
+  process.on('disconnect', end)
   serveRenderer({
     listen: (listener) => process.on('message', listener),
-    send,
+    // A node that was killed may be found gone by an answer before the channel is found closed.
+    send: (message) => send(message, undefined, undefined, (error) => error !== null && end()),
     residentBytes: () => process.memoryUsage.rss(),
   })
 }
