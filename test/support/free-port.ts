@@ -2,11 +2,14 @@ import { createServer } from 'node:net'
 
 /** Below the range that the kernel gives to outgoing connections: none of those can take a port before a server does. */
 const LOWEST = 20_000
-/** Two test files at a time hardly ever share a range: each would take the other's server, which is faster, for its own. */
+/**
+ * The runner and the test files that it runs at a time have a range each: with one for two, each would now and then take the
+ * other's server, which is faster, for its own.
+ */
 const RANGES = 40
 const RANGE = 300
 
-const FIRST = LOWEST + (process.pid % RANGES) * RANGE
+const FIRST = LOWEST + (rangeOf(process.env['NODE_TEST_WORKER_ID']) % RANGES) * RANGE
 const given = new Set<number>()
 
 /**
@@ -22,6 +25,11 @@ export async function freePort(): Promise<number> {
     return port
   }
   throw new Error(`No free port found from ${FIRST} to ${FIRST + RANGE - 1}`)
+}
+
+/** @param worker Counts the files that run at a time, from 1; undefined in what is no test file. */
+function rangeOf(worker: string | undefined): number {
+  return worker === undefined ? process.pid : process.ppid + Number(worker)
 }
 
 function isFree(port: number): Promise<boolean> {
