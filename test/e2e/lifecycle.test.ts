@@ -32,7 +32,7 @@ async function runToEnd(
     cwd,
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 10_000,
+    timeout: 60_000,
   })
   const ended = once(child, 'close')
   const [out, problems] = await Promise.all([text(child.stdout), text(child.stderr)])
