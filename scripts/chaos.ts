@@ -1,8 +1,4 @@
 // The body of `npm run chaos`: provokes every fault of the table against real processes, and writes docs/faults.md.
-//
-//   node scripts/chaos.ts [--row 4,22] [--short] [--uploads 10000] [--sigterm 20] [--rolling [--seconds 120]]
-//
-// With one of the last three: that long run and no rows. Ends with 1 if anything did not hold.
 import { parseArgs } from 'node:util'
 import { ALL_ROWS } from '../test/chaos/all-rows.ts'
 import { uploadThroughFaults } from '../test/chaos/long-uploads.ts'
@@ -14,6 +10,20 @@ import type { FaultRow, RowResult, RowScope } from '../test/chaos/row.ts'
 import { runRow } from '../test/chaos/run-row.ts'
 import { ensureNginx } from '../test/support/install-servers.ts'
 import { shareS3Server, startS3Server } from '../test/support/s3-server.ts'
+import { wholeNumber } from './whole-number.ts'
+
+const USAGE = `Usage: npm run chaos [-- <options>]
+
+  --row 4,22       these rows; default: all
+  --short          fewer of everything, nothing that only time brings; docs/faults.md stays as it is
+  --uploads 10000  in the place of the rows: so many uploads while faults come and go
+  --sigterm 20     SIGTERM under load, so often
+  --rolling        one of two nodes killed every ten seconds
+  --seconds 120    with --rolling: so long
+  --help           print this
+
+Needs root. Writes docs/faults.md and docs/faults.json. Exit code: 0 all held, 1 something did not, 2 it could not be tried.
+`
 
 const OPTIONS = {
   row: { type: 'string' },
@@ -22,6 +32,7 @@ const OPTIONS = {
   sigterm: { type: 'string' },
   rolling: { type: 'boolean', default: false },
   seconds: { type: 'string', default: '120' },
+  help: { type: 'boolean', default: false },
 } as const
 
 const LONG_LIMIT_MS = 3_600_000
@@ -56,12 +67,6 @@ interface LongRun {
   readonly body: (scope: RowScope) => Promise<void>
 }
 
-function wholeNumber(name: string, text: string): number {
-  const number = Number(text)
-  if (!Number.isInteger(number) || number < 1) throw new Error(`--${name} ${text}: should be a whole number from 1`)
-  return number
-}
-
 interface LongChoice {
   readonly uploads?: string | undefined
   readonly sigterm?: string | undefined
@@ -71,6 +76,7 @@ interface LongChoice {
 
 function chosenRuns({ uploads, sigterm, rolling, seconds }: LongChoice): readonly LongRun[] {
   const runs: LongRun[] = []
+  const length = wholeNumber('seconds', seconds)
   if (uploads !== undefined) {
     const count = wholeNumber('uploads', uploads)
     const command = `npm run chaos -- --uploads ${count}`
@@ -86,7 +92,6 @@ function chosenRuns({ uploads, sigterm, rolling, seconds }: LongChoice): readonl
     runs.push({ run: 'SIGTERM under load', command, body: (scope) => terminateAgainAndAgain(scope, times) })
   }
   if (rolling) {
-    const length = wholeNumber('seconds', seconds)
     const command = `npm run chaos -- --rolling --seconds ${length}`
     runs.push({
       run: 'One of two nodes killed every ten seconds',
@@ -111,6 +116,10 @@ async function runLong(runs: readonly LongRun[]): Promise<LongResult[]> {
 /** @returns whether all held. */
 async function main(): Promise<boolean> {
   const { values } = parseArgs({ options: OPTIONS })
+  if (values.help) {
+    process.stdout.write(USAGE)
+    return true
+  }
   const runs = chosenRuns(values)
   const rows = runs.length > 0 ? [] : chosenRows(values.row)
   await ensureNginx()

@@ -1,31 +1,56 @@
 // The body of `npm run crash`: kills a node again and again and looks whether anything was lost or broken.
-//
-//   node scripts/crash.ts [--rounds 1000] [--seed 1] [--store file|s3]
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { surviveCrashes } from '../test/support/crash.ts'
 import { fileCrashStore, s3CrashStore } from '../test/support/crash-stores.ts'
+import { wholeNumber } from './whole-number.ts'
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '1000' },
-    seed: { type: 'string', default: '1' },
-    store: { type: 'string', default: 'file' },
-  },
-})
-const folder = await mkdtemp(join(tmpdir(), 'darkroom-crash-'))
-try {
-  const store = values.store === 's3' ? await s3CrashStore() : fileCrashStore(join(folder, 'data'))
-  const report = await surviveCrashes({
-    rounds: Number(values.rounds),
-    seed: Number(values.seed),
-    cacheDir: join(folder, 'cache'),
-    ...store,
-    onRound: (round) => round % 10 === 0 && process.stderr.write(`${round} rounds\n`),
+const USAGE = `Usage: npm run crash [-- <options>]
+
+  --rounds 1000  so many times
+  --seed 1       another one kills at other moments
+  --store file   file: the embedded store; s3: an S3 server
+  --help         print this
+
+Prints figures in JSON. Exit code: 0 nothing was lost, 2 otherwise, with the reason.
+`
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string', default: '1000' },
+      seed: { type: 'string', default: '1' },
+      store: { type: 'string', default: 'file' },
+      help: { type: 'boolean', default: false },
+    },
   })
-  process.stdout.write(`${JSON.stringify({ ...values, ...report })}\n`)
-} finally {
-  await rm(folder, { recursive: true, force: true })
+  if (values.help) {
+    process.stdout.write(USAGE)
+    return
+  }
+  const { store: kind } = values
+  if (kind !== 'file' && kind !== 's3') throw new Error(`--store ${kind}: should be file or s3`)
+  const [rounds, seed] = [wholeNumber('rounds', values.rounds), wholeNumber('seed', values.seed)]
+  const folder = await mkdtemp(join(tmpdir(), 'darkroom-crash-'))
+  try {
+    const report = await surviveCrashes({
+      rounds,
+      seed,
+      cacheDir: join(folder, 'cache'),
+      ...(kind === 's3' ? await s3CrashStore() : fileCrashStore(join(folder, 'data'))),
+      onRound: (round) => round % 10 === 0 && process.stderr.write(`${round} rounds\n`),
+    })
+    process.stdout.write(`${JSON.stringify({ rounds, seed, store: kind, ...report })}\n`)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+try {
+  await main()
+} catch (error) {
+  process.stderr.write(`npm run crash: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+  process.exitCode = 2
 }

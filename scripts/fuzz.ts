@@ -1,8 +1,4 @@
 // The body of `npm run fuzz`: hostile files, forms and URLs against a real node, for as long as they are told to come.
-//
-//   node scripts/fuzz.ts [--images 5000] [--forms 2000] [--urls 100000] [--seed 1] [--seconds 1200] [--findings folder]
-//   node scripts/fuzz.ts --cgroup      bombs and 64 large renders at once in 512 MB
-//   node scripts/fuzz.ts --walk 10000  so many sizes of one picture on a small disk
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -18,6 +14,22 @@ import { fuzzUrls } from '../test/support/fuzz-urls.ts'
 import { rendererPids } from '../test/support/renderers.ts'
 import { createScope, type Scope } from '../test/support/scope.ts'
 import { tryInSmallMemory } from '../test/support/small-memory.ts'
+import { wholeNumber } from './whole-number.ts'
+
+const USAGE = `Usage: npm run fuzz [-- <options>]
+
+  --images 5000             so many spoilt files
+  --forms 2000              so many spoilt forms
+  --urls 100000             so many URLs, with headers
+  --seed 1                  another one makes others
+  --seconds 1200            so long at the most for each kind, at the node and through nginx
+  --findings fuzz-findings  the folder that gets what was found
+  --cgroup                  in their place: bombs, and 64 large renders at once, in 512 MB; needs root
+  --walk 10000              in their place: so many sizes of one picture on a small disk; needs root
+  --help                    print this
+
+Exit code: 0 nothing found, 1 something found, 2 it could not be tried.
+`
 
 const MB = 1e6
 const WARM_FILES = 100
@@ -46,29 +58,29 @@ async function main(): Promise<number> {
       findings: { type: 'string', default: 'fuzz-findings' },
       cgroup: { type: 'boolean', default: false },
       walk: { type: 'string' },
+      help: { type: 'boolean', default: false },
     },
   })
+  if (values.help) {
+    process.stdout.write(USAGE)
+    return 0
+  }
   const options = {
-    images: whole('images', values.images),
-    urls: whole('urls', values.urls),
-    forms: whole('forms', values.forms),
-    seed: whole('seed', values.seed),
-    seconds: whole('seconds', values.seconds),
+    images: wholeNumber('images', values.images),
+    urls: wholeNumber('urls', values.urls),
+    forms: wholeNumber('forms', values.forms),
+    seed: wholeNumber('seed', values.seed),
+    seconds: wholeNumber('seconds', values.seconds),
     findings: values.findings,
   }
   const scope = createScope()
   try {
     if (values.cgroup) return await inSmallMemory(scope)
-    if (values.walk !== undefined) return await walk(scope, whole('walk', values.walk))
+    if (values.walk !== undefined) return await walk(scope, wholeNumber('walk', values.walk))
     return await fuzz(scope, options)
   } finally {
     await scope.close()
   }
-}
-
-function whole(name: string, text: string): number {
-  if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${name} ${text} should be a whole number, 1 or more`)
-  return Number(text)
 }
 
 /** @returns The exit code. */
@@ -206,5 +218,5 @@ try {
   process.exitCode = await main()
 } catch (error) {
   process.stderr.write(`npm run fuzz: ${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 1
+  process.exitCode = 2
 }
