@@ -2,40 +2,48 @@ import { createServer } from 'node:net'
 
 /** Below the range that the kernel gives to outgoing connections: none of those can take a port before a server does. */
 const LOWEST = 20_000
-/**
- * The runner and the test files that it runs at a time have a range each: with one for two, each would now and then take the
- * other's server, which is faster, for its own.
- */
 const RANGES = 40
 const RANGE = 300
 
-const FIRST = LOWEST + (rangeOf(process.env['NODE_TEST_WORKER_ID']) % RANGES) * RANGE
+let own: Promise<number> | undefined
 const given = new Set<number>()
 
 /**
  * A TCP port on 127.0.0.1 that nobody listens on. It is not held: start the server soon.
  *
- * @returns A port that this process has not been given before, from 20,000 to 31,999, of the range of this process.
+ * @returns A port that this process has not been given before, from 20,001 to 31,999, of a range that no other process of
+ * the tests or benchmarks has. Of two that were given the same port one would take the other's server, which is faster,
+ * for its own.
  */
 export async function freePort(): Promise<number> {
+  own ??= claimRange()
+  const first = await own
   for (let attempt = 0; attempt < 1000; attempt += 1) {
-    const port = FIRST + Math.floor(Math.random() * RANGE)
-    if (given.has(port) || !(await isFree(port))) continue
+    const port = first + 1 + Math.floor(Math.random() * (RANGE - 1))
+    if (given.has(port) || !(await canListen(port))) continue
     given.add(port)
     return port
   }
-  throw new Error(`No free port found from ${FIRST} to ${FIRST + RANGE - 1}`)
+  throw new Error(`No free port found from ${first + 1} to ${first + RANGE - 1}`)
 }
 
-/** @param worker Counts the files that run at a time, from 1; undefined in what is no test file. */
-function rangeOf(worker: string | undefined): number {
-  return worker === undefined ? process.pid : process.ppid + Number(worker)
+/** The first port of a range is listened on for as long as the process lasts that has the range. */
+async function claimRange(): Promise<number> {
+  for (let attempt = 0; attempt < RANGES; attempt += 1) {
+    const first = LOWEST + ((process.pid + attempt) % RANGES) * RANGE
+    if (await canListen(first, 'on')) return first
+  }
+  throw new Error(`${RANGES} processes have all ports from ${LOWEST} to ${LOWEST + RANGES * RANGE - 1}`)
 }
 
-function isFree(port: number): Promise<boolean> {
+/** @param goOn Listens until the process ends, which it does not keep from ending. */
+function canListen(port: number, goOn?: 'on'): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()
     server.once('error', () => resolve(false))
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)))
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
+      if (goOn === undefined) server.close(() => resolve(true))
+      else resolve(server.unref().listening)
+    })
   })
 }
