@@ -6,12 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { createFileStore } from '../../src/adapters/file-store.ts'
 import { createS3Store } from '../../src/adapters/s3-store.ts'
 import { UnavailableError } from '../../src/errors.ts'
 import type { ObjectStore, PutOptions } from '../../src/service/ports.ts'
+import { collectGarbage } from '../support/collect-garbage.ts'
 import { createMemoryStore } from '../support/memory-store.ts'
 import { newBucket } from '../support/s3-bucket.ts'
 
@@ -278,13 +277,8 @@ async function temporaryFolder(t: TestContext): Promise<string> {
  * take all of the time.
  */
 function watchBuffers(t: TestContext): { peakBytes(): number } {
-  setFlagsFromString('--expose-gc')
-  const collect: unknown = runInNewContext('gc')
-  assert.ok(typeof collect === 'function')
   const inUse = (): number => {
-    // The memory of dead buffers is given back beside the program, for certain only before the next collection.
-    Reflect.apply(collect, undefined, [])
-    Reflect.apply(collect, undefined, [])
+    collectGarbage()
     return process.memoryUsage().arrayBuffers
   }
   const before = inUse()

@@ -18,11 +18,10 @@ function open(t: TestContext, origin: string): Socket {
 /** What has been answered, however the connection ends: it may be cut while the next byte is on its way. */
 async function answerOf(socket: Socket): Promise<string> {
   let answer = ''
-  try {
-    for await (const chunk of socket.setEncoding('utf8')) answer += String(chunk)
-  } catch (error) {
-    if (answer === '') throw error
-  }
+  socket.setEncoding('utf8').on('data', (part: string) => (answer += part))
+  const { promise, resolve } = Promise.withResolvers<void>()
+  socket.once('close', resolve)
+  await promise
   return answer
 }
 

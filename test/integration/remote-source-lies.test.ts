@@ -4,6 +4,7 @@ import { buffer } from 'node:stream/consumers'
 import { test, type TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { REMOTE_LIMITS, type RemoteLimits } from '../../src/adapters/remote-limits.ts'
+import { collectGarbage } from '../support/collect-garbage.ts'
 import { freePort } from '../support/free-port.ts'
 import { remoteSource, startRawHost, startRemoteHost } from '../support/remote-host.ts'
 
@@ -326,6 +327,8 @@ test('an answer that nobody asked for is not taken for that of the next request'
   assert.equal(await fetch(), 'ok')
 })
 
+const FLAT_BYTES = 64 * 2 ** 20
+
 test('memory stays flat while bodies without end are refused', async (t) => {
   const host = await startRawHost(t, (socket) => {
     socket.write(`${OK}\r\n`)
@@ -338,6 +341,11 @@ test('memory stays flat while bodies without end are refused', async (t) => {
   const source = remoteSource(t, { hosts: [`127.0.0.1:${host.port}`], maxBytes: 16 * 2 ** 20 })
   const before = held()
   let highest = 0
+  const look = (): void => {
+    // Garbage is no matter of ours.
+    if (held() - before >= FLAT_BYTES) collectGarbage()
+    highest = Math.max(highest, held() - before)
+  }
   for (let turn = 0; turn < 8; turn += 1) {
     const answer = await source.fetch(`${host.origin}/cat.jpg`, {}, never)
     assert.ok(answer.kind === 'body')
@@ -346,11 +354,11 @@ test('memory stays flat while bodies without end are refused', async (t) => {
       async () => {
         for await (const chunk of body) {
           assert.ok(Buffer.isBuffer(chunk))
-          highest = Math.max(highest, held() - before)
+          look()
         }
       },
       { code: 'original_too_large' },
     )
   }
-  assert.ok(highest < 64 * 2 ** 20, `${highest} bytes more than before, for 128 MiB in all`)
+  assert.ok(highest < FLAT_BYTES, `${highest} bytes more than before, for 128 MiB in all`)
 })
