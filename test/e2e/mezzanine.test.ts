@@ -346,7 +346,7 @@ test('A deletion takes the mezzanines along, and nobody makes a picture of those
   const assertGone = async (node: Darkroom): Promise<void> => {
     for (const path of ['400w/x.jpg', '400w', '160w/x.webp', '600w/x.jpg', '1200w/x.jpg', 'full/x.jpg']) {
       const { status, headers, body } = await ask(`${node.url}/image/${id}/${path}`)
-      assert.equal(status, 410, path)
+      assert.equal(status, 410, `${path} of the node ${node.pid}: ${body.toString()}`)
       assert.equal(headers.get('cache-control'), 'no-store')
       assert.equal(jsonFields(body).error, 'original_deleted')
     }

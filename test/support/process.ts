@@ -89,8 +89,9 @@ export async function startServer(options: ServerCommand): Promise<RunningServer
       (ready) => (ready ? undefined : 'it says so itself'),
       (error: unknown) => String(error),
     )
-    if (lastError === undefined) return { pid, folder, stop }
     const ended = server.exitCode !== null || server.signalCode !== null
+    // Otherwise it was another server that said so.
+    if (lastError === undefined && !ended) return { pid, folder, stop }
     if (ended || Date.now() > deadline) {
       const tail = (await readFile(logPath, 'utf8')).slice(-4000)
       await stop()
