@@ -8,6 +8,7 @@ import { assertNothingBusy, footprint, settledFootprint } from '../support/footp
 import { type Goodput, perSecond, viewAll } from '../support/goodput.ts'
 import { percentile } from '../support/percentile.ts'
 import { idOf, noisePicture } from '../support/picture.ts'
+import { untilClosed } from '../support/raw-exchange.ts'
 import type { Scope } from '../support/scope.ts'
 import { AUTHORIZATION, TOKEN } from '../support/site.ts'
 import { askAndLeave, type End, slowest, trickle } from '../support/slow-clients.ts'
@@ -47,13 +48,9 @@ async function leaving(scope: RowScope): Promise<void> {
 async function idle(scope: Scope, port: number): Promise<End> {
   const began = performance.now()
   const socket = connect(port, '127.0.0.1')
-  socket.on('error', () => {})
-  socket.resume()
   scope.after(() => socket.destroy())
   socket.write('GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n')
-  const closed = Promise.withResolvers<void>()
-  socket.once('close', () => closed.resolve())
-  await closed.promise
+  await untilClosed(socket)
   return { ms: performance.now() - began, said: '' }
 }
 

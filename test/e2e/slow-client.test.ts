@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { fixture, upload } from '../support/darkroom.ts'
+import { untilClosed } from '../support/raw-exchange.ts'
 import { startSite, TOKEN } from '../support/site.ts'
 
 const SECOND_MS = 1000
@@ -17,12 +18,7 @@ function open(t: TestContext, origin: string): Socket {
 
 /** What has been answered, however the connection ends: it may be cut while the next byte is on its way. */
 async function answerOf(socket: Socket): Promise<string> {
-  let answer = ''
-  socket.setEncoding('utf8').on('data', (part: string) => (answer += part))
-  const { promise, resolve } = Promise.withResolvers<void>()
-  socket.once('close', resolve)
-  await promise
-  return answer
+  return (await untilClosed(socket)).toString()
 }
 
 function head(token: string, type = 'image/jpeg'): string {

@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { test } from 'node:test'
+import { untilClosed } from '../support/raw-exchange.ts'
 import { jsonFields, type RawResponse, rawRequest } from '../support/raw-request.ts'
 import { answerOwn, CONTENT_SECURITY_POLICY, FOLDER, ID, setStage } from '../support/stand-in-node.ts'
 
@@ -29,14 +30,8 @@ function assertError(answer: RawResponse, status: number, code: string): void {
 /** Sends these bytes and reads all that comes until nginx closes, gently or by a reset. */
 async function rawExchange(port: number, bytes: string): Promise<string> {
   const socket = connect(port, '127.0.0.1')
-  const chunks: Buffer[] = []
-  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
-  socket.on('error', () => socket.destroy())
   socket.write(bytes)
-  const { promise, resolve } = Promise.withResolvers<void>()
-  socket.once('close', resolve)
-  await promise
-  return Buffer.concat(chunks).toString()
+  return (await untilClosed(socket)).toString()
 }
 
 test("An error of the node's is passed on as it is", async (t) => {

@@ -1,4 +1,4 @@
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 
 /** A server that waits for more by then got less than it thinks: that, too, is an answer to look at. */
 const WAITING_MS = 3000
@@ -20,16 +20,20 @@ export interface RawAnswer {
 export async function rawExchange(origin: string, bytes: string): Promise<string> {
   const { port } = new URL(origin)
   const socket = connect(Number(port), '127.0.0.1')
-  const chunks: Buffer[] = []
-  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
-  // Closed while we write: what was answered before that is what counts.
-  socket.on('error', () => socket.destroy())
   socket.setTimeout(WAITING_MS, () => socket.destroy())
   socket.write(Buffer.from(bytes, 'latin1'))
+  return (await untilClosed(socket)).toString('latin1')
+}
+
+/** What comes until the connection is closed, gently or by a reset: what was answered before that counts. */
+export async function untilClosed(socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+  socket.on('error', () => {})
   const { promise, resolve } = Promise.withResolvers<void>()
-  socket.once('close', resolve)
+  socket.once('close', () => resolve())
   await promise
-  return Buffer.concat(chunks).toString('latin1')
+  return Buffer.concat(chunks)
 }
 
 /** The answers in what came. @throws Error for what is none. */

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { untilClosed } from './raw-exchange.ts'
 import type { Scope } from './scope.ts'
 
 /** Asks, and is gone after that many milliseconds unless it has the answer by then. */
@@ -26,17 +27,12 @@ export async function trickle(scope: Scope, port: number, beginning: string): Pr
   const began = performance.now()
   const socket: Socket = connect(port, '127.0.0.1')
   scope.after(() => socket.destroy())
-  // What has come counts, also where a byte of ours on its way makes a reset of the end.
-  let said = ''
-  socket.setEncoding('utf8').on('data', (part: string) => (said += part))
-  socket.on('error', () => {})
   socket.write(beginning)
   const timer = setInterval(() => beginning !== '' && socket.writable && socket.write('a'), 1000)
-  const closed = Promise.withResolvers<void>()
-  socket.once('close', () => closed.resolve())
-  await closed.promise
+  // A byte of ours on its way can make a reset of the end.
+  const said = await untilClosed(socket)
   clearInterval(timer)
-  return { ms: performance.now() - began, said }
+  return { ms: performance.now() - began, said: said.toString() }
 }
 
 /** Of those ends the last, in whole milliseconds. */
