@@ -34,16 +34,18 @@ async function main(): Promise<void> {
   if (kind !== 'file' && kind !== 's3') throw new Error(`--store ${kind}: should be file or s3`)
   const [rounds, seed] = [wholeNumber('rounds', values.rounds), wholeNumber('seed', values.seed)]
   const folder = await mkdtemp(join(tmpdir(), 'darkroom-crash-'))
+  const s3 = kind === 's3' ? await s3CrashStore() : undefined
   try {
     const report = await surviveCrashes({
       rounds,
       seed,
       cacheDir: join(folder, 'cache'),
-      ...(kind === 's3' ? await s3CrashStore() : fileCrashStore(join(folder, 'data'))),
+      ...(s3 ?? fileCrashStore(join(folder, 'data'))),
       onRound: (round) => round % 10 === 0 && process.stderr.write(`${round} rounds\n`),
     })
     process.stdout.write(`${JSON.stringify({ rounds, seed, store: kind, ...report })}\n`)
   } finally {
+    s3?.close()
     await rm(folder, { recursive: true, force: true })
   }
 }
