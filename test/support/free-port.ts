@@ -1,4 +1,4 @@
-import { createServer } from 'node:net'
+import { createServer, type Server } from 'node:net'
 
 /** Below the range that the kernel gives to outgoing connections: none of those can take a port before a server does. */
 const LOWEST = 20_000
@@ -20,7 +20,7 @@ export async function freePort(): Promise<number> {
   const first = await own
   for (let attempt = 0; attempt < 1000; attempt += 1) {
     const port = first + 1 + Math.floor(Math.random() * (RANGE - 1))
-    if (given.has(port) || !(await canListen(port))) continue
+    if (given.has(port) || !(await isFree(port))) continue
     given.add(port)
     return port
   }
@@ -31,19 +31,24 @@ export async function freePort(): Promise<number> {
 async function claimRange(): Promise<number> {
   for (let attempt = 0; attempt < RANGES; attempt += 1) {
     const first = LOWEST + ((process.pid + attempt) % RANGES) * RANGE
-    if (await canListen(first, 'on')) return first
+    const server = await listenOn(first)
+    server?.unref()
+    if (server) return first
   }
   throw new Error(`${RANGES} processes have all ports from ${LOWEST} to ${LOWEST + RANGES * RANGE - 1}`)
 }
 
-/** @param goOn Listens until the process ends, which it does not keep from ending. */
-function canListen(port: number, goOn?: 'on'): Promise<boolean> {
+async function isFree(port: number): Promise<boolean> {
+  const server = await listenOn(port)
+  await server?.[Symbol.asyncDispose]()
+  return server !== undefined
+}
+
+/** @returns undefined if the port is taken. */
+function listenOn(port: number): Promise<Server | undefined> {
   return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
-      if (goOn === undefined) server.close(() => resolve(true))
-      else resolve(server.unref().listening)
-    })
+    server.once('error', () => resolve(undefined))
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => resolve(server))
   })
 }
