@@ -140,7 +140,8 @@ test('A deletion can be repeated, and of an image that never was it says so', as
   const id = await uploadFixture(node.url, 'mountains.jpg')
   await deleteImage(node.url, id.toUpperCase())
   await deleteImage(node.url, id)
-  const { status, body } = await rawRequest(node.url, `/images/${'0'.repeat(40)}`, { method: 'DELETE' })
+  const deletion = { method: 'DELETE', headers: AUTHORIZATION }
+  const { status, body } = await rawRequest(node.url, `/images/${'0'.repeat(40)}`, deletion)
   assert.equal(status, 404)
   assert.equal(jsonFields(body).error, 'original_not_found')
 })

@@ -15,7 +15,7 @@ import { type Goodput, perSecond, viewAll } from '../support/goodput.ts'
 import { assertNothingBusy, type Footprint, footprint, settledFootprint } from '../support/footprint.ts'
 import { percentile } from '../support/percentile.ts'
 import { assertPicture, noisePicture } from '../support/picture.ts'
-import { newStore, startNodeFor, temporaryFolder, TOKEN } from '../support/site.ts'
+import { AUTHORIZATION, newStore, startNodeFor, temporaryFolder, TOKEN } from '../support/site.ts'
 import { askAndLeave, slowest, trickle } from '../support/slow-clients.ts'
 
 const MIB = 1024 * 1024
@@ -33,7 +33,7 @@ describe('clients that leave or dawdle', { concurrency: 3 }, () => {
           width += 1
           const path =
             turn % 10 === 0 ? `/images/${id}/original` : `/image/${id}/${width % 900}w,q${width % 89}1/x.webp`
-          await askAndLeave(`${node.url}${path}`, random() % 30)
+          await askAndLeave(`${node.url}${path}`, random() % 30, AUTHORIZATION)
         }
       })
       await Promise.all(clients)
@@ -92,7 +92,7 @@ describe('clients that leave or dawdle', { concurrency: 3 }, () => {
     const heads = Array.from({ length: 250 }, () =>
       trickle(t, node.port, `GET /image/${id}/40w HTTP/1.1\r\nHost: x\r\nX-Slow: `),
     )
-    const upload = `POST /images HTTP/1.1\r\nHost: 127.0.0.1:${node.port}\r\nContent-Type: image/png\r\nContent-Length: 5000\r\n\r\n`
+    const upload = uploadHead(node, 5000)
     const bodies = Array.from({ length: 250 }, () => trickle(t, node.port, upload))
     const silent = Array.from({ length: 20 }, () => trickle(t, node.port, ''))
     const large = await noisePicture(6, 2600, 2000)
@@ -225,11 +225,21 @@ async function untilGone(path: string): Promise<void> {
   while (existsSync(path)) await delay(10)
 }
 
+function uploadHead({ port }: Darkroom, sizeBytes: number): string {
+  const headers = {
+    Host: `127.0.0.1:${port}`,
+    ...AUTHORIZATION,
+    'Content-Type': 'image/png',
+    'Content-Length': sizeBytes,
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `POST /images HTTP/1.1\r\n${lines.join('')}\r\n`
+}
+
 /** Sends half of an upload and is gone. */
 async function uploadAndLeave(node: Darkroom, bytes: Buffer): Promise<void> {
   const socket = connect(node.port, '127.0.0.1')
-  const host = `Host: 127.0.0.1:${node.port}`
-  socket.write(`POST /images HTTP/1.1\r\n${host}\r\nContent-Type: image/png\r\nContent-Length: ${bytes.length}\r\n\r\n`)
+  socket.write(uploadHead(node, bytes.length))
   const sent = Promise.withResolvers<void>()
   socket.write(bytes.subarray(0, bytes.length / 2), () => sent.resolve())
   await sent.promise
@@ -249,7 +259,9 @@ function startLateReader(t: TestContext, node: Darkroom, path: string): LateRead
   socket.on('error', () => {})
   t.after(() => socket.destroy())
   socket.pause()
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${node.port}\r\nConnection: close\r\n\r\n`)
+  const { Authorization } = AUTHORIZATION
+  const headers = `Host: 127.0.0.1:${node.port}\r\nAuthorization: ${Authorization}\r\nConnection: close`
+  socket.write(`GET ${path} HTTP/1.1\r\n${headers}\r\n\r\n`)
   const isOver = async () => (await node.log()).some((line) => line['path'] === path)
   return {
     cut: (async () => {

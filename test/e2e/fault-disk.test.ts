@@ -7,7 +7,7 @@ import { type Answer, ask, assertUnavailable, filesBelow, logged, post, recovers
 import type { Darkroom } from '../support/darkroom.ts'
 import { startLoad } from '../support/load.ts'
 import { assertPicture, noisePicture, type Picture } from '../support/picture.ts'
-import { startNodeFor, startSite, TOKEN, temporaryFolder } from '../support/site.ts'
+import { startNodeFor, startSite, temporaryFolder } from '../support/site.ts'
 import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts'
 
 const COUNT = 12
@@ -64,7 +64,7 @@ for (const way of WAYS) {
   test(`the cache deleted as a whole under load, again and again: every answer is right (sent by ${way})`, async (t) => {
     const { node, url } = await startWay(t, way, { CACHE_SWEEP_SECONDS: '1' })
     const { cacheDir } = node
-    const pictures = await uploadMany(node, 1, COUNT, TOKEN)
+    const pictures = await uploadMany(node, 1, COUNT)
     const load = startLoad(t, url, pictures, assertDiskTrouble)
     for (let times = 0; times < 10; times += 1) {
       await load.goOnFor(25)
@@ -75,7 +75,7 @@ for (const way of WAYS) {
     t.diagnostic(`${shown} pictures and ${unavailable} times 503`)
     assert.ok(unavailable <= shown / 20)
     const { bytes } = await noisePicture(77)
-    assert.equal((await post(node.url, bytes, TOKEN)).status, 201)
+    assert.equal((await post(node.url, bytes)).status, 201)
     assert.ok((await filesBelow(join(cacheDir, 'renditions'))).length > 0)
     // It is a cache again also for the sweep, which would let it grow otherwise.
     await recoversIn(
@@ -92,7 +92,7 @@ for (const way of WAYS) {
   test(`a file deleted between look-up and sending is made again (sent by ${way})`, async (t) => {
     const { node, url } = await startWay(t, way)
     const { id, bytes } = await noisePicture(5, 900, 900)
-    assert.equal((await post(node.url, bytes, TOKEN)).status, 201)
+    assert.equal((await post(node.url, bytes)).status, 201)
     for (const path of [`/image/${id}/800w,q95/x.png`, `/image/${id}/700w,q95`, `/image/${id}/30w/x.jpg`]) {
       const first = await ask(`${url}${path}`)
       assert.equal(first.status, 200)
@@ -162,7 +162,7 @@ async function startWay(
   env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly node: Darkroom; readonly url: string }> {
   if (way === 'nginx') return await startSite(t, env, { directHits: false })
-  const node = await startNodeFor(t, { env: { UPLOAD_TOKENS: TOKEN, ...env } })
+  const node = await startNodeFor(t, { env })
   return { node, url: node.url }
 }
 
@@ -181,9 +181,9 @@ async function setStage(t: TestContext, env: Readonly<Record<string, string>> = 
   return { node, disk, pictures: await uploadMany(node, 1, COUNT) }
 }
 
-async function uploadMany(node: Darkroom, fromSeed: number, count: number, token = ''): Promise<Picture[]> {
+async function uploadMany(node: Darkroom, fromSeed: number, count: number): Promise<Picture[]> {
   const pictures = await Promise.all(Array.from({ length: count }, (_, at) => noisePicture(fromSeed + at, 320, 240)))
-  for (const { bytes } of pictures) assert.equal((await post(node.url, bytes, token)).status, 201)
+  for (const { bytes } of pictures) assert.equal((await post(node.url, bytes)).status, 201)
   return pictures
 }
 

@@ -8,6 +8,7 @@ import { assertRecovered, cachedAnswers, setFaultStage, startS3Node } from '../s
 import { assertPicture, noisePicture } from '../support/picture.ts'
 import { jsonFields } from '../support/raw-request.ts'
 import { newBucket } from '../support/s3-bucket.ts'
+import { AUTHORIZATION } from '../support/site.ts'
 
 const READS = { method: /^GET$/, path: /\/originals\// } as const
 
@@ -63,7 +64,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
         ask(stage.freshUrl),
         ask(`${node.url}/image/${fresh.id}/40w`),
         ask(`${node.url}/images/${fresh.id}`),
-        ask(`${node.url}/images/${fresh.id}/original`),
+        ask(`${node.url}/images/${fresh.id}/original`, { headers: AUTHORIZATION }),
         post(node.url, late.bytes),
         ask(`${node.url}/readyz`),
         ask(`${node.url}/healthz`),

@@ -66,7 +66,7 @@ async function shownTag(page: Page): Promise<string> {
 }
 
 test('A photograph dropped on the page comes back as a tag, and is shown', async (t) => {
-  const { page, url, complaints } = await openHomePage(t)
+  const { page, url, complaints } = await openHomePage(t, { UPLOAD_TOKENS: '' })
   await drop(page, await fixture('mountains.jpg'), 'mountains.jpg', 'image/jpeg')
   const tag = await shownTag(page)
   assert.match(tag, /^<img src="http[^"]+" srcset="[^"]+" sizes="100vw" width="1200" height="900" alt="">$/)
@@ -84,7 +84,7 @@ test('A photograph dropped on the page comes back as a tag, and is shown', async
 })
 
 test('A photograph can be chosen as a file, once more too, and its tag copied', async (t) => {
-  const { page, complaints } = await openHomePage(t)
+  const { page, complaints } = await openHomePage(t, { UPLOAD_TOKENS: '' })
   await page.setInputFiles('#file', MOUNTAINS)
   const tag = await shownTag(page)
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
@@ -97,7 +97,7 @@ test('A photograph can be chosen as a file, once more too, and its tag copied', 
 })
 
 test('What is no picture is refused in words', async (t) => {
-  const { page } = await openHomePage(t)
+  const { page } = await openHomePage(t, { UPLOAD_TOKENS: '' })
   await drop(page, Buffer.from('not a picture'), 'notes.txt', 'text/plain')
   await page.getByText(/^This is not an image that we read/).waitFor()
   assert.equal(await page.locator('#result').isVisible(), false)

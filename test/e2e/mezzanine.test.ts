@@ -18,7 +18,7 @@ import { perceive } from '../support/perceive.ts'
 import { decoded, idOf, type Picture } from '../support/picture.ts'
 import { jsonFields } from '../support/raw-request.ts'
 import { keysOf } from '../support/s3-bucket.ts'
-import { newStore, startNodeFor, temporaryFolder } from '../support/site.ts'
+import { AUTHORIZATION, newStore, startNodeFor, temporaryFolder } from '../support/site.ts'
 
 const WIDTH = 2720
 const HEIGHT = 2040
@@ -342,7 +342,7 @@ test('A deletion takes the mezzanines along, and nobody makes a picture of those
   }
   await assertSound(second, stage)
   const kept = await Promise.all(mezzanineKeys(id).map(async (key) => ({ key, bytes: await stage.read(key) })))
-  assert.equal((await ask(`${second.url}/images/${id}`, { method: 'DELETE' })).status, 204)
+  assert.equal((await ask(`${second.url}/images/${id}`, { method: 'DELETE', headers: AUTHORIZATION })).status, 204)
   const deletedAt = performance.now()
   for (const prefix of ['mezzanines/', 'originals/', 'records/']) assert.deepEqual(await stage.keys(prefix), [])
   for (;;) {
@@ -379,7 +379,10 @@ for (const ms of [300, 1500]) {
     await proxy.setFault({ kind: 'latency', ms, matching: { method: /^PUT$/, path: /\/mezzanines\// } })
     assert.equal((await upload(node.url, picture.bytes)).status, 201)
     while (!proxy.requests.some((request) => /^PUT .*\/mezzanines\//.test(request))) await delay(5)
-    assert.equal((await ask(`${other.url}/images/${picture.id}`, { method: 'DELETE' })).status, 204)
+    assert.equal(
+      (await ask(`${other.url}/images/${picture.id}`, { method: 'DELETE', headers: AUTHORIZATION })).status,
+      204,
+    )
     await backgroundIsDone(node)
     assert.deepEqual(await stage.keys('mezzanines/'), [])
   })

@@ -221,7 +221,7 @@ test('A wrong key is refused before the image has come, and few may send the ima
 })
 
 test('Without tokens only this machine itself may upload, whatever the form says', async (t) => {
-  const node = await startNodeFor(t)
+  const node = await startNodeFor(t, { env: { UPLOAD_TOKENS: '' } })
   const parts = [key('anything'), image(await fixture('fig-alpha.png'))]
   for (const headers of [
     { Host: 'darkroom.example' },

@@ -39,7 +39,7 @@ test('An upload is answered with the record and URLs that work, and the same byt
 
   const first = await rawRequest(node.url, '/images', {
     method: 'POST',
-    headers: { 'Content-Type': 'image/jpeg' },
+    headers: { 'Content-Type': 'image/jpeg', ...AUTHORIZATION },
     body: bytes,
   })
   assert.equal(first.status, 201)
@@ -55,18 +55,21 @@ test('An upload is answered with the record and URLs that work, and the same byt
     (link) => String(link).split(' ')[0] ?? '',
   )
   assert.ok(links.length > 5)
-  for (const link of links) assert.equal((await rawRequest(node.url, link, { method: 'HEAD' })).status, 200, link)
+  for (const link of links)
+    assert.equal((await rawRequest(node.url, link, { method: 'HEAD', headers: AUTHORIZATION })).status, 200, link)
 
   for (const type of ['image/jpeg', 'image/png', 'application/octet-stream']) {
     const again = await rawRequest(node.url, '/images', {
       method: 'POST',
-      headers: { 'Content-Type': type },
+      headers: { 'Content-Type': type, ...AUTHORIZATION },
       body: bytes,
     })
     assert.equal(again.status, 200)
     assert.deepEqual(again.body, first.body)
   }
-  const multipart = await rawRequest(node.url, '/images', { method: 'POST', ...form([[FILE, bytes]]) })
+  const { headers: formHeaders, body } = form([[FILE, bytes]])
+  const withToken = { ...formHeaders, ...AUTHORIZATION }
+  const multipart = await rawRequest(node.url, '/images', { method: 'POST', headers: withToken, body })
   assert.deepEqual([multipart.status, multipart.body], [200, first.body])
   assert.equal(puts(), 2)
 
@@ -248,7 +251,7 @@ test('With tokens, who has none may look at pictures and records only', async (t
 })
 
 test('Without tokens only this machine itself may write: no proxy, no foreign page, no foreign name', async (t) => {
-  const node = await startNodeFor(t)
+  const node = await startNodeFor(t, { env: { UPLOAD_TOKENS: '' } })
   const body = await fixture('fig-alpha.png')
   const host = `127.0.0.1:${node.port}`
   const post = (headers: Record<string, string>, from = '127.0.0.1') =>

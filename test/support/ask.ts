@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Darkroom } from './darkroom.ts'
 import { jsonFields } from './raw-request.ts'
+import { TOKEN } from './token.ts'
 
 /** Longer than any answer may take: what isn't there by then hangs. */
 const HUNG_MS = 20_000
@@ -25,8 +26,8 @@ export async function ask(url: string, init: RequestInit = {}): Promise<Answer> 
   return { status: response.status, headers: response.headers, body, ms: performance.now() - began }
 }
 
-/** Uploads a PNG. @param token For a node that wants one. */
-export function post(url: string, bytes: Buffer, token = ''): Promise<Answer> {
+/** Uploads a PNG. @param token Empty: none is sent. */
+export function post(url: string, bytes: Buffer, token: string = TOKEN): Promise<Answer> {
   const headers = { 'Content-Type': 'image/png', ...(token !== '' && { Authorization: `Bearer ${token}` }) }
   return ask(`${url}/images`, { method: 'POST', headers, body: new Uint8Array(bytes) })
 }

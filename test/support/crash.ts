@@ -10,6 +10,7 @@ import { ask, filesBelow } from './ask.ts'
 import { type Darkroom, startDarkroom } from './darkroom.ts'
 import { decoded, noisePicture, type Picture } from './picture.ts'
 import { jsonFields } from './raw-request.ts'
+import { AUTHORIZATION } from './token.ts'
 
 export interface CrashOptions {
   readonly rounds: number
@@ -79,7 +80,7 @@ export async function surviveCrashes(options: CrashOptions): Promise<CrashReport
         broken.push(picture)
         const response = await fetch(`${node.url}/images`, {
           method: 'POST',
-          headers: { 'Content-Type': 'image/png' },
+          headers: { 'Content-Type': 'image/png', ...AUTHORIZATION },
           body: new Uint8Array(picture.bytes),
         })
         assert.ok(response.status === 201 || response.status === 200, `${response.status}`)
@@ -117,7 +118,7 @@ export async function surviveCrashes(options: CrashOptions): Promise<CrashReport
   for (const { bytes, id } of broken) {
     const response = await ask(`${node.url}/images`, {
       method: 'POST',
-      headers: { 'Content-Type': 'image/png' },
+      headers: { 'Content-Type': 'image/png', ...AUTHORIZATION },
       body: new Uint8Array(bytes),
     })
     assert.ok(response.status === 201 || response.status === 200)
@@ -143,7 +144,7 @@ async function unlessKilled(work: Promise<void>, life: { readonly over: boolean 
 async function assertKept(node: Darkroom, id: string): Promise<void> {
   const record = await ask(`${node.url}/images/${id}`)
   assert.equal(record.status, 200, `The record of ${id} is lost: ${record.body.toString()}`)
-  const original = await ask(`${node.url}/images/${id}/original`)
+  const original = await ask(`${node.url}/images/${id}/original`, { headers: AUTHORIZATION })
   assert.equal(original.status, 200, `The original of ${id} is lost: ${original.body.toString()}`)
   assert.equal(idOf(original.body), id)
 }

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { freePort } from './free-port.ts'
 import { createServerFolder, startServer } from './process.ts'
 import { jsonFields } from './raw-request.ts'
+import { TOKEN } from './token.ts'
 
 const BACKGROUND_WITHIN_MS = 120_000
 /** As `npm start` has them. */
@@ -12,7 +13,10 @@ const NODE_OPTIONS = ['--max-semi-space-size=4', '--heap-growing-percent=50'] as
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 export interface DarkroomOptions {
-  /** On top of a store and a cache in the server's own temporary folder, and no time for draining. */
+  /**
+   * On top of a store and a cache in the server's own temporary folder, `TOKEN` as upload token, and no time for draining. An
+   * empty value unsets a variable.
+   */
   readonly env?: Readonly<Record<string, string>>
   /** By default one that is free. */
   readonly port?: number
@@ -50,6 +54,7 @@ export async function startDarkroom(options: DarkroomOptions = {}): Promise<Dark
     STORE: `file:${join(folder, 'data')}`,
     CACHE_DIR: cacheDir,
     PORT: String(port),
+    UPLOAD_TOKENS: TOKEN,
     DRAIN_SECONDS: '0',
     ...options.env,
   }
@@ -87,19 +92,19 @@ export async function startDarkroom(options: DarkroomOptions = {}): Promise<Dark
   }
 }
 
-/** Uploads an image. @param token For a node that wants one. */
+/** Uploads an image. @param token Empty: none is sent. */
 export async function upload(
   url: string,
   bytes: Buffer | Uint8Array,
   type = 'image/jpeg',
-  token = '',
+  token: string = TOKEN,
 ): Promise<Response> {
   const headers = { 'Content-Type': type, ...(token !== '' && { Authorization: `Bearer ${token}` }) }
   return await fetch(`${url}/images`, { method: 'POST', headers, body: new Uint8Array(bytes) })
 }
 
 /** Uploads a file of `test/fixtures`. @returns its id. */
-export async function uploadFixture(url: string, name: string, token = ''): Promise<string> {
+export async function uploadFixture(url: string, name: string, token: string = TOKEN): Promise<string> {
   const response = await upload(url, await fixture(name), 'application/octet-stream', token)
   const { id } = jsonFields(await response.text())
   if (typeof id !== 'string') throw new TypeError(`${name} was not taken: ${response.status}`)

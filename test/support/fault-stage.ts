@@ -7,6 +7,7 @@ import { type Darkroom, startDarkroom } from './darkroom.ts'
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
 import { assertPicture, noisePicture, type Picture } from './picture.ts'
 import { newBucket } from './s3-bucket.ts'
+import { AUTHORIZATION } from './token.ts'
 
 /** A node before a store, and pictures in different places. */
 export interface FaultStage {
@@ -86,6 +87,7 @@ export async function assertRecovered(t: TestContext, { node, freshUrl, fresh, l
   await assertPicture((await ask(freshUrl)).body, { format: 'jpeg', width: 40 })
   const { bytes } = await noisePicture(4)
   assert.equal((await post(node.url, bytes)).status, 201)
-  assert.deepEqual((await ask(`${node.url}/images/${late.id}/original`)).body, late.bytes)
+  const original = await ask(`${node.url}/images/${late.id}/original`, { headers: AUTHORIZATION })
+  assert.deepEqual(original.body, late.bytes)
   assert.equal((await ask(`${node.url}/images/${fresh.id}`)).status, 200)
 }

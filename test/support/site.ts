@@ -8,10 +8,7 @@ import { newBucket } from './s3-bucket.ts'
 import type { Scope } from './scope.ts'
 import type { S3Access } from './servers/s3-server.ts'
 
-/** What every node behind nginx takes. */
-export const TOKEN = 'a-token-for-tests-only'
-/** To ask as one who may write. */
-export const AUTHORIZATION = { Authorization: `Bearer ${TOKEN}` } as const
+export { AUTHORIZATION, TOKEN } from './token.ts'
 
 /** A node, and nginx in front of it. */
 export interface Site {
@@ -27,7 +24,7 @@ export async function startSite(
   env: Readonly<Record<string, string>> = {},
   nginxOptions: Partial<NginxOptions> = {},
 ): Promise<Site> {
-  const node = await startNodeFor(t, { env: { ACCEL_PREFIX: '/_renditions/', UPLOAD_TOKENS: TOKEN, ...env } })
+  const node = await startNodeFor(t, { env: { ACCEL_PREFIX: '/_renditions/', ...env } })
   const nginx = await startNginxFor(t, node, nginxOptions)
   return { node, nginx, url: nginx.origin }
 }

@@ -3,11 +3,15 @@ import { untilClosed } from './raw-exchange.ts'
 import type { Scope } from './scope.ts'
 
 /** Asks, and is gone after that many milliseconds unless it has the answer by then. */
-export async function askAndLeave(url: string, afterMs: number): Promise<void> {
+export async function askAndLeave(
+  url: string,
+  afterMs: number,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const controller = new AbortController()
   const timer = setTimeout(() => controller.abort(), afterMs)
   try {
-    const response = await fetch(url, { signal: controller.signal })
+    const response = await fetch(url, { headers, signal: controller.signal })
     await response.arrayBuffer()
   } catch (error) {
     if (!controller.signal.aborted) throw error
