@@ -1,12 +1,8 @@
 import type { IncomingMessage } from 'node:http'
-import { PassThrough, type Readable, Transform } from 'node:stream'
+import { PassThrough, type Readable } from 'node:stream'
 import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy'
 import { OriginalError, RequestError } from '../errors.ts'
-
-/** What a client that is not lying takes at the least, averaged from the beginning; after a time of grace. */
-const MIN_BYTES_PER_SECOND = 8 * 1024
-const GRACE_SECONDS = 20
-const CHECK_MS = 1000
+import { pacedBody } from './paced-body.ts'
 
 /** What a form has to hold beside its file. What one of these throws refuses the whole form. */
 export interface FormRules {
@@ -40,7 +36,7 @@ export function uploadBody(request: IncomingMessage, maxBytes: number): Readable
   if (!multipart && length !== undefined && Number(length) > maxBytes) {
     throw new OriginalError('original_too_large', `An image may have at most ${maxBytes} bytes`)
   }
-  return multipart ? singleFile(request, contentType, {}) : paced(request)
+  return multipart ? singleFile(request, contentType, {}) : pacedBody(request, 'invalid_upload')
 }
 
 /**
@@ -66,42 +62,13 @@ function assertNotEncoded(encoding: string | undefined): void {
   throw new OriginalError('original_unsupported', 'Send the image without a Content-Encoding')
 }
 
-/** It may fail before it is read, or after nobody reads it any more: that must not end the process. */
-function toldLater<T extends Readable>(stream: T): T {
-  stream.on('error', () => {})
-  return stream
-}
-
-/** Ends a body that trickles: each connection holds a place, and a liar could hold many. */
-function paced(request: IncomingMessage): Readable {
-  const began = performance.now()
-  let received = 0
-  const counter = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      received += chunk.length
-      done(null, chunk)
-    },
-    flush(done) {
-      done(received === 0 ? new RequestError('invalid_upload', 'The body is empty: send the image in it') : null)
-    },
-  })
-  const timer = setInterval(() => {
-    const seconds = (performance.now() - began) / 1000
-    // A full buffer means that it is we who are slow.
-    if (seconds < GRACE_SECONDS || counter.writableNeedDrain || received / seconds >= MIN_BYTES_PER_SECOND) return
-    counter.destroy(new RequestError('client_too_slow', 'The upload came too slowly'))
-  }, CHECK_MS)
-  counter.once('close', () => clearInterval(timer))
-  request.once('aborted', () => counter.destroy(new RequestError('invalid_upload', 'The upload was broken off')))
-  request.on('error', (cause) => counter.destroy(cause))
-  return toldLater(request.pipe(counter))
-}
-
 function singleFile(request: IncomingMessage, contentType: string, rules: FormRules): Readable {
   // First what may throw: nobody would be there to hear of a body.
   const parser = createParser(contentType)
-  const body = paced(request)
-  const file = toldLater(new PassThrough())
+  const body = pacedBody(request, 'invalid_upload')
+  const file = new PassThrough()
+  // It may fail before anybody reads it, or when nobody does any more: that must not end the process.
+  file.on('error', () => {})
   let files = 0
   const fail = (cause: unknown) => {
     body.unpipe(parser)

@@ -6,7 +6,7 @@ import { formatRecord, type ImageRecord, parseRecord } from '../domain/image-rec
 import { displayedSize, type OriginalFacts } from '../domain/original-facts.ts'
 import { deletedKey, originalKey, recordKey } from '../domain/store-layout.ts'
 import { decodingCost } from '../domain/work-cost.ts'
-import { UnavailableError } from '../errors.ts'
+import { OriginalError, UnavailableError } from '../errors.ts'
 import type { InfoService } from './info-service.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { MezzanineService } from './mezzanine-service.ts'
@@ -26,7 +26,7 @@ export interface IngestService {
    * Takes in an original: checked, then the bytes and their record, both durable when this returns. The same bytes again
    * change nothing.
    *
-   * @throws OriginalError `original_too_large`, `original_unsupported`, `original_broken`; UnavailableError
+   * @throws OriginalError `invalid_upload` for no bytes, `original_too_large`, `original_unsupported`, `original_broken`; UnavailableError
    */
   ingest(body: Readable, signal: AbortSignal): Promise<Ingested>
 }
@@ -61,6 +61,8 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
   }
 
   async function takeIn(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
+    if (spooled.sizeBytes === 0)
+      throw new OriginalError('invalid_upload', 'The file is empty: send the bytes of an image')
     const id = imageIdFromSha256(spooled.sha256)
     const { sequence } = watch
     const existing = await readRecord(id, signal)
