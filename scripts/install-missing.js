@@ -2,7 +2,8 @@
 //
 // npm runs it before `start`, `test` and the like (with --dev where the tools of development are needed), so that each
 // works alone on a fresh clone. It comes before the dependencies, and so before the Node that they bring: plain
-// JavaScript for Node 20, nothing but Node's own modules. With everything in place it only reads and says nothing.
+// JavaScript, nothing but Node's own modules. It parses on Node 16 and 18 too, so that it can refuse them. With everything in
+// place it only reads and says nothing.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,6 +13,8 @@ import { fileURLToPath } from 'node:url'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const LOCK = join(ROOT, '.install.lock')
 const LOCKED_NODE = join(ROOT, 'node_modules/.bin/node')
+/** The oldest Node that the packages can be installed with: sharp's scripts end in stack traces on an older one. */
+const OLDEST_INSTALLER = 20
 /** The first Node that runs TypeScript as it is, without a flag or a warning. */
 const OLDEST_NODE = [22, 18]
 
@@ -29,6 +32,7 @@ await main().catch((error) => {
 })
 
 async function main() {
+  assertMayInstall()
   if (firstMissing() !== undefined) {
     await acquireLock()
     try {
@@ -159,6 +163,14 @@ function dropUnusableNode() {
   if (!existsSync(LOCKED_NODE)) return
   const { status } = spawnSync(LOCKED_NODE, ['--version'], { stdio: 'ignore' })
   if (status !== 0) rmSync(LOCKED_NODE)
+}
+
+function assertMayInstall() {
+  if (Number.parseInt(process.versions.node, 10) >= OLDEST_INSTALLER) return
+  throw new InstallError(
+    `Node ${OLDEST_INSTALLER} or newer is required, and this is ${process.versions.node}: install Node 24 from ` +
+      'https://nodejs.org/en/download, or from your distribution if it has one (Debian 13 has Node 20)',
+  )
 }
 
 function assertNodeIsNewEnough() {

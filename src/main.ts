@@ -14,6 +14,9 @@ Settings are environment variables. Sizes in bytes may be written 64M or 2G.
 ${describeConfig()}
 `
 
+/** Two signals within this time are one request to stop. */
+const SAME_SIGNAL_MS = 500
+
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { help: { type: 'boolean', short: 'h' } } })
   if (values.help) {
@@ -22,11 +25,13 @@ async function main(): Promise<void> {
   }
   const config = loadConfig(process.env)
   const node = await startNode(config, await loadBuckets(config.BUCKETS_FILE, process.env), availableBytes())
-  let stopping = false
+  let stoppingSince: number | undefined
   const stop = () => {
-    // A second signal is for those who cannot wait.
-    if (stopping) process.exit(1)
-    stopping = true
+    // npm forwards the SIGINT of Ctrl-C, which the terminal has sent to this process as well: that is one request to stop.
+    if (stoppingSince !== undefined && performance.now() - stoppingSince < SAME_SIGNAL_MS) return
+    // A second one is for those who cannot wait.
+    if (stoppingSince !== undefined) process.exit(1)
+    stoppingSince = performance.now()
     void node.stop().then(() => process.exit(0))
   }
   process.on('SIGTERM', stop)

@@ -12,6 +12,8 @@ const LIBTHUMBOR_VERSION = '2.0.2'
 const MINIO_VERSION = 'v0.0.0-20260212201848-7aac2a2c5b7c'
 /** Its client `mc`; what its module asks for is older than what MinIO's does. */
 const MINIO_CLIENT_VERSION = 'v0.0.0-20250313080218-cf909e1063a9'
+const OLD_NODE_VERSION = '18.20.8'
+const OLD_NPM_VERSION = '10.9.9'
 const AWS_CLI_VERSION = '1.46.3'
 /** What the module of that MinIO asks for. */
 const MINIO_GO_VERSION = [1, 24]
@@ -70,6 +72,16 @@ export async function ensureAwsCli(): Promise<{ python: string; folder: string }
     await pipInstall(`awscli==${AWS_CLI_VERSION}`, folder)
   })
   return { python: await ensurePip(), folder: dirname(dirname(script)) }
+}
+
+/** @returns A folder that holds `node` of version 18, as Debian 12 has it, and `npm` of version 10: half a minute, once. */
+export async function ensureOldNode(): Promise<string> {
+  const name = `node-${OLD_NODE_VERSION}-npm-${OLD_NPM_VERSION}`
+  const packages = [`node-linux-${process.arch}@${OLD_NODE_VERSION}`, `npm@${OLD_NPM_VERSION}`]
+  const npm = await ensureCached(`${name}/node_modules/.bin/npm`, async (folder) => {
+    await runCommand('npm', ['install', '--prefix', folder, '--no-save', '--ignore-scripts', '--silent', ...packages])
+  })
+  return dirname(npm)
 }
 
 /** @returns The path of `minio`, compiled by Go: some minutes, once. */
