@@ -12,6 +12,7 @@ import { CACHE_FOLDERS } from './domain/cache-layout.ts'
 import { parseDialectMount } from './domain/dialect-mount.ts'
 import type { DialectSettings } from './domain/dialects.ts'
 import { isInputFormat } from './domain/image-format.ts'
+import { type AddressBlock, parseAddressBlock } from './domain/ip-address.ts'
 import { defaultRenderMemory } from './domain/render-memory.ts'
 import type { SizePolicy } from './domain/size-policy.ts'
 import { type CacheKeeper, createCacheKeeper } from './service/cache-keeper.ts'
@@ -264,6 +265,13 @@ export function dialectSettings(config: Config): DialectSettings {
 export function sizePolicy({ SIZE_POLICY, SIZES, SIZES_FALLBACK, URL_KEYS }: Config): SizePolicy {
   if (SIZE_POLICY === 'list') return { kind: 'list', sizes: SIZES, fallback: SIZES_FALLBACK }
   return SIZE_POLICY === 'signed' ? { kind: 'signed', keys: URL_KEYS } : { kind: 'open' }
+}
+
+const LOOPBACK = ['127.0.0.0/8', '::1'] as const
+
+/** Whose word on the client is taken: with `ACCEL_PREFIX` the nginx on this machine writes over whatever a client says. */
+export function trustedProxies({ ACCEL_PREFIX, TRUSTED_PROXIES }: Config): readonly AddressBlock[] {
+  return [...(ACCEL_PREFIX === '' ? [] : LOOPBACK), ...TRUSTED_PROXIES].map(parseAddressBlock)
 }
 
 async function tenthOfDisk(folder: string): Promise<number> {

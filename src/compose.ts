@@ -13,6 +13,7 @@ import {
   openDisk,
   prepareDisk,
   sizePolicy,
+  trustedProxies,
 } from './compose-parts.ts'
 import { createElsewhere } from './compose-elsewhere.ts'
 import type { Config } from './config.ts'
@@ -21,6 +22,7 @@ import { parseSpec } from './domain/spec.ts'
 import { ServiceError } from './errors.ts'
 import { createAccessReport } from './http/access-log.ts'
 import { createApp } from './http/app.ts'
+import { createClientOf } from './http/client-of.ts'
 import type { Readiness } from './http/health-handler.ts'
 import { pictureHandlers } from './http/picture-handlers.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
@@ -85,6 +87,7 @@ export async function startNode(
   const requestTimeoutMs = config.REQUEST_TIMEOUT_SECONDS * 1000
   const shared = { policy, access: { tokens: config.UPLOAD_TOKENS }, publicUrl: config.PUBLIC_URL }
   const report = createAccessReport(log, metrics)
+  const clientOf = createClientOf(trustedProxies(config))
   const app = createApp(log, report, {
     images: {
       ...services,
@@ -109,6 +112,7 @@ export async function startNode(
     }),
     metrics,
     readiness,
+    clientOf,
     homePage: readFileSync(new URL('./http/home-page.html', import.meta.url), 'utf8'),
     requestTimeoutMs,
   })
@@ -123,6 +127,7 @@ export async function startNode(
     refusal: () => services.renderQueue.refusal('viewer'),
     diskFails: () => disk.keeper.degraded,
     report,
+    clientOf,
     flag,
   })
   // The headers that it goes by are nginx's; without nginx they could be anybody's.

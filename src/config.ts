@@ -62,6 +62,11 @@ const Env = z.object({
     .regex(/^(?:|\/(?:[\w-]+\/)+)$/, 'should be empty, or begin and end with a slash')
     .default('')
     .describe('The internal location of nginx that holds CACHE_DIR/renditions; empty: this process sends files itself'),
+  TRUSTED_PROXIES: list(
+    'Addresses and blocks of proxies whose X-Forwarded-For is believed, separated by spaces; with ACCEL_PREFIX loopback always is',
+    '',
+    readable(parseAddressBlock),
+  ),
   UPLOAD_TOKENS: list(
     'Bearer tokens that may upload and delete, separated by spaces, of 16 characters or more',
     '',

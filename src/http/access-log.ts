@@ -4,6 +4,7 @@ import type { Middleware } from 'koa'
 import { ServiceError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { ClientOf } from './client-of.ts'
 import type { RequestState } from './request-state.ts'
 
 /** A request that has been answered, or left. */
@@ -51,13 +52,14 @@ export function createAccessReport(log: Log, metrics: Metrics): AccessReport {
 }
 
 /** Reports each request when its answer has ended. */
-export function accessLog(report: AccessReport): Middleware<RequestState> {
+export function accessLog(report: AccessReport, clientOf: ClientOf): Middleware<RequestState> {
   return async (ctx, next) => {
     const began = performance.now()
     ctx.res.once('close', () => {
       const { tier, error } = ctx.state
       report({
-        ...clientOf(ctx.req),
+        client: clientOf(ctx.req),
+        requestId: requestIdOf(ctx.req),
         method: ctx.method,
         path: ctx.path,
         // Koa answers even those who have left, once their request has failed: too late to be an answer.
@@ -72,13 +74,10 @@ export function accessLog(report: AccessReport): Middleware<RequestState> {
   }
 }
 
-/** Who asks, in nginx's words. Or in a client's own if they are short and plain: a log is no place for whatever somebody likes to send. */
-export function clientOf({ headers, socket }: IncomingMessage): Pick<Ended, 'client' | 'requestId'> {
-  const { 'x-request-id': id = '', 'x-forwarded-for': forwarded = '' } = headers
-  return {
-    client: String(forwarded) || (socket.remoteAddress ?? ''),
-    requestId: typeof id === 'string' && /^[\w.-]{1,64}$/.test(id) ? id : randomUUID(),
-  }
+/** nginx's id, or a client's own if it is short and plain: a log is no place for whatever somebody likes to send. */
+export function requestIdOf({ headers }: IncomingMessage): string {
+  const id = headers['x-request-id']
+  return typeof id === 'string' && /^[\w.-]{1,64}$/.test(id) ? id : randomUUID()
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS', 'PUT', 'PATCH'])

@@ -11,7 +11,7 @@ export function createApp(log: Log, report: AccessReport, options: RoutesOptions
   const app = new Koa<RequestState>()
   // What reaches Koa's own handler was not to be answered any more: a client gone in mid-body, mostly.
   app.on('error', (error: unknown) => log.debug({ err: error }, 'answer broken off'))
-  app.use(accessLog(report))
+  app.use(accessLog(report, options.clientOf))
   app.use(dropUnreadBody())
   app.use(errorResponse())
   app.use(options.pictures.dialects)

@@ -3,6 +3,7 @@ import type { Middleware } from 'koa'
 import { RequestError } from '../errors.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { recordAlias } from './alias-redirect.ts'
+import type { ClientOf } from './client-of.ts'
 import { deadline } from './deadline.ts'
 import { MethodError } from './error-response.ts'
 import { liveHandler, metricsHandler, type Readiness, readyHandler } from './health-handler.ts'
@@ -27,6 +28,7 @@ export interface RoutesOptions {
   readonly pictures: PictureHandlers
   readonly metrics: Metrics
   readonly readiness: Readiness
+  readonly clientOf: ClientOf
   readonly homePage: string
   /** For an answer to begin. */
   readonly requestTimeoutMs: number

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { UnavailableError } from '../errors.ts'
-import { type AccessReport, clientOf } from './access-log.ts'
+import { type AccessReport, requestIdOf } from './access-log.ts'
+import type { ClientOf } from './client-of.ts'
 import { errorAnswer } from './error-response.ts'
 import { hasBody } from './unread-body.ts'
 
@@ -10,6 +11,7 @@ export interface ShedOptions {
   /** Whether there can be pictures that are in memory only. */
   readonly diskFails: () => boolean
   readonly report: AccessReport
+  readonly clientOf: ClientOf
   /** While it is raised, nginx refuses by itself most of what would be refused here. */
   readonly flag: Flag
 }
@@ -35,7 +37,7 @@ export type Shed = (request: IncomingMessage, response: ServerResponse) => boole
  * renderers lack. So who asks for a picture that nginx, in front of this node, has not found on the disk is refused before
  * anything else is done while there is no time to make one, unless it is being made. And when many are, nginx is told to do that.
  */
-export function createShed({ refusal, diskFails, report, flag }: ShedOptions): Shed {
+export function createShed({ refusal, diskFails, report, clientOf, flag }: ShedOptions): Shed {
   const underWay = new Map<string, number>()
   let refusals = 0
 
@@ -77,7 +79,8 @@ export function createShed({ refusal, diskFails, report, flag }: ShedOptions): S
     response.writeHead(status, headers).end(body)
     const [path = ''] = url.split('?', 1)
     const seconds = (performance.now() - began) / 1000
-    report({ ...clientOf(request), method, path, status, bytes: body.length, seconds, tier: undefined, error })
+    const sender = { client: clientOf(request), requestId: requestIdOf(request) }
+    report({ ...sender, method, path, status, bytes: body.length, seconds, tier: undefined, error })
     return true
   }
 }

@@ -28,6 +28,7 @@ async function setUp(t: TestContext) {
     refusal: () => (state.overloaded ? error : undefined),
     diskFails: () => state.diskFails,
     report: (ended) => reported.push(ended),
+    clientOf: ({ socket }) => socket.remoteAddress ?? '',
     flag: { raise: () => flag.push('raised'), lower: () => flag.push('lowered') },
   })
   const server = createHttpServer(app, shed)

@@ -45,6 +45,7 @@ const READ: readonly (readonly [Readonly<Record<string, string>>, Partial<Config
   [{}, { REMOTE_HOSTS: [], REMOTE_ALLOW_ADDRESSES: [], REMOTE_DNS: [], REMOTE_TIMEOUT_SECONDS: 14 }],
   [{ REMOTE_HOSTS: '*.example.com  bücher.example' }, { REMOTE_HOSTS: ['*.example.com', 'bücher.example'] }],
   [{ REMOTE_ALLOW_ADDRESSES: '10.1.0.0/16 ::1' }, { REMOTE_ALLOW_ADDRESSES: ['10.1.0.0/16', '::1'] }],
+  [{ TRUSTED_PROXIES: '10.0.0.0/8 ::1' }, { TRUSTED_PROXIES: ['10.0.0.0/8', '::1'] }],
   [{ REMOTE_DNS: '192.0.2.53:5353' }, { REMOTE_DNS: ['192.0.2.53:5353'] }],
   [{ REMOTE_DEFAULT_FRESH_SECONDS: '0' }, { REMOTE_DEFAULT_FRESH_SECONDS: 0 }],
 ]
@@ -83,6 +84,7 @@ const WRONG: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = 
   [{ REMOTE_HOSTS: 'ftp://example.com' }, /^REMOTE_HOSTS: "ftp:\/\/example.com" should begin with http:\/\//],
   [{ REMOTE_ALLOW_ADDRESSES: '10.1.2.3/16' }, /^REMOTE_ALLOW_ADDRESSES: .*"10\.1\.0\.0\/16"/],
   [{ REMOTE_ALLOW_ADDRESSES: 'localhost' }, /^REMOTE_ALLOW_ADDRESSES: "localhost" should be an address or a block/],
+  [{ TRUSTED_PROXIES: 'cdn.example' }, /^TRUSTED_PROXIES: "cdn\.example" should be an address or a block/],
   [{ REMOTE_DNS: 'dns.example' }, /^REMOTE_DNS: "dns\.example" should be the address of a DNS server/],
   [{ REMOTE_TIMEOUT_SECONDS: '0' }, /^REMOTE_TIMEOUT_SECONDS: /],
   [{ REMOTE_DEFAULT_FRESH_SECONDS: '-1' }, /^REMOTE_DEFAULT_FRESH_SECONDS: /],

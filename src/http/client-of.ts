@@ -1,0 +1,22 @@
+import type { IncomingMessage } from 'node:http'
+import { clientAddress } from '../domain/client-address.ts'
+import type { AddressBlock } from '../domain/ip-address.ts'
+import { memoize } from '../service/memoize.ts'
+
+/** The address of a request's client: as the log has it, and as limits count it. */
+export type ClientOf = (request: IncomingMessage) => string
+
+const MEMORY_BYTES = 1024 * 1024
+
+/** @param proxies Whose word on the client is taken. */
+export function createClientOf(proxies: readonly AddressBlock[]): ClientOf {
+  // The same few proxies and clients come again and again, and reading addresses costs microseconds.
+  const read = memoize((text) => {
+    const [peer = '', ...forwarded] = text.split(' ')
+    return { address: clientAddress(peer, forwarded.join(' '), proxies) }
+  }, MEMORY_BYTES)
+  return ({ headers, socket }) => {
+    const forwarded = proxies.length === 0 ? '' : String(headers['x-forwarded-for'] ?? '')
+    return read(`${socket.remoteAddress ?? ''} ${forwarded}`).address
+  }
+}
