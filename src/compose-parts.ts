@@ -25,6 +25,7 @@ import { createInvalidationWatch } from './service/invalidation-watch.ts'
 import { createMezzanineService } from './service/mezzanine-service.ts'
 import { createObjectVersions } from './service/object-versions.ts'
 import { createOriginalService } from './service/original-service.ts'
+import { createNewRemotes } from './service/new-remotes.ts'
 import type { ImageCache, Meter, ObjectStore, Spool } from './service/ports.ts'
 import { createPrimeService } from './service/prime-service.ts'
 import { createRecordService } from './service/record-service.ts'
@@ -157,6 +158,7 @@ export function createServices(config: Config, outside: Outside) {
   const remotes = createRemoteVersions({
     source: elsewhere.remotes,
     shelf: createRemoteShelf(store, meter),
+    newRemotes: createNewRemotes({ ...newRemoteLimits(config), now: () => performance.now() }),
     cache,
     spool,
     engine,
@@ -265,6 +267,11 @@ export function dialectSettings(config: Config): DialectSettings {
 export function sizePolicy({ SIZE_POLICY, SIZES, SIZES_FALLBACK, URL_KEYS }: Config): SizePolicy {
   if (SIZE_POLICY === 'list') return { kind: 'list', sizes: SIZES, fallback: SIZES_FALLBACK }
   return SIZE_POLICY === 'signed' ? { kind: 'signed', keys: URL_KEYS } : { kind: 'open' }
+}
+
+/** How many new remote images are added in a minute, in all and for one client. */
+function newRemoteLimits({ REMOTE_NEW_PER_MINUTE: perMinute, REMOTE_NEW_PER_CLIENT: perClient }: Config) {
+  return { perMinute, perClient: perClient ?? Math.ceil(perMinute / 4) }
 }
 
 const LOOPBACK = ['127.0.0.0/8', '::1'] as const

@@ -22,7 +22,7 @@ import { parseSpec } from './domain/spec.ts'
 import { ServiceError } from './errors.ts'
 import { createAccessReport } from './http/access-log.ts'
 import { createApp } from './http/app.ts'
-import { createClientOf } from './http/client-of.ts'
+import { createAskedBy, createClientOf } from './http/client-of.ts'
 import type { Readiness } from './http/health-handler.ts'
 import { pictureHandlers } from './http/picture-handlers.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
@@ -103,6 +103,7 @@ export async function startNode(
       ...shared,
       service: services.renditions,
       cache: disk.cache,
+      askedBy: createAskedBy(clientOf),
       accelPrefix: config.ACCEL_PREFIX,
       showGps: config.SHOW_GPS,
       now: () => Date.now(),

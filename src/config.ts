@@ -120,6 +120,14 @@ const Env = z.object({
     '',
     readable(parseRemoteHost),
   ),
+  REMOTE_NEW_PER_MINUTE: count(
+    'Most remote images that this node has never seen, and so adds to the store, in a minute; more are answered 429',
+    1000,
+  ),
+  REMOTE_NEW_PER_CLIENT: whole
+    .min(1, 'should be at least 1')
+    .optional()
+    .describe('Most of them for one client: an address of IPv4, 64 bits of IPv6; empty: a quarter'),
   REMOTE_ALLOW_ADDRESSES: list(
     'Addresses and blocks of them, such as 10.1.0.0/16, that images may be fetched from although they are not public',
     '',
@@ -219,7 +227,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   const parsed = Env.safeParse(given)
   const mistakes = (parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`)
   mistakes.push(...contradictions(given))
-  if (parsed.success) mistakes.push(...limitsTogether(parsed.data))
+  if (parsed.success) mistakes.push(...limitsTogether(parsed.data), ...boundsTogether(parsed.data))
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes.join('\n'))
   return Object.freeze(parsed.data)
 }
@@ -247,6 +255,12 @@ function contradictions(given: Readonly<Record<string, string | undefined>>): st
     mistakes.push('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: give both or neither')
   }
   return mistakes
+}
+
+/** @returns what is wrong, if anything. */
+function boundsTogether({ REMOTE_NEW_PER_MINUTE: inAll, REMOTE_NEW_PER_CLIENT: perClient = 0 }: Config): string[] {
+  if (perClient <= inAll) return []
+  return [`REMOTE_NEW_PER_CLIENT: should be ${inAll} at most, which is REMOTE_NEW_PER_MINUTE`]
 }
 
 /** What one request may wait for, one after the other: it has to end by what was waited for, which can say what went wrong. */

@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'original_unsupported'
   | 'range_not_satisfiable'
   | 'original_broken'
+  | 'too_many_requests'
   | 'remote_failed'
   | 'store_unavailable'
   | 'store_full'
@@ -53,6 +54,15 @@ export class DamagedFileError extends OriginalError {
 
 /** The host of a remote image failed: it did not answer, or not with an image. It may do better in a while. */
 export class RemoteError extends ServiceError {}
+
+/** A client asked for more than a limit allows. Answered with `Retry-After`. */
+export class LimitError extends ServiceError {
+  readonly retryAfterSeconds: number
+  constructor(message: string, retryAfterSeconds: number) {
+    super('too_many_requests', message)
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
 
 /** A dependency, or our own capacity, failed for now. Answered with `Retry-After`. */
 export class UnavailableError extends ServiceError {

@@ -18,6 +18,15 @@ export interface ObjectRef {
   readonly versionId?: string
 }
 
+/** An original as somebody asks for it. */
+export type AskedRef = Exclude<OriginalRef, RemoteRef> | AskedRemote
+
+/** A remote image, and the client that asks for it: how many new ones it may add is bounded. */
+export interface AskedRemote extends RemoteRef {
+  /** By `clientNetwork`. It has no part in which image is meant. */
+  readonly client: string
+}
+
 /** @see OriginalRef */
 export interface RemoteRef {
   readonly kind: 'remote'

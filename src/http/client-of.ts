@@ -1,10 +1,14 @@
 import type { IncomingMessage } from 'node:http'
-import { clientAddress } from '../domain/client-address.ts'
+import { clientAddress, clientNetwork } from '../domain/client-address.ts'
 import type { AddressBlock } from '../domain/ip-address.ts'
+import type { AskedRef, OriginalRef } from '../domain/original-ref.ts'
 import { memoize } from '../service/memoize.ts'
 
 /** The address of a request's client: as the log has it, and as limits count it. */
 export type ClientOf = (request: IncomingMessage) => string
+
+/** The original, and the client of the request where that matters. */
+export type AskedBy = (request: IncomingMessage, original: OriginalRef) => AskedRef
 
 const MEMORY_BYTES = 1024 * 1024
 
@@ -19,4 +23,9 @@ export function createClientOf(proxies: readonly AddressBlock[]): ClientOf {
     const forwarded = proxies.length === 0 ? '' : String(headers['x-forwarded-for'] ?? '')
     return read(`${socket.remoteAddress ?? ''} ${forwarded}`).address
   }
+}
+
+export function createAskedBy(clientOf: ClientOf): AskedBy {
+  return (request, original) =>
+    original.kind === 'remote' ? { ...original, client: clientNetwork(clientOf(request)) } : original
 }

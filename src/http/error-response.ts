@@ -1,5 +1,5 @@
 import type { Context, Middleware } from 'koa'
-import { type ErrorCode, ServiceError, UnavailableError } from '../errors.ts'
+import { type ErrorCode, LimitError, ServiceError, UnavailableError } from '../errors.ts'
 import type { RequestState } from './request-state.ts'
 
 const STATUS = {
@@ -21,6 +21,7 @@ const STATUS = {
   original_unsupported: 415,
   range_not_satisfiable: 416,
   original_broken: 422,
+  too_many_requests: 429,
   remote_failed: 502,
   store_unavailable: 503,
   store_full: 503,
@@ -75,7 +76,9 @@ export function errorAnswer(error: unknown): ErrorAnswer {
   const headers = errorHeaders(body)
   if (status === 404) headers['Cache-Control'] = `public, max-age=${NOT_FOUND_SECONDS}`
   if (status === 401) headers['WWW-Authenticate'] = 'Bearer'
-  if (error instanceof UnavailableError) headers['Retry-After'] = String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS)
+  if (error instanceof UnavailableError || error instanceof LimitError) {
+    headers['Retry-After'] = String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS)
+  }
   if (error instanceof MethodError) headers['Allow'] = error.allowed.join(', ')
   if (error instanceof RangeError416) headers['Content-Range'] = `bytes */${error.sizeBytes}`
   return { status, headers, body }

@@ -11,6 +11,7 @@ import { RequestError, UnavailableError } from '../errors.ts'
 import type { ImageCache } from '../service/ports.ts'
 import type { Rendition, RenditionService, Wanted } from '../service/rendition-service.ts'
 import type { Version, VersionService } from '../service/versions.ts'
+import type { AskedBy } from './client-of.ts'
 import { RangeError416 } from './error-response.ts'
 import type { RequestState } from './request-state.ts'
 
@@ -18,6 +19,7 @@ export interface PictureAnswerOptions {
   readonly service: RenditionService
   readonly versions: VersionService
   readonly cache: ImageCache
+  readonly askedBy: AskedBy
   /** nginx's internal location over `CACHE_DIR/renditions`, ending in a slash; empty: this process sends the file. */
   readonly accelPrefix: string
   /** Ms since 1970. */
@@ -56,7 +58,7 @@ export const PICTURE_HEADERS = {
  * @param within Sets the signal of the request; what memory knows of an upload needs none.
  */
 export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<RequestState>): PictureAnswer {
-  const { service, versions, accelPrefix } = options
+  const { service, versions, askedBy, accelPrefix } = options
   return async (ctx, asked) => {
     const began = performance.now()
     const { original, spec, as } = asked
@@ -77,7 +79,7 @@ export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<
       const { signal } = ctx.state
       // Between look-up and opening, a sweep may delete the file.
       for (const isAgain of [again, true]) {
-        const found = await versions.use(original, signal, async (id, version) => {
+        const found = await versions.use(askedBy(ctx.req, original), signal, async (id, version) => {
           const wanted = { id, spec, as, again: isAgain }
           return { version, rendition: service.remembered(wanted) ?? (await service.rendition(wanted, signal)) }
         })

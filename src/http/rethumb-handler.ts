@@ -6,6 +6,7 @@ import { admitOtherwise, type SizePolicy } from '../domain/size-policy.ts'
 import { assertMayWrite, type WriteAccess } from '../domain/write-access.ts'
 import type { InfoService } from '../service/info-service.ts'
 import type { VersionService } from '../service/versions.ts'
+import type { AskedBy } from './client-of.ts'
 import { callerOf } from './image-request.ts'
 import { answerJson } from './json-answer.ts'
 import { choiceOf, type PictureAnswer } from './picture-answer.ts'
@@ -16,6 +17,7 @@ export interface RethumbHandlerOptions {
   readonly policy: SizePolicy
   readonly versions: VersionService
   readonly infos: InfoService
+  readonly askedBy: AskedBy
   /** What a file says of its making needs a token here as well. */
   readonly access: WriteAccess
   /** And where it was taken a setting. */
@@ -27,12 +29,13 @@ export function rethumbHandler(
   options: RethumbHandlerOptions,
   within: Middleware<RequestState>,
 ): Middleware<RequestState> {
-  const { answer, policy, versions, infos, access, showGps } = options
+  const { answer, policy, versions, infos, askedBy, access, showGps } = options
 
   async function answerExif(ctx: Context & { state: RequestState }, source: string): Promise<void> {
     assertMayWrite(callerOf(ctx), access)
     const { signal } = ctx.state
-    const { capture, place } = await versions.use(remoteRef(source), signal, (id) => infos.info(id, signal))
+    const asked = askedBy(ctx.req, remoteRef(source))
+    const { capture, place } = await versions.use(asked, signal, (id) => infos.info(id, signal))
     answerJson(ctx, rethumbExif(capture.metadata.exif ?? {}, showGps ? place : undefined), {
       'Cache-Control': 'private, no-cache',
       Vary: 'Authorization',

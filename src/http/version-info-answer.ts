@@ -7,6 +7,7 @@ import { mayWrite, type WriteAccess } from '../domain/write-access.ts'
 import type { InfoService } from '../service/info-service.ts'
 import type { OriginalService } from '../service/original-service.ts'
 import type { VersionService } from '../service/versions.ts'
+import type { AskedBy } from './client-of.ts'
 import { assertMayKnow, callerOf } from './image-request.ts'
 import { answerJson } from './json-answer.ts'
 import type { RequestState } from './request-state.ts'
@@ -20,6 +21,7 @@ export interface VersionInfoOptions {
   /** And also where it was taken. */
   readonly showGps: boolean
   readonly policy: SizePolicy
+  readonly askedBy: AskedBy
 }
 
 export type VersionInfoAnswer = (
@@ -29,12 +31,12 @@ export type VersionInfoAnswer = (
 
 /** All that is known of an original that is kept elsewhere: what `GET /images/<id>/info` says of an upload. */
 export function versionInfoAnswer(options: VersionInfoOptions, within: Middleware<RequestState>): VersionInfoAnswer {
-  const { versions, originals, infos, access, showGps, policy } = options
+  const { versions, originals, infos, access, showGps, policy, askedBy } = options
   async function answer(ctx: Context & { state: RequestState }, original: ObjectRef | RemoteRef): Promise<void> {
     assertMayKnow(ctx, policy, access)
     const isTrusted = mayWrite(callerOf(ctx), access)
     const { signal } = ctx.state
-    const value = await versions.use(original, signal, async (id, version) => {
+    const value = await versions.use(askedBy(ctx.req, original), signal, async (id, version) => {
       const { facts } = await originals.ready(id, signal)
       const { format, alpha, frames } = facts
       const info = await infos.info(id, signal)

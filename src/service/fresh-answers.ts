@@ -29,6 +29,8 @@ export interface FreshAnswers<T extends Answer> {
 
 /** Who knows of what may change. */
 export interface Informant<T> {
+  /** Throws if this caller may not ask for what nothing is known of yet, nor join others who do. */
+  admit?(): void
   /** Gets the last answer, if there is one. What it throws is remembered for seconds. */
   ask(known: T | undefined, signal: AbortSignal): Promise<T>
   /** An answer that somebody was given earlier, of whatever age. Only asked while memory has none. */
@@ -118,6 +120,7 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
         askInBackground(id, from)
         return known
       }
+      if (!known) from.admit?.()
       try {
         return await fly(id, from, signal)
       } catch (error) {

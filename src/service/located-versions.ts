@@ -6,6 +6,8 @@ import type { Version, Versions } from './versions.ts'
 
 /** Who knows which version of an original counts, and where it is. */
 export interface VersionInformant<R, V> {
+  /** Throws if this caller may not ask for what nothing is known of yet. It is called before each such `ask`, and before joining one. */
+  admit?(ref: R): void
   /** @param known The last answer, if there is one. */
   ask(ref: R, known: V | undefined, signal: AbortSignal): Promise<V>
   /** An answer from before this process, or of another node. */
@@ -32,6 +34,7 @@ export function createLocatedVersions<R extends ObjectRef | RemoteRef, V extends
   return {
     async current(ref, signal) {
       const from = {
+        admit: () => informant.admit?.(ref),
         ask: (known: V | undefined, within: AbortSignal) => informant.ask(ref, known, within),
         recall: (within: AbortSignal) => informant.recall(ref, within),
       }

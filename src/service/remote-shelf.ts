@@ -30,8 +30,16 @@ export interface RemoteVersionName {
 export interface RemoteShelf {
   /** What was last found out about an image, by whichever node. */
   recall(ref: RemoteRef, signal: AbortSignal): Promise<RemotePointer | undefined>
-  /** Keeps an original; its pointer follows in the background. */
-  keep(version: RemoteVersionName, pointer: RemotePointer, original: KeptOriginal, signal: AbortSignal): Promise<void>
+  /**
+   * Keeps an original; its pointer follows in the background.
+   * @returns false if the store did not take it.
+   */
+  keep(
+    version: RemoteVersionName,
+    pointer: RemotePointer,
+    original: KeptOriginal,
+    signal: AbortSignal,
+  ): Promise<boolean>
   /** In the background: what was found out now. */
   renew(resource: string, pointer: RemotePointer): void
   /** @returns undefined if it is not there. @throws UnavailableError */
@@ -114,7 +122,9 @@ export function createRemoteShelf(store: ObjectStore, meter: Pick<Meter, 'troubl
       const put = { contentType: contentTypeOf(format), sizeBytes, md5, overwrite: true }
       const write = () => store.put(remoteOriginalKey(resource, id), source, put, signal)
       // What names it must not be there before it.
-      if ((await unlessDown(what, write, signal)) !== undefined) renew(resource, pointer)
+      const isWritten = (await unlessDown(what, write, signal)) !== undefined
+      if (isWritten) renew(resource, pointer)
+      return isWritten
     },
     renew,
     open: ({ resource, id }, signal) => store.open(remoteOriginalKey(resource, id), signal),

@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Freshness } from '../domain/freshness.ts'
 import type { InputFormat } from '../domain/image-format.ts'
-import type { RemoteRef } from '../domain/original-ref.ts'
+import type { AskedRemote, RemoteRef } from '../domain/original-ref.ts'
 import type { RemotePointer } from '../domain/remote-pointer.ts'
 import { isTransientId, resourceId, transientId, versionId } from '../domain/version-id.ts'
 import { OriginalError, RemoteError, UnavailableError } from '../errors.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import { createLocatedVersions } from './located-versions.ts'
+import type { NewRemotes } from './new-remotes.ts'
 import type {
   ImageCache,
   ImageEngine,
@@ -25,6 +26,7 @@ import { ChangedError, type Version, type Versions } from './versions.ts'
 export interface RemoteVersionsOptions {
   readonly source: RemoteSource
   readonly shelf: RemoteShelf
+  readonly newRemotes: NewRemotes
   readonly cache: ImageCache
   readonly spool: Spool
   readonly engine: ImageEngine
@@ -41,7 +43,7 @@ export interface RemoteVersionsOptions {
 }
 
 /** Remote originals, and what was made of them. */
-export interface RemoteVersions extends Versions<RemoteRef> {
+export interface RemoteVersions extends Versions<AskedRemote> {
   readonly renditions: RenditionShelf
 }
 
@@ -60,9 +62,10 @@ const HELD_MS = 30_000
  * what its bytes say.
  */
 export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVersions {
-  const { source, shelf, cache, spool, engine, watch, now, maxOriginalBytes, staleIfErrorSeconds, keptRenditions } =
-    options
-  const versions = createLocatedVersions<RemoteRef, Located>({ ask, recall }, { watch, now })
+  const { source, shelf, newRemotes, cache, spool, engine, watch, now, maxOriginalBytes } = options
+  const { staleIfErrorSeconds, keptRenditions } = options
+  const admit = ({ client }: AskedRemote) => newRemotes.assertRoom(client)
+  const versions = createLocatedVersions<AskedRemote, Located>({ admit, ask, recall }, { watch, now })
   const lost = new LRUCache<string, true>({ max: MAX_LOST })
   const held = new LRUCache<string, Spooled>({
     maxSize: options.maxHeldBytes,
@@ -71,7 +74,20 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
     ttlAutopurge: true,
     dispose: (spooled) => void spooled.discard(),
   })
-  async function ask(ref: RemoteRef, known: Located | undefined, signal: AbortSignal): Promise<Located> {
+  async function ask(ref: AskedRemote, known: Located | undefined, signal: AbortSignal): Promise<Located> {
+    if (known !== undefined) return (await askHost(ref, known, signal)).version
+    const place = newRemotes.enter(ref.client)
+    let isAdded = false
+    try {
+      const asked = await askHost(ref, undefined, signal)
+      isAdded = asked.isAdded
+      return asked.version
+    } finally {
+      place.leave(isAdded)
+    }
+  }
+
+  async function askHost(ref: RemoteRef, known: Located | undefined, signal: AbortSignal): Promise<Asked> {
     const asked = known && !lost.has(known.id) && !isTransientId(known.id) ? known : undefined
     const checkedAt = now()
     const answer = await fetch(ref.url, asked?.validators ?? {}, signal)
@@ -86,7 +102,7 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
       validators: { ...asked.validators, ...validators },
     }
     shelf.renew(version.resource, toPointer(version))
-    return version
+    return { version, isAdded: false }
   }
 
   /** What may be kept goes to the disk; if that takes nothing, it is fetched once more, into memory. */
@@ -111,7 +127,7 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
     return pointer && fromPointer(resourceId(ref), pointer)
   }
 
-  async function takeIn(ref: RemoteRef, fetched: TakenIn, signal: AbortSignal): Promise<Located> {
+  async function takeIn(ref: RemoteRef, fetched: TakenIn, signal: AbortSignal): Promise<Asked> {
     const { spooled, freshness, validators, checkedAt, asked } = fetched
     const { sha256, sizeBytes } = spooled
     const resource = resourceId(ref)
@@ -131,11 +147,11 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
         validators,
         ...(modifiedAt && { modifiedAt }),
       }
-      if (freshness.storable) await keep(version, spooled, format, signal)
-      else held.set(id, spooled)
+      const isAdded = freshness.storable && (await keep(version, spooled, format, signal))
+      if (!freshness.storable) held.set(id, spooled)
       lost.delete(id)
       if (asked && asked.id !== id) shelf.drop(asked)
-      return version
+      return { version, isAdded }
     } finally {
       if (held.peek(id) !== spooled) await spooled.discard()
     }
@@ -153,13 +169,17 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
     }
   }
 
-  /** Where neither the store nor the disk takes it, memory holds it for a while. */
-  async function keep(version: Located, spooled: Spooled, format: InputFormat, signal: AbortSignal): Promise<void> {
+  /**
+   * Where neither the store nor the disk takes it, memory holds it for a while.
+   * @returns whether the store has it.
+   */
+  async function keep(version: Located, spooled: Spooled, format: InputFormat, signal: AbortSignal): Promise<boolean> {
     const { source: bytes } = spooled
-    await shelf.keep(version, toPointer(version), { ...spooled, format }, signal)
+    const isInStore = await shelf.keep(version, toPointer(version), { ...spooled, format }, signal)
     // The first view then needs no fetch from the store. Losing it costs only that.
     const path = 'path' in bytes ? await cache.adoptOriginal(version.id, bytes.path) : undefined
     if (path === undefined && 'bytes' in bytes) held.set(version.id, spooled)
+    return isInStore
   }
 
   function termsOf({ freshSeconds, staleWhileRevalidateSeconds, staleIfError }: RemoteFreshness): Freshness {
@@ -199,6 +219,12 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
     sizeBytes: async (id) => versions.find(id)?.sizeBytes,
     isGenuine: (id, { sha256 }) => versions.find(id)?.sha256 === sha256,
   }
+}
+
+/** What the host said, and whether it added an original to the store. */
+interface Asked {
+  readonly version: Located
+  readonly isAdded: boolean
 }
 
 interface FetchedBody extends Omit<Extract<RemoteAnswer, { kind: 'body' }>, 'body'> {

@@ -1,5 +1,5 @@
 import type { Freshness } from '../domain/freshness.ts'
-import type { ObjectRef, OriginalRef, RemoteRef } from '../domain/original-ref.ts'
+import type { AskedRef, AskedRemote, ObjectRef, RemoteRef } from '../domain/original-ref.ts'
 import { UnavailableError } from '../errors.ts'
 import { isVersionId } from '../domain/version-id.ts'
 import type { Answer } from './fresh-answers.ts'
@@ -23,7 +23,7 @@ export interface Version extends Answer {
 
 /** Originals of one kind that may change, as the versions that count now. */
 export interface Versions<R extends ObjectRef | RemoteRef> extends OriginalHolder {
-  /** @throws OriginalError, RemoteError, RequestError, UnavailableError */
+  /** @throws LimitError, OriginalError, RemoteError, RequestError, UnavailableError */
   current(ref: R, signal: AbortSignal): Promise<Version>
   /** What was told of it is no longer true. */
   expire(ref: R): void
@@ -39,7 +39,7 @@ export interface VersionService {
    * Runs `work` on the id of an upload, or on the version that counts now. If that turns out to have changed meanwhile, or
    * this node is told so, once more on the next: who has waited gets no older picture than who comes now.
    */
-  use<T>(ref: OriginalRef, signal: AbortSignal, work: (id: string, version?: Version) => Promise<T>): Promise<T>
+  use<T>(ref: AskedRef, signal: AbortSignal, work: (id: string, version?: Version) => Promise<T>): Promise<T>
 }
 
 /** The version that was to be read is no longer there. */
@@ -57,7 +57,7 @@ const ROUNDS = 3
 
 interface VersionHolders {
   readonly objects: Versions<ObjectRef>
-  readonly remotes: Versions<RemoteRef>
+  readonly remotes: Versions<AskedRemote>
 }
 
 export interface VersionServiceOptions extends VersionHolders {
@@ -65,22 +65,18 @@ export interface VersionServiceOptions extends VersionHolders {
 }
 
 export function createVersionService({ objects, remotes, watch }: VersionServiceOptions): VersionService {
-  async function current(ref: ObjectRef | RemoteRef, signal: AbortSignal): Promise<Version> {
+  async function current(ref: ObjectRef | AskedRemote, signal: AbortSignal): Promise<Version> {
     if (ref.kind === 'object') return await objects.current(ref, signal)
     return await remotes.current(ref, signal)
   }
 
-  function expire(ref: ObjectRef | RemoteRef): void {
+  function expire(ref: ObjectRef | AskedRemote): void {
     if (ref.kind === 'object') objects.expire(ref)
     else remotes.expire(ref)
   }
 
   return {
-    async use<T>(
-      ref: OriginalRef,
-      signal: AbortSignal,
-      work: (id: string, version?: Version) => Promise<T>,
-    ): Promise<T> {
+    async use<T>(ref: AskedRef, signal: AbortSignal, work: (id: string, version?: Version) => Promise<T>): Promise<T> {
       if (ref.kind === 'image') return await work(ref.id)
       let done: { readonly id: string; readonly value: T } | undefined
       for (let round = 1; ; round += 1) {

@@ -9,6 +9,7 @@ import { createInfoService } from '../../src/service/info-service.ts'
 import { createIngestService } from '../../src/service/ingest-service.ts'
 import { createInvalidationWatch } from '../../src/service/invalidation-watch.ts'
 import { createMezzanineService } from '../../src/service/mezzanine-service.ts'
+import { createNewRemotes } from '../../src/service/new-remotes.ts'
 import { createObjectVersions, type ServedBucket } from '../../src/service/object-versions.ts'
 import { createOriginalService } from '../../src/service/original-service.ts'
 import type { Meter, ObjectStore, RemoteSource } from '../../src/service/ports.ts'
@@ -47,6 +48,8 @@ export interface StageOptions {
   readonly buckets?: ReadonlyMap<string, ServedBucket>
   readonly remoteSource?: RemoteSource
   readonly keepRenditions?: boolean
+  /** In all, in a minute. */
+  readonly newRemotes?: number
   /** Buckets that may tell. */
   readonly told?: readonly ToldBucket[]
 }
@@ -90,6 +93,7 @@ export function createStage(options: StageOptions = {}) {
   const remoteVersions = createRemoteVersions({
     source: options.remoteSource ?? { fetch: () => Promise.reject(new Error('No remotes')), close: async () => {} },
     shelf: createRemoteShelf(store, meter),
+    newRemotes: createNewRemotes({ perMinute: options.newRemotes ?? 100, perClient: 50, now }),
     ...(options.keepRenditions && { keptRenditions: '1' }),
     cache,
     spool,

@@ -8,9 +8,10 @@ import { isTransientId, resourceId } from '../../src/domain/version-id.ts'
 import { OriginalError, RemoteError, UnavailableError } from '../../src/errors.ts'
 import type { RemoteFreshness, RemoteSource } from '../../src/service/ports.ts'
 import { original } from '../support/memory-engine.ts'
+import { createMemoryStore } from '../support/memory-store.ts'
 import { createStage, never, type StageOptions } from '../support/service-stage.ts'
 
-const REF = { kind: 'remote', url: 'https://a.example/b.jpg' } as const
+const REF = { kind: 'remote', url: 'https://a.example/b.jpg', client: '192.0.2.1' } as const
 const RESOURCE = resourceId(REF)
 const FRESH: RemoteFreshness = { storable: true, freshSeconds: 60, staleWhileRevalidateSeconds: 30, staleIfError: true }
 const OLD = original()
@@ -219,4 +220,69 @@ test('What was made of an old version leaves the store with it', async () => {
   while ([...stage.objects.keys()].some((key) => key.includes(old))) await new Promise(setImmediate)
   await settled(stage)
   assert.equal([...stage.objects.keys()].filter((key) => key.endsWith('full.jpg')).length, 1)
+})
+
+const refOf = (name: string, client = '192.0.2.1') =>
+  ({ kind: 'remote', url: `https://a.example/${name}.jpg`, client }) as const
+
+test('Beyond the bound no new image is fetched, and what is known is served', async () => {
+  const stage = setStage({ newRemotes: 2 })
+  const { id } = await stage.current()
+  await stage.remoteVersions.current(refOf('2'), never)
+  await assert.rejects(stage.remoteVersions.current(refOf('3'), never), { code: 'too_many_requests' })
+  await assert.rejects(stage.remoteVersions.current({ ...REF, tag: '2' }, never), { code: 'too_many_requests' })
+  assert.equal(stage.remote.asked.length, 2)
+  assert.equal((await stage.current()).id, id)
+  stage.pass(1000)
+  await stage.remoteVersions.current(refOf('3'), never)
+})
+
+test('An image that another node knows, or that has changed, is not new', async () => {
+  const first = setStage()
+  const { id } = await first.current()
+  await settled(first)
+  const stage = setStage({ store: first.memory, newRemotes: 1 })
+  await stage.remoteVersions.current(refOf('2'), never)
+  assert.equal((await stage.current()).id, id)
+  stage.remote.bytes = NEW
+  stage.pass(91)
+  assert.notEqual((await stage.current()).id, id, 'the other one is still held against the bound')
+})
+
+test('An image whose bytes were removed from the store is known all the same', async () => {
+  const first = setStage()
+  const id = await first.render()
+  await settled(first)
+  for (const key of first.memory.objects.keys()) if (!key.endsWith('.json')) first.memory.objects.delete(key)
+  const stage = setStage({ store: first.memory, newRemotes: 1 })
+  await stage.remoteVersions.current(refOf('2'), never)
+  assert.equal(await stage.render(), id)
+})
+
+test('What adds nothing to the store does not count: what is absent, and what may not be kept', async () => {
+  const stage = setStage({ newRemotes: 1 })
+  stage.remote.failure = new OriginalError('original_not_found', 'There is no such image')
+  for (const name of ['2', '3', '4'])
+    await assert.rejects(stage.remoteVersions.current(refOf(name), never), { code: 'original_not_found' })
+  stage.remote.failure = undefined
+  stage.remote.freshness = { ...FRESH, storable: false }
+  for (const name of ['5', '6']) await stage.remoteVersions.current(refOf(name), never)
+  stage.remote.freshness = FRESH
+  await stage.current()
+  await assert.rejects(stage.remoteVersions.current(refOf('7'), never), { code: 'too_many_requests' })
+})
+
+test('What a store that fails did not take does not count', async () => {
+  const store = createMemoryStore()
+  const down = () => Promise.reject(new UnavailableError('store_unavailable', 'Down'))
+  const stage = setStage({ store: { ...store, put: down }, newRemotes: 1 })
+  for (const name of ['2', '3', '4']) await stage.remoteVersions.current(refOf(name), never)
+})
+
+test('Clients that ask for one new image together add one', async () => {
+  const stage = setStage({ newRemotes: 2 })
+  const clients = ['192.0.2.1', '192.0.2.2', '192.0.2.3']
+  await Promise.all(clients.map((client) => stage.remoteVersions.current({ ...REF, client }, never)))
+  await stage.remoteVersions.current(refOf('2'), never)
+  assert.equal(stage.remote.asked.length, 2)
 })
