@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { constants } from 'node:fs'
-import { access, open, readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
 import type { InputFormat } from '../domain/image-format.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
+import { brokenOriginal, oversizedOriginal, unsupportedOriginal } from '../domain/original-refusal.ts'
 import { pipelineTime } from '../domain/pipeline-time.ts'
 import { decodingBytes } from '../domain/render-memory.ts'
 import { SNIFF_BYTES, sniffFormat } from '../domain/sniff-format.ts'
@@ -14,6 +14,7 @@ import { type Copyright, copyrightOf } from './sharp-copyright.ts'
 import { measurePicture } from './sharp-measure.ts'
 import { reducePicture } from './sharp-reduce.ts'
 import { type PixelSource, renderPlans } from './sharp-render.ts'
+import { verifyPicture } from './sharp-verify.ts'
 
 export interface SharpEngineOptions {
   readonly inputFormats: readonly InputFormat[]
@@ -64,8 +65,9 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
   sharp.unblock({ operation: [...new Set(inputFormats.flatMap((format) => LOADERS[format]))] })
 
   function load(source: ObjectSource, more: SharpOptions): Sharp {
-    // 'warning', sharp's default, refuses sound files too; a truncated one is refused all the same.
-    const settings = { limitInputPixels: maxPixels, failOn: 'truncated', sequentialRead: true, ...more } as const
+    // Below 'error' a TIFF of an unsupported compression is black, and a damaged PNG is shown. 'warning', sharp's default, refuses
+    // sound files too.
+    const settings = { limitInputPixels: maxPixels, failOn: 'error', sequentialRead: true, ...more } as const
     return sharp('path' in source ? source.path : source.bytes, settings).timeout({ seconds: timeoutSeconds })
   }
 
@@ -82,19 +84,19 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
   async function inspect(original: ObjectSource): Promise<OriginalFacts> {
     const source = await detached(original)
     const format = sniffFormat(await readHead(source))
-    if (format === undefined || !inputFormats.includes(format)) throw unsupported(format, inputFormats)
+    if (format === undefined || !inputFormats.includes(format)) throw unsupportedOriginal(format, inputFormats)
     // The limits below give better reasons than libvips' own, and hold as early: only the header has been read.
     const metadata = await load(source, { limitInputPixels: false })
       .metadata()
       .catch((cause: unknown) => blame(source, cause))
     // sharp reads the compression off the file's main brand, and an AVIF's may be that of any HEIF.
     if (metadata.format === 'heif' && metadata.compression !== 'av1' && format !== 'avif')
-      throw unsupported('heif', inputFormats)
+      throw unsupportedOriginal('heif', inputFormats)
     const facts = toFacts(format, metadata)
     const { stored, frames } = facts
     const pixels = stored.width * stored.height * frames
-    if (frames > maxFrames) throw tooLarge('frames', maxFrames, frames)
-    if (pixels > maxPixels) throw tooLarge('pixels', maxPixels, pixels)
+    if (frames > maxFrames) throw oversizedOriginal('frames', maxFrames, frames)
+    if (pixels > maxPixels) throw oversizedOriginal('pixels', maxPixels, pixels)
     return facts
   }
 
@@ -125,21 +127,13 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
   return {
     inspect,
     async verify(source, facts) {
-      if (facts.format === 'gif' && !(await isWholeGif(source).catch(gone))) broken(new Error('The GIF was cut'))
-      // Small enough to cost little more than reading the file; JPEG, most of all uploads, is decoded at an eighth.
-      const { width, height } = facts.stored
-      const longest = Math.max(width, height)
-      const small = {
-        width: Math.max(1, Math.round((width * 32) / longest)),
-        height: Math.max(1, Math.round((height * 32) / longest)),
+      if (facts.format === 'gif' && !(await isWholeGif(source).catch(gone))) {
+        throw brokenOriginal('gif', new Error('The GIF ends before its trailer'))
       }
-      const image = load(await detached(source), { pages: facts.frames > 1 ? -1 : 1 })
+      const detachedSource = await detached(source)
       await decoding(
         source,
-        image
-          .resize({ ...small, fit: 'fill' })
-          .raw()
-          .toBuffer(),
+        verifyPicture((more) => load(detachedSource, more), facts),
       )
     },
     render(source, plans) {
@@ -196,28 +190,10 @@ function toFacts(format: InputFormat, metadata: Metadata): OriginalFacts {
   }
 }
 
-/** A HEIC is what phones send by themselves, so its sender is told what to do. libvips as sharp has it decodes AV1 only. */
-function unsupported(format: InputFormat | undefined, readable: readonly InputFormat[]): OriginalError {
-  const reason =
-    format === 'heif'
-      ? 'A HEIC cannot be read here: send the picture as a JPEG or an AVIF'
-      : `This is not an image that we read: ${readable.join(', ')}`
-  return new OriginalError('original_unsupported', reason)
-}
-
-function tooLarge(what: string, limit: number, actual: number): OriginalError {
-  return new OriginalError('original_too_large', `An image may have at most ${limit} ${what}; this one has ${actual}`)
-}
-
 /** It is the image's fault, unless its file is not there any more. */
 async function blame(source: ObjectSource, cause: unknown): Promise<never> {
   if (cause instanceof OriginalError) throw cause
-  if ('path' in source) await access(source.path, constants.R_OK).catch(gone)
-  broken(cause)
-}
-
-function broken(cause: unknown): never {
-  throw new OriginalError('original_broken', 'This image is broken: it cannot be decoded to its end', { cause })
+  throw brokenOriginal(sniffFormat(await readHead(source)), cause)
 }
 
 function gone(cause: unknown): never {

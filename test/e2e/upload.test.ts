@@ -142,6 +142,27 @@ test('What is no picture, is broken, or has too many pixels or frames is refused
   assert.deepEqual(await spooled(node), [])
 })
 
+test('What decodes with errors is refused with the reason, and nothing of it is stored', async (t) => {
+  const { node, url } = await startSite(t, { INPUT_FORMATS: 'jpeg tiff' })
+  const cut = Buffer.concat([(await fixture('mountains.jpg')).subarray(0, 60_000), Buffer.from([0xff, 0xd9])])
+  const cases = [
+    ['gradient-lzma.tiff', await fixture('gradient-lzma.tiff'), /^This TIFF .* unsupported compression/],
+    ['gradient-old-jpeg-tiles.tiff', await fixture('gradient-old-jpeg-tiles.tiff'), /^This TIFF .*damaged/],
+    ['a JPEG that ends early', cut, /^This JPEG cannot be decoded without errors: it is damaged or incomplete$/],
+  ] as const
+  for (const origin of [node.url, url]) {
+    for (const [about, body, message] of cases) {
+      const headers = { 'Content-Type': 'application/octet-stream', ...AUTHORIZATION }
+      const refused = await rawRequest(origin, '/images', { method: 'POST', headers, body })
+      assertError(refused, 422, 'original_broken', about)
+      assert.match(String(jsonFields(refused.body)['message']), message)
+      assert.equal((await rawRequest(origin, `/image/${idOf(body)}/20w/x.png`)).status, 404, about)
+    }
+    assert.ok((await upload(origin, await fixture('gradient.tiff'), 'image/tiff', TOKEN)).ok)
+  }
+  assert.deepEqual(await spooled(node), [])
+})
+
 test('A HEIC is refused with what to send instead, whatever it says it is, and nothing of it is stored', async (t) => {
   const { settings, env } = await newStore()
   const store = createS3Store(settings)
