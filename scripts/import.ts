@@ -10,6 +10,7 @@ import { formatByteAmount } from '../src/domain/byte-amount.ts'
 import { createAliasService } from '../src/service/alias-service.ts'
 import { createImportService, type ImportReport, type ImportService } from '../src/service/import-service.ts'
 import { createIngestService } from '../src/service/ingest-service.ts'
+import { HungDiskError } from '../src/start-trouble.ts'
 import { createWorkQueue } from '../src/service/work-queue.ts'
 import { becomeOwner } from './become-owner.ts'
 import { type ImportOptions, parseCommand, USAGE } from './import-options.ts'
@@ -38,6 +39,8 @@ async function main(): Promise<number> {
     return await importAll(command.options)
   } catch (error) {
     complain(error instanceof Error ? error.message : String(error))
+    // `process.exit` would wait for the thread that asks the disk.
+    if (error instanceof HungDiskError) process.execve?.('/bin/sh', ['sh', '-c', `exit ${EXIT.failed}`], {})
     return error instanceof ConfigError ? EXIT.usage : EXIT.failed
   } finally {
     clearInterval(alive)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { createCacheSweeper } from './adapters/cache-sweep.ts'
 import { createDiskCache, NotACacheError, prepareCacheDir } from './adapters/disk-cache.ts'
 import { createDiskSpool } from './adapters/disk-spool.ts'
-import { createFileStore, removeOrphans } from './adapters/file-store.ts'
+import { createFileStore, prepareFileStore, removeOrphans } from './adapters/file-store.ts'
 import { createRendererPool, type RendererPool } from './adapters/renderer-pool.ts'
 import { createS3Store } from './adapters/s3-store.ts'
 import type { Elsewhere } from './compose-elsewhere.ts'
@@ -37,6 +37,7 @@ import { createSourceService } from './service/source-service.ts'
 import { createUploadedOriginals } from './service/uploaded-originals.ts'
 import { createHolders, createVersionService } from './service/versions.ts'
 import { createWorkQueue } from './service/work-queue.ts'
+import { atStart, type PlaceSetting } from './start-trouble.ts'
 import type { Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
@@ -71,9 +72,13 @@ export function createRenderers(config: Config, meter: Meter, memoryBytes: numbe
 
 /** To be called before anything else uses the disk of the cache. @throws ConfigError if it holds something else. */
 export async function prepareDisk({ CACHE_DIR: cacheDir }: Config): Promise<void> {
-  await prepareCacheDir(cacheDir).catch((error: unknown) => {
+  await atStart(cachePlace(cacheDir), prepareCacheDir(cacheDir)).catch((error: unknown) => {
     throw error instanceof NotACacheError ? new ConfigError(`CACHE_DIR: ${error.message}`) : error
   })
+}
+
+export function cachePlace(path: string): PlaceSetting {
+  return { name: 'CACHE_DIR', path, example: '/var/cache/darkroom' }
 }
 
 /** What this node keeps on its own disk, and what keeps that within bounds. */
@@ -88,7 +93,9 @@ const SWEEP_AT = 0.9
 
 export async function openDisk(config: Config, meter: Meter, mtimeSeconds: number): Promise<Disk> {
   const { CACHE_DIR: cacheDir, CACHE_MIN_FREE_BYTES: minFreeBytes, CACHE_MAX_IDLE_DAYS: maxIdleDays } = config
-  const maxBytes = Math.floor((config.CACHE_MAX_BYTES ?? (await tenthOfDisk(cacheDir))) * SWEEP_AT)
+  const maxBytes = Math.floor(
+    (config.CACHE_MAX_BYTES ?? (await atStart(cachePlace(cacheDir), tenthOfDisk(cacheDir)))) * SWEEP_AT,
+  )
   const settings = { maxIdleDays, maxBytes, ...(minFreeBytes !== undefined && { minFreeBytes }) }
   const sweeper = createCacheSweeper({ cacheDir, settings })
   const keeper = createCacheKeeper({
@@ -233,9 +240,10 @@ export async function createStore(config: Config): Promise<ObjectStore> {
   const { STORE, S3_ENDPOINT, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config
   if (STORE.startsWith('file:')) {
     const folder = STORE.slice('file:'.length)
-    const fileStore = createFileStore(folder)
-    await removeOrphans(folder, Date.now())
-    return fileStore
+    const place = { name: 'STORE', path: folder, example: 'file:/var/lib/darkroom' }
+    await atStart(place, prepareFileStore(folder))
+    await atStart(place, removeOrphans(folder, Date.now()))
+    return createFileStore(folder)
   }
   const sessionToken = config.AWS_SESSION_TOKEN
   return createS3Store({

@@ -5,6 +5,7 @@ import { probeAccessTimes } from './adapters/atime-probe.ts'
 import { createFlagFile } from './adapters/flag-file.ts'
 import type { BucketSettings } from './buckets-file.ts'
 import {
+  cachePlace,
   createMeter,
   createRenderers,
   createServices,
@@ -29,6 +30,7 @@ import { close, createHttpServer, listen } from './http/server.ts'
 import { createShed } from './http/shed.ts'
 import type { InvalidationWatch } from './service/invalidation-watch.ts'
 import type { Meter, ObjectStore } from './service/ports.ts'
+import { atStart, listenTrouble } from './start-trouble.ts'
 import { createLog } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 
@@ -68,7 +70,7 @@ export async function startNode(
   const renderers = createRenderers(config, meter, memoryBytes)
   const { pipelineMtimeSeconds } = await renderers.ready()
   const disk = await openDisk(config, meter, pipelineMtimeSeconds)
-  log.info(ATIME_MESSAGES[await probeAccessTimes(config.CACHE_DIR)])
+  log.info(ATIME_MESSAGES[await atStart(cachePlace(config.CACHE_DIR), probeAccessTimes(config.CACHE_DIR))])
   const store = await createStore(config)
   const elsewhere = createElsewhere(config, bucketSettings)
   const services = createServices(config, { store, disk, renderers, meter, elsewhere })
@@ -147,7 +149,7 @@ export async function startNode(
   }
   const url = await listen(server, config.PORT, config.HOST).catch(async (error: unknown) => {
     await end()
-    throw error
+    throw listenTrouble(error, config)
   })
   log.info({ url, store: config.STORE.replace(/:.*/, '') }, 'listening')
 

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { loadBuckets } from './buckets-file.ts'
 import { startNode } from './compose.ts'
 import { ConfigError, describeConfig, loadConfig } from './config.ts'
+import { atStart, HungDiskError, PassingError } from './start-trouble.ts'
 
 const HELP = `Darkroom keeps originals in an S3-compatible store and serves them at any size by URL.
 
@@ -14,6 +15,8 @@ Settings are environment variables. Sizes in bytes may be written 64M or 2G.
 ${describeConfig()}
 `
 
+/** `mistake`: the settings or the machine need an operator, and another start would end in the same way. */
+const EXIT = { failed: 1, mistake: 2 } as const
 /** Two signals within this time are one request to stop. */
 const SAME_SIGNAL_MS = 500
 
@@ -24,13 +27,15 @@ async function main(): Promise<void> {
     return
   }
   const config = loadConfig(process.env)
-  const node = await startNode(config, await loadBuckets(config.BUCKETS_FILE, process.env), availableBytes())
+  const place = { name: 'BUCKETS_FILE', path: config.BUCKETS_FILE, example: '/etc/darkroom-buckets.yaml' }
+  const buckets = await atStart(place, loadBuckets(config.BUCKETS_FILE, process.env))
+  const node = await startNode(config, buckets, availableBytes())
   let stoppingSince: number | undefined
   const stop = () => {
     // npm forwards the SIGINT of Ctrl-C, which the terminal has sent to this process as well: that is one request to stop.
     if (stoppingSince !== undefined && performance.now() - stoppingSince < SAME_SIGNAL_MS) return
     // A second one is for those who cannot wait.
-    if (stoppingSince !== undefined) process.exit(1)
+    if (stoppingSince !== undefined) process.exit(EXIT.failed)
     stoppingSince = performance.now()
     void node.stop().then(() => process.exit(0))
   }
@@ -40,8 +45,14 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   process.stderr.write(`${explain(error)}\n`)
-  process.exitCode = error instanceof ConfigError || isUsageError(error) ? 2 : 1
+  process.exitCode = error instanceof ConfigError || isUsageError(error) ? EXIT.mistake : EXIT.failed
+  if (error instanceof HungDiskError) endDespiteHungThreads()
 })
+
+/** `process.exit` would wait for the threads, for ever; of a process that becomes another the kernel ends them all. */
+function endDespiteHungThreads(): void {
+  process.execve?.('/bin/sh', ['sh', '-c', `exit ${EXIT.failed}`], {})
+}
 
 /** Memory of the machine, or less if a container may have less. */
 function availableBytes(): number {
@@ -53,7 +64,9 @@ function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error instanceof ConfigError) return `These settings are wrong:\n${error.message}`
   if (isUsageError(error)) return `${error.message}\n--help prints what there is`
-  return 'syscall' in error ? `Darkroom cannot start: ${error.message}` : (error.stack ?? error.message)
+  return 'syscall' in error || error instanceof PassingError
+    ? `Darkroom cannot start: ${error.message}`
+    : (error.stack ?? error.message)
 }
 
 function isUsageError(error: unknown): boolean {

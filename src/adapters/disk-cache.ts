@@ -18,6 +18,7 @@ import type { ImageCache } from '../service/ports.ts'
 import { ATTEMPTS, FILE_MODE, FOLDER_MODE, type NewFile } from './disk-file.ts'
 import { isDiskTrouble, isMissing } from './disk-trouble.ts'
 import { createDiskWriter } from './disk-writer.ts'
+import { makeFolder } from './make-folder.ts'
 
 export interface DiskCacheOptions {
   readonly cacheDir: string
@@ -202,7 +203,7 @@ export async function prepareCacheDir(cacheDir: string): Promise<void> {
   const isMarked = (await lstat(marker).catch(() => undefined))?.isFile() === true
   if (!isMarked) await assertNothingForeign(cacheDir)
   for (const folder of Object.values(CACHE_FOLDERS)) {
-    await mkdir(join(cacheDir, folder), { recursive: true, mode: FOLDER_MODE })
+    await makeFolder(join(cacheDir, folder), FOLDER_MODE)
   }
   if (!isMarked) await writeFile(marker, CACHE_MARKER.content, { mode: FILE_MODE })
 }

@@ -6,6 +6,7 @@ import { UnavailableError } from '../errors.ts'
 import type { ObjectSource, ObjectStore, PutOptions } from '../service/ports.ts'
 import { ignoring, keyPath, systemErrorCode, TMP, toUnavailable } from './file-store-paths.ts'
 import { walkKeys } from './file-store-walk.ts'
+import { makeFolder } from './make-folder.ts'
 import { objectBody } from './object-body.ts'
 
 /** Each read is a turn of another thread, so 64 KB, Node's own measure, costs more time than it saves memory. */
@@ -16,6 +17,14 @@ const FILE_MODE = 0o640
 const ORPHAN_AGE_MS = 3_600_000
 /** A remove may take the folder away between making and using it; each round loses only to another remove. */
 const PUBLISH_ATTEMPTS = 20
+
+/**
+ * Makes the folder of a store if it is missing. Unlike `createFileStore` it does not hold up the process on a hung mount.
+ * @throws what the system says, such as EROFS.
+ */
+export async function prepareFileStore(folder: string): Promise<void> {
+  await makeFolder(join(resolve(folder), TMP), DIRECTORY_MODE)
+}
 
 /**
  * Objects as files under `root`, for one machine; several processes may share it. The disk has no deadline of its own: a

@@ -25,7 +25,10 @@ const CASES = [
   ['src/buckets-file.ts', `import { x } from './adapters/s3-bucket.ts'`, true],
   ['src/main.ts', `import { x } from './compose.ts'`, false],
   ['src/main.ts', `import { x } from './buckets-file.ts'`, false],
+  ['src/main.ts', `import { x } from './start-trouble.ts'`, false],
   ['src/main.ts', `import { x } from './http/app.ts'`, true],
+  ['src/start-trouble.ts', `import { x } from './config.ts'`, false],
+  ['src/start-trouble.ts', `import { x } from './compose.ts'`, true],
   ['src/compose.ts', `import { x } from './adapters/s3-store.ts'`, false],
 
   ['src/domain/a.ts', `import { x } from './spec.ts'`, false],
