@@ -125,9 +125,11 @@ export function createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }: 
       const found = await unlessAbsent(() => stat(path))
       return found?.isFile() && found.size > 0 ? path : undefined
     },
-    async openOriginal(id) {
+    async openOriginal(id, sizeBytes, range) {
       const handle = await unlessAbsent(() => open(originalPath(id), constants.O_RDONLY))
-      return handle?.createReadStream()
+      if (handle === undefined || (await handle.stat()).size === sizeBytes) return handle?.createReadStream(range)
+      await handle.close()
+      return undefined
     },
     async adoptOriginal(id, path) {
       const target = originalPath(id)

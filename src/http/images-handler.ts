@@ -1,4 +1,5 @@
 import type { Middleware } from 'koa'
+import { selectRange } from '../domain/http-caching.ts'
 import { contentTypeOf, type InputFormat } from '../domain/image-format.ts'
 import type { ImageRecord } from '../domain/image-record.ts'
 import { imageUrls } from '../domain/image-urls.ts'
@@ -13,6 +14,8 @@ import type { OriginalService } from '../service/original-service.ts'
 import type { PrimeService } from '../service/prime-service.ts'
 import type { RecordService } from '../service/record-service.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { conditionsOf } from './conditional-headers.ts'
+import { RangeError416 } from './error-response.ts'
 import { assertMayKnow, callerOf, idOf } from './image-request.ts'
 import { API_HEADERS, answerJson } from './json-answer.ts'
 import type { RequestState } from './request-state.ts'
@@ -63,18 +66,23 @@ export function recordHandler(options: ImagesHandlerOptions): Middleware<Request
   }
 }
 
-/** `GET /images/<id>/original`: the bytes as uploaded, never shown by a browser in our name. */
+/** `GET /images/<id>/original`: the bytes as uploaded, or a range of them, never shown by a browser in our name. */
 export function originalHandler({ records, originals, access }: ImagesHandlerOptions): Middleware<RequestState> {
   return async (ctx) => {
     assertMayWrite(callerOf(ctx), access)
     const id = idOf(ctx)
-    const { format, bytes } = await records.record(id, ctx.state.signal)
-    ctx.set({ ...API_HEADERS, 'Cache-Control': 'private, no-store' })
+    const { format, bytes: sizeBytes } = await records.record(id, ctx.state.signal)
+    const validators = { etag: `"${id}"`, lastModified: '' }
+    const range = selectRange(conditionsOf(ctx), validators, sizeBytes)
+    if (range === 'unsatisfiable') throw new RangeError416(sizeBytes)
+    const { start, end } = range ?? { start: 0, end: sizeBytes - 1 }
+    ctx.set({ ...API_HEADERS, 'Cache-Control': 'private, no-store', 'Accept-Ranges': 'bytes', ETag: validators.etag })
     ctx.type = contentTypeOf(format)
     ctx.set('Content-Disposition', `attachment; filename="${id}.${extensionOf(format)}"`)
-    ctx.status = 200
-    if (ctx.method !== 'HEAD') ctx.body = await originals.open(id, ctx.state.signal)
-    ctx.length = bytes
+    if (range) ctx.set('Content-Range', `bytes ${start}-${end}/${sizeBytes}`)
+    ctx.status = range ? 206 : 200
+    if (ctx.method !== 'HEAD') ctx.body = await originals.open({ id, sizeBytes, range }, ctx.state.signal)
+    ctx.length = end - start + 1
   }
 }
 

@@ -2,7 +2,7 @@ import type { Context, Middleware } from 'koa'
 import { renditionFolder } from '../domain/cache-layout.ts'
 import { cacheTag } from '../domain/cache-tag.ts'
 import type { DialectFormat } from '../domain/dialect.ts'
-import { type ConditionalHeaders, isNotModified, isPreconditionFailed, selectRange } from '../domain/http-caching.ts'
+import { isNotModified, isPreconditionFailed, selectRange } from '../domain/http-caching.ts'
 import { acceptClass, contentTypeOf } from '../domain/image-format.ts'
 import type { OriginalRef } from '../domain/original-ref.ts'
 import { type PictureCaching, uploadCaching, versionCaching } from '../domain/picture-caching.ts'
@@ -12,6 +12,7 @@ import type { ImageCache } from '../service/ports.ts'
 import type { Rendition, RenditionService, Wanted } from '../service/rendition-service.ts'
 import type { Version, VersionService } from '../service/versions.ts'
 import type { AskedBy } from './client-of.ts'
+import { conditionsOf } from './conditional-headers.ts'
 import { RangeError416 } from './error-response.ts'
 import type { RequestState } from './request-state.ts'
 
@@ -185,16 +186,4 @@ async function send(
 
 function isConditional(ctx: Context): boolean {
   return Object.values(conditionsOf(ctx)).some((value) => value !== undefined)
-}
-
-function conditionsOf(ctx: Context): ConditionalHeaders {
-  const { headers } = ctx.req
-  return {
-    ifMatch: headers['if-match'],
-    ifNoneMatch: headers['if-none-match'],
-    ifModifiedSince: headers['if-modified-since'],
-    ifUnmodifiedSince: headers['if-unmodified-since'],
-    ifRange: typeof headers['if-range'] === 'string' ? headers['if-range'] : undefined,
-    range: headers.range,
-  }
 }

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { LRUCache } from 'lru-cache'
+import type { ByteRange } from '../domain/http-caching.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
 import { OriginalError, ServiceError, UnavailableError } from '../errors.ts'
 import { createCoalescer } from './coalesce.ts'
@@ -35,15 +36,23 @@ export interface OriginalService {
   /** @throws OriginalError, UnavailableError */
   ready(id: string, signal: AbortSignal): Promise<ReadyOriginal>
   /**
-   * The bytes as uploaded, checked, to be read at the client's own pace: from this node's disk, as the store's connections
-   * have deadlines.
-   * @throws OriginalError, UnavailableError
+   * The bytes as uploaded, checked against the id but never decoded: the limits and formats of today do not matter. To be
+   * read at the client's own pace: from this node's disk, as the store's connections have deadlines.
+   * @throws OriginalError `original_not_found`, `original_deleted`; UnavailableError
    */
-  open(id: string, signal: AbortSignal): Promise<Readable | Buffer>
+  open(wanted: WantedBytes, signal: AbortSignal): Promise<Readable | Buffer>
   /** Takes in facts that are known already, and forgets a remembered absence. */
   learn(id: string, facts: OriginalFacts): void
   /** Drops what memory holds of these images. */
   forget(ids: ReadonlySet<string>): void
+}
+
+export interface WantedBytes {
+  readonly id: string
+  /** Of the whole original, as its record says. */
+  readonly sizeBytes: number
+  /** Absent: all of it. */
+  readonly range?: ByteRange | undefined
 }
 
 export interface OriginalServiceOptions {
@@ -73,6 +82,7 @@ const LOOSE_MS = 30_000
 export function createOriginalService(options: OriginalServiceOptions): OriginalService {
   const { holderOf, cache, spool, engine, watch, fetchQueue, meter, maxOriginalBytes, fetchTimeoutMs } = options
   const flights = createCoalescer<ReadyOriginal>()
+  const byteFlights = createCoalescer<ObjectSource>()
   const facts = new LRUCache<string, OriginalFacts>({ max: MAX_REMEMBERED })
   const absences = new LRUCache<string, OriginalError>({ max: MAX_REMEMBERED, ttl: ABSENCE_MS })
   const loose = new LRUCache<string, Spooled>({
@@ -88,7 +98,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     const known = local && (await inspectLocal(id, local))
     if (known) return { source: local, facts: known }
     const asked = performance.now()
-    const source = await fetchQueue.run(() => fetch(id, asked, signal), signal)
+    const source = await fetchQueue.run(() => fetch({ id, asked, maxBytes: maxOriginalBytes }, signal), signal)
     try {
       return { source, facts: await inspect(id, source) }
     } catch (error) {
@@ -121,13 +131,12 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     return path === undefined ? (loose.get(id)?.source ?? holderOf(id).held?.(id)) : { path }
   }
 
-  /** @param asked When the original was asked for, by `performance.now()`. */
-  async function fetch(id: string, asked: number, signal: AbortSignal): Promise<ObjectSource> {
+  async function fetch({ id, asked, maxBytes }: Fetch, signal: AbortSignal): Promise<ObjectSource> {
     const began = performance.now()
     const { sequence } = watch
     const deadline = AbortSignal.timeout(fetchTimeoutMs)
     try {
-      const wanted = { id, withinMs: firstByteMs(asked) }
+      const wanted = { id, maxBytes, withinMs: firstByteMs(asked) }
       const within = AbortSignal.any([signal, deadline])
       const kept = await keep(id, await fetchChecked(wanted, within), sequence)
       if (kept) return kept
@@ -158,9 +167,9 @@ export function createOriginalService(options: OriginalServiceOptions): Original
   }
 
   async function fetchOnce(wanted: WantedOriginal, way: 'toDisk' | 'toMemory', signal: AbortSignal): Promise<Spooled> {
-    const { id } = wanted
+    const { id, maxBytes } = wanted
     const { body } = await openOriginal(wanted, signal)
-    const spooled = await spool[way](body, maxOriginalBytes, signal).catch((error: unknown) => {
+    const spooled = await spool[way](body, maxBytes, signal).catch((error: unknown) => {
       if (error instanceof UnavailableError && error.code === 'store_unavailable') {
         throw new BodyError(error.code, error.message, { cause: error })
       }
@@ -211,11 +220,17 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     return (await flights.run(id, (flightSignal) => bring(id, flightSignal), signal)).value
   }
 
-  async function open(id: string, signal: AbortSignal): Promise<Readable | Buffer> {
-    const { source } = await ready(id, signal)
-    if ('bytes' in source) return source.bytes
-    const body = await cache.openOriginal(id)
-    if (body) return body
+  async function open(wanted: WantedBytes, signal: AbortSignal): Promise<Readable | Buffer> {
+    const { id, sizeBytes, range } = wanted
+    const held = loose.get(id)?.source
+    const local = held && 'bytes' in held ? held.bytes : await cache.openOriginal(id, sizeBytes, range)
+    if (local) return partOf(local, range)
+    const asked = performance.now()
+    const maxBytes = Math.max(sizeBytes, maxOriginalBytes)
+    const bringBytes = (flight: AbortSignal) => fetchQueue.run(() => fetch({ id, asked, maxBytes }, flight), flight)
+    const { value: source } = await byteFlights.run(id, bringBytes, signal)
+    const fetched = 'bytes' in source ? source.bytes : await cache.openOriginal(id, sizeBytes, range)
+    if (fetched) return partOf(fetched, range)
     throw new UnavailableError('disk_unavailable', 'This node has just dropped the original; try again')
   }
 
@@ -238,8 +253,21 @@ export function createOriginalService(options: OriginalServiceOptions): Original
   }
 }
 
+/** @returns bytes in memory cut to the range; a stream begins and ends with it already. */
+function partOf(body: Readable | Buffer, range: ByteRange | undefined): Readable | Buffer {
+  return range && Buffer.isBuffer(body) ? body.subarray(range.start, range.end + 1) : body
+}
+
+interface Fetch {
+  readonly id: string
+  /** When the original was asked for, by `performance.now()`. */
+  readonly asked: number
+  readonly maxBytes: number
+}
+
 interface WantedOriginal {
   readonly id: string
+  readonly maxBytes: number
   /** For the store to begin its answer. */
   readonly withinMs: number
 }

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { ByteRange } from '../domain/http-caching.ts'
 import type { ImageInfo } from '../domain/image-info.ts'
 import type { MezzanineLevel } from '../domain/mezzanine.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
@@ -203,11 +204,7 @@ export interface ImageCache {
   /** The whole file. @returns undefined if it is gone. */
   read(id: string, file: string): Promise<Buffer | undefined>
   /** @returns a stream that the caller consumes, or undefined if the file is gone. */
-  open(
-    id: string,
-    file: string,
-    range?: { readonly start: number; readonly end: number },
-  ): Promise<Readable | undefined>
+  open(id: string, file: string, range?: ByteRange): Promise<Readable | undefined>
   /**
    * Makes a complete file visible.
    * @param mtimeSeconds Whole seconds since 1970; absent: this process's own.
@@ -220,8 +217,8 @@ export interface ImageCache {
   touch(id: string, file: CachedFile): Promise<boolean>
   /** Path of the original on this disk. Reading it renews its access time where the mount keeps them. */
   findOriginal(id: string): Promise<string | undefined>
-  /** @returns a stream that the caller consumes, or undefined if the original is not on this disk. */
-  openOriginal(id: string): Promise<Readable | undefined>
+  /** @returns a stream that the caller consumes, or undefined if the original is not on this disk with that size. */
+  openOriginal(id: string, sizeBytes: number, range?: ByteRange): Promise<Readable | undefined>
   /** Moves a spooled file in as the original. @returns its path, or undefined if the disk could not take it. */
   adoptOriginal(id: string, path: string): Promise<string | undefined>
   /** All mezzanines of an image that are on this disk, of the present form. They may be damaged. */

@@ -83,9 +83,9 @@ export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000
       return files.has(`${id}/${file}`)
     },
     findOriginal: async (id) => (files.has(original(id)) ? original(id) : undefined),
-    async openOriginal(id) {
+    async openOriginal(id, sizeBytes, { start, end } = { start: 0, end: sizeBytes - 1 }) {
       const bytes = files.get(original(id))
-      return bytes && Readable.from([bytes])
+      return bytes?.length === sizeBytes ? Readable.from([bytes.subarray(start, end + 1)]) : undefined
     },
     adoptOriginal: async (id, path) => (move(path, original(id)) ? original(id) : undefined),
     async readMezzanines(id) {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { test } from 'node:test'
+import type { ByteRange } from '../../src/domain/http-caching.ts'
 import { deletedKey } from '../../src/domain/store-layout.ts'
 import { UnavailableError } from '../../src/errors.ts'
 import { FACTS, original } from '../support/memory-engine.ts'
@@ -150,14 +151,48 @@ test('An original that was deleted while it was fetched is not kept', async () =
   assert.deepEqual([...stage.disk.files.keys()], [])
 })
 
-test('The bytes are read back as they were uploaded', async () => {
+async function bytesOf(stage: Stage, id: string, sizeBytes: number, range?: ByteRange): Promise<Buffer> {
+  const body = await stage.originals.open({ id, sizeBytes, range }, never)
+  return body instanceof Readable ? await buffer(body) : body
+}
+
+test('The bytes are read back as they were uploaded, from the disk or from memory', async () => {
   const stage = createStage()
   const id = await stage.plant(original())
-  const body = await stage.originals.open(id, never)
-  assert.deepEqual(body instanceof Readable ? await buffer(body) : body, original())
+  const { length } = original()
+  assert.deepEqual(await bytesOf(stage, id, length), original())
+  assert.deepEqual(await bytesOf(stage, id, length, { start: 3, end: 9 }), original().subarray(3, 10))
+  assert.equal(fetches(stage), 1)
   stage.disk.files.clear()
   stage.disk.full = true
-  assert.deepEqual(await stage.originals.open(id, never), original())
+  assert.deepEqual(await bytesOf(stage, id, length), original())
+  assert.deepEqual(await bytesOf(stage, id, length, { start: 3, end: 9 }), original().subarray(3, 10))
+})
+
+for (const [name, bytes] of Object.entries({
+  'no image that is read now': Buffer.from('no picture'),
+  'larger than an upload may be now': original({ padding: 'x'.repeat(2000) }),
+})) {
+  test(`The bytes of an original that is ${name} are read back all the same, and it is not rendered`, async () => {
+    const stage = createStage()
+    const id = await stage.plant(bytes)
+    const refused = async () =>
+      await assert.rejects(stage.originals.ready(id, never), { code: /^original_(?:unsupported|too_large)$/ })
+    await refused()
+    assert.deepEqual(await bytesOf(stage, id, bytes.length), bytes)
+    stage.clock.ms += 10_000
+    assert.deepEqual(await bytesOf(stage, id, bytes.length), bytes)
+  })
+}
+
+test('Bytes that are read back are checked against their id, and a file of another size is fetched anew', async () => {
+  const stage = createStage()
+  const id = await stage.plant(original())
+  answerWith(stage, wrong, wrong)
+  await assert.rejects(bytesOf(stage, id, original().length), { code: 'store_unavailable' })
+  stage.disk.files.set(`originals/${id}`, original().subarray(1))
+  assert.deepEqual(await bytesOf(stage, id, original().length), original())
+  assert.deepEqual(stage.disk.files.get(`originals/${id}`), original())
 })
 
 test('A store that is down is unavailable, and asked again by the next', async () => {
