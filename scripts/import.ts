@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createDiskSpool } from '../src/adapters/disk-spool.ts'
 import { createReticulumFolder } from '../src/adapters/reticulum-folder.ts'
+import { bucketVariables } from '../src/buckets-file.ts'
 import { createRenderers, createStore, prepareDisk } from '../src/compose-parts.ts'
 import { type Config, ConfigError, loadConfig } from '../src/config.ts'
 import { formatByteAmount } from '../src/domain/byte-amount.ts'
@@ -50,7 +51,7 @@ async function main(): Promise<number> {
 async function importAll(options: ImportOptions): Promise<number> {
   // Paths in the settings are relative to it, as they are for the node.
   process.chdir(resolve(import.meta.dirname, '..'))
-  const config = loadConfig(process.env)
+  const config = loadConfig(process.env, await bucketVariables(process.env['BUCKETS_FILE']))
   const { STORE, CACHE_DIR } = config
   becomeOwner(...(STORE.startsWith('file:') ? [STORE.slice('file:'.length)] : []), CACHE_DIR)
   assertFolder(options.folder)

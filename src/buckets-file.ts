@@ -104,6 +104,17 @@ export async function loadBuckets(path: string, env: Env): Promise<readonly Buck
   return parseBuckets(text, env)
 }
 
+/**
+ * Names of the environment variables that the file refers to.
+ *
+ * @param path Absent or empty: there is no file.
+ * @returns none for a file that cannot be read: `loadBuckets` says so.
+ */
+export async function bucketVariables(path: string | undefined): Promise<ReadonlySet<string>> {
+  const text = path ? await readFile(path, 'utf8').catch(() => '') : ''
+  return new Set([...text.matchAll(/\$\{?(?<name>[A-Za-z_]\w*)/g)].map(({ groups }) => groups?.['name'] ?? ''))
+}
+
 /** The same of the file's text. */
 export function parseBuckets(text: string, env: Env): readonly BucketSettings[] {
   const file = File.safeParse(parseText(text))

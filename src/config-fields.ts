@@ -5,6 +5,14 @@ import { SettingError } from './domain/setting-error.ts'
 
 /** Any text; absent: empty. */
 export const text = (about: string) => z.string().default('').describe(about)
+/** A URL without the slashes at its end; absent: empty. @param example A correct one, for messages. */
+export const webUrl = (about: string, example: string) =>
+  z
+    .string()
+    .refine((url) => url === '' || isWebUrl(url), `should begin with http:// or https://, such as ${example}`)
+    .default('')
+    .transform((url) => url.replace(/\/+$/, ''))
+    .describe(about)
 /** A whole number. */
 export const whole = z.coerce.number({ error: 'should be a whole number' }).int('should be a whole number')
 /** A whole number with a default, and a least one. */
@@ -30,6 +38,10 @@ export const list = (about: string, preset: string, check: (word: string) => str
       return words
     })
     .describe(about)
+
+function isWebUrl(url: string): boolean {
+  return /^https?:\/\//i.test(url) && URL.canParse(url)
+}
 
 /** A check for `list`: of what should be hard to guess. */
 export function checkSecret(word: string): string | undefined {

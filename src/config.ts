@@ -11,8 +11,11 @@ import {
   readable,
   sourceBase,
   text,
+  webUrl,
   whole,
 } from './config-fields.ts'
+import { settingsWithoutMode } from './config-modes.ts'
+import { misspelledNames } from './config-names.ts'
 import { formatByteAmount } from './domain/byte-amount.ts'
 import { parseDialectMount } from './domain/dialect-mount.ts'
 import { parseDnsServer } from './domain/dns-server.ts'
@@ -31,10 +34,7 @@ const Env = z.object({
     .regex(/^(?:file:.+|s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])$/, 'should be file:<folder> or s3://<bucket>')
     .default('file:./data')
     .describe('Where originals are kept: file:<folder> or s3://<bucket>'),
-  S3_ENDPOINT: z
-    .union([z.literal(''), z.url({ protocol: /^https?$/ })])
-    .default('')
-    .describe('URL of the S3 server; empty: AWS'),
+  S3_ENDPOINT: webUrl('URL of the S3 server; empty: AWS', 'https://s3.example.net:9000'),
   S3_REGION: z.string().min(1).default('us-east-1').describe('Region of the bucket'),
   S3_FORCE_PATH_STYLE: z.stringbool().default(true).describe('Put the bucket into the path rather than the host name'),
   AWS_ACCESS_KEY_ID: text('Credentials for s3://; empty with s3://: the chain of the AWS SDK'),
@@ -52,11 +52,7 @@ const Env = z.object({
   MEMORY_CACHE_BYTES: byteSize('Memory in front of the disk, and while the disk takes nothing', 128 * MIB),
   HOST: z.string().min(1).default('127.0.0.1').describe('Address to listen on'),
   PORT: whole.min(0).max(65_535).default(8080).describe('Port to listen on; 0: any free one'),
-  PUBLIC_URL: z
-    .union([z.literal(''), z.url({ protocol: /^https?$/ })])
-    .default('')
-    .transform((url) => url.replace(/\/+$/, ''))
-    .describe('What URLs in answers begin with; empty: they begin with a slash'),
+  PUBLIC_URL: webUrl('What URLs in answers begin with; empty: they begin with a slash', 'https://img.example.com'),
   ACCEL_PREFIX: z
     .string()
     .regex(/^(?:|\/(?:[\w-]+\/)+)$/, 'should be empty, or begin and end with a slash')
@@ -218,15 +214,22 @@ export type Config = Readonly<z.infer<typeof Env>>
 /** Everything that is wrong with the environment, one mistake a line. */
 export class ConfigError extends Error {}
 
-/** @throws ConfigError naming every mistake at once. */
-export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+/**
+ * @param used Names of variables that are no settings but used all the same; see `bucketVariables`.
+ * @throws ConfigError naming every mistake at once.
+ */
+export function loadConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  used: ReadonlySet<string> = new Set(),
+): Config {
   // A blank variable means what an absent one does: that is how unit files and compose files leave one out.
   const given = Object.fromEntries(
     Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''),
   )
   const parsed = Env.safeParse(given)
   const mistakes = (parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`)
-  mistakes.push(...contradictions(given))
+  mistakes.push(...misspelledNames(Object.keys(given), Object.keys(Env.shape), used))
+  mistakes.push(...settingsWithoutMode(given), ...contradictions(given))
   if (parsed.success) mistakes.push(...limitsTogether(parsed.data), ...boundsTogether(parsed.data))
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes.join('\n'))
   return Object.freeze(parsed.data)

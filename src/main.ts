@@ -1,6 +1,6 @@
 import { totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
-import { loadBuckets } from './buckets-file.ts'
+import { bucketVariables, loadBuckets } from './buckets-file.ts'
 import { startNode } from './compose.ts'
 import { ConfigError, describeConfig, loadConfig } from './config.ts'
 import { atStart, HungDiskError, PassingError } from './start-trouble.ts'
@@ -26,8 +26,9 @@ async function main(): Promise<void> {
     process.stdout.write(HELP)
     return
   }
-  const config = loadConfig(process.env)
-  const place = { name: 'BUCKETS_FILE', path: config.BUCKETS_FILE, example: '/etc/darkroom-buckets.yaml' }
+  const path = process.env['BUCKETS_FILE'] ?? ''
+  const place = { name: 'BUCKETS_FILE', path, example: '/etc/darkroom-buckets.yaml' }
+  const config = loadConfig(process.env, await atStart(place, bucketVariables(path)))
   const buckets = await atStart(place, loadBuckets(config.BUCKETS_FILE, process.env))
   const node = await startNode(config, buckets, availableBytes())
   let stoppingSince: number | undefined

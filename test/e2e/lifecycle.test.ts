@@ -109,15 +109,16 @@ test('A node refuses to start with settings that contradict each other, and name
   assert.deepEqual(await readdir(folder), [])
 })
 
-test('A port that is taken is said in a line, and the node ends', async (t) => {
+test('A port that is taken is a mistake in the settings, which systemd does not try again', async (t) => {
   const folder = await temporaryFolder(t)
   const port = await freePort()
   const other = createServer()
   await once(other.listen(port, '127.0.0.1'), 'listening')
   t.after(() => other.close())
   const { code, problems } = await runToEnd(folder, { PORT: String(port) })
-  assert.equal(code, 1)
-  assert.match(problems, new RegExp(`^Darkroom cannot start: .*address already in use 127\\.0\\.0\\.1:${port}\n$`))
+  assert.equal(code, 2)
+  const line = `PORT: another process listens on 127\\.0\\.0\\.1, port ${port}: .+ such as PORT=${port + 1}`
+  assert.match(problems, new RegExp(`^These settings are wrong:\n${line}\n$`))
 })
 
 test('--help prints every setting with its default, and nothing is made', async (t) => {

@@ -2,30 +2,20 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
+import { FOREIGN_ENVIRONMENTS } from '../support/foreign-environments.ts'
 import { freePort } from '../support/free-port.ts'
 import { mountHungDisk } from '../support/hung-disk.ts'
 import { ensureConfinement } from '../support/install-servers.ts'
 import { runQuietly } from '../support/process.ts'
+import { startNodeFor } from '../support/site.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
 import { TOKEN } from '../support/token.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
-
-test('A port that is taken is a mistake in the settings, which systemd does not try again', async (t) => {
-  const holder = createServer().listen(0, '127.0.0.1')
-  await once(holder, 'listening')
-  t.after(() => holder.close())
-  const address = holder.address()
-  assert.ok(typeof address === 'object' && address !== null)
-  const { code, said } = await startAndEnd(t, { PORT: String(address.port) })
-  assert.match(said, new RegExp(`^PORT: another process listens on 127.0.0.1, port ${address.port}: .+PORT=\\d+$`, 'm'))
-  assert.equal(code, 2)
-})
 
 test('A cache or a store that cannot be written is a mistake in the settings, with the reason', async (t) => {
   const disk = await mountSmallDisk(t, 1)
@@ -66,6 +56,32 @@ test('A CACHE_DIR, STORE or BUCKETS_FILE whose file system never answers ends th
       assert.equal(code, 1)
     }),
   )
+})
+
+test('A node starts with all that npm, systemd, Docker, Kubernetes and AWS put into its environment', async (t) => {
+  const names = Object.values(FOREIGN_ENVIRONMENTS).flat()
+  const untouched = new Set(Object.keys(process.env))
+  const env = Object.fromEntries(names.filter((name) => !untouched.has(name)).map((name) => [name, 'a-value']))
+  // Node itself takes these at their word.
+  const { NODE_OPTIONS: _, NODE_PATH: __, UV_THREADPOOL_SIZE: ___, ...rest } = env
+  const node = await startNodeFor(t, { env: rest })
+  assert.equal((await fetch(`${node.url}/readyz`)).status, 200)
+})
+
+test('A node that serves buckets takes their credentials from variables of any name', async (t) => {
+  const file = join(await emptyFolder(t), 'buckets.yaml')
+  await writeFile(file, 'buckets: { photos: { accessKeyId: $AWS_ACCESS_KEY_ID_2, secretAccessKey: "${S3_REGION_}" } }')
+  const env = { AWS_ACCESS_KEY_ID_2: 'an-id', S3_REGION_: 'a-secret', BUCKETS_FILE: file }
+  const node = await startNodeFor(t, { env })
+  assert.equal((await fetch(`${node.url}/readyz`)).status, 200)
+})
+
+test('Misspelled settings and those without their mode end the start, all of them told at once', async (t) => {
+  const { code, said } = await startAndEnd(t, { UPLOAD_TOKEN: 'x', SIZES: '400w', S3_ENDPOINT: 'minio:9000' })
+  assert.match(said, /^UPLOAD_TOKEN: there is no such setting\. Do you mean UPLOAD_TOKENS\?/m)
+  assert.match(said, /^SIZES: has no effect without SIZE_POLICY=list/m)
+  assert.match(said, /^S3_ENDPOINT: should begin with http:\/\/ or https:\/\/, such as https:/m)
+  assert.equal(code, 2)
 })
 
 test('systemd finds nothing wrong with the units, and gives up what an operator has to fix', async (t) => {

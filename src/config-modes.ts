@@ -1,0 +1,61 @@
+type Given = Readonly<Record<string, string | undefined>>
+
+interface Mode {
+  /** They have no effect in other modes. */
+  readonly settings: readonly string[]
+  readonly needs: string
+  readonly isOn: (given: Given) => boolean
+}
+
+const hasDialect =
+  (...names: readonly string[]) =>
+  ({ DIALECTS = '' }: Given): boolean =>
+    names.some((name) => new RegExp(`(?:^|\\s)${name}=`).test(DIALECTS))
+
+const MODES: readonly Mode[] = [
+  {
+    settings: ['SIZES', 'SIZES_FALLBACK'],
+    needs: 'SIZE_POLICY=list',
+    isOn: ({ SIZE_POLICY = 'open' }) => SIZE_POLICY !== 'open' && SIZE_POLICY !== 'signed',
+  },
+  {
+    settings: ['URL_KEYS'],
+    needs: 'SIZE_POLICY=signed',
+    isOn: ({ SIZE_POLICY = 'open' }) => SIZE_POLICY !== 'open' && SIZE_POLICY !== 'list',
+  },
+  {
+    settings: ['S3_ENDPOINT', 'S3_REGION', 'S3_FORCE_PATH_STYLE'],
+    needs: 'STORE=s3://<bucket>',
+    isOn: ({ STORE = 'file:' }) => !STORE.startsWith('file:'),
+  },
+  {
+    settings: ['THUMBOR_KEYS', 'THUMBOR_HASH', 'THUMBOR_SIGNATURE_LENGTH', 'THUMBOR_BASE'],
+    needs: 'thumbor or imagor in DIALECTS, such as DIALECTS=thumbor=/thumbor',
+    isOn: hasDialect('thumbor', 'imagor'),
+  },
+  {
+    settings: ['IMGPROXY_KEYS', 'IMGPROXY_SIGNATURE_BYTES', 'IMGPROXY_BASE'],
+    needs: 'imgproxy in DIALECTS, such as DIALECTS=imgproxy=/imgproxy',
+    isOn: hasDialect('imgproxy'),
+  },
+  { settings: ['IPX_BASE'], needs: 'ipx in DIALECTS, such as DIALECTS=ipx=/ipx', isOn: hasDialect('ipx') },
+  {
+    settings: ['DIALECT_FORMAT'],
+    needs: 'DIALECTS, such as DIALECTS=thumbor=/thumbor',
+    isOn: ({ DIALECTS }) => DIALECTS !== undefined,
+  },
+]
+
+/**
+ * Settings that belong to a mode which is off: whoever gave them believes that it is on. A mode that is misspelled counts as on,
+ * since its own mistake is reported. The AWS_ variables are not among them: other programs on the machine use them too.
+ *
+ * @returns the mistakes.
+ */
+export function settingsWithoutMode(given: Given): readonly string[] {
+  return MODES.filter(({ isOn }) => !isOn(given)).flatMap(({ settings, needs }) =>
+    settings
+      .filter((name) => given[name] !== undefined)
+      .map((name) => `${name}: has no effect without ${needs}: set that, or unset this`),
+  )
+}

@@ -1,0 +1,17 @@
+/**
+ * Least number of characters to insert, delete or replace that makes one text of the other (Levenshtein's distance).
+ * @see https://en.wikipedia.org/wiki/Levenshtein_distance
+ */
+export function editDistance(one: string, other: string): number {
+  // Of the part of `one` so far, to each beginning of `other`.
+  let row = Array.from({ length: other.length + 1 }, (_, length) => length)
+  for (let index = 0; index < one.length; index += 1) {
+    const next = [index + 1]
+    for (let column = 0; column < other.length; column += 1) {
+      const replaced = (row[column] ?? 0) + (one[index] === other[column] ? 0 : 1)
+      next.push(Math.min(replaced, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row.at(-1) ?? 0
+}
