@@ -4,6 +4,7 @@ import { createCacheSweeper } from './adapters/cache-sweep.ts'
 import { createDiskCache, NotACacheError, prepareCacheDir } from './adapters/disk-cache.ts'
 import { createDiskSpool } from './adapters/disk-spool.ts'
 import { createFileStore, prepareFileStore, removeOrphans } from './adapters/file-store.ts'
+import { createFileStoreReserve } from './adapters/file-store-reserve.ts'
 import { createRendererPool, type RendererPool } from './adapters/renderer-pool.ts'
 import { createS3Store } from './adapters/s3-store.ts'
 import type { Elsewhere } from './compose-elsewhere.ts'
@@ -243,7 +244,9 @@ export async function createStore(config: Config): Promise<ObjectStore> {
     const place = { name: 'STORE', path: folder, example: 'file:/var/lib/darkroom' }
     await atStart(place, prepareFileStore(folder))
     await atStart(place, removeOrphans(folder, Date.now()))
-    return createFileStore(folder)
+    const reserve = createFileStoreReserve(folder)
+    await atStart(place, reserve.refill())
+    return createFileStore(folder, reserve)
   }
   const sessionToken = config.AWS_SESSION_TOKEN
   return createS3Store({

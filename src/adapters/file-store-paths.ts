@@ -29,10 +29,15 @@ export function ignoring(code: string): (error: unknown) => undefined {
   }
 }
 
+/** True for a disk or quota that has no room left, or no inodes. */
+export function isFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes(systemErrorCode(error))
+}
+
 /** `store_full` for a full disk or quota, else `store_unavailable`. Passes on what has been translated already. */
 export function toUnavailable(cause: unknown): Error {
   if (cause instanceof ServiceError) return cause
-  if (['ENOSPC', 'EDQUOT'].includes(systemErrorCode(cause))) {
+  if (isFull(cause)) {
     return new UnavailableError('store_full', 'Storage is full', { cause })
   }
   return new UnavailableError('store_unavailable', "The store's disk failed", { cause })

@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path'
 import { UnavailableError } from '../errors.ts'
 import type { ObjectSource, ObjectStore, PutOptions } from '../service/ports.ts'
 import { ignoring, keyPath, systemErrorCode, TMP, toUnavailable } from './file-store-paths.ts'
+import { type FileStoreReserve, RESERVE } from './file-store-reserve.ts'
 import { walkKeys } from './file-store-walk.ts'
 import { makeFolder } from './make-folder.ts'
 import { objectBody } from './object-body.ts'
@@ -31,8 +32,9 @@ export async function prepareFileStore(folder: string): Promise<void> {
  * call on a hung mount hangs.
  *
  * @param folder Made if missing. Should it vanish later (a disk unmounted), that is an outage, not an empty store.
+ * @param reserve Absent: on a full disk nothing can be written, not even what a deletion has to write.
  */
-export function createFileStore(folder: string): ObjectStore {
+export function createFileStore(folder: string, reserve?: FileStoreReserve): ObjectStore {
   // Climbing from a key's folder to the root compares whole paths.
   const root = resolve(folder)
   const tmp = join(root, TMP)
@@ -66,15 +68,14 @@ export function createFileStore(folder: string): ObjectStore {
 
     async put(key, source, options, signal) {
       const path = keyPath(root, key)
-      const aside = join(tmp, randomUUID())
+      const write = () => putFile({ path, root }, source, options, signal)
       try {
-        await writeAside(aside, source, { ...options, signal })
-        return await publish(aside, { path, root, overwrite: options.overwrite === true })
+        if (reserve && options.forDeletion) return await reserve.lend(write)
+        await reserve?.fill()
+        return await write()
       } catch (error) {
         signal.throwIfAborted()
         throw toUnavailable(error)
-      } finally {
-        await rm(aside, { force: true })
       }
     },
 
@@ -85,6 +86,7 @@ export function createFileStore(folder: string): ObjectStore {
         await unlink(path)
         await syncDirectories(dirname(path), dirname(path))
         await removeEmptyDirectories(dirname(path), root)
+        await reserve?.refill()
       })
     },
 
@@ -111,9 +113,30 @@ export function createFileStore(folder: string): ObjectStore {
 export async function removeOrphans(root: string, now: number): Promise<void> {
   const tmp = join(root, TMP)
   for (const name of await readdir(tmp)) {
+    if (name === RESERVE) continue
     const path = join(tmp, name)
     const found = await stat(path).catch(ignoring('ENOENT'))
     if (found !== undefined && now - found.mtimeMs > ORPHAN_AGE_MS) await rm(path, { force: true })
+  }
+}
+
+interface Place {
+  readonly path: string
+  readonly root: string
+}
+
+async function putFile(
+  place: Place,
+  source: ObjectSource,
+  options: PutOptions,
+  signal: AbortSignal,
+): Promise<'created' | 'exists'> {
+  const aside = join(place.root, TMP, randomUUID())
+  try {
+    await writeAside(aside, source, { ...options, signal })
+    return await publish(aside, { ...place, overwrite: options.overwrite === true })
+  } finally {
+    await rm(aside, { force: true })
   }
 }
 
@@ -139,9 +162,7 @@ async function writeAside(
   await file.sync()
 }
 
-interface Publication {
-  readonly path: string
-  readonly root: string
+interface Publication extends Place {
   readonly overwrite: boolean
 }
 

@@ -1,6 +1,6 @@
 import { formatDeletionMark } from '../domain/deletion-mark.ts'
 import { deletedKey, infoKeys, mezzanineKeys, originalKey, recordKey } from '../domain/store-layout.ts'
-import { OriginalError } from '../errors.ts'
+import { OriginalError, UnavailableError } from '../errors.ts'
 import { readAlias } from './alias-service.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { ObjectStore } from './ports.ts'
@@ -24,7 +24,23 @@ export interface DeletionServiceOptions {
 export function createDeletionService({ store, watch, now }: DeletionServiceOptions): DeletionService {
   async function mark(id: string, finished: boolean, signal: AbortSignal): Promise<void> {
     const bytes = Buffer.from(formatDeletionMark({ time: now(), finished }))
-    await putBytes(store, { key: deletedKey(id), bytes, contentType: 'application/json', overwrite: true }, signal)
+    const contentType = 'application/json'
+    await putBytes(store, { key: deletedKey(id), bytes, contentType, overwrite: true, forDeletion: true }, signal)
+  }
+
+  /** What can be made again may go first, if the mark has no room otherwise. */
+  async function begin(id: string, signal: AbortSignal): Promise<void> {
+    try {
+      await mark(id, false, signal)
+    } catch (error) {
+      if (!(error instanceof UnavailableError) || error.code !== 'store_full') throw error
+      await removeDerived(id, signal)
+      await mark(id, false, signal)
+    }
+  }
+
+  async function removeDerived(id: string, signal: AbortSignal): Promise<void> {
+    await Promise.all([...mezzanineKeys(id), ...infoKeys(id)].map((key) => store.remove(key, signal)))
   }
 
   async function isKnown(id: string, signal: AbortSignal): Promise<boolean> {
@@ -44,10 +60,10 @@ export function createDeletionService({ store, watch, now }: DeletionServiceOpti
   return {
     async remove(name, signal) {
       const id = await idOf(name, signal)
-      await mark(id, false, signal)
+      await begin(id, signal)
       await store.remove(recordKey(id), signal)
       await store.remove(originalKey(id), signal)
-      await Promise.all([...mezzanineKeys(id), ...infoKeys(id)].map((key) => store.remove(key, signal)))
+      await removeDerived(id, signal)
       // From here on an upload of the same bytes is safe from this deletion.
       await mark(id, true, signal)
       await watch.announce(id, signal)

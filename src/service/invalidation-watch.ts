@@ -6,6 +6,7 @@ import {
   parseInvalidationKey,
 } from '../domain/store-layout.ts'
 import type { ImageCache, Meter, ObjectStore } from './ports.ts'
+import { putBytes } from './small-object.ts'
 
 /** Learns from the store which images were deleted on any node, and makes this one forget them. */
 export interface InvalidationWatch {
@@ -41,7 +42,7 @@ const KEPT_MS = 7 * 24 * 60 * MINUTE_MS
 const CLOCK_SLACK_MS = MINUTE_MS
 const WIDE_SLACK_MS = 10 * MINUTE_MS
 const NOTE = 'invalidations-cursor'
-const EMPTY = { bytes: Buffer.alloc(0), md5: 'd41d8cd98f00b204e9800998ecf8427e' }
+const EMPTY = Buffer.alloc(0)
 
 export function createInvalidationWatch(options: InvalidationWatchOptions): InvalidationWatch {
   const { store, cache, meter, now, onForget } = options
@@ -116,7 +117,8 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
     forget,
     async announce(id, signal) {
       const key = invalidationKey({ id, time: now() })
-      await store.put(key, EMPTY, { contentType: 'text/plain', sizeBytes: 0, md5: EMPTY.md5, overwrite: true }, signal)
+      const mark = { key, bytes: EMPTY, contentType: 'text/plain', overwrite: true, forDeletion: true }
+      await putBytes(store, mark, signal)
       // Heard once more, it would spoil what comes after it: a new upload of the same image.
       heard.set(key, now())
       await forget(new Set([id]))

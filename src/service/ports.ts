@@ -29,6 +29,8 @@ export interface PutOptions {
   readonly md5: string
   /** Replace what is there. Without it the write is create-only, and an existing object is left alone. */
   readonly overwrite?: boolean
+  /** A deletion has to write it: it may use the space that a store on a disk keeps for this. */
+  readonly forDeletion?: boolean
 }
 
 /**

@@ -1,4 +1,4 @@
-import { mkdtemp, open, rmdir, statfs } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, rmdir, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -11,21 +11,24 @@ export interface SmallDisk {
   freeBytes(): Promise<number>
   /** As another program would: writes until nothing more fits. @returns its path. */
   fill(name: string): Promise<string>
+  /** Makes empty files until there is no inode left. @returns the path of their folder. */
+  fillInodes(name: string): Promise<string>
   remount(mode: 'ro' | 'rw'): Promise<void>
 }
 
 /**
  * Mounts one until the test ends; what still uses it then keeps it until it ends itself.
+ * @param inodes 0: as many as there is room for.
  * @throws Error unless root runs the tests: nobody else may mount.
  */
-export async function mountSmallDisk(t: Scope, megabytes: number): Promise<SmallDisk> {
+export async function mountSmallDisk(t: Scope, megabytes: number, inodes = 0): Promise<SmallDisk> {
   if (process.getuid?.() !== 0) throw new Error('This test mounts a small disk, which needs root: run it with sudo')
   const path = await mkdtemp(join(tmpdir(), 'darkroom-disk-'))
   t.after(async () => {
     await runCommand('umount', ['--lazy', path])
     await rmdir(path)
   })
-  await runCommand('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0755`, 'tmpfs', path])
+  await runCommand('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,nr_inodes=${inodes},mode=0755`, 'tmpfs', path])
   return {
     path,
     async freeBytes() {
@@ -39,11 +42,23 @@ export async function mountSmallDisk(t: Scope, megabytes: number): Promise<Small
       try {
         for (;;) await filler.write(piece)
       } catch (error) {
-        if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error
+        if (!isFull(error)) throw error
       } finally {
         await filler.close()
       }
       return file
+    },
+    async fillInodes(name) {
+      const folder = join(path, name)
+      await mkdir(folder)
+      for (let index = 0; ; index += 1) {
+        try {
+          await writeFile(join(folder, String(index)), '')
+        } catch (error) {
+          if (!isFull(error)) throw error
+          return folder
+        }
+      }
     },
     async remount(mode) {
       // Refused while a file is open for writing.
@@ -54,4 +69,8 @@ export async function mountSmallDisk(t: Scope, megabytes: number): Promise<Small
       }
     },
   }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOSPC'
 }
