@@ -165,7 +165,7 @@ export function createServices(config: Config, outside: Outside) {
   const objects = createObjectVersions({ buckets: elsewhere.buckets, cache, watch, now })
   const remotes = createRemoteVersions({
     source: elsewhere.remotes,
-    shelf: createRemoteShelf(store, meter),
+    shelf: createRemoteShelf({ store, meter, now }),
     newRemotes: createNewRemotes({ ...newRemoteLimits(config), now: () => performance.now() }),
     cache,
     spool,

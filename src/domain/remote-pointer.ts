@@ -9,10 +9,25 @@ export interface RemotePointer {
   readonly sizeBytes: number
   /** When the host was asked last, ms since 1970. */
   readonly checkedAt: number
+  /** When it was last renewed because the image is in use, ms since 1970: see `isDueForTouch`. */
+  readonly usedAt?: number | undefined
   readonly freshness: Freshness
   /** As the host sent them. */
   readonly etag?: string | undefined
   readonly lastModified?: string | undefined
+}
+
+const TOUCH_EVERY_MS = 7 * 86_400_000
+
+/**
+ * A store has no access times. So the pointer of an image in use is rewritten once a week, and those that were written longest
+ * ago are the ones that nobody asks for.
+ */
+export function isDueForTouch(
+  { checkedAt, usedAt = 0 }: Pick<RemotePointer, 'checkedAt' | 'usedAt'>,
+  now: number,
+): boolean {
+  return now - Math.max(checkedAt, usedAt) >= TOUCH_EVERY_MS
 }
 
 export function formatRemotePointer(pointer: RemotePointer): string {
@@ -35,6 +50,7 @@ function isPointer(value: unknown): value is RemotePointer {
     optional.every((text) => text === undefined || typeof text === 'string') &&
     isCount(field('sizeBytes')) &&
     isCount(field('checkedAt')) &&
+    (field('usedAt') === undefined || isCount(field('usedAt'))) &&
     isFreshness(field('freshness'))
   )
 }

@@ -1,6 +1,7 @@
+import { LRUCache } from 'lru-cache'
 import { contentTypeOf, type InputFormat, type OutputFormat } from '../domain/image-format.ts'
 import type { RemoteRef } from '../domain/original-ref.ts'
-import { formatRemotePointer, parseRemotePointer, type RemotePointer } from '../domain/remote-pointer.ts'
+import { formatRemotePointer, isDueForTouch, parseRemotePointer, type RemotePointer } from '../domain/remote-pointer.ts'
 import { openSealed, seal } from '../domain/sealed-bytes.ts'
 import {
   remoteOriginalKey,
@@ -42,6 +43,8 @@ export interface RemoteShelf {
   ): Promise<boolean>
   /** In the background: what was found out now. */
   renew(resource: string, pointer: RemotePointer): void
+  /** In the background, once a week for each: that the image is in use. */
+  touch(resource: string, pointer: RemotePointer): void
   /** @returns undefined if it is not there. @throws UnavailableError */
   open(version: RemoteVersionName, signal: AbortSignal): Promise<OpenObject | undefined>
   /** As of the store. */
@@ -64,15 +67,27 @@ export interface KeptOriginal extends Pick<Spooled, 'source' | 'sizeBytes' | 'md
   readonly format: InputFormat
 }
 
+export interface RemoteShelfOptions {
+  readonly store: ObjectStore
+  readonly meter: Pick<Meter, 'trouble'>
+  /** Ms since 1970. */
+  readonly now: () => number
+}
+
+/** Of an image that is due, how often the store is asked whether it still is: another node may have renewed it. */
+const TOUCH_AGAIN_MS = 86_400_000
+/** Those that are forgotten are asked for once more. */
+const MAX_TOUCHED = 100_000
 const MAX_RENDITION_BYTES = 16 * 1024 * 1024
 
-export function createRemoteShelf(store: ObjectStore, meter: Pick<Meter, 'trouble'>): RemoteShelf {
+export function createRemoteShelf({ store, meter, now }: RemoteShelfOptions): RemoteShelf {
   const sharing = createSharing({
     store,
     meter,
     trouble: 'What is known of remote images could not be written to the object store: other nodes will ask again',
   })
   const background = createBackground()
+  const touchedAt = new LRUCache<string, number>({ max: MAX_TOUCHED })
 
   async function bringUpToDate(work: Promise<unknown>): Promise<void> {
     try {
@@ -85,10 +100,24 @@ export function createRemoteShelf(store: ObjectStore, meter: Pick<Meter, 'troubl
 
   const track = (work: Promise<unknown>): void => background.track(bringUpToDate(work))
 
-  function renew(resource: string, pointer: RemotePointer): void {
+  async function readPointer(resource: string, signal: AbortSignal): Promise<RemotePointer | undefined> {
+    const text = await readText(store, remotePointerKey(resource), signal)
+    return text === undefined ? undefined : parseRemotePointer(text)
+  }
+
+  async function writePointer(resource: string, pointer: RemotePointer): Promise<boolean> {
     const bytes = Buffer.from(formatRemotePointer(pointer))
     const object = { key: remotePointerKey(resource), bytes, contentType: 'application/json' }
-    track(sharing.share(object, background.signal))
+    return await sharing.share(object, background.signal)
+  }
+
+  const renew = (resource: string, pointer: RemotePointer): void => track(writePointer(resource, pointer))
+
+  /** What somebody has purged stays so, and another node's newer pointer as it is: neither may come back as it was here. */
+  async function touchNow(resource: string, { sha256 }: RemotePointer): Promise<void> {
+    const stored = await readPointer(resource, background.signal)
+    if (stored?.sha256 !== sha256 || !isDueForTouch(stored, now())) return
+    await writePointer(resource, { ...stored, usedAt: now() })
   }
 
   async function remove({ resource, id }: RemoteVersionName): Promise<void> {
@@ -113,8 +142,7 @@ export function createRemoteShelf(store: ObjectStore, meter: Pick<Meter, 'troubl
   return {
     async recall(ref, signal) {
       const what = 'What is known of a remote image could not be read: it is fetched from its host'
-      const text = await unlessDown(what, () => readText(store, remotePointerKey(resourceId(ref)), signal), signal)
-      const pointer = text === undefined ? undefined : parseRemotePointer(text)
+      const pointer = await unlessDown(what, () => readPointer(resourceId(ref), signal), signal)
       return pointer?.url === ref.url ? pointer : undefined
     },
     async keep({ resource, id }, pointer, { source, sizeBytes, md5, format }, signal) {
@@ -127,6 +155,12 @@ export function createRemoteShelf(store: ObjectStore, meter: Pick<Meter, 'troubl
       return isWritten
     },
     renew,
+    touch(resource, pointer) {
+      const isRecent = now() - (touchedAt.get(resource) ?? -Infinity) < TOUCH_AGAIN_MS
+      if (isRecent || !isDueForTouch(pointer, now())) return
+      touchedAt.set(resource, now())
+      track(touchNow(resource, pointer))
+    },
     open: ({ resource, id }, signal) => store.open(remoteOriginalKey(resource, id), signal),
     mayRetry: () => store.mayRetry(),
     drop: (version) => track(remove(version)),

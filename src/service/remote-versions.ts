@@ -50,6 +50,8 @@ export interface RemoteVersions extends Versions<AskedRemote> {
 interface Located extends Version {
   readonly url: string
   readonly sha256: string
+  /** As in `RemotePointer`. */
+  readonly usedAt?: number | undefined
   readonly validators: RemoteValidators
 }
 
@@ -192,6 +194,11 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
 
   return {
     ...versions,
+    async current(ref, signal) {
+      const version = await versions.current(ref, signal)
+      if (!isTransientId(version.id)) shelf.touch(version.resource, { ...toPointer(version), usedAt: version.usedAt })
+      return version
+    },
     async stop() {
       await Promise.all([versions.stop(), shelf.stop()])
     },

@@ -92,7 +92,7 @@ export function createStage(options: StageOptions = {}) {
   const objectVersions = createObjectVersions({ buckets: options.buckets ?? new Map(), cache, watch, now })
   const remoteVersions = createRemoteVersions({
     source: options.remoteSource ?? { fetch: () => Promise.reject(new Error('No remotes')), close: async () => {} },
-    shelf: createRemoteShelf(store, meter),
+    shelf: createRemoteShelf({ store, meter, now }),
     newRemotes: createNewRemotes({ perMinute: options.newRemotes ?? 100, perClient: 50, now }),
     ...(options.keepRenditions && { keptRenditions: '1' }),
     cache,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { parseRemotePointer } from '../../src/domain/remote-pointer.ts'
 import { parseSpec } from '../../src/domain/spec.ts'
 import { remotePointerKey } from '../../src/domain/store-layout.ts'
@@ -220,6 +221,84 @@ test('What was made of an old version leaves the store with it', async () => {
   while ([...stage.objects.keys()].some((key) => key.includes(old))) await new Promise(setImmediate)
   await settled(stage)
   assert.equal([...stage.objects.keys()].filter((key) => key.endsWith('full.jpg')).length, 1)
+})
+
+const DAY_SECONDS = 86_400
+const LONG: RemoteFreshness = { ...FRESH, freshSeconds: 365 * DAY_SECONDS }
+
+/** When each pointer was put into the store, in days, while the image is looked at for some weeks, several times a day. */
+async function touchesOf(stage: ReturnType<typeof setStage>, days: number): Promise<number[]> {
+  const puts: number[] = []
+  for (let day = 0; day < days; day += 0.25) {
+    await stage.current()
+    await nothingIsUnderWay()
+    if (stage.asked.splice(0).includes(`put ${remotePointerKey(RESOURCE)}`)) puts.push(day)
+    stage.pass(DAY_SECONDS / 4)
+  }
+  return puts
+}
+
+/** All of it goes on in memory: what is under way ends within some turns of the event loop. */
+async function nothingIsUnderWay(): Promise<void> {
+  for (let turns = 0; turns < 20; turns += 1) await nextTurn()
+}
+
+const pointerOf = (stage: ReturnType<typeof setStage>) =>
+  parseRemotePointer(String(stage.objects.get(remotePointerKey(RESOURCE))?.bytes))
+
+test('The pointer of an image in use is rewritten once a week, and that of an idle one never', async () => {
+  const stage = setStage()
+  stage.remote.freshness = LONG
+  const began = stage.clock.ms
+  assert.deepEqual(await touchesOf(stage, 22), [0, 7, 14, 21])
+  const pointer = pointerOf(stage)
+  assert.deepEqual(
+    [pointer?.checkedAt, pointer?.usedAt],
+    [began, began + 21 * DAY_SECONDS * 1000],
+    'it is no older for being used',
+  )
+  stage.pass(100 * DAY_SECONDS)
+  await nothingIsUnderWay()
+  assert.deepEqual(stage.asked, [])
+})
+
+test('Two nodes that use an image rewrite its pointer no more often than one', async () => {
+  const first = setStage()
+  first.remote.freshness = LONG
+  await first.current()
+  await nothingIsUnderWay()
+  const second = setStage({ store: first.memory, clock: first.clock })
+  await second.current()
+  first.pass(7 * DAY_SECONDS)
+  for (const stage of [first, second, first, second]) {
+    await stage.current()
+    await nothingIsUnderWay()
+  }
+  const puts = [...first.asked, ...second.asked].filter((call) => call.startsWith('put'))
+  assert.equal(puts.filter((call) => call.endsWith('pointer.json')).length, 2, 'the first one, and one for that week')
+})
+
+test('A pointer that was purged, or that names another version by now, is not brought back', async () => {
+  const stage = setStage()
+  stage.remote.freshness = LONG
+  await stage.current()
+  await nothingIsUnderWay()
+  const other = setStage({ store: stage.memory, clock: stage.clock })
+  other.remote.bytes = NEW
+  await other.current()
+  other.remoteVersions.expire(REF)
+  const { id } = await other.current()
+  await nothingIsUnderWay()
+  const newer = pointerOf(stage)
+  stage.pass(7 * DAY_SECONDS)
+  assert.notEqual((await stage.current()).id, id)
+  await nothingIsUnderWay()
+  assert.deepEqual(pointerOf(stage), newer)
+  stage.objects.clear()
+  stage.pass(7 * DAY_SECONDS)
+  await stage.current()
+  await nothingIsUnderWay()
+  assert.deepEqual([...stage.objects.keys()], [])
 })
 
 const refOf = (name: string, client = '192.0.2.1') =>
