@@ -5,7 +5,7 @@ import type { Config } from './config.ts'
 import { parseDnsServer } from './domain/dns-server.ts'
 import { isInputFormat } from './domain/image-format.ts'
 import { parseAddressBlock } from './domain/ip-address.ts'
-import { parseRemoteHost } from './domain/remote-hosts.ts'
+import { parseRemoteHost, type RemoteHost } from './domain/remote-hosts.ts'
 import { parseSpec } from './domain/spec.ts'
 import type { ToldBucket } from './service/event-service.ts'
 import type { ServedBucket } from './service/object-versions.ts'
@@ -16,6 +16,8 @@ export interface Elsewhere {
   /** By their aliases. */
   readonly buckets: ReadonlyMap<string, ServedBucket>
   readonly remotes: RemoteSource
+  /** That remote images may be on. */
+  readonly remoteHosts: readonly RemoteHost[]
   /** Those that may tell what comes and goes. */
   readonly told: readonly ToldBucket[]
   /** Ends idle connections. Nothing may be under way. */
@@ -24,8 +26,9 @@ export interface Elsewhere {
 
 export function createElsewhere(config: Config, bucketSettings: readonly BucketSettings[]): Elsewhere {
   const buckets = new Map(bucketSettings.map((settings) => [settings.alias, servedBucket(settings, config)]))
+  const remoteHosts = config.REMOTE_HOSTS.map(parseRemoteHost)
   const remotes = createRemoteSource({
-    hosts: config.REMOTE_HOSTS.map(parseRemoteHost),
+    hosts: remoteHosts,
     allowedAddresses: config.REMOTE_ALLOW_ADDRESSES.map(parseAddressBlock),
     dnsServers: config.REMOTE_DNS.map(parseDnsServer),
     formats: config.INPUT_FORMATS.filter(isInputFormat),
@@ -36,6 +39,7 @@ export function createElsewhere(config: Config, bucketSettings: readonly BucketS
   return {
     buckets,
     remotes,
+    remoteHosts,
     told: bucketSettings.map(({ alias, bucket, keyPrefix, primeSizes }) => ({
       alias,
       bucket,

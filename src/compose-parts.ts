@@ -165,6 +165,7 @@ export function createServices(config: Config, outside: Outside) {
   const objects = createObjectVersions({ buckets: elsewhere.buckets, cache, watch, now })
   const remotes = createRemoteVersions({
     source: elsewhere.remotes,
+    hosts: elsewhere.remoteHosts,
     shelf: createRemoteShelf({ store, meter, now }),
     newRemotes: createNewRemotes({ ...newRemoteLimits(config), now: () => performance.now() }),
     cache,

@@ -22,7 +22,7 @@ import { parseDnsServer } from './domain/dns-server.ts'
 import { INPUT_FORMATS } from './domain/image-format.ts'
 import { parseAddressBlock } from './domain/ip-address.ts'
 import { MAX_PRIME_SIZES } from './domain/prime-sizes.ts'
-import { parseRemoteHost } from './domain/remote-hosts.ts'
+import { isEveryHost, parseRemoteHost } from './domain/remote-hosts.ts'
 import { specMistake } from './domain/spec-mistake.ts'
 import { isLoopback } from './domain/write-access.ts'
 
@@ -112,7 +112,7 @@ const Env = z.object({
   ),
   MAX_UPLOAD_BYTES: byteSize('Largest original', 64 * MIB),
   REMOTE_HOSTS: list(
-    'Hosts that images may be fetched from, separated by spaces: example.com, *.example.com, https://example.com:8443; empty: none',
+    'Hosts that images may be fetched from, separated by spaces: example.com, *.example.com, https://example.com:8443; example.com?v,id names the query parameters that are allowed; * is every host, with SIZE_POLICY=signed only; empty: none',
     '',
     readable(parseRemoteHost),
   ),
@@ -250,6 +250,11 @@ function contradictions(given: Readonly<Record<string, string | undefined>>): st
     mistakes.push('SIZES: is needed with SIZE_POLICY=list')
   if (given['SIZE_POLICY'] === 'signed' && given['URL_KEYS'] === undefined) {
     mistakes.push('URL_KEYS: is needed with SIZE_POLICY=signed')
+  }
+  if (given['SIZE_POLICY'] !== 'signed' && (given['REMOTE_HOSTS'] ?? '').split(/\s+/).some(isEveryHost)) {
+    mistakes.push(
+      'REMOTE_HOSTS: "*" needs SIZE_POLICY=signed: else anybody could have this node fetch, show and keep any picture of the internet',
+    )
   }
   for (const name of unsignedDialects(given)) {
     mistakes.push(`DIALECTS: ${name} is not signed, and with SIZE_POLICY=signed nothing else is served`)

@@ -1,4 +1,5 @@
-import { isAllowedHost, parseRemoteUrl, type RemoteHost } from '../domain/remote-hosts.ts'
+import { parseRemoteUrl, type RemoteHost } from '../domain/remote-hosts.ts'
+import { assertAllowedHost } from '../domain/remote-permission.ts'
 import { RequestError } from '../errors.ts'
 import { remoteFailed } from './remote-failure.ts'
 import type { RemoteHeaders } from './remote-freshness.ts'
@@ -22,13 +23,6 @@ export function redirectTarget(url: string, headers: RemoteHeaders, hosts: reado
   if (url.startsWith('https:') && !target.startsWith('https:')) throw remoteFailed('redirects from https to http')
   assertAllowedHost(target, hosts)
   return target
-}
-
-/** @throws RequestError `remote_not_allowed` */
-export function assertAllowedHost(url: string, hosts: readonly RemoteHost[]): void {
-  if (isAllowedHost(url, hosts)) return
-  const { origin } = new URL(url)
-  throw new RequestError('remote_not_allowed', `Images may not be fetched from ${origin}`)
 }
 
 function readTarget(text: string): string {

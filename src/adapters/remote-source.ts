@@ -1,6 +1,7 @@
 import { contentTypeOf, type InputFormat } from '../domain/image-format.ts'
 import type { AddressBlock } from '../domain/ip-address.ts'
 import { parseRemoteUrl, type RemoteHost } from '../domain/remote-hosts.ts'
+import { assertAllowedUrl } from '../domain/remote-permission.ts'
 import type { RemoteFreshness, RemoteSource, RemoteValidators } from '../service/ports.ts'
 import { startDeadline } from './deadline.ts'
 import { createRemoteConnections } from './remote-connections.ts'
@@ -11,7 +12,7 @@ import { redirectFreshness, remoteFreshness, stricterOf, UNLIMITED } from './rem
 import { REMOTE_LIMITS, type RemoteLimits } from './remote-limits.ts'
 import { createRemoteOrigins } from './remote-origins.ts'
 import { dropAnswer, keepWithoutBody, openImage } from './remote-answer.ts'
-import { assertAllowedHost, isRedirect, redirectTarget } from './remote-redirect.ts'
+import { isRedirect, redirectTarget } from './remote-redirect.ts'
 import { createRemoteSocket } from './remote-socket.ts'
 import { conditionalHeaders, readValidators } from './remote-validators.ts'
 
@@ -71,7 +72,7 @@ export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource
   return {
     async fetch(url, known, signal) {
       const target = parseRemoteUrl(url)
-      assertAllowedHost(target, hosts)
+      assertAllowedUrl(target, hosts)
       const deadline = startDeadline(signal, limits.totalTimeoutMs, () => remoteFailed('took too long'))
       try {
         const { exchange, freshness, isDirect } = await follow(target, known, deadline.signal)

@@ -6,29 +6,33 @@ import { SettingError } from './setting-error.ts'
 export interface RemoteHost {
   /** Absent: http and https. */
   readonly protocol?: 'http:' | 'https:'
-  /** As the WHATWG's parser writes it, without a dot at the end. */
-  readonly hostname: string
+  /** As the WHATWG's parser writes it, without a dot at the end. Absent: every host. */
+  readonly hostname?: string
   /** The names below `hostname`, at any depth, rather than `hostname` itself. */
   readonly subdomains: boolean
   /** Absent: the default port of the protocol. */
   readonly port?: number
+  /** Names of the query parameters that its URLs may have, as they stand in a URL. Absent: any. */
+  readonly parameters?: readonly string[]
 }
 
 const MAX_URL_LENGTH = 2048
 const ENTRY =
-  /^(?:(?<scheme>[^:/]*):\/\/)?(?<below>\*\.)?(?<host>\[[\da-f:.]*\]|[^\s:/\\?#@[\]*%]+)(?::(?<port>\d{1,5}))?$/i
+  /^(?:(?<scheme>[^:/]*):\/\/)?(?:(?<any>\*)|(?<below>\*\.)?(?<host>\[[\da-f:.]*\]|[^\s:/\\?#@[\]*%]+))(?::(?<port>\d{1,5}))?(?:\?(?<names>[^?]*))?$/i
+const PARAMETER_NAME = /^[^\s,&=#?+;"'<>]+$/
 
 /**
  * Reads one entry: `example.com`, `*.example.com` (its subdomains, not itself), `https://example.com`, `example.com:8443`,
- * `192.0.2.7`, `[2001:db8::7]`. Without a scheme both are meant, without a port their default ones. Upper case and letters
- * beyond ASCII are read as browsers do.
+ * `192.0.2.7`, `[2001:db8::7]`, `*` (every host). Without a scheme both are meant, without a port their default ones. Upper
+ * case and letters beyond ASCII are read as browsers do. `example.com?v,id` limits the query parameters, `example.com?` to
+ * none.
  *
  * @throws SettingError
  */
 export function parseRemoteHost(text: string): RemoteHost {
-  const { scheme, below, host = '', port } = ENTRY.exec(text)?.groups ?? {}
+  const { scheme, any, below, host = '', port, names } = ENTRY.exec(text)?.groups ?? {}
   const hostname = URL.canParse(`http://${host}/`) ? plainHostname(new URL(`http://${host}/`)) : undefined
-  if (host === '' || hostname === undefined) {
+  if (any === undefined && (host === '' || hostname === undefined)) {
     throw new SettingError(
       `"${text}" should be a host such as example.com, *.example.com, https://example.com, example.com:8443 or [2001:db8::7]`,
     )
@@ -37,7 +41,7 @@ export function parseRemoteHost(text: string): RemoteHost {
   if (scheme !== undefined && protocol === undefined) {
     throw new SettingError(`"${text}" should begin with http:// or https://, or with the host`)
   }
-  if (below !== undefined && isAddress(hostname)) {
+  if (below !== undefined && hostname !== undefined && isAddress(hostname)) {
     throw new SettingError(`"${text}" should be without "*.": an address has no subdomains`)
   }
   if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) {
@@ -45,10 +49,25 @@ export function parseRemoteHost(text: string): RemoteHost {
   }
   return {
     ...(protocol !== undefined && { protocol }),
-    hostname,
+    ...(hostname !== undefined && { hostname }),
     subdomains: below !== undefined,
     ...(port !== undefined && { port: Number(port) }),
+    ...(names !== undefined && { parameters: parseNames(names, text) }),
   }
+}
+
+/** Whether the entry is `*`, with whatever scheme, port and parameters. It may be wrong otherwise. */
+export function isEveryHost(text: string): boolean {
+  return ENTRY.exec(text)?.groups?.['any'] !== undefined
+}
+
+function parseNames(names: string, text: string): readonly string[] {
+  if (names === '') return []
+  const parameters = names.split(',')
+  if (parameters.every((name) => PARAMETER_NAME.test(name))) return parameters
+  throw new SettingError(
+    `"${text}" should name query parameters as example.com?v,id does, or end with "?" to allow none`,
+  )
 }
 
 /**
@@ -71,13 +90,17 @@ export function parseRemoteUrl(text: string): string {
   return url.href
 }
 
-/** @param url As `parseRemoteUrl` returns it. */
-export function isAllowedHost(url: string, hosts: readonly RemoteHost[]): boolean {
+/**
+ * The entries of the list that allow the host of a URL. None: it may not be fetched.
+ * @param url As `parseRemoteUrl` returns it.
+ */
+export function hostsAllowing(url: string, hosts: readonly RemoteHost[]): readonly RemoteHost[] {
   const { protocol, hostname, port } = new URL(url)
-  return hosts.some((host) => {
+  return hosts.filter((host) => {
     if (host.protocol !== undefined && host.protocol !== protocol) return false
     const wantedPort = host.port ?? defaultPort(protocol)
     if (wantedPort !== (port === '' ? defaultPort(protocol) : Number(port))) return false
+    if (host.hostname === undefined) return true
     return host.subdomains ? hostname.endsWith(`.${host.hostname}`) : hostname === host.hostname
   })
 }

@@ -3,6 +3,8 @@ import { LRUCache } from 'lru-cache'
 import type { Freshness } from '../domain/freshness.ts'
 import type { InputFormat } from '../domain/image-format.ts'
 import type { AskedRemote, RemoteRef } from '../domain/original-ref.ts'
+import type { RemoteHost } from '../domain/remote-hosts.ts'
+import { assertAllowedUrl } from '../domain/remote-permission.ts'
 import type { RemotePointer } from '../domain/remote-pointer.ts'
 import { isTransientId, resourceId, transientId, versionId } from '../domain/version-id.ts'
 import { OriginalError, RemoteError, UnavailableError } from '../errors.ts'
@@ -25,6 +27,8 @@ import { ChangedError, type Version, type Versions } from './versions.ts'
 
 export interface RemoteVersionsOptions {
   readonly source: RemoteSource
+  /** That may be asked for. */
+  readonly hosts: readonly RemoteHost[]
   readonly shelf: RemoteShelf
   readonly newRemotes: NewRemotes
   readonly cache: ImageCache
@@ -64,7 +68,7 @@ const HELD_MS = 30_000
  * what its bytes say.
  */
 export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVersions {
-  const { source, shelf, newRemotes, cache, spool, engine, watch, now, maxOriginalBytes } = options
+  const { source, hosts, shelf, newRemotes, cache, spool, engine, watch, now, maxOriginalBytes } = options
   const { staleIfErrorSeconds, keptRenditions } = options
   const admit = ({ client }: AskedRemote) => newRemotes.assertRoom(client)
   const versions = createLocatedVersions<AskedRemote, Located>({ admit, ask, recall }, { watch, now })
@@ -195,6 +199,8 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
   return {
     ...versions,
     async current(ref, signal) {
+      // First of all: what is refused costs no look into the store.
+      assertAllowedUrl(ref.url, hosts)
       const version = await versions.current(ref, signal)
       if (!isTransientId(version.id)) shelf.touch(version.resource, { ...toPointer(version), usedAt: version.usedAt })
       return version

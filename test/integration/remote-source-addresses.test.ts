@@ -72,20 +72,23 @@ test('the sockets that are counted are those of this adapter', async (t) => {
   assert.deepEqual([sockets(), accepted()], [1, 1])
 })
 
-test(`${FORBIDDEN_HOSTS.length} spellings of a forbidden address open no connection, though the list names them`, async (t) => {
+test(`${FORBIDDEN_HOSTS.length} spellings of a forbidden address open no connection, though the list names them, or every host`, async (t) => {
   const { port, accepted } = await startVictims(t)
   const sockets = countSockets(t)
   for (const host of FORBIDDEN_HOSTS) {
     for (const scheme of ['http', 'https']) {
       const url = `${scheme}://${host}:${port}/cat.jpg`
-      const source = strict(t, { hosts: ['example.com', ...asEntry(url)] })
-      await assertRefused(source.fetch(url, {}, never))
+      for (const hosts of [['example.com', ...asEntry(url)], [`*:${port}`]]) {
+        const source = strict(t, { hosts })
+        await assertRefused(source.fetch(url, {}, never))
+        await source.close()
+      }
     }
   }
   assert.deepEqual([sockets(), accepted()], [0, 0])
 })
 
-test('a redirection to any of them opens no connection, though the list names them', async (t) => {
+test('a redirection to any of them opens no connection, though the list names them, or every host', async (t) => {
   const { port, accepted } = await startVictims(t)
   let location = ''
   const redirector = await startRemoteHost(
@@ -99,19 +102,21 @@ test('a redirection to any of them opens no connection, though the list names th
     location = `http://${host}:${port}/cat.jpg`.replace(/[^\u0021-\u007e]/g, (character) =>
       encodeURIComponent(character),
     )
-    const source = strict(t, {
-      hosts: [`127.0.0.9:${redirector.port}`, ...asEntry(location)],
-      allowedAddresses: ['127.0.0.9'],
-    })
-    await assert.rejects(
-      source.fetch(`${redirector.origin}/`, {}, never),
-      (error) =>
-        error instanceof Error && 'code' in error && /^remote_(?:not_allowed|failed)$/.test(String(error.code)),
-    )
-    await source.close()
+    for (const entries of [asEntry(location), [`*:${port}`]]) {
+      const source = strict(t, {
+        hosts: [`127.0.0.9:${redirector.port}`, ...entries],
+        allowedAddresses: ['127.0.0.9'],
+      })
+      await assert.rejects(
+        source.fetch(`${redirector.origin}/`, {}, never),
+        (error) =>
+          error instanceof Error && 'code' in error && /^remote_(?:not_allowed|failed)$/.test(String(error.code)),
+      )
+      await source.close()
+    }
   }
-  assert.equal(redirector.accepted(), FORBIDDEN_HOSTS.length)
-  assert.deepEqual([sockets(), accepted()], [FORBIDDEN_HOSTS.length, 0])
+  assert.equal(redirector.accepted(), 2 * FORBIDDEN_HOSTS.length)
+  assert.deepEqual([sockets(), accepted()], [2 * FORBIDDEN_HOSTS.length, 0])
 })
 
 const FORBIDDEN_ANSWERS = [

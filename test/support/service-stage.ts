@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { imageIdFromSha256 } from '../../src/domain/image-id.ts'
+import { parseRemoteHost } from '../../src/domain/remote-hosts.ts'
 import { originalKey } from '../../src/domain/store-layout.ts'
 import { createAliasService } from '../../src/service/alias-service.ts'
 import { createDeletionService } from '../../src/service/deletion-service.ts'
@@ -93,6 +94,7 @@ export function createStage(options: StageOptions = {}) {
   const remoteVersions = createRemoteVersions({
     source: options.remoteSource ?? { fetch: () => Promise.reject(new Error('No remotes')), close: async () => {} },
     shelf: createRemoteShelf({ store, meter, now }),
+    hosts: ['a.example', 'b.example?v'].map(parseRemoteHost),
     newRemotes: createNewRemotes({ perMinute: options.newRemotes ?? 100, perClient: 50, now }),
     ...(options.keepRenditions && { keptRenditions: '1' }),
     cache,

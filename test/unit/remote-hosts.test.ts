@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseDnsServer } from '../../src/domain/dns-server.ts'
-import { isAllowedHost, parseRemoteHost, parseRemoteUrl } from '../../src/domain/remote-hosts.ts'
+import { hostsAllowing, isEveryHost, parseRemoteHost, parseRemoteUrl } from '../../src/domain/remote-hosts.ts'
+import { assertAllowedUrl } from '../../src/domain/remote-permission.ts'
 import { SettingError } from '../../src/domain/setting-error.ts'
 
 const ENTRIES = [
@@ -17,6 +18,16 @@ const ENTRIES = [
   ['my_host.example', { hostname: 'my_host.example', subdomains: false }],
   ['192.0.2.7', { hostname: '192.0.2.7', subdomains: false }],
   ['[2001:DB8:0::7]:81', { hostname: '[2001:db8::7]', subdomains: false, port: 81 }],
+  ['*', { subdomains: false }],
+  ['https://*', { protocol: 'https:', subdomains: false }],
+  ['*:8443', { subdomains: false, port: 8443 }],
+  ['example.com?', { hostname: 'example.com', subdomains: false, parameters: [] }],
+  ['example.com?v', { hostname: 'example.com', subdomains: false, parameters: ['v'] }],
+  [
+    '*.example.com:81?v,X-Id,f[]',
+    { hostname: 'example.com', subdomains: true, port: 81, parameters: ['v', 'X-Id', 'f[]'] },
+  ],
+  ['*?v', { subdomains: false, parameters: ['v'] }],
 ] as const
 for (const [text, host] of ENTRIES) {
   test(`the entry ${text} is read`, () => assert.deepEqual(parseRemoteHost(text), host))
@@ -24,8 +35,10 @@ for (const [text, host] of ENTRIES) {
 
 const BAD_ENTRIES = [
   '',
-  '*',
   '*.',
+  '*.*',
+  '**',
+  '*/',
   '.',
   '*example.com',
   'www.*.com',
@@ -36,7 +49,7 @@ const BAD_ENTRIES = [
   '//example.com',
   'https://',
   'user@example.com',
-  'example.com?x',
+  'example.com?x?y',
   'example.com#x',
   'example.com:',
   'example.com:x',
@@ -64,6 +77,10 @@ test('entries that are nearly right are told what is wrong', () => {
   assert.throws(() => parseRemoteHost('example.com:65536'), { message: /port from 1 to 65535/ })
   assert.throws(() => parseRemoteHost('*.192.0.2.7'), { message: /without "\*\."/ })
   assert.throws(() => parseRemoteHost('*.[2001:db8::7]'), { message: /without "\*\."/ })
+  assert.throws(() => parseRemoteHost('ftp://*'), { message: /should begin with http:\/\/ or https:\/\// })
+  assert.throws(() => parseRemoteHost('*:0'), { message: /port from 1 to 65535/ })
+  for (const text of ['example.com?v&w', 'example.com?v=1', 'example.com?,', 'example.com?v,,w'])
+    assert.throws(() => parseRemoteHost(text), { message: /name query parameters as example\.com\?v,id does/ }, text)
 })
 
 const URLS = [
@@ -157,16 +174,61 @@ const ALLOWED = [
   ['127.0.0.1', 'http://0x7f.1/', true],
   ['[::1]', 'http://[0::1]/', true],
   ['example.com', 'http://127.0.0.1/', false],
+  ['*', 'https://www.example.com/', true],
+  ['*', 'http://192.0.2.7/', true],
+  ['*', 'https://example.com:8443/', false],
+  ['https://*', 'http://example.com/', false],
+  ['*:8443', 'https://example.com:8443/', true],
 ] as const
 for (const [entry, url, expected] of ALLOWED) {
   test(`the entry ${entry} ${expected ? 'allows' : 'does not allow'} ${url}`, () => {
-    assert.equal(isAllowedHost(parseRemoteUrl(url), [parseRemoteHost(entry)]), expected)
+    assert.equal(hostsAllowing(parseRemoteUrl(url), [parseRemoteHost(entry)]).length, expected ? 1 : 0)
   })
 }
 
 test('without entries nothing is allowed, and of several any will do', () => {
-  assert.equal(isAllowedHost('http://example.com/', []), false)
-  assert.equal(isAllowedHost('http://example.com/', ['other.example', 'example.com'].map(parseRemoteHost)), true)
+  assert.equal(hostsAllowing('http://example.com/', []).length, 0)
+  const hosts = ['other.example', 'example.com'].map(parseRemoteHost)
+  assert.deepEqual(hostsAllowing('http://example.com/', hosts), hosts.slice(1))
+})
+
+test('only the star alone is every host', () => {
+  for (const entry of ['*', 'https://*', '*:8443', '*?v', 'ftp://*']) assert.ok(isEveryHost(entry), entry)
+  for (const entry of ['*.example.com', 'example.com', '*x', '', '*.*']) assert.ok(!isEveryHost(entry), entry)
+})
+
+const QUERIES = [
+  ['example.com', '?anything=1', undefined],
+  ['example.com?v,id', '', undefined],
+  ['example.com?v,id', '?v=1', undefined],
+  ['example.com?v,id', '?id=a&v=1&v=2', undefined],
+  ['example.com?v,id', '?v', undefined],
+  ['example.com?v,id', '?v=1&x=2', 'only the query parameters v, id (REMOTE_HOSTS): leave "x" out'],
+  ['example.com?v,id', '?V=1', 'only the query parameters v, id (REMOTE_HOSTS): leave "V" out'],
+  ['example.com?v,id', '?%76=1', 'only the query parameters v, id (REMOTE_HOSTS): leave "%76" out'],
+  ['example.com?v,id', '?v=1&', 'only the query parameters v, id (REMOTE_HOSTS)'],
+  ['example.com?v,id', '?', 'only the query parameters v, id (REMOTE_HOSTS)'],
+  ['example.com?', '', undefined],
+  ['example.com?', '?utm_source=x', 'no query (REMOTE_HOSTS): leave "utm_source" out'],
+  ['example.com?', '?', 'no query (REMOTE_HOSTS)'],
+  ['example.com?v example.com:80?id', '?id=1', undefined],
+  ['example.com?v example.com', '?x=1', undefined],
+] as const
+for (const [entries, query, problem] of QUERIES) {
+  test(`with ${entries} a URL may ${problem === undefined ? '' : 'not '}end with "${query}"`, () => {
+    const hosts = entries.split(' ').map(parseRemoteHost)
+    const assertIt = () => assertAllowedUrl(parseRemoteUrl(`http://example.com/a.jpg${query}`), hosts)
+    if (problem === undefined) assertIt()
+    else {
+      const message = `URLs of remote images on example.com may have ${problem}`
+      assert.throws(assertIt, { code: 'invalid_path', message })
+    }
+  })
+}
+
+test('a host that is not on the list is refused whatever the query', () => {
+  const hosts = [parseRemoteHost('example.com?v')]
+  assert.throws(() => assertAllowedUrl('http://other.example/a.jpg?v=1', hosts), { code: 'remote_not_allowed' })
 })
 
 test('whatever is read as a URL is read again as the same one', () => {

@@ -365,3 +365,12 @@ test('Clients that ask for one new image together add one', async () => {
   await stage.remoteVersions.current(refOf('2'), never)
   assert.equal(stage.remote.asked.length, 2)
 })
+
+test('A host or a query parameter that is not on the list costs no look into the store', async () => {
+  const stage = setStage()
+  const current = (url: string) => stage.remoteVersions.current({ ...REF, url }, never)
+  await assert.rejects(current('https://c.example/b.jpg'), { code: 'remote_not_allowed' })
+  await assert.rejects(current('https://b.example/b.jpg?w=1'), { code: 'invalid_path' })
+  assert.deepEqual([stage.asked, stage.remote.asked], [[], []])
+  await current('https://b.example/b.jpg?v=1')
+})
