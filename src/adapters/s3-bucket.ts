@@ -4,7 +4,7 @@ import type { Bucket, ObjectAddress, ObjectVersion } from '../service/ports.ts'
 import { objectBody } from './object-body.ts'
 import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
 import { createS3Client, type S3ClientSettings } from './s3-client.ts'
-import { S3Failure, unless } from './s3-failure.ts'
+import { BUCKET_SETTINGS, S3Failure, unless } from './s3-failure.ts'
 import { md5Of } from './s3-md5.ts'
 
 export interface S3BucketSettings extends S3ClientSettings {
@@ -25,7 +25,7 @@ export function createS3Bucket(settings: S3BucketSettings): Bucket {
   const { bucket, keyPrefix = '' } = settings
   const limits = { ...S3_LIMITS, ...settings.limits }
   const client = createS3Client(settings, limits)
-  const calls = createS3Calls(limits)
+  const calls = createS3Calls(limits, BUCKET_SETTINGS)
   const call = (method: string, key: string, signal: AbortSignal): S3CallSettings => ({
     operation: `${method} ${bucket}/${key}`,
     timeoutMs: limits.totalTimeoutMs,

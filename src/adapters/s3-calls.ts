@@ -4,7 +4,7 @@ import { createCallGate } from './call-gate.ts'
 import { createCircuitBreaker } from './circuit-breaker.ts'
 import { startDeadline } from './deadline.ts'
 import { createRetryBudget } from './retry-budget.ts'
-import { isOutage, S3Failure, toS3Failure } from './s3-failure.ts'
+import { isOutage, S3Failure, type S3SettingNames, toS3Failure } from './s3-failure.ts'
 
 export interface S3Limits {
   readonly connectTimeoutMs: number
@@ -82,7 +82,7 @@ export interface S3Calls {
  * retries, and one circuit breaker. What `send` throws is judged by `toS3Failure`; the caller's own abort is thrown as its
  * reason.
  */
-export function createS3Calls(limits: S3Limits): S3Calls {
+export function createS3Calls(limits: S3Limits, names: S3SettingNames): S3Calls {
   const gate = createCallGate({ ...limits, maxWaiting: limits.maxWaitingCalls })
   const breaker = createCircuitBreaker(BREAKER)
   const retries = createRetryBudget(RETRIES)
@@ -96,7 +96,7 @@ export function createS3Calls(limits: S3Limits): S3Calls {
         return await attemptOnce({ number, limits, signal: settings.signal }, send)
       } catch (error) {
         settings.signal.throwIfAborted()
-        const failure = toS3Failure(error, settings.operation)
+        const failure = toS3Failure(error, settings.operation, names)
         if (!(failure instanceof S3Failure)) throw failure
         if (!isWorthRetry(failure, number) || !mayRetry()) {
           if (isOutage(failure.verdict)) breaker.failed()

@@ -16,6 +16,8 @@ export type S3Verdict =
   | 'full'
   | 'no_bucket'
   | 'refused'
+  | 'no_credentials'
+  | 'no_tls'
   | 'damaged'
   | 'unclear'
   | 'foreign'
@@ -35,10 +37,36 @@ const MESSAGES = {
   full: 'Storage is full',
   no_bucket: 'The object store has no such bucket',
   refused: 'The object store refuses our credentials',
+  no_credentials: 'There are no credentials for the object store',
+  no_tls: 'TLS with the object store fails',
   damaged: 'The object arrived damaged at the object store',
   unclear: 'The object store gave an unexpected answer',
   foreign: 'The object store gave an unexpected answer',
 } as const satisfies Record<S3Verdict, string>
+
+/** What the settings of a store or a bucket are called, for messages. */
+export interface S3SettingNames {
+  readonly endpoint: string
+  readonly credentials: string
+}
+
+export const STORE_SETTINGS: S3SettingNames = {
+  endpoint: 'S3_ENDPOINT',
+  credentials: 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+}
+
+export const BUCKET_SETTINGS: S3SettingNames = {
+  endpoint: 'its endpoint in BUCKETS_FILE',
+  credentials: 'accessKeyId and secretAccessKey (or anonymous: true) in BUCKETS_FILE',
+}
+
+/** What to do about it, where the settings are to blame. */
+function adviceFor(verdict: S3Verdict, { endpoint, credentials }: S3SettingNames): string {
+  if (verdict === 'no_credentials') return `: set ${credentials}, or give this machine a role`
+  if (verdict === 'no_tls')
+    return `: if it speaks plain HTTP, ${endpoint} should begin with http:// instead of https://`
+  return ''
+}
 
 /**
  * A failed call of S3, translated. Of what answers a question (`absent`, `unchanged`, `taken` and the like) and of `unclear`
@@ -46,8 +74,9 @@ const MESSAGES = {
  */
 export class S3Failure extends UnavailableError {
   readonly verdict: S3Verdict
-  constructor(verdict: S3Verdict, cause?: unknown) {
-    super(verdict === 'full' ? 'store_full' : 'store_unavailable', MESSAGES[verdict], { cause })
+  constructor(verdict: S3Verdict, cause?: unknown, settings: S3SettingNames = STORE_SETTINGS) {
+    const message = MESSAGES[verdict] + adviceFor(verdict, settings)
+    super(verdict === 'full' ? 'store_full' : 'store_unavailable', message, { cause })
     this.verdict = verdict
   }
 }
@@ -92,7 +121,14 @@ const BY_CODE = new Map<string, S3Verdict>([
   ['XMinioAdminBucketQuotaExceeded', 'full'],
   ['BadDigest', 'damaged'],
   ['AuthorizationHeaderMalformed', 'refused'],
-  ['CredentialsProviderError', 'refused'],
+  ['CredentialsProviderError', 'no_credentials'],
+])
+
+// What came is no TLS: as a rule it is an answer in plain HTTP. How this is told depends on the version of Node.
+const BY_SYSTEM_CODE = new Map<string, S3Verdict>([
+  ['EPROTO', 'no_tls'],
+  ['ERR_SSL_WRONG_VERSION_NUMBER', 'no_tls'],
+  ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'no_tls'],
 ])
 
 // A 404 without the code NoSuchKey may be a missing bucket, or a proxy that knows nothing of S3: never an absent key. The
@@ -113,13 +149,17 @@ const BY_STATUS = new Map<number, S3Verdict>([
 ])
 
 /** Judges an error of the SDK by its code and status, never by its text. Passes on what has been judged already. */
-export function toS3Failure(error: unknown, operation: string): UnavailableError {
+export function toS3Failure(
+  error: unknown,
+  operation: string,
+  settings: S3SettingNames = STORE_SETTINGS,
+): UnavailableError {
   if (error instanceof UnavailableError) return error
   const { status, name, code } = facts(error)
   // The SDK renames ECONNRESET and EPIPE to TimeoutError; a time-out of its own has no code, and only connecting has one.
   const network = status === undefined && (code !== undefined || name === 'TimeoutError')
-  const verdict = BY_CODE.get(name) ?? (status === undefined ? undefined : BY_STATUS.get(status))
-  return new S3Failure(verdict ?? (network ? 'down' : 'foreign'), summary(error, operation))
+  const verdict = BY_CODE.get(name) ?? (status === undefined ? BY_SYSTEM_CODE.get(code ?? '') : BY_STATUS.get(status))
+  return new S3Failure(verdict ?? (network ? 'down' : 'foreign'), summary(error, operation), settings)
 }
 
 /** Only what is safe to log: the SDK's own error carries the access key and the string that was signed. */

@@ -12,7 +12,7 @@ import type { ObjectSource, ObjectStat, ObjectStore } from '../service/ports.ts'
 import { objectBody } from './object-body.ts'
 import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
 import { createS3Client, type S3ClientSettings, type S3Credentials } from './s3-client.ts'
-import { S3Failure, unless } from './s3-failure.ts'
+import { S3Failure, STORE_SETTINGS, unless } from './s3-failure.ts'
 import { md5Of } from './s3-md5.ts'
 
 export interface S3StoreSettings extends S3ClientSettings {
@@ -26,7 +26,7 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
   const { bucket } = settings
   const limits = { ...S3_LIMITS, ...settings.limits }
   const client = createS3Client(settings, limits)
-  const calls = createS3Calls(limits)
+  const calls = createS3Calls(limits, STORE_SETTINGS)
   const call = (method: string, key: string, signal: AbortSignal): S3CallSettings => ({
     operation: `${method} ${bucket}/${key}`,
     timeoutMs: method === 'PUT' ? limits.putTimeoutMs : limits.totalTimeoutMs,
