@@ -15,6 +15,7 @@ import type { OriginalService } from './original-service.ts'
 import type { ImageCache, ImageEngine, Meter, ObjectStore, OpenObject, OriginalHolder } from './ports.ts'
 import { createSharing } from './sharing.ts'
 import { readWhole } from './small-object.ts'
+import { startTimeLimit } from './time-limit.ts'
 import { ChangedError } from './versions.ts'
 import type { WorkQueue } from './work-queue.ts'
 
@@ -92,9 +93,9 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
   async function fetch({ id, level, asked }: Wanted, signal: AbortSignal): Promise<Mezzanine | undefined> {
     const key = mezzanineKey(id, level)
     const { sequence } = watch
-    const deadline = AbortSignal.timeout(options.fetchTimeoutMs)
+    const limit = startTimeLimit(signal, options.fetchTimeoutMs, tooSlow)
+    const within = limit.signal
     try {
-      const within = AbortSignal.any([signal, deadline])
       const object = await openInTime((limited) => store.open(key, limited), firstByteMs(asked), within)
       const bytes = object && (await readExisting(id, object, { signal, within }))
       const facts = bytes && openMezzanine(bytes)
@@ -103,8 +104,9 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
       absences.set(key, true)
       return undefined
     } catch (error) {
-      if (!deadline.aborted || signal.aborted) throw error
-      throw new UnavailableError('store_unavailable', 'The object store is too slow', { cause: error })
+      throw limit.isOver ? tooSlow(error) : error
+    } finally {
+      limit.stop()
     }
   }
 
@@ -210,6 +212,10 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     },
     stop: background.stop,
   }
+}
+
+function tooSlow(cause?: unknown): UnavailableError {
+  return new UnavailableError('store_unavailable', 'The object store is too slow', { cause })
 }
 
 /** Nothing would remove from the store what was made of a version that is no more: each node keeps its own. */

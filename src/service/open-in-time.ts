@@ -1,4 +1,5 @@
 import { UnavailableError } from '../errors.ts'
+import { startTimeLimit } from './time-limit.ts'
 
 /** What a silent store may cost a viewer, the wait for a turn included; and the least that it gets to begin its answer. */
 const FIRST_BYTE_MS = 4_800
@@ -15,12 +16,11 @@ export async function openInTime<T>(
   withinMs: number,
   signal: AbortSignal,
 ): Promise<T> {
-  const controller = new AbortController()
-  const late = () => controller.abort(new UnavailableError('store_unavailable', 'The object store did not answer'))
-  const timer = setTimeout(late, withinMs)
+  const late = () => new UnavailableError('store_unavailable', 'The object store did not answer')
+  const limit = startTimeLimit(signal, withinMs, late)
   try {
-    return await open(AbortSignal.any([signal, controller.signal]))
+    return await open(limit.signal)
   } finally {
-    clearTimeout(timer)
+    limit.stop()
   }
 }

@@ -16,6 +16,7 @@ import type {
   Spool,
   Spooled,
 } from './ports.ts'
+import { startTimeLimit } from './time-limit.ts'
 import type { WorkQueue } from './work-queue.ts'
 
 /** An original that can be decoded now. */
@@ -134,22 +135,19 @@ export function createOriginalService(options: OriginalServiceOptions): Original
   async function fetch({ id, asked, maxBytes }: Fetch, signal: AbortSignal): Promise<ObjectSource> {
     const began = performance.now()
     const { sequence } = watch
-    const deadline = AbortSignal.timeout(fetchTimeoutMs)
+    const limit = startTimeLimit(signal, fetchTimeoutMs, tooSlow)
     try {
       const wanted = { id, maxBytes, withinMs: firstByteMs(asked) }
-      const within = AbortSignal.any([signal, deadline])
-      const kept = await keep(id, await fetchChecked(wanted, within), sequence)
+      const kept = await keep(id, await fetchChecked(wanted, limit.signal), sequence)
       if (kept) return kept
       // The disk took the bytes, but not their move into the cache.
-      const held = await keep(id, await fetchOnce(wanted, 'toMemory', within), sequence)
+      const held = await keep(id, await fetchOnce(wanted, 'toMemory', limit.signal), sequence)
       if (held) return held
       throw new UnavailableError('disk_unavailable', 'This node could not keep the original')
     } catch (error) {
-      if (deadline.aborted && !signal.aborted && !(error instanceof ServiceError)) {
-        throw new UnavailableError('store_unavailable', 'The object store is too slow', { cause: error })
-      }
-      throw error
+      throw limit.isOver && !(error instanceof ServiceError) ? tooSlow(error) : error
     } finally {
+      limit.stop()
       meter.fetched((performance.now() - began) / 1000)
     }
   }
@@ -263,6 +261,10 @@ interface Fetch {
   /** When the original was asked for, by `performance.now()`. */
   readonly asked: number
   readonly maxBytes: number
+}
+
+function tooSlow(cause?: unknown): UnavailableError {
+  return new UnavailableError('store_unavailable', 'The object store is too slow', { cause })
 }
 
 interface WantedOriginal {
