@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { unsharedText } from '../domain/unshared-text.ts'
 
 /** What an entry weighs beside its key: the result, the map's slot. */
 const ENTRY_BYTES = 1024
@@ -15,8 +16,10 @@ export function memoize<T extends object>(compute: (text: string) => T, maxBytes
   return (text) => {
     const known = results.get(text)
     if (known !== undefined) return known
-    const result = compute(text)
-    results.set(text, result)
+    // Of the path of a URL, which is part of a longer text, and so are the parts of the result.
+    const own = unsharedText(text)
+    const result = compute(own)
+    results.set(own, result)
     return result
   }
 }
