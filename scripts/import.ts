@@ -76,7 +76,7 @@ async function compose(config: Config, { folder, concurrency, dryRun }: ImportOp
   const engine = createRenderers({ ...config, RENDER_CONCURRENCY: concurrency }, meter, memoryBytes)
   await engine.ready()
   const store = await createStore(config)
-  const aliases = createAliasService(store)
+  const aliases = createAliasService(store, config.MEMORY_CACHE_ENTRIES)
   const onTrouble = (error: unknown) => complain(error instanceof Error ? error.message : String(error))
   const ingest = createIngestService({
     store,

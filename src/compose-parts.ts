@@ -162,7 +162,8 @@ export function createServices(config: Config, outside: Outside) {
   const now = () => Date.now()
   const watch = createInvalidationWatch({ store, cache, meter, now, onForget })
   const uploads = createUploadedOriginals(store)
-  const objects = createObjectVersions({ buckets: elsewhere.buckets, cache, watch, now })
+  const maxRemembered = config.MEMORY_CACHE_ENTRIES
+  const objects = createObjectVersions({ buckets: elsewhere.buckets, cache, watch, now, maxRemembered })
   const remotes = createRemoteVersions({
     source: elsewhere.remotes,
     hosts: elsewhere.remoteHosts,
@@ -173,13 +174,14 @@ export function createServices(config: Config, outside: Outside) {
     engine,
     watch,
     now,
+    maxRemembered,
     maxOriginalBytes: config.MAX_UPLOAD_BYTES,
     staleIfErrorSeconds: config.REMOTE_STALE_IF_ERROR_SECONDS,
     ...(config.REMOTE_KEEP_RENDITIONS && { keptRenditions: String(cache.mtimeSeconds) }),
     maxHeldBytes: Math.floor(config.MEMORY_CACHE_BYTES / 2),
   })
   const holderOf = createHolders({ uploads, objects, remotes })
-  const shared = { store, holderOf, cache, spool, engine, watch, meter, now }
+  const shared = { store, holderOf, cache, spool, engine, watch, meter, now, maxRemembered }
   const originals = createOriginalService({
     ...shared,
     fetchQueue,
@@ -234,7 +236,7 @@ export function createServices(config: Config, outside: Outside) {
     }),
     records: createRecordService(store),
     deletions: createDeletionService(shared),
-    aliases: createAliasService(store),
+    aliases: createAliasService(store, maxRemembered),
   }
 }
 

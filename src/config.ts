@@ -50,6 +50,11 @@ const Env = z.object({
   CACHE_MAX_IDLE_DAYS: count('A file that nobody asked for in this many days goes', 30, 2),
   CACHE_SWEEP_SECONDS: count('Time from one sweep of the cache to the next', 600, 1),
   MEMORY_CACHE_BYTES: byteSize('Memory in front of the disk, and while the disk takes nothing', 128 * MIB),
+  MEMORY_CACHE_ENTRIES: count(
+    'Originals whose facts and versions are kept in memory, for uploads, buckets and remote images each; about 1 KB for each',
+    50_000,
+    1000,
+  ),
   HOST: z.string().min(1).default('127.0.0.1').describe('Address to listen on'),
   PORT: whole.min(0).max(65_535).default(8080).describe('Port to listen on; 0: any free one'),
   PUBLIC_URL: webUrl('What URLs in answers begin with; empty: they begin with a slash', 'https://img.example.com'),

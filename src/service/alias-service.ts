@@ -22,14 +22,15 @@ export interface AliasService {
   add(sha1: string, id: string, signal: AbortSignal): Promise<'created' | 'exists'>
 }
 
-const MAX_REMEMBERED = 20_000
+const MAX_ABSENCES = 10_000
 /** As for originals: so long, an import on another machine goes unnoticed here. */
 const ABSENCE_MS = 1_000
 
-export function createAliasService(store: ObjectStore): AliasService {
+/** @param maxRemembered Entries of each table in memory at most. */
+export function createAliasService(store: ObjectStore, maxRemembered: number): AliasService {
   const flights = createCoalescer<string | undefined>()
-  const ids = new LRUCache<string, string>({ max: MAX_REMEMBERED })
-  const absences = new LRUCache<string, true>({ max: MAX_REMEMBERED, ttl: ABSENCE_MS })
+  const ids = new LRUCache<string, string>({ max: maxRemembered })
+  const absences = new LRUCache<string, true>({ max: Math.min(maxRemembered, MAX_ABSENCES), ttl: ABSENCE_MS })
 
   async function read(sha1: string, signal: AbortSignal): Promise<string | undefined> {
     const id = await readAlias(store, sha1, signal)

@@ -1,10 +1,12 @@
 import { LRUCache } from 'lru-cache'
 import { type Freshness, judgeAge } from '../domain/freshness.ts'
 import { isResourceId } from '../domain/version-id.ts'
-import { OriginalError, RemoteError, UnavailableError } from '../errors.ts'
+import { OriginalError, RemoteError, type ServiceError, UnavailableError } from '../errors.ts'
 import { createBackground } from './background.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
+import { memoryBounds } from './memory-bounds.ts'
+import { createRememberedFailures } from './remembered-failures.ts'
 
 /** What somebody else told, and for how long that may be used. */
 export interface Answer {
@@ -37,23 +39,27 @@ export interface Informant<T> {
   recall?(signal: AbortSignal): Promise<T | undefined>
 }
 
-export interface FreshAnswersOptions {
+export interface FreshAnswersOptions<T> {
   readonly watch: InvalidationWatch
   /** Milliseconds since 1970. */
   readonly now: () => number
+  /** Entries of each table at most. */
+  readonly maxRemembered: number
+  /** Bytes that an answer takes in memory, about. */
+  readonly sizeOf: (answer: T) => number
 }
 
-const MAX_REMEMBERED = 100_000
 /** A page of broken links is no load on anybody, and what comes back is seen at once. */
 const ABSENCE_MS = 1_000
 /** Whoever does not answer is spared. */
 const OUTAGE_MS = 5_000
 
-export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswersOptions): FreshAnswers<T> {
-  const answers = new LRUCache<string, T>({ max: MAX_REMEMBERED })
-  const failures = new LRUCache<string, { readonly error: Error; readonly at: number }>({ max: MAX_REMEMBERED })
+export function createFreshAnswers<T extends Answer>(options: FreshAnswersOptions<T>): FreshAnswers<T> {
+  const { watch, now, maxRemembered, sizeOf } = options
+  const answers = new LRUCache<string, T>(memoryBounds(maxRemembered, sizeOf))
+  const failures = createRememberedFailures({ maxRemembered, now })
   // Who comes after something was forgotten does not join those who asked before.
-  const rounds = new LRUCache<string, number>({ max: MAX_REMEMBERED })
+  const rounds = new LRUCache<string, number>({ max: maxRemembered })
   const flights = createCoalescer<T>()
   const recalls = createCoalescer<T | undefined>()
   const background = createBackground()
@@ -81,7 +87,7 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
       return answer
     } catch (error) {
       if (isCurrent() && isExpected(error)) {
-        failures.set(id, { error, at: now() })
+        failures.set(id, error, isOutage(error) ? OUTAGE_MS : ABSENCE_MS)
         // It is gone, or no image: there is nothing to stand in for it.
         if (error instanceof OriginalError) answers.delete(id)
       }
@@ -95,12 +101,6 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
     background.track(fly(id, from, background.signal).then(settled, settled))
   }
 
-  function recentFailure(id: string): Error | undefined {
-    const { error, at = Number.NaN } = failures.get(id) ?? {}
-    const age = now() - at
-    return age >= 0 && age < (isOutage(error) ? OUTAGE_MS : ABSENCE_MS) ? error : undefined
-  }
-
   function next(id: string): void {
     rounds.set(id, (rounds.get(id) ?? 0) + 1)
     failures.delete(id)
@@ -111,7 +111,7 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
       const known = answers.get(id) ?? (from.recall && (await recall(id, from, signal)))
       const age = known ? judgeAge((now() - known.checkedAt) / 1000, known.freshness) : 'expired'
       if (known && age === 'fresh') return known
-      const failure = recentFailure(id)
+      const failure = failures.get(id)
       if (failure) {
         if (known && age !== 'expired' && isOutage(failure)) return known
         throw failure
@@ -147,11 +147,11 @@ export function createFreshAnswers<T extends Answer>({ watch, now }: FreshAnswer
   }
 }
 
-function isExpected(error: unknown): error is Error {
+function isExpected(error: unknown): error is ServiceError {
   return error instanceof OriginalError || isOutage(error)
 }
 
 /** Whoever could tell did not answer. That what was told may go on until then, it has said. */
-function isOutage(error: unknown): error is Error {
+function isOutage(error: unknown): error is ServiceError {
   return error instanceof UnavailableError || error instanceof RemoteError
 }

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { ObjectRef, RemoteRef } from '../domain/original-ref.ts'
 import { resourceId } from '../domain/version-id.ts'
 import { createFreshAnswers, type FreshAnswersOptions } from './fresh-answers.ts'
+import { memoryBounds } from './memory-bounds.ts'
 import type { Version, Versions } from './versions.ts'
 
 /** Who knows which version of an original counts, and where it is. */
@@ -22,15 +23,13 @@ export interface LocatedVersions<R extends ObjectRef | RemoteRef, V extends Vers
   find(id: string): V | undefined
 }
 
-/** One that is being rendered has been looked up just now. */
-const MAX_LOCATED = 100_000
-
 export function createLocatedVersions<R extends ObjectRef | RemoteRef, V extends Version>(
   informant: VersionInformant<R, V>,
-  options: FreshAnswersOptions,
+  options: FreshAnswersOptions<V>,
 ): LocatedVersions<R, V> {
   const answers = createFreshAnswers<V>(options)
-  const located = new LRUCache<string, V>({ max: MAX_LOCATED })
+  // One that is being rendered has been looked up just now.
+  const located = new LRUCache<string, V>(memoryBounds(options.maxRemembered, options.sizeOf))
   return {
     async current(ref, signal) {
       const from = {

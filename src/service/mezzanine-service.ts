@@ -54,6 +54,8 @@ export interface MezzanineServiceOptions {
   readonly fetchQueue: WorkQueue
   readonly renderQueue: WorkQueue
   readonly meter: Meter
+  /** Entries of each table in memory at most; of those of what is not there 10,000. */
+  readonly maxRemembered: number
   /** The fewest pixels of an original that has any; 0: none has. */
   readonly minPixels: number
   /** For one of them, its check included. */
@@ -64,15 +66,17 @@ export interface MezzanineServiceOptions {
 const MAX_PENDING = 10_000
 /** Read whole into memory. Some are larger: of drawings with alpha, kept without loss. */
 const MAX_BYTES = 4 * 1024 * 1024
+const MAX_ABSENCES = 10_000
 /** How long an absence is remembered: so long, a mezzanine that another node has just made goes unnoticed here. */
 const ABSENCE_MS = 5_000
 
 export function createMezzanineService(options: MezzanineServiceOptions): MezzanineService {
   const { store, holderOf, cache, engine, originals, watch, renderQueue, meter, minPixels } = options
   const flights = createCoalescer<Mezzanine | undefined>()
-  const absences = new LRUCache<string, true>({ max: 20_000, ttl: ABSENCE_MS })
-  const unworthy = new LRUCache<string, true>({ max: 20_000 })
-  const shelf = createMezzanineShelf(cache)
+  const max = Math.min(options.maxRemembered, MAX_ABSENCES)
+  const absences = new LRUCache<string, true>({ max, ttl: ABSENCE_MS })
+  const unworthy = new LRUCache<string, true>({ max: options.maxRemembered })
+  const shelf = createMezzanineShelf(cache, options.maxRemembered)
   const sharing = createSharing({
     store,
     meter,

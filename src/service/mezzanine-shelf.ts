@@ -29,37 +29,47 @@ export interface Sealed {
   readonly facts: OriginalFacts
 }
 
-type Shelf = Map<MezzanineLevel, Mezzanine>
+type Shelf = ReadonlyMap<MezzanineLevel, Mezzanine>
 
-const MAX_REMEMBERED = 10_000
+/** Most images have none: one for all of them. */
+const EMPTY: Shelf = new Map()
 /** What the disk did not take, for the sizes that follow. */
 const MAX_LOOSE_BYTES = 16 * 1024 * 1024
 const LOOSE_MS = 30_000
 
-export function createMezzanineShelf(cache: ImageCache): MezzanineShelf {
-  const shelves = new LRUCache<string, Promise<Shelf>>({ max: MAX_REMEMBERED })
+/** @param maxRemembered Images at most whose shelves memory knows. */
+export function createMezzanineShelf(cache: ImageCache, maxRemembered: number): MezzanineShelf {
+  const shelves = new LRUCache<string, Shelf>({ max: maxRemembered })
+  const reading = new Map<string, Promise<Shelf>>()
   const loose = new LRUCache<string, ReadonlyMap<MezzanineLevel, Sealed>>({
     maxSize: MAX_LOOSE_BYTES,
     sizeCalculation: (held) => [...held.values()].reduce((sum, { bytes }) => sum + bytes.length, 1),
     ttl: LOOSE_MS,
   })
 
-  function shelfOf(id: string): Promise<Shelf> {
-    const known = shelves.get(id)
+  async function shelfOf(id: string): Promise<Shelf> {
+    const known = shelves.get(id) ?? (await reading.get(id))
     if (known) return known
-    const reading = readShelf(id)
-    shelves.set(id, reading)
-    return reading
+    const began = readShelf(id)
+    reading.set(id, began)
+    try {
+      const shelf = await began
+      // Unless it was forgotten meanwhile.
+      if (reading.get(id) === began) shelves.set(id, shelf)
+      return shelf
+    } finally {
+      if (reading.get(id) === began) reading.delete(id)
+    }
   }
 
   /** A crash of the machine can leave half of a file under its final name, as these are not synced. */
   async function readShelf(id: string): Promise<Shelf> {
-    const shelf: Shelf = new Map()
+    const shelf = new Map<MezzanineLevel, Mezzanine>()
     for (const { level, path, bytes } of await cache.readMezzanines(id)) {
       const facts = openMezzanine(bytes)
       if (facts) shelf.set(level, { level, source: { path }, facts })
     }
-    return shelf
+    return shelf.size > 0 ? shelf : EMPTY
   }
 
   return {
@@ -71,16 +81,18 @@ export function createMezzanineShelf(cache: ImageCache): MezzanineShelf {
     },
     async put(id, level, sealed) {
       const { bytes, facts } = sealed
-      const shelf = await shelfOf(id)
+      await shelfOf(id)
       const path = await cache.publishMezzanine(id, level, bytes)
       if (path === undefined) loose.set(id, new Map(loose.get(id)).set(level, sealed))
       const mezzanine = { level, source: path === undefined ? { bytes } : { path }, facts }
-      if (path !== undefined) shelf.set(level, mezzanine)
+      const shelf = shelves.get(id)
+      if (path !== undefined && shelf) shelves.set(id, new Map(shelf).set(level, mezzanine))
       return mezzanine
     },
     forget(ids) {
       for (const id of ids) {
         shelves.delete(id)
+        reading.delete(id)
         loose.delete(id)
       }
     },

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Freshness } from '../domain/freshness.ts'
 import { formatObjectNotice, parseObjectNotice } from '../domain/object-notice.ts'
 import type { ObjectRef } from '../domain/original-ref.ts'
+import { unsharedText } from '../domain/unshared-text.ts'
 import { resourceId, versionId } from '../domain/version-id.ts'
 import { OriginalError } from '../errors.ts'
 import { createBackground } from './background.ts'
@@ -25,6 +26,8 @@ export interface ObjectVersionsOptions {
   readonly watch: InvalidationWatch
   /** Milliseconds since 1970. */
   readonly now: () => number
+  /** Entries of each table in memory at most. */
+  readonly maxRemembered: number
 }
 
 interface Located extends Version {
@@ -32,14 +35,16 @@ interface Located extends Version {
   readonly object: ObjectVersion
 }
 
-const MAX_NOTICED = 100_000
+/** Of a version in memory, without the key and the version's name. */
+const ENTRY_BYTES = 600
 /** How old what is kept for the next start may be; it is written no more often. */
 const NOTICE_MS = 600_000
 
 /** Objects that were already in somebody's bucket. A version is what one ETag names. */
-export function createObjectVersions({ buckets, cache, watch, now }: ObjectVersionsOptions): Versions<ObjectRef> {
-  const versions = createLocatedVersions<ObjectRef, Located>({ ask, recall }, { watch, now })
-  const noticed = new LRUCache<string, { readonly id: string; readonly at: number }>({ max: MAX_NOTICED })
+export function createObjectVersions(options: ObjectVersionsOptions): Versions<ObjectRef> {
+  const { buckets, cache, watch, now, maxRemembered } = options
+  const versions = createLocatedVersions<ObjectRef, Located>({ ask, recall }, { watch, now, maxRemembered, sizeOf })
+  const noticed = new LRUCache<string, { readonly id: string; readonly at: number }>({ max: maxRemembered })
   const background = createBackground()
 
   function served({ bucket: alias, key }: ObjectRef): ServedBucket {
@@ -116,6 +121,10 @@ export function createObjectVersions({ buckets, cache, watch, now }: ObjectVersi
   }
 }
 
+function sizeOf({ ref }: Located): number {
+  return ENTRY_BYTES + 2 * (ref.key.length + (ref.versionId?.length ?? 0))
+}
+
 function versionOf(
   ref: ObjectRef,
   object: ObjectVersion,
@@ -131,7 +140,7 @@ function versionOf(
     sizeBytes,
     modifiedAt,
     isFixed: ref.versionId !== undefined,
-    ref,
+    ref: { ...ref, key: unsharedText(ref.key) },
     object,
   }
 }

@@ -16,6 +16,7 @@ import type {
   Spool,
   Spooled,
 } from './ports.ts'
+import { createRememberedFailures } from './remembered-failures.ts'
 import { startTimeLimit } from './time-limit.ts'
 import type { WorkQueue } from './work-queue.ts'
 
@@ -67,11 +68,14 @@ export interface OriginalServiceOptions {
   readonly maxOriginalBytes: number
   /** For one original, both attempts together. */
   readonly fetchTimeoutMs: number
+  /** Milliseconds. */
+  readonly now: () => number
+  /** Entries of each table in memory at most. */
+  readonly maxRemembered: number
   /** Bytes of originals that may be held in memory while the disk takes none. */
   readonly maxLooseBytes: number
 }
 
-const MAX_REMEMBERED = 20_000
 /**
  * How long an absence is remembered, so that a page of broken links does not become a load on the store; and how long an
  * upload by another node goes unnoticed here.
@@ -82,10 +86,11 @@ const LOOSE_MS = 30_000
 
 export function createOriginalService(options: OriginalServiceOptions): OriginalService {
   const { holderOf, cache, spool, engine, watch, fetchQueue, meter, maxOriginalBytes, fetchTimeoutMs } = options
+  const { now, maxRemembered } = options
   const flights = createCoalescer<ReadyOriginal>()
   const byteFlights = createCoalescer<ObjectSource>()
-  const facts = new LRUCache<string, OriginalFacts>({ max: MAX_REMEMBERED })
-  const absences = new LRUCache<string, OriginalError>({ max: MAX_REMEMBERED, ttl: ABSENCE_MS })
+  const facts = new LRUCache<string, OriginalFacts>({ max: maxRemembered })
+  const absences = createRememberedFailures({ maxRemembered, now })
   const loose = new LRUCache<string, Spooled>({
     maxSize: options.maxLooseBytes,
     sizeCalculation: ({ sizeBytes }) => Math.max(1, sizeBytes),
@@ -104,7 +109,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
       return { source, facts: await inspect(id, source) }
     } catch (error) {
       // The store gave the very bytes, so they are what is wrong: who asks next need not fetch them again.
-      if (error instanceof OriginalError) absences.set(id, error)
+      if (error instanceof OriginalError) absences.set(id, error, ABSENCE_MS)
       throw error
     }
   }
@@ -183,7 +188,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     try {
       return await openInTime((within) => holderOf(id).open(id, within), withinMs, signal)
     } catch (error) {
-      if (error instanceof OriginalError) absences.set(id, error)
+      if (error instanceof OriginalError) absences.set(id, error, ABSENCE_MS)
       throw error
     }
   }

@@ -37,6 +37,8 @@ export interface RemoteVersionsOptions {
   readonly watch: InvalidationWatch
   /** Ms since 1970. */
   readonly now: () => number
+  /** Entries of each table in memory at most. */
+  readonly maxRemembered: number
   readonly maxOriginalBytes: number
   /** For so long a picture goes on after its host has failed. */
   readonly staleIfErrorSeconds: number
@@ -60,6 +62,8 @@ interface Located extends Version {
 }
 
 const MAX_LOST = 10_000
+/** Of a version in memory, without its URL and validators. */
+const ENTRY_BYTES = 700
 /** For the renditions of one page. */
 const HELD_MS = 30_000
 
@@ -69,10 +73,11 @@ const HELD_MS = 30_000
  */
 export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVersions {
   const { source, hosts, shelf, newRemotes, cache, spool, engine, watch, now, maxOriginalBytes } = options
-  const { staleIfErrorSeconds, keptRenditions } = options
+  const { staleIfErrorSeconds, keptRenditions, maxRemembered } = options
   const admit = ({ client }: AskedRemote) => newRemotes.assertRoom(client)
-  const versions = createLocatedVersions<AskedRemote, Located>({ admit, ask, recall }, { watch, now })
-  const lost = new LRUCache<string, true>({ max: MAX_LOST })
+  const informant = { admit, ask, recall }
+  const versions = createLocatedVersions<AskedRemote, Located>(informant, { watch, now, maxRemembered, sizeOf })
+  const lost = new LRUCache<string, true>({ max: Math.min(maxRemembered, MAX_LOST) })
   const held = new LRUCache<string, Spooled>({
     maxSize: options.maxHeldBytes,
     sizeCalculation: ({ sizeBytes }) => Math.max(1, sizeBytes),
@@ -250,6 +255,10 @@ interface TakenIn extends FetchedBody {
   readonly checkedAt: number
   /** What the host was asked whether it still has. */
   readonly asked: Located | undefined
+}
+
+function sizeOf({ url, validators: { etag = '', lastModified = '' } }: Located): number {
+  return ENTRY_BYTES + url.length + etag.length + lastModified.length
 }
 
 function toPointer({ url, sha256, sizeBytes, checkedAt, freshness, validators }: Located): RemotePointer {

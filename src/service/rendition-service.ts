@@ -13,6 +13,7 @@ import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { MezzanineService } from './mezzanine-service.ts'
 import type { OriginalService } from './original-service.ts'
 import type { CachedFile, ImageCache } from './ports.ts'
+import { createRememberedFailures } from './remembered-failures.ts'
 import type { RenderBatcher } from './render-batch.ts'
 import type { RenderTarget, SourceService } from './source-service.ts'
 import type { WorkQueue } from './work-queue.ts'
@@ -73,6 +74,8 @@ export interface RenditionServiceOptions {
   readonly renderQueue: Pick<WorkQueue, 'enter'>
   readonly watch: InvalidationWatch
   readonly now: () => number
+  /** Entries of each table in memory at most, beside what has a budget of its own. */
+  readonly maxRemembered: number
   /** Longest side, device pixels. */
   readonly maxSide: number
   /** Budget of the memory in front of the disk. */
@@ -106,7 +109,7 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     sizeCalculation: ({ bytes }) => ENTRY_BYTES + (bytes?.length ?? 0),
   })
 
-  const broken = new LRUCache<string, OriginalError>({ max: 10_000, ttl: BROKEN_MS })
+  const broken = createRememberedFailures(options)
 
   function remembered(wanted: Wanted): Rendition | undefined {
     const known = memory.get(keyOf(wanted))
@@ -246,7 +249,7 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     try {
       return await render(id, { ...target, fromOriginal: true }, signal)
     } catch (error) {
-      if (isBroken(error)) broken.set(id, error)
+      if (isBroken(error)) broken.set(id, error, BROKEN_MS)
       throw error
     }
   }

@@ -51,6 +51,8 @@ export interface StageOptions {
   readonly keepRenditions?: boolean
   /** In all, in a minute. */
   readonly newRemotes?: number
+  /** Entries of each table in memory. */
+  readonly maxRemembered?: number
   /** Buckets that may tell. */
   readonly told?: readonly ToldBucket[]
 }
@@ -61,6 +63,7 @@ export function createStage(options: StageOptions = {}) {
   const objects = options.store ?? createMemoryStore()
   const clock = options.clock ?? { ms: 1_800_000_000_000 }
   const now = () => clock.ms
+  const { maxRemembered = 1000 } = options
   const asked: string[] = []
   const troubles: string[] = []
   const store = recordCalls(objects, disk, asked)
@@ -90,7 +93,13 @@ export function createStage(options: StageOptions = {}) {
     },
   })
   const uploads = createUploadedOriginals(store)
-  const objectVersions = createObjectVersions({ buckets: options.buckets ?? new Map(), cache, watch, now })
+  const objectVersions = createObjectVersions({
+    buckets: options.buckets ?? new Map(),
+    cache,
+    watch,
+    now,
+    maxRemembered,
+  })
   const remoteVersions = createRemoteVersions({
     source: options.remoteSource ?? { fetch: () => Promise.reject(new Error('No remotes')), close: async () => {} },
     shelf: createRemoteShelf({ store, meter, now }),
@@ -102,6 +111,7 @@ export function createStage(options: StageOptions = {}) {
     engine,
     watch,
     now,
+    maxRemembered,
     maxOriginalBytes: 1000,
     staleIfErrorSeconds: 1_000_000,
     maxHeldBytes: 1000,
@@ -117,10 +127,12 @@ export function createStage(options: StageOptions = {}) {
     fetchQueue: queue('the object store'),
     maxOriginalBytes: 1000,
     fetchTimeoutMs: 5000,
+    now,
+    maxRemembered,
     maxLooseBytes: 1000,
   })
   const fetchQueue = queue('the object store')
-  const shared = { store, holderOf, cache, engine, originals, watch, fetchQueue, renderQueue, meter }
+  const shared = { store, holderOf, cache, engine, originals, watch, fetchQueue, renderQueue, meter, maxRemembered }
   const mezzanines = createMezzanineService({ ...shared, minPixels: options.minPixels ?? 0, fetchTimeoutMs: 5000 })
   const infos = createInfoService(shared)
   const renditions = createRenditionService({
@@ -133,6 +145,7 @@ export function createStage(options: StageOptions = {}) {
     renderQueue,
     watch,
     now,
+    maxRemembered,
     maxSide: 2000,
     memoryBytes: 1_000_000,
     keepBytes: options.keepBytes ?? false,
@@ -178,7 +191,7 @@ export function createStage(options: StageOptions = {}) {
     upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), never),
     records: createRecordService(store),
     deletions: createDeletionService({ store, watch, now }),
-    aliases: createAliasService(store),
+    aliases: createAliasService(store, maxRemembered),
     /** Puts an original into the store behind the services' back. @returns its id. */
     async plant(bytes: Buffer, id = idOf(bytes)): Promise<string> {
       const put = { contentType: 'image/png', sizeBytes: bytes.length, md5: md5(bytes), overwrite: true }

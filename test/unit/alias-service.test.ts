@@ -29,7 +29,7 @@ test('What a SHA-1 leads to is never changed, as two files can have the same', a
   assert.equal(await aliases.add(SHA1, ID, never), 'created')
   assert.equal(await aliases.add(SHA1, ID, never), 'exists')
   assert.equal(await aliases.add(SHA1, OTHER, never), 'exists')
-  assert.equal(await createAliasService(store).find(SHA1, never), ID)
+  assert.equal(await createAliasService(store, 1000).find(SHA1, never), ID)
 })
 
 test('What stands there and is no alias leads nowhere, and is replaced', async () => {

@@ -1,11 +1,97 @@
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
+import { parseSpec } from '../../src/domain/spec.ts'
+import { OriginalError, RemoteError, ServiceError, UnavailableError } from '../../src/errors.ts'
 import { memoize } from '../../src/service/memoize.ts'
+import type { RemoteSource } from '../../src/service/ports.ts'
 import { collectGarbage } from '../support/collect-garbage.ts'
+import { isCollected } from '../support/is-collected.ts'
+import { createMemoryBucket } from '../support/memory-bucket.ts'
 import { original } from '../support/memory-engine.ts'
-import { createStage, never } from '../support/service-stage.ts'
+import { createStage, idOf, never } from '../support/service-stage.ts'
 
 const MB = 1e6
+const OBJECT = { kind: 'object', bucket: 'photos', key: 'none.jpg' } as const
+const REMOTE = { kind: 'remote', url: 'https://a.example/b.jpg', client: '192.0.2.1' } as const
+const FRESHNESS = { freshSeconds: 60, staleWhileRevalidateSeconds: 30, staleIfErrorSeconds: 3600 }
+
+function setBucketStage(down: boolean) {
+  const bucket = createMemoryBucket()
+  bucket.down = down
+  return createStage({ buckets: new Map([['photos', { bucket, keyPrefix: '', freshness: FRESHNESS }]]) })
+}
+
+function remoteThat(fail: () => Error): RemoteSource {
+  return { fetch: () => Promise.reject(fail()), close: async () => {} }
+}
+
+/** What fails, and is remembered for the next caller, who gets the same answer. */
+const FAILURES: Readonly<Record<string, () => () => Promise<unknown>>> = {
+  'a missing object': () => {
+    const { objectVersions } = setBucketStage(false)
+    return () => objectVersions.current(OBJECT, never)
+  },
+  'an object of a bucket that is down': () => {
+    const { objectVersions } = setBucketStage(true)
+    return () => objectVersions.current(OBJECT, never)
+  },
+  'a missing remote image': () => {
+    const fail = () => new OriginalError('original_not_found', 'The remote host has no such image')
+    const { remoteVersions } = createStage({ remoteSource: remoteThat(fail) })
+    return () => remoteVersions.current(REMOTE, never)
+  },
+  'a remote host that fails': () => {
+    const fail = () => new RemoteError('remote_failed', 'The remote host refuses connections')
+    const { remoteVersions } = createStage({ remoteSource: remoteThat(fail) })
+    return () => remoteVersions.current(REMOTE, never)
+  },
+  'a missing upload': () => {
+    const { originals } = createStage()
+    return () => originals.ready(idOf(original()), never)
+  },
+  'an original that is no image': () => {
+    const { plant, originals } = createStage()
+    const planted = plant(Buffer.from('a text'))
+    return async () => originals.ready(await planted, never)
+  },
+  'a broken picture': () => {
+    const { plant, renditions, originals } = createStage()
+    const planted = plant(original({ broken: true }))
+    return async () => {
+      const id = await planted
+      originals.forget(new Set([id]))
+      await renditions.rendition({ id, spec: parseSpec('400w'), as: 'jpg' }, never)
+    }
+  },
+}
+
+async function failureOf(run: () => Promise<unknown>): Promise<ServiceError> {
+  try {
+    await run()
+  } catch (error) {
+    if (error instanceof ServiceError) return error
+    throw error
+  }
+  return assert.fail('It should have failed')
+}
+
+for (const [name, prepare] of Object.entries(FAILURES)) {
+  test(`The failure of ${name} is remembered, and its error is not: that would hold the request in memory`, async () => {
+    const run = prepare()
+    const first = await describe(run)
+    const { held, ...told } = await describe(run)
+    assert.deepEqual(told, { name: first.name, code: first.code, message: first.message })
+    assert.ok(await isCollected(first.held), 'the first error is still in memory')
+    assert.ok(await isCollected(held), 'the error for the next caller is still in memory')
+  })
+}
+
+/** Of its own, so that no variable holds the error. */
+async function describe(run: () => Promise<unknown>) {
+  const error = await failureOf(run)
+  return { name: error.name, code: error.code, message: error.message, held: new WeakRef(error) }
+}
 
 test('Fetching an original leaves no signal and no timer behind', async () => {
   const stage = createStage()
@@ -24,6 +110,36 @@ test('Fetching an original leaves no signal and no timer behind', async () => {
   const before = await fetchAgain(500)
   const grown = (await fetchAgain(3000)) - before
   assert.ok(grown < 2 * MB, `${grown} bytes are held of 3,000 fetches`)
+})
+
+test('A mezzanine shelf that could not be read is read again for the next caller', async () => {
+  const stage = createStage({ minPixels: 1 })
+  const { readMezzanines } = stage.cache
+  stage.cache.readMezzanines = () => Promise.reject(new UnavailableError('disk_unavailable', 'The disk fails'))
+  await assert.rejects(stage.mezzanines.here('a', 768), { code: 'disk_unavailable' })
+  stage.cache.readMezzanines = readMezzanines
+  assert.equal(await stage.mezzanines.here('a', 768), undefined)
+})
+
+test('Versions of originals are bounded in bytes: long URLs push out others', async () => {
+  const bytes = original()
+  const freshness = { storable: true, freshSeconds: 60, staleWhileRevalidateSeconds: 0, staleIfError: true }
+  const { remoteVersions } = createStage({
+    maxRemembered: 1000,
+    newRemotes: 200,
+    remoteSource: {
+      fetch: async () => ({ kind: 'body', body: Readable.from([bytes]), freshness, validators: {} }),
+      close: async () => {},
+    },
+  })
+  const ids: string[] = []
+  for (let number = 0; number < 200; number += 1) {
+    const url = `https://a.example/${number}?${'x'.repeat(20_000)}`
+    ids.push((await remoteVersions.current({ ...REMOTE, url, client: String(number) }, never)).id)
+  }
+  const known = ids.filter((id) => remoteVersions.knows(id))
+  assert.ok(known.length >= 20 && known.length <= 51, `${known.length} versions with URLs of 20 KB in 1,024,000 bytes`)
+  assert.deepEqual(known, ids.slice(-known.length))
 })
 
 test('The path of a URL is remembered without the query that came after it', () => {
