@@ -15,3 +15,23 @@ export function editDistance(one: string, other: string): number {
   }
   return row.at(-1) ?? 0
 }
+
+/**
+ * The word that was probably meant: the nearest of `words`, if it is near enough.
+ *
+ * @returns undefined if none is within `maxDistance`; the first of several that are equally near.
+ * @example nearestWord('coverr', ['contain', 'cover'], 2) // 'cover'
+ */
+export function nearestWord<T extends string>(word: string, words: readonly T[], maxDistance: number): T | undefined {
+  let nearest: T | undefined
+  let least = maxDistance + 1
+  for (const each of words) {
+    // Texts of such different lengths are further apart, and a client's can be long.
+    if (Math.abs(each.length - word.length) >= least) continue
+    const distance = editDistance(word, each)
+    if (distance >= least) continue
+    nearest = each
+    least = distance
+  }
+  return nearest
+}

@@ -1,4 +1,4 @@
-import { RequestError } from '../errors.ts'
+import { isUrlFormat } from './image-format.ts'
 
 export const FITS = ['inside', 'cover', 'contain', 'fill', 'outside'] as const
 export type Fit = (typeof FITS)[number]
@@ -49,12 +49,26 @@ export interface SpecOptions {
   readonly still?: true
 }
 
+/** What is wrong with a text, as a client is told. */
+export interface SpecMistake {
+  readonly reason: string
+  /** What to write instead; left out of the message where a whole spelling can be suggested. */
+  readonly usage?: string
+}
+
 interface OptionKind {
   readonly kind: string
-  /** @returns undefined if the token is of another kind. */
+  /** The form of a token that is meant for this kind; absent: it is one of a few words. */
+  readonly form?: RegExp
+  /** What such a token is called, and how it is written. */
+  readonly usage?: { readonly name: string; readonly write: string }
+  /** @returns undefined if the token is none of this kind. */
   parse(token: string): SpecOptions | undefined
   format(options: SpecOptions): string | undefined
 }
+
+const QUARTER_TURNS = [90, 180, 270] as const
+const DECIMAL_PLACES = 'with at most two decimal places'
 
 /** Every kind of option, in canonical order. */
 const KINDS: readonly OptionKind[] = [
@@ -66,25 +80,48 @@ const KINDS: readonly OptionKind[] = [
     },
     format: ({ fit }) => fit,
   },
-  { kind: 'position', parse: parsePosition, format: ({ position }) => formatPosition(position) },
+  {
+    kind: 'position',
+    form: /^at(?![a-z])/,
+    usage: {
+      name: 'focal point',
+      write: `write two numbers from 0 to 100 ${DECIMAL_PLACES}, as in at30x70`,
+    },
+    parse: parsePosition,
+    format: ({ position }) => formatPosition(position),
+  },
   {
     kind: 'x',
-    parse: (token) => prefixedNumber(token, /^(?<number>[\d.]+)x$/, { min: 0.5, max: 4 }, (dpr) => ({ dpr })),
+    form: /^[^a-z]*x$/,
+    usage: { name: 'pixel ratio', write: `write a number from 0.5 to 4 ${DECIMAL_PLACES}, as in 1.5x` },
+    parse: (token) => {
+      const dpr = numberIn(token, /^(?<number>[\d.]+)x$/, { min: 0.5, max: 4 })
+      return dpr === undefined ? undefined : { dpr }
+    },
     format: ({ dpr }) => (dpr === undefined ? undefined : `${dpr}x`),
   },
   {
     kind: 'q',
-    parse: (token) => prefixedNumber(token, /^q(?<number>\d+)$/, { min: 1, max: 100 }, (quality) => ({ quality })),
+    form: /^q(?![a-z])/,
+    usage: { name: 'quality', write: 'write a whole number from 1 to 100, as in q80' },
+    parse: (token) => {
+      const quality = numberIn(token, /^q(?<number>\d+)$/, { min: 1, max: 100 })
+      return quality === undefined ? undefined : { quality }
+    },
     format: ({ quality }) => (quality === undefined ? undefined : `q${quality}`),
   },
   flag('up', { up: true }, ({ up }) => up),
   {
     kind: 'bg',
+    form: /^bg/,
+    usage: { name: 'background', write: 'write six hexadecimal digits, as in bgff8800' },
     parse: (token) => (/^bg[0-9a-f]{6}$/.test(token) ? { background: token.slice(2) } : undefined),
     format: ({ background }) => (background === undefined ? undefined : `bg${background}`),
   },
   {
     kind: 'rot',
+    form: /^rot/,
+    usage: { name: 'rotation', write: 'write rot90, rot180 or rot270' },
     parse: (token) => {
       const rotate = QUARTER_TURNS.find((angle) => token === `rot${angle}`)
       return rotate && { rotate }
@@ -96,23 +133,39 @@ const KINDS: readonly OptionKind[] = [
   flag('gray', { gray: true }, ({ gray }) => gray),
   {
     kind: 'blur',
-    parse: (token) => prefixedNumber(token, /^blur(?<number>[\d.]+)$/, { min: 0.6, max: 50 }, (blur) => ({ blur })),
+    form: /^blur/,
+    usage: { name: 'blur', write: `write a number from 0.6 to 50 ${DECIMAL_PLACES}, as in blur5` },
+    parse: (token) => {
+      const blur = numberIn(token, /^blur(?<number>[\d.]+)$/, { min: 0.6, max: 50 })
+      return blur === undefined ? undefined : { blur }
+    },
     format: ({ blur }) => (blur === undefined ? undefined : `blur${blur}`),
   },
   flag('sharpen', { sharpen: true }, ({ sharpen }) => sharpen),
   flag('still', { still: true }, ({ still }) => still),
 ]
 
-const QUARTER_TURNS = [90, 180, 270] as const
+const USAGE =
+  `write ${FITS.join(', ')}, ${GRAVITIES.join(', ')}, smart, entropy, at30x70, ` +
+  '2x, q80, up, bgff8800, rot90, flip, flop, gray, blur5, sharpen or still'
 
-/** Reads one option in any valid spelling. @throws RequestError `invalid_path` with the reason. */
-export function parseOption(token: string): { readonly kind: string; readonly value: SpecOptions } {
+/** Reads one option in any valid spelling. @param token In lower case. */
+export function readOption(
+  token: string,
+): { readonly kind: string; readonly value: SpecOptions } | { readonly mistake: SpecMistake } {
   for (const { kind, parse } of KINDS) {
     const value = parse(token)
     if (value !== undefined) return { kind, value }
   }
-  const kinds = KINDS.map(({ kind }) => kind).join(', ')
-  throw new RequestError('invalid_path', `"${token}" is not an option of a size: there are ${kinds}`)
+  if (isUrlFormat(token) || token === 'jpeg') {
+    return {
+      mistake: { reason: `"${token}" is not an option but a format: write it as the extension, as in 400w.webp` },
+    }
+  }
+  const { name, write } = KINDS.find(({ form }) => form?.test(token))?.usage ?? {}
+  if (name === undefined || write === undefined)
+    return { mistake: { reason: `"${token}" is not an option`, usage: USAGE } }
+  return { mistake: { reason: `"${token}" is not a ${name}: ${write}` } }
 }
 
 /** The canonical spelling of each option that is given, in canonical order. */
@@ -132,38 +185,20 @@ function parsePosition(token: string): SpecOptions | undefined {
   if (token === 'smart' || token === 'entropy') return { position: token }
   const gravity = GRAVITIES.find((name) => name === token)
   if (gravity) return { position: gravity }
-  const { x, y } = /^at(?<x>[\d.]+)x(?<y>[\d.]+)$/.exec(token)?.groups ?? {}
-  if (x === undefined || y === undefined) return undefined
   const percent = { min: 0, max: 100 }
-  return { position: { x: parseDecimal(x, token, percent), y: parseDecimal(y, token, percent) } }
+  const x = numberIn(token, /^at(?<number>[\d.]+)x[\d.]+$/, percent)
+  const y = numberIn(token, /^at[\d.]+x(?<number>[\d.]+)$/, percent)
+  return x === undefined || y === undefined ? undefined : { position: { x, y } }
 }
 
 function formatPosition(position: Position | undefined): string | undefined {
   return typeof position === 'object' ? `at${position.x}x${position.y}` : position
 }
 
-interface Range {
-  readonly min: number
-  readonly max: number
-}
-
-function prefixedNumber(
-  token: string,
-  pattern: RegExp,
-  range: Range,
-  toOption: (value: number) => SpecOptions,
-): SpecOptions | undefined {
-  const text = pattern.exec(token)?.groups?.['number']
-  return text === undefined ? undefined : toOption(parseDecimal(text, token, range))
-}
-
-function parseDecimal(text: string, token: string, { min, max }: Range): number {
+/** The decimal that a token holds. @returns undefined if there is none, or it is out of range or too fine. */
+function numberIn(token: string, pattern: RegExp, { min, max }: { readonly min: number; readonly max: number }) {
+  const text = pattern.exec(token)?.groups?.['number'] ?? ''
   const value = Number(text)
-  if (!/^(?:\d+\.?\d*|\.\d+)$/.test(text) || value < min || value > max || Math.round(value * 100) / 100 !== value) {
-    throw new RequestError(
-      'invalid_path',
-      `"${token}": ${text} should be a number from ${min} to ${max} with at most two decimal places`,
-    )
-  }
-  return value
+  const isRight = /^(?:\d+\.?\d*|\.\d+)$/.test(text) && value >= min && value <= max
+  return isRight && Math.round(value * 100) / 100 === value ? value : undefined
 }

@@ -1,5 +1,6 @@
+import { guessSpec } from './guess-spec.ts'
 import { invalidPath } from './invalid-path.ts'
-import { formatOptions, parseOption, type SpecOptions } from './spec-option.ts'
+import { formatOptions, GRAVITIES, readOption, type SpecMistake, type SpecOptions } from './spec-option.ts'
 
 /** The box of a spec. Lengths are CSS pixels, whole, from 1. */
 export type SpecSize =
@@ -28,29 +29,18 @@ export interface Spec extends SpecOptions {
  * `formatSpec` gives the canonical spelling: `w` before `h`, options in the order above, numbers without needless zeros,
  * and without the size's default fit, `center` and `1x`. Other spellings of a valid spec parse to the same value.
  *
- * @throws RequestError `invalid_path` with the reason, also for an option that can have no effect where it stands.
+ * @throws RequestError `invalid_path` with the reason and the nearest valid spelling, also for an option that can have no
+ *   effect where it stands.
  * @example parseSpec('300h400w,smart,cover') // formats back as '400w300h,cover,smart'
  */
 export function parseSpec(text: string): Spec {
-  const [sizeText = '', ...tokens] = text.toLowerCase().split(',')
-  const size = parseSize(sizeText)
-  const seen = new Set<string>()
-  let options: SpecOptions = {}
-  for (const token of tokens) {
-    const option = parseOption(token)
-    if (seen.has(option.kind)) throw invalidPath(`"${token}" is a second ${option.kind}: give each kind of option once`)
-    seen.add(option.kind)
-    options = { ...options, ...option.value }
-  }
-  assertEffective(size, options)
-  const { fit, position, dpr, ...rest } = options
-  return {
-    size,
-    ...(fit !== undefined && fit !== defaultFit(size) && { fit }),
-    ...(position !== undefined && position !== 'center' && { position }),
-    ...(dpr !== undefined && dpr !== 1 && { dpr }),
-    ...rest,
-  }
+  const lower = text.toLowerCase()
+  const read = readSpec(lower)
+  if ('spec' in read) return read.spec
+  const { reason, usage } = read.mistake
+  const suggestion = suggestSpec(lower)
+  if (suggestion !== undefined) throw invalidPath(`${reason}; did you mean "${suggestion}"?`)
+  throw invalidPath(usage === undefined ? reason : `${reason}: ${usage}`)
 }
 
 /** The canonical spelling: the inverse of `parseSpec`, part of the cache key and of the file name. */
@@ -83,7 +73,45 @@ export function assertSideLimit(spec: Spec, maxSide: number): void {
   }
 }
 
-function parseSize(text: string): SpecSize {
+type ReadSpec = { readonly spec: Spec } | { readonly mistake: SpecMistake }
+
+/** @param text In lower case. */
+function readSpec(text: string): ReadSpec {
+  const [sizeText = '', ...tokens] = text.split(',')
+  const size = readSize(sizeText)
+  if ('mistake' in size) return size
+  const seen = new Map<string, string>()
+  let options: SpecOptions = {}
+  for (const token of tokens) {
+    const option = readOption(token)
+    if ('mistake' in option) return option
+    const before = seen.get(option.kind)
+    if (before !== undefined) return { mistake: repetition(before, token) }
+    seen.set(option.kind, token)
+    options = { ...options, ...option.value }
+  }
+  const mistake = ineffective(size, options, seen)
+  return mistake ? { mistake } : { spec: withoutDefaults(size, options) }
+}
+
+/** A valid spec that was probably meant, in the canonical spelling. */
+function suggestSpec(text: string): string | undefined {
+  const guess = guessSpec(text)
+  const read = guess === undefined ? undefined : readSpec(guess)
+  return read && 'spec' in read ? formatSpec(read.spec) : undefined
+}
+
+function withoutDefaults(size: SpecSize, { fit, position, dpr, ...rest }: SpecOptions): Spec {
+  return {
+    size,
+    ...(fit !== undefined && fit !== defaultFit(size) && { fit }),
+    ...(position !== undefined && position !== 'center' && { position }),
+    ...(dpr !== undefined && dpr !== 1 && { dpr }),
+    ...rest,
+  }
+}
+
+function readSize(text: string): SpecSize | { readonly mistake: SpecMistake } {
   if (text === 'full') return { kind: 'full' }
   const match =
     /^(?:0*(?<side>[1-9]\d{0,5})s|(?:0*(?<w>[1-9]\d{0,5})w)?(?:0*(?<h>[1-9]\d{0,5})h)?(?:0*(?<w2>[1-9]\d{0,5})w)?)$/.exec(
@@ -92,13 +120,23 @@ function parseSize(text: string): SpecSize {
   const { side, w, h, w2 } = match?.groups ?? {}
   if (side !== undefined) return { kind: 'square', side: Number(side) }
   const width = w ?? w2
-  if ((width === undefined && h === undefined) || (w !== undefined && w2 !== undefined)) {
-    throw invalidPath(`"${text}" is not a size: write "full", "400w", "300h", "400w300h" or "100s"`)
-  }
+  if ((width === undefined && h === undefined) || (w !== undefined && w2 !== undefined))
+    return { mistake: noSize(text) }
   return {
     kind: 'box',
     ...(width !== undefined && { width: Number(width) }),
     ...(h !== undefined && { height: Number(h) }),
+  }
+}
+
+function noSize(text: string): SpecMistake {
+  const lengths = /^(?:[-+.\de]+[whs])+$/.test(text) ? text.split(/(?<=[whs])/) : []
+  const wrong = lengths.find((length) => !/^0*[1-9]\d{0,5}[whs]$/.test(length))
+  if (wrong === undefined) {
+    return { reason: `"${text}" is not a size`, usage: 'write full, 400w, 300h, 400w300h or 100s' }
+  }
+  return {
+    reason: `"${wrong}" is not a length: write a whole number of pixels from 1 to 999999, as in 400${wrong.at(-1)}`,
   }
 }
 
@@ -108,22 +146,39 @@ function formatSize(size: SpecSize): string {
   return `${size.width === undefined ? '' : `${size.width}w`}${size.height === undefined ? '' : `${size.height}h`}`
 }
 
-function assertEffective(size: SpecSize, options: SpecOptions): void {
-  const { fit = defaultFit(size), position } = options
+function repetition(before: string, token: string): SpecMistake {
+  if (before === token) return { reason: `"${token}" is there twice: write it once` }
+  return { reason: `"${before}" and "${token}" exclude each other: write one of them` }
+}
+
+/** @param tokens Of the options, by kind. @returns what is wrong with one that can have no effect; undefined if each can. */
+function ineffective(
+  size: SpecSize,
+  options: SpecOptions,
+  tokens: ReadonlyMap<string, string>,
+): SpecMistake | undefined {
   if (size.kind === 'full') {
-    for (const [name, value] of Object.entries({ 'a fit': options.fit, position, x: options.dpr, up: options.up })) {
-      if (value !== undefined) throw invalidPath(`"full" has no box, so ${name} can have no effect on it`)
-    }
-    return
+    const token = ['fit', 'position', 'x', 'up'].map((kind) => tokens.get(kind)).find((each) => each !== undefined)
+    return token === undefined ? undefined : { reason: `"full" is the whole picture: "${token}" has no effect on it` }
   }
+  const { fit = defaultFit(size), position } = options
+  const place = tokens.get('position')
+  // The same size with both sides, to show where the option would have an effect.
+  const whole: SpecSize = size.kind === 'square' ? size : { width: 400, height: 300, ...size }
+  const cropped = () => formatSpec(withoutDefaults(whole, { fit: 'cover', ...(position && { position }) }))
   if (size.kind === 'box' && (size.width === undefined || size.height === undefined)) {
-    if (fit !== 'inside') throw invalidPath(`"${fit}" needs both sides: one side alone keeps the picture's shape`)
-    if (position !== undefined)
-      throw invalidPath('A position needs a fit that crops or pads: one side alone does neither')
+    if (fit !== 'inside') return { reason: `"${fit}" needs a width and a height, as in ${formatSize(whole)},${fit}` }
+    if (place !== undefined) {
+      return { reason: `"${place}" needs a width, a height and "cover" or "contain", as in ${cropped()}` }
+    }
   }
-  if (position === undefined) return
-  if (fit !== 'cover' && fit !== 'contain') throw invalidPath(`A position can have no effect with the fit "${fit}"`)
-  if (fit === 'contain' && (position === 'smart' || position === 'entropy' || typeof position === 'object')) {
-    throw invalidPath('"smart", "entropy" and a focal point choose what to crop, and "contain" crops nothing')
+  if (place === undefined) return undefined
+  if (fit !== 'cover' && fit !== 'contain') {
+    const without = options.fit === undefined ? 'without "cover" or "contain"' : `with "${fit}"`
+    return { reason: `"${place}" has no effect ${without}: write ${cropped()}` }
   }
+  if (fit === 'contain' && !GRAVITIES.some((gravity) => gravity === position)) {
+    return { reason: `"${place}" chooses what to crop, and "contain" crops nothing: write ${cropped()}` }
+  }
+  return undefined
 }

@@ -70,75 +70,147 @@ for (const [text, canonical] of Object.entries(CANONICAL)) {
   })
 }
 
-const INVALID: Readonly<Record<string, RegExp>> = {
-  '': /is not a size/,
-  '0w': /is not a size/,
-  '-1w': /is not a size/,
-  '1.5w': /is not a size/,
-  '1000000w': /is not a size/,
-  w: /is not a size/,
-  '100': /is not a size/,
-  '400w400w': /is not a size/,
-  '400w300h200w': /is not a size/,
-  '300h300h': /is not a size/,
-  '100s100w': /is not a size/,
-  '100s ': /is not a size/,
-  '٤w': /is not a size/,
-  '100s,': /"" is not an option/,
-  '100s,,q60': /"" is not an option/,
-  '100s,nonsense': /"nonsense" is not an option/,
-  '100s,rot45': /"rot45" is not an option/,
-  '100s,rot0': /"rot0" is not an option/,
-  '100s,bgfff': /"bgfff" is not an option/,
-  '100s,bgggghhh': /is not an option/,
-  '100s,q60.5': /is not an option/,
-  '100s,q0': /from 1 to 100/,
-  '100s,q101': /from 1 to 100/,
-  '100s,0.4x': /from 0.5 to 4/,
-  '100s,4.01x': /from 0.5 to 4/,
-  '100s,1.255x': /two decimal places/,
-  '100s,1.2.3x': /should be a number/,
-  '100s,.x': /should be a number/,
-  '100s,at101x0': /from 0 to 100/,
-  '100s,at1.234x0': /two decimal places/,
-  '100s,blur0.5': /from 0.6 to 50/,
-  '100s,blur51': /from 0.6 to 50/,
-  '100s,blur': /is not an option/,
-  '100s,q60,q60': /a second q/,
-  '100s,cover,inside': /a second fit/,
-  '100s,top,smart': /a second position/,
-  '100s,up,up': /a second up/,
-  '400w,cover': /needs both sides/,
-  '300h,contain': /needs both sides/,
-  '400w,fill': /needs both sides/,
-  '400w,top': /one side alone/,
-  '400w,center': /one side alone/,
-  '400w300h,top': /no effect with the fit "inside"/,
-  '400w300h,center': /no effect with the fit "inside"/,
-  '100s,fill,top': /no effect with the fit "fill"/,
-  '100s,outside,smart': /no effect with the fit "outside"/,
-  '100s,contain,smart': /crops nothing/,
-  '100s,contain,entropy': /crops nothing/,
-  '100s,contain,at1x1': /crops nothing/,
-  'full,cover': /has no box/,
-  'full,inside': /has no box/,
-  'full,top': /has no box/,
-  'full,center': /has no box/,
-  'full,2x': /has no box/,
-  'full,1x': /has no box/,
-  'full,up': /has no box/,
+const LENGTH = 'write a whole number of pixels from 1 to 999999'
+const PLACES = 'with at most two decimal places'
+const OPTIONS =
+  'write inside, cover, contain, fill, outside, center, top, topright, right, bottomright, bottom, bottomleft, left, ' +
+  'topleft, smart, entropy, at30x70, 2x, q80, up, bgff8800, rot90, flip, flop, gray, blur5, sharpen or still'
+
+const INVALID: Readonly<Record<string, string>> = {
+  '': '"" is not a size: write full, 400w, 300h, 400w300h or 100s',
+  w: '"w" is not a size: write full, 400w, 300h, 400w300h or 100s',
+  large: '"large" is not a size: write full, 400w, 300h, 400w300h or 100s',
+  'thumb-400w': '"thumb-400w" is not a size: write full, 400w, 300h, 400w300h or 100s',
+  '400w400w': '"400w400w" is not a size: write full, 400w, 300h, 400w300h or 100s',
+  '400w300h200w': '"400w300h200w" is not a size: write full, 400w, 300h, 400w300h or 100s',
+  '300h300h': '"300h300h" is not a size: write full, 400w, 300h, 400w300h or 100s',
+  '100s100w': '"100s100w" is not a size: write full, 400w, 300h, 400w300h or 100s',
+  '٤w': '"٤w" is not a size: write full, 400w, 300h, 400w300h or 100s',
+  '0w': `"0w" is not a length: ${LENGTH}, as in 400w`,
+  '-1w': `"-1w" is not a length: ${LENGTH}, as in 400w`,
+  '+1w': `"+1w" is not a length: ${LENGTH}, as in 400w`,
+  '1.5w': `"1.5w" is not a length: ${LENGTH}, as in 400w`,
+  '200.5w': `"200.5w" is not a length: ${LENGTH}, as in 400w`,
+  '1e9w': `"1e9w" is not a length: ${LENGTH}, as in 400w`,
+  '1000000w': `"1000000w" is not a length: ${LENGTH}, as in 400w`,
+  '400w0h': `"0h" is not a length: ${LENGTH}, as in 400h`,
+  '100s,nonsense': `"nonsense" is not an option: ${OPTIONS}`,
+  '100s,fit': `"fit" is not an option: ${OPTIONS}`,
+  '100s,position': `"position" is not an option: ${OPTIONS}`,
+  '100s,80': `"80" is not an option: ${OPTIONS}`,
+  '100s,webp': '"webp" is not an option but a format: write it as the extension, as in 400w.webp',
+  '100s,rot45': '"rot45" is not a rotation: write rot90, rot180 or rot270',
+  '100s,rot0': '"rot0" is not a rotation: write rot90, rot180 or rot270',
+  '100s,bgggghhh': '"bgggghhh" is not a background: write six hexadecimal digits, as in bgff8800',
+  '100s,q0': '"q0" is not a quality: write a whole number from 1 to 100, as in q80',
+  '100s,q': '"q" is not a quality: write a whole number from 1 to 100, as in q80',
+  '100s,q101': '"q101" is not a quality: write a whole number from 1 to 100, as in q80',
+  '100s,q85.5': '"q85.5" is not a quality: write a whole number from 1 to 100, as in q80',
+  '100s,0.4x': `"0.4x" is not a pixel ratio: write a number from 0.5 to 4 ${PLACES}, as in 1.5x`,
+  '100s,4.01x': `"4.01x" is not a pixel ratio: write a number from 0.5 to 4 ${PLACES}, as in 1.5x`,
+  '100s,1.255x': `"1.255x" is not a pixel ratio: write a number from 0.5 to 4 ${PLACES}, as in 1.5x`,
+  '100s,1.2.3x': `"1.2.3x" is not a pixel ratio: write a number from 0.5 to 4 ${PLACES}, as in 1.5x`,
+  '100s,.x': `".x" is not a pixel ratio: write a number from 0.5 to 4 ${PLACES}, as in 1.5x`,
+  '100s,at101x0': `"at101x0" is not a focal point: write two numbers from 0 to 100 ${PLACES}, as in at30x70`,
+  '100s,at1.234x0': `"at1.234x0" is not a focal point: write two numbers from 0 to 100 ${PLACES}, as in at30x70`,
+  '100s,at30': `"at30" is not a focal point: write two numbers from 0 to 100 ${PLACES}, as in at30x70`,
+  '100s,blur0.5': `"blur0.5" is not a blur: write a number from 0.6 to 50 ${PLACES}, as in blur5`,
+  '100s,blur51': `"blur51" is not a blur: write a number from 0.6 to 50 ${PLACES}, as in blur5`,
+  '100s,blur': `"blur" is not a blur: write a number from 0.6 to 50 ${PLACES}, as in blur5`,
+  '100s,q60,q60': '"q60" is there twice: write it once',
+  '100s,q60,q70': '"q60" and "q70" exclude each other: write one of them',
+  '100s,cover,inside': '"cover" and "inside" exclude each other: write one of them',
+  '100s,top,smart': '"top" and "smart" exclude each other: write one of them',
+  '100s,up,up': '"up" is there twice: write it once',
+  '400w,cover': '"cover" needs a width and a height, as in 400w300h,cover',
+  '300h,contain': '"contain" needs a width and a height, as in 400w300h,contain',
+  '500w,fill': '"fill" needs a width and a height, as in 500w300h,fill',
+  '400w,top': '"top" needs a width, a height and "cover" or "contain", as in 400w300h,cover,top',
+  '400w,center': '"center" needs a width, a height and "cover" or "contain", as in 400w300h,cover',
+  '400w,at1x2': '"at1x2" needs a width, a height and "cover" or "contain", as in 400w300h,cover,at1x2',
+  '400w300h,top': '"top" has no effect without "cover" or "contain": write 400w300h,cover,top',
+  '400w300h,center': '"center" has no effect without "cover" or "contain": write 400w300h,cover',
+  '100s,fill,top': '"top" has no effect with "fill": write 100s,top',
+  '100s,outside,smart': '"smart" has no effect with "outside": write 100s,smart',
+  '100s,contain,smart': '"smart" chooses what to crop, and "contain" crops nothing: write 100s,smart',
+  '100s,contain,entropy': '"entropy" chooses what to crop, and "contain" crops nothing: write 100s,entropy',
+  '100s,contain,at1x1': '"at1x1" chooses what to crop, and "contain" crops nothing: write 100s,at1x1',
+  'full,cover': '"full" is the whole picture: "cover" has no effect on it',
+  'full,inside': '"full" is the whole picture: "inside" has no effect on it',
+  'full,top': '"full" is the whole picture: "top" has no effect on it',
+  'full,center': '"full" is the whole picture: "center" has no effect on it',
+  'full,2x': '"full" is the whole picture: "2x" has no effect on it',
+  'full,1x': '"full" is the whole picture: "1x" has no effect on it',
+  'full,up': '"full" is the whole picture: "up" has no effect on it',
 }
 for (const [text, reason] of Object.entries(INVALID)) {
-  test(`"${text}" is refused with the reason`, () => {
+  test(`"${text}" is refused with the reason and with words that can be typed`, () => {
     assert.throws(
       () => parseSpec(text),
       (error) => {
         assert.ok(error instanceof RequestError)
         assert.equal(error.code, 'invalid_path')
-        assert.match(error.message, reason)
+        assert.equal(error.message, reason)
         return true
       },
     )
+  })
+}
+
+const NEAREST = {
+  '400w@2x': '400w,2x',
+  '400w;q=80': '400w,q80',
+  '400width': '400w',
+  '400wide': '400w',
+  '400px': '400w',
+  '400': '400w',
+  '400w ': '400w',
+  '400w,': '400w',
+  ',400w': '400w',
+  '400x300': '400w300h',
+  '400w300': '400w300h',
+  '400w x 300h': '400w300h',
+  '400w-300h': '400w300h',
+  'width=400&height=300': '400w300h',
+  'w_400,h_300,c_fill': '400w300h,fill',
+  w400: '400w',
+  '100sq': '100s',
+  '2x,400w': '400w,2x',
+  '100s,@2x': '100s,2x',
+  '100s,dpr=2': '100s,2x',
+  '100s,x1.5': '100s,1.5x',
+  '100s,q=80': '100s,q80',
+  '100s,quality:80': '100s,q80',
+  '100s,q80%': '100s,q80',
+  '100s,bgfff': '100s,bgffffff',
+  '100s,bg#ff8800': '100s,bgff8800',
+  '100s,background=red': '100s,bgff0000',
+  '100s,rotate90': '100s,rot90',
+  '100s,blur=2.5': '100s,blur2.5',
+  '100s,covre': '100s',
+  '100s,containn': '100s,contain',
+  '400w300h,covr,smrat': '400w300h,cover,smart',
+  '400w300h,crop,north': '400w300h,cover,top',
+  '400w300h,fit=cover,top-left': '400w300h,cover,topleft',
+  '400w300h,cover,at=30x70': '400w300h,cover,at30x70',
+  '100s,grey': '100s,gray',
+  '100s,stil': '100s,still',
+  fulll: 'full',
+  'full;q=80': 'full,q80',
+} as const
+for (const [text, nearest] of Object.entries(NEAREST)) {
+  test(`"${text}" is refused, and "${nearest}" is suggested`, () => {
+    assert.throws(
+      () => parseSpec(text),
+      (error) => {
+        assert.ok(error instanceof RequestError)
+        const [reason = '', suggestion] = error.message.split('; did you mean ')
+        assert.match(reason, /^".*" is not an? [a-z ]+(?:: write [a-z0-9 ,.]+)?$/)
+        assert.equal(suggestion, `"${nearest}"?`)
+        return true
+      },
+    )
+    assert.equal(formatSpec(parseSpec(nearest)), nearest)
   })
 }
 
