@@ -110,7 +110,7 @@ async function expectPicture(url: string): Promise<{ readonly bytes: Buffer; rea
 
 /** What the node tells nginx about this hit, for the process that always says the same. */
 async function headersOfNode({ url }: Darkroom, path: string): Promise<string> {
-  const { headers } = await fetch(url + path)
+  const { headers } = await fetch(url + path, { headers: { 'X-Darkroom-Accel-Prefix': ACCEL_PREFIX } })
   const wanted = ['content-type', 'x-accel-redirect', 'x-darkroom-cache-control']
   return JSON.stringify(Object.fromEntries(wanted.map((name) => [name, headers.get(name) ?? ''])))
 }

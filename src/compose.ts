@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { probeAccessTimes } from './adapters/atime-probe.ts'
 import { createFlagFile } from './adapters/flag-file.ts'
+import { type FolderAccess, folderAccess } from './adapters/folder-access.ts'
 import type { BucketSettings } from './buckets-file.ts'
 import {
   cachePlace,
@@ -18,20 +19,22 @@ import {
 } from './compose-parts.ts'
 import { createElsewhere } from './compose-elsewhere.ts'
 import type { Config } from './config.ts'
-import { OVERLOAD_FLAG } from './domain/cache-layout.ts'
+import { CACHE_FOLDERS, OVERLOAD_FLAG } from './domain/cache-layout.ts'
 import { parseSpec } from './domain/spec.ts'
 import { ServiceError } from './errors.ts'
 import { createAccessReport } from './http/access-log.ts'
 import { createApp } from './http/app.ts'
 import { createAskedBy, createClientOf } from './http/client-of.ts'
 import type { Readiness } from './http/health-handler.ts'
+import { createNginxFront } from './http/nginx-front.ts'
 import { pictureHandlers } from './http/picture-handlers.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
 import { createShed } from './http/shed.ts'
+import { createDegradation } from './service/degradation.ts'
 import type { InvalidationWatch } from './service/invalidation-watch.ts'
 import type { Meter, ObjectStore } from './service/ports.ts'
 import { atStart, listenTrouble } from './start-trouble.ts'
-import { createLog } from './telemetry/log.ts'
+import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 
 /** A running node. */
@@ -76,6 +79,9 @@ export async function startNode(
   const services = createServices(config, { store, disk, renderers, meter, elsewhere })
   metrics.observe({ ...services, renderers, cacheBytes: () => disk.keeper.usedBytes })
 
+  const now = () => performance.now()
+  const degradation = createDegradation(meter, now)
+  const access = config.ACCEL_PREFIX === '' ? '' : await cacheAccess(config, log)
   let draining = false
   const readiness: Readiness = {
     async reasons() {
@@ -83,7 +89,10 @@ export async function startNode(
       const late = services.watch.caughtUp ? [] : ['Deletions made while this node was away are not known yet']
       return [...(await storeTrouble(store)), ...late]
     },
-    degraded: () => (disk.keeper.degraded ? ['The disk of the cache takes nothing: pictures are served uncached'] : []),
+    degraded: () => [
+      ...(disk.keeper.degraded ? ['The disk of the cache takes nothing: pictures are served uncached'] : []),
+      ...degradation.reasons,
+    ],
   }
   const policy = sizePolicy(config)
   const requestTimeoutMs = config.REQUEST_TIMEOUT_SECONDS * 1000
@@ -106,7 +115,7 @@ export async function startNode(
       service: services.renditions,
       cache: disk.cache,
       askedBy: createAskedBy(clientOf),
-      accelPrefix: config.ACCEL_PREFIX,
+      front: createNginxFront({ accelPrefix: config.ACCEL_PREFIX, degradation, now, access }),
       showGps: config.SHOW_GPS,
       now: () => Date.now(),
       requestTimeoutMs,
@@ -182,6 +191,20 @@ async function startBackground(watch: InvalidationWatch, meter: Meter): Promise<
       return Promise.all(loops)
     },
   }
+}
+
+/** @returns who may enter the folders that nginx has to, for the log. */
+async function cacheAccess({ CACHE_DIR }: Config, log: Log): Promise<string> {
+  const folders = await folderAccess(join(CACHE_DIR, CACHE_FOLDERS.renditions))
+  const describe = ({ path, mode, uid, gid }: FolderAccess) => `${path} (mode ${mode}, uid ${uid}, gid ${gid})`
+  const closed = folders.filter(({ isOwnersAlone }) => isOwnersAlone).map(describe)
+  if (closed.length > 0) {
+    log.warn(
+      { folders: closed },
+      'Only their owner may enter these folders: nginx reads the cache if its workers run as that user',
+    )
+  }
+  return folders.map(describe).join(', ')
 }
 
 const ATIME_MESSAGES = {

@@ -14,6 +14,7 @@ import type { Version, VersionService } from '../service/versions.ts'
 import type { AskedBy } from './client-of.ts'
 import { conditionsOf } from './conditional-headers.ts'
 import { RangeError416 } from './error-response.ts'
+import type { NginxFront } from './nginx-front.ts'
 import type { RequestState } from './request-state.ts'
 
 export interface PictureAnswerOptions {
@@ -21,8 +22,7 @@ export interface PictureAnswerOptions {
   readonly versions: VersionService
   readonly cache: ImageCache
   readonly askedBy: AskedBy
-  /** nginx's internal location over `CACHE_DIR/renditions`, ending in a slash; empty: this process sends the file. */
-  readonly accelPrefix: string
+  readonly front: NginxFront
   /** Ms since 1970. */
   readonly now: () => number
 }
@@ -59,12 +59,12 @@ export const PICTURE_HEADERS = {
  * @param within Sets the signal of the request; what memory knows of an upload needs none.
  */
 export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<RequestState>): PictureAnswer {
-  const { service, versions, askedBy, accelPrefix } = options
+  const { service, versions, askedBy, front } = options
   return async (ctx, asked) => {
     const began = performance.now()
     const { original, spec, as } = asked
     // nginx's word, which puts it over whatever a client says. Without nginx it can only be the client's.
-    const again = accelPrefix !== '' && ctx.get('X-Render-Again') !== ''
+    const again = front.accelPrefix !== '' && ctx.get('X-Render-Again') !== ''
 
     const answer = (rendition: Rendition, version?: Version): boolean | Promise<boolean> => {
       ctx.state.tier = rendition.tier
@@ -110,10 +110,16 @@ function answerFile(ctx: Context, found: FoundFile, options: PictureAnswerOption
     ? versionCaching(rendition, version, options.now(), expiresInSeconds)
     : uploadCaching(rendition, expiresInSeconds)
   if (caching.ageSeconds !== undefined) ctx.res.setHeader('Age', String(caching.ageSeconds))
-  const isOurs = options.accelPrefix === '' || !rendition.published || again
+  const { front } = options
+  // Found on the disk all the same.
+  if (again && rendition.tier === 'disk') front.failed()
+  const hasNginx = front.sendsFiles(ctx.req)
+  if (hasNginx) ctx.res.setHeader('X-Darkroom-Tier', rendition.tier)
+  const isOurs = !hasNginx || !rendition.published || again
   // The validators that nginx knows are those of the file, and all versions have the same.
   if (isOurs || (version && isConditional(ctx))) return send(ctx, rendition, caching, options)
   accelerate(ctx, { rendition, version, caching }, options)
+  front.pointed()
   return true
 }
 
@@ -129,17 +135,16 @@ function setHeaders({ res }: Context, headers: Readonly<Record<string, string>>)
 function accelerate(
   ctx: Context,
   found: { readonly rendition: Rendition; readonly version: Version | undefined; readonly caching: PictureCaching },
-  { accelPrefix }: PictureAnswerOptions,
+  { front }: PictureAnswerOptions,
 ): void {
   const { rendition, version, caching } = found
-  const { id, file, sizeBytes, tier } = rendition
+  const { id, file, sizeBytes } = rendition
   const { validators, cacheControl } = caching
   // nginx's own 416 would carry the picture's caching headers.
   if (ctx.headers.range !== undefined && isUnsatisfiable(ctx, rendition, caching)) throw new RangeError416(sizeBytes)
   setHeaders(ctx, {
-    'X-Accel-Redirect': `${accelPrefix}${renditionFolder(id)}/${file}`,
+    'X-Accel-Redirect': `${front.accelPrefix}${renditionFolder(id)}/${file}`,
     'X-Darkroom-Cache-Control': cacheControl,
-    'X-Darkroom-Tier': tier,
     ...(version && { ETag: validators.etag, 'Last-Modified': validators.lastModified }),
   })
   ctx.body = ''
@@ -156,16 +161,15 @@ async function send(
   ctx: Context,
   rendition: Rendition,
   { cacheControl, validators }: PictureCaching,
-  { cache, accelPrefix }: PictureAnswerOptions,
+  { cache }: PictureAnswerOptions,
 ): Promise<boolean> {
-  const { id, file, bytes, sizeBytes, tier } = rendition
+  const { id, file, bytes, sizeBytes } = rendition
   const conditions = conditionsOf(ctx)
   if (isPreconditionFailed(conditions, validators)) {
     throw new RequestError('precondition_failed', 'The picture is another one than the request is conditional on')
   }
   ctx.set(PICTURE_HEADERS)
   ctx.set({ 'Cache-Control': cacheControl, ETag: validators.etag, 'Last-Modified': validators.lastModified })
-  if (accelPrefix !== '') ctx.set('X-Darkroom-Tier', tier)
   if (isNotModified(conditions, validators)) {
     ctx.status = 304
     return true

@@ -25,6 +25,8 @@ export interface NginxOptions {
   readonly user?: string
   /** More lines marked `# site`: what stands before the mark, and what shall stand there instead. */
   readonly site?: Readonly<Record<string, string>>
+  /** Lines that an nginx.conf of another version lacks: each that contains one of these texts goes. */
+  readonly without?: readonly string[]
 }
 
 export interface Nginx {
@@ -84,7 +86,9 @@ export async function writeSiteConfig(options: NginxOptions): Promise<SiteConfig
   // The workers may run as another user.
   await chmod(folder, 0o755)
   const nodes = options.nodes ?? [`127.0.0.1:${port}`]
-  const text = replaceSiteLines(await readFile(CONFIG, 'utf8'), {
+  const lines = (await readFile(CONFIG, 'utf8')).split('\n')
+  const kept = lines.filter((line) => !options.without?.some((text) => line.includes(text)))
+  const text = replaceSiteLines(kept.join('\n'), {
     'user www-data;': process.getuid?.() === 0 ? `user ${options.user ?? userInfo().username};` : '',
     'pid /run/nginx.pid;': `pid ${folder}/nginx.pid;`,
     'error_log /var/log/nginx/error.log warn;': 'error_log stderr warn;',
