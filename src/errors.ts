@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'remote_not_allowed'
   | 'route_not_found'
   | 'original_not_found'
+  | 'bucket_not_found'
   | 'original_deleted'
   | 'precondition_failed'
   | 'method_not_allowed'

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path'
 import { Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CACHE_FOLDERS } from '../domain/cache-layout.ts'
-import { OriginalError, UnavailableError } from '../errors.ts'
+import { tooManyBytes } from '../domain/original-refusal.ts'
+import { UnavailableError } from '../errors.ts'
 import type { Spool } from '../service/ports.ts'
 import { FILE_MODE, FOLDER_MODE } from './disk-file.ts'
 import { isDiskTrouble, isMissing } from './disk-trouble.ts'
@@ -82,7 +83,7 @@ function createTally(maxBytes: number): { readonly through: Transform; result():
     transform(chunk: Buffer, _encoding, done) {
       sizeBytes += chunk.length
       if (sizeBytes > maxBytes) {
-        done(new OriginalError('original_too_large', `An image may have at most ${maxBytes} bytes`))
+        done(tooManyBytes(maxBytes))
         return
       }
       sha256.update(chunk)

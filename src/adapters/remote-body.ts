@@ -1,4 +1,5 @@
 import { finished, type Readable, Transform } from 'node:stream'
+import { formatByteAmount } from '../domain/byte-amount.ts'
 import { OriginalError } from '../errors.ts'
 import { remoteFailed, toRemoteFailure } from './remote-failure.ts'
 
@@ -62,7 +63,11 @@ export function remoteBody(source: Readable, limits: RemoteBodyLimits): Readable
 }
 
 export function remoteTooLarge(maxBytes: number): OriginalError {
-  return new OriginalError('original_too_large', `The remote image has more than ${maxBytes} bytes`)
+  const limit = formatByteAmount(maxBytes)
+  return new OriginalError(
+    'original_too_large',
+    `The remote image has more than ${limit}, which is the limit (MAX_UPLOAD_BYTES)`,
+  )
 }
 
 function asError(reason: unknown): Error {

@@ -1,3 +1,4 @@
+import { formatByteAmount } from '../domain/byte-amount.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
 import type { ImageEngine, Meter } from '../service/ports.ts'
 import { createRendererJob, type RendererJob } from './renderer-job.ts'
@@ -273,10 +274,10 @@ function tookTooLong(task: RendererTask): Error {
 }
 
 function takesTooMuch(bytes: number, limit: number): OriginalError {
-  const megabytes = (of: number) => `${Math.ceil(of / 1e6)} MB`
+  const [needed, most] = [formatByteAmount(bytes), formatByteAmount(limit)]
   return new OriginalError(
     'original_too_large',
-    `This picture would take ${megabytes(bytes)} of memory to make, and at most ${megabytes(limit)} may be used`,
+    `This picture would take ${needed} of memory to make; at most ${most} may be used (RENDER_MEMORY_BYTES)`,
   )
 }
 

@@ -3,7 +3,7 @@ import { open, readFile } from 'node:fs/promises'
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
 import type { InputFormat } from '../domain/image-format.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
-import { brokenOriginal, oversizedOriginal, unsupportedOriginal } from '../domain/original-refusal.ts'
+import { brokenOriginal, tooManyFrames, tooManyPixels, unsupportedOriginal } from '../domain/original-refusal.ts'
 import { pipelineTime } from '../domain/pipeline-time.ts'
 import { decodingBytes } from '../domain/render-memory.ts'
 import { SNIFF_BYTES, sniffFormat } from '../domain/sniff-format.ts'
@@ -95,8 +95,8 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
     const facts = toFacts(format, metadata)
     const { stored, frames } = facts
     const pixels = stored.width * stored.height * frames
-    if (frames > maxFrames) throw oversizedOriginal('frames', maxFrames, frames)
-    if (pixels > maxPixels) throw oversizedOriginal('pixels', maxPixels, pixels)
+    if (frames > maxFrames) throw tooManyFrames(maxFrames, frames)
+    if (pixels > maxPixels) throw tooManyPixels(maxPixels, pixels, frames)
     return facts
   }
 

@@ -14,7 +14,7 @@ export function parseByteAmount(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined
 }
 
-/** For people, to three digits or so. @example formatByteAmount(1_610_612_736) // '1.5 GiB' */
+/** For people, to three digits or so. @example formatByteAmount(1_610_612_736) // '1.5 GiB'; 67_108_864: '64 MiB' */
 export function formatByteAmount(bytes: number): string {
   let amount = bytes
   let power = 0
@@ -23,5 +23,5 @@ export function formatByteAmount(bytes: number): string {
     power += 1
   }
   if (power === 0) return `${Math.round(amount)} bytes`
-  return `${amount.toFixed(amount < 100 ? 1 : 0)} ${UNITS[power]}iB`
+  return `${Number(amount.toFixed(amount < 100 ? 1 : 0))} ${UNITS[power]}iB`
 }

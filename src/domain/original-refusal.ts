@@ -1,4 +1,5 @@
 import { OriginalError } from '../errors.ts'
+import { formatByteAmount } from './byte-amount.ts'
 import type { InputFormat } from './image-format.ts'
 
 /** A HEIC is what phones send by themselves, so its sender is told what to do. libvips as sharp has it decodes AV1 only. */
@@ -10,8 +11,43 @@ export function unsupportedOriginal(format: InputFormat | undefined, readable: r
   return new OriginalError('original_unsupported', reason)
 }
 
-export function oversizedOriginal(what: 'pixels' | 'frames', limit: number, actual: number): OriginalError {
-  return new OriginalError('original_too_large', `An image may have at most ${limit} ${what}; this one has ${actual}`)
+/** @param sizeBytes Absent: nobody knows where it ends. */
+export function tooManyBytes(limit: number, sizeBytes?: number): OriginalError {
+  const amount = formatByteAmount(limit)
+  if (sizeBytes === undefined) return tooLarge(`more than ${amount}, which is the limit (MAX_UPLOAD_BYTES)`)
+  const [actual, most] = distinct([sizeBytes, limit], formatByteAmount, 'bytes')
+  return tooLarge(`${actual}; at most ${most} are accepted (MAX_UPLOAD_BYTES)`)
+}
+
+/** @param pixels Over all frames. */
+export function tooManyPixels(limit: number, pixels: number, frames: number): OriginalError {
+  const [actual, most] = distinct([pixels, limit], formatPixels, 'pixels')
+  return tooLarge(`${actual}${frames > 1 ? ' over all frames' : ''}; at most ${most} are accepted (MAX_PIXELS)`)
+}
+
+export function tooManyFrames(limit: number, frames: number): OriginalError {
+  return tooLarge(`${frames} frames; at most ${limit} are accepted (MAX_FRAMES)`)
+}
+
+function tooLarge(what: string): OriginalError {
+  return new OriginalError('original_too_large', `The original has ${what}`)
+}
+
+/** In megapixels from 0.1 on. */
+function formatPixels(pixels: number): string {
+  const megapixels = pixels / 1e6
+  if (megapixels < 0.1) return `${pixels} pixels`
+  return `${Number(megapixels.toFixed(1))} MP`
+}
+
+/** Rounded, unless that makes them look equal. */
+function distinct(
+  [one, other]: readonly [number, number],
+  format: (amount: number) => string,
+  unit: string,
+): readonly [string, string] {
+  if (format(one) !== format(other)) return [format(one), format(other)]
+  return [`${one} ${unit}`, `${other} ${unit}`]
 }
 
 /** @param format Absent: not known any more. @param cause What the decoder said. */

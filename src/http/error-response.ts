@@ -13,6 +13,7 @@ const STATUS = {
   remote_not_allowed: 403,
   route_not_found: 404,
   original_not_found: 404,
+  bucket_not_found: 404,
   method_not_allowed: 405,
   client_too_slow: 408,
   original_deleted: 410,

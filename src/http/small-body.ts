@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { addAbortSignal } from 'node:stream'
+import { formatByteAmount } from '../domain/byte-amount.ts'
 import { RequestError } from '../errors.ts'
 import { pacedBody } from './paced-body.ts'
 
@@ -17,7 +18,7 @@ export async function readSmallBody(request: IncomingMessage, maxBytes: number, 
   try {
     for await (const chunk of body) {
       sizeBytes += chunk.length
-      if (sizeBytes > maxBytes) throw new RequestError('invalid_event', `The body may have at most ${maxBytes} bytes`)
+      if (sizeBytes > maxBytes) throw tooLong(maxBytes)
       chunks.push(chunk)
     }
   } catch (error) {
@@ -25,4 +26,11 @@ export async function readSmallBody(request: IncomingMessage, maxBytes: number, 
     throw error
   }
   return Buffer.concat(chunks).toString()
+}
+
+function tooLong(maxBytes: number): RequestError {
+  return new RequestError(
+    'invalid_event',
+    `The request body has more than ${formatByteAmount(maxBytes)}, which is the limit`,
+  )
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { PassThrough, type Readable } from 'node:stream'
 import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy'
+import { tooManyBytes } from '../domain/original-refusal.ts'
 import { OriginalError, RequestError } from '../errors.ts'
 import { pacedBody } from './paced-body.ts'
 
@@ -34,7 +35,7 @@ export function uploadBody(request: IncomingMessage, maxBytes: number): Readable
   }
   assertNotEncoded(encoding)
   if (!multipart && length !== undefined && Number(length) > maxBytes) {
-    throw new OriginalError('original_too_large', `An image may have at most ${maxBytes} bytes`)
+    throw tooManyBytes(maxBytes, Number(length))
   }
   return multipart ? singleFile(request, contentType, {}) : pacedBody(request, 'invalid_upload')
 }

@@ -4,7 +4,7 @@ import { formatObjectNotice, parseObjectNotice } from '../domain/object-notice.t
 import type { ObjectRef } from '../domain/original-ref.ts'
 import { unsharedText } from '../domain/unshared-text.ts'
 import { resourceId, versionId } from '../domain/version-id.ts'
-import { OriginalError } from '../errors.ts'
+import { OriginalError, RequestError } from '../errors.ts'
 import { createBackground } from './background.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import { createLocatedVersions } from './located-versions.ts'
@@ -92,6 +92,11 @@ export function createObjectVersions(options: ObjectVersionsOptions): Versions<O
 
   return {
     ...versions,
+    async current(ref, signal) {
+      // Nothing is remembered of such requests.
+      if (!buckets.has(ref.bucket)) throw unknownAlias(ref.bucket)
+      return await versions.current(ref, signal)
+    },
     forget(ids) {
       versions.forget(ids)
       for (const id of ids) noticed.delete(id)
@@ -123,6 +128,11 @@ export function createObjectVersions(options: ObjectVersionsOptions): Versions<O
 
 function sizeOf({ ref }: Located): number {
   return ENTRY_BYTES + 2 * (ref.key.length + (ref.versionId?.length ?? 0))
+}
+
+function unknownAlias(alias: string): RequestError {
+  const reason = `No bucket is configured under the alias "${alias}": aliases are the names below "buckets" in BUCKETS_FILE`
+  return new RequestError('bucket_not_found', reason)
 }
 
 function versionOf(

@@ -104,6 +104,14 @@ test('What is no picture is refused in words', async (t) => {
   assert.equal(await page.locator('#bar').isVisible(), false)
 })
 
+test('An empty file is not sent, and the page says what to do', async (t) => {
+  const { page, complaints } = await openHomePage(t, { UPLOAD_TOKENS: '' })
+  await drop(page, Buffer.alloc(0), 'empty.jpg', 'image/jpeg')
+  await page.getByText('The file is empty: choose a picture').waitFor()
+  assert.equal(await page.locator('#bar').isVisible(), false)
+  assert.deepEqual(complaints, [])
+})
+
 test('Where a token is needed the page asks for it, and sends the picture again with it', async (t) => {
   const { page, url, complaints } = await openHomePage(t, { UPLOAD_TOKENS: TOKEN })
   assert.equal(await page.locator('#token').isVisible(), false)

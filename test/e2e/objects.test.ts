@@ -100,7 +100,23 @@ test('Every key of a bucket is served, to the letter', async (t) => {
     assert.deepEqual([status, jsonFields(body).error], [404, 'original_not_found'], path)
     assert.equal(headers['cache-control'], 'public, max-age=5')
   }
-  assert.equal((await rawRequest(url, '/s3/others/plain.jpg/-/40w')).status, 404)
+})
+
+test('An alias that is not configured is told apart from an image that is not there', async (t) => {
+  const { url } = await setStage(t)
+  for (const path of [
+    '/s3/others/plain.jpg/-/40w',
+    '/s3/others/plain.jpg/-/40w/x.jpg',
+    '/s3/others/plain.jpg/-/info',
+  ]) {
+    const { status, body } = await rawRequest(url, path)
+    const { error, message } = jsonFields(body)
+    assert.deepEqual([status, error], [404, 'bucket_not_found'], path)
+    assert.match(String(message), /^No bucket is configured under the alias "others": .*BUCKETS_FILE$/)
+    assert.doesNotMatch(String(message), /photos/)
+  }
+  const { body } = await rawRequest(url, '/s3/photos/plain.jpg/-/40w')
+  assert.equal(jsonFields(body).error, 'original_not_found')
 })
 
 /** As files may be called. */

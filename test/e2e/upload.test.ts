@@ -113,6 +113,18 @@ test('A form may hold one file and fields beside it; anything else is refused', 
   assert.equal((await post(node.url, withFields)).status, 200)
 })
 
+test('An empty file is refused as that, raw and in a form', async (t) => {
+  const node = await startNodeFor(t)
+  const raw = { headers: { 'Content-Type': 'image/jpeg' }, body: Buffer.alloc(0) }
+  for (const { headers, body } of [raw, form([[FILE, Buffer.alloc(0)]])]) {
+    const options = { method: 'POST', headers: { ...headers, ...AUTHORIZATION }, body }
+    const answer = await rawRequest(node.url, '/images', options)
+    assertError(answer, 400, 'invalid_upload')
+    assert.equal(jsonFields(answer.body)['message'], 'The file is empty: send the bytes of an image')
+  }
+  assert.deepEqual(await spooled(node), [])
+})
+
 test('What is no picture, is broken, or has too many pixels or frames is refused by its content', async (t) => {
   const { node, url } = await startSite(t, { MAX_PIXELS: '400000', MAX_FRAMES: '5' })
   const jpeg = await fixture('mountains-gps.jpg')
@@ -126,13 +138,15 @@ test('What is no picture, is broken, or has too many pixels or frames is refused
     ['a TIFF', 'image/jpeg', tiff, 415, 'original_unsupported'],
     ['half a JPEG', 'image/jpeg', jpeg.subarray(0, jpeg.length / 2), 422, 'original_broken'],
     ['the head of a PNG', 'image/png', (await fixture('fig-alpha.png')).subarray(0, 200), 422, 'original_broken'],
-    ['1200x900', 'image/jpeg', await fixture('mountains.jpg'), 413, 'original_too_large'],
-    ['six frames', 'image/gif', await fixture('dandelion.gif'), 413, 'original_too_large'],
+    ['1.1 MP; at most 0.4 MP', 'image/jpeg', await fixture('mountains.jpg'), 413, 'original_too_large'],
+    ['6 frames; at most 5', 'image/gif', await fixture('dandelion.gif'), 413, 'original_too_large'],
   ] as const
   for (const origin of [node.url, url]) {
     for (const [about, type, body, status, code] of cases) {
       const headers = { 'Content-Type': type, ...AUTHORIZATION }
-      assertError(await rawRequest(origin, '/images', { method: 'POST', headers, body }), status, code, about)
+      const answer = await rawRequest(origin, '/images', { method: 'POST', headers, body })
+      assertError(answer, status, code, about)
+      if (status === 413) assert.ok(String(jsonFields(answer.body)['message']).includes(about))
     }
     const headers = { 'Content-Type': 'image/jpeg', 'Content-Encoding': 'gzip', ...AUTHORIZATION }
     const zipped = await rawRequest(origin, '/images', { method: 'POST', headers, body: jpeg })
@@ -221,6 +235,7 @@ test('Too many bytes are 413 with and without a length, in a form, and by nginxâ
         const headers = { 'Content-Type': 'image/jpeg', ...writer, ...more }
         const answer = await rawRequest(origin, '/images', { method: 'POST', headers, body })
         assertError(answer, 413, 'original_too_large', `${body.length} ${JSON.stringify(more)}`)
+        assert.match(String(jsonFields(answer.body)['message']), /100 KiB.*\(MAX_UPLOAD_BYTES\)$|102400 bytes/)
       }
       const { headers, body: formBody } = form([[FILE, body]])
       const options = { method: 'POST', headers: { ...headers, ...writer }, body: formBody }

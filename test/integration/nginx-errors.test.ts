@@ -112,6 +112,31 @@ test("nginx's own errors have the shape of the node's, in both servers", async (
   assertError(await rawRequest(nginx.frontOrigin, '/metrics'), 404, 'route_not_found')
 })
 
+test("nginx's 413 names the limit of the place where the body goes, and a site's own limit", async (t) => {
+  const { nginx } = await setStage(t, answerOwn)
+  const own = '"~*^/+(?:images/*)?(?:\\?|$)" "64 MiB (MAX_UPLOAD_BYTES)";'
+  const { nginx: another } = await setStage(t, answerOwn, { site: { [own]: own.replace('64 MiB', '200 MiB') } })
+  const headers = { 'Content-Length': String(70 * 2 ** 20) }
+  for (const [site, limit] of [
+    [nginx, '64 MiB'],
+    [another, '200 MiB'],
+  ] as const) {
+    for (const origin of [site.origin, site.frontOrigin]) {
+      for (const [path, message] of [
+        ['/images', `at most ${limit} (MAX_UPLOAD_BYTES) are accepted`],
+        ['/images?sizes=400w', `at most ${limit} (MAX_UPLOAD_BYTES) are accepted`],
+        ['/', `at most ${limit} (MAX_UPLOAD_BYTES) are accepted`],
+        ['/events/s3', 'at most 1 MiB are accepted'],
+        ['/elsewhere', 'at most 64 KiB are accepted'],
+      ] as const) {
+        const answer = await rawRequest(origin, path, { method: 'POST', headers })
+        assertError(answer, 413, 'original_too_large')
+        assert.equal(jsonFields(answer.body)['message'], `The request body is too large: ${message}`)
+      }
+    }
+  }
+})
+
 test('What is no HTTP at all is refused in JSON too', async (t) => {
   const { nginx } = await setStage(t, answerOwn)
   const garbage = [
