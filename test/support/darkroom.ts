@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -44,6 +44,8 @@ export interface Darkroom {
 
 export async function startDarkroom(options: DarkroomOptions = {}): Promise<Darkroom> {
   const folder = await createServerFolder('node')
+  // nginx's workers may run as another user, and the node warns of a cache that they cannot read.
+  await chmod(folder, 0o755)
   const port = options.port ?? Number(options.env?.['PORT'] ?? (await freePort()))
   const url = `http://127.0.0.1:${port}`
   const cacheDir = options.env?.['CACHE_DIR'] ?? join(folder, 'cache')
