@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { fixture, upload } from '../support/darkroom.ts'
+import { freePort } from '../support/free-port.ts'
 import { parseAnswers, type RawAnswer, untilClosed } from '../support/raw-exchange.ts'
 import { jsonFields } from '../support/raw-request.ts'
 import { AUTHORIZATION, startSite, TOKEN } from '../support/site.ts'
@@ -102,8 +105,29 @@ async function stall(t: TestContext, origin: string, { target, headers, sent }: 
   return { answer, answeredMs: answered - began, closedMs }
 }
 
+/** The same over HTTP/2, where the connection stays. */
+async function stallStream(t: TestContext, port: number): Promise<{ status: unknown; body: string; ms: number }> {
+  const session = connectHttp2(`http://127.0.0.1:${port}`)
+  t.after(() => session.destroy())
+  const { Authorization: authorization } = AUTHORIZATION
+  const stream = session.request({ ':method': 'POST', ':path': '/images', authorization, 'content-type': 'image/jpeg' })
+  stream.on('error', () => {})
+  const sent = Promise.withResolvers<void>()
+  stream.write(PART, () => sent.resolve())
+  await sent.promise
+  const began = performance.now()
+  const answered = Promise.withResolvers<unknown>()
+  stream.once('response', (headers) => answered.resolve(headers[':status']))
+  stream.once('close', () => answered.resolve(undefined))
+  const status = await answered.promise
+  return { status, body: await text(stream), ms: performance.now() - began }
+}
+
 test('A body of which no byte comes for 30 s is ended with 408 and its reason, wherever it stalls, through nginx too', async (t) => {
-  const { node, nginx, url } = await startSite(t, { EVENT_TOKENS: EVENT_TOKEN })
+  const http2Port = await freePort()
+  const listen = { '# listen [::]:80 default_server;': `listen 127.0.0.1:${http2Port} http2;` }
+  const { node, nginx, url } = await startSite(t, { EVENT_TOKENS: EVENT_TOKEN }, { site: listen })
+  const overHttp2 = stallStream(t, http2Port)
   const origins = { node: node.url, nginx: url, 'two nginx': nginx.frontOrigin }
   const waits = Object.entries(origins).flatMap(([way, origin]) => [
     ...Object.entries(AWAITED).map(async ([name, request]) => {
@@ -126,6 +150,9 @@ test('A body of which no byte comes for 30 s is ended with 408 and its reason, w
   ])
   // All of them stand still while this one is served.
   assert.equal((await upload(url, await fixture('fig-alpha.png'), 'image/png', TOKEN)).status, 201)
+  const { status, body, ms } = await overHttp2
+  assert.deepEqual([status, jsonFields(body)['error']], [408, 'client_too_slow'])
+  assert.ok(ms < 35_000)
   const failures = (await Promise.allSettled(waits)).filter((each) => each.status === 'rejected')
   assert.deepEqual(
     failures.map(({ reason }) => String(reason)),
