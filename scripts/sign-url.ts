@@ -7,7 +7,7 @@ const USAGE = `Usage: scripts/sign-url [--expires-in <seconds>] <URL> ...
 
 Signs URLs of pictures for a node with SIZE_POLICY=signed, and prints each on a line of its own. A URL may be in
 any valid spelling and may begin with PUBLIC_URL; what is printed is canonical. The name in it is not signed: any
-other fits the same signature.
+other fits the same signature, and so does none, as in 400w.webp.
 
   --expires-in <seconds>   the URLs are refused after so many seconds from now; default: never
   --help                   print this

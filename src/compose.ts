@@ -20,6 +20,7 @@ import {
 import { createElsewhere } from './compose-elsewhere.ts'
 import type { Config } from './config.ts'
 import { CACHE_FOLDERS, OVERLOAD_FLAG } from './domain/cache-layout.ts'
+import { parseSpecOrReticulumSize } from './domain/reticulum-size.ts'
 import { parseSpec } from './domain/spec.ts'
 import { ServiceError } from './errors.ts'
 import { createAccessReport } from './http/access-log.ts'
@@ -96,7 +97,12 @@ export async function startNode(
   }
   const policy = sizePolicy(config)
   const requestTimeoutMs = config.REQUEST_TIMEOUT_SECONDS * 1000
-  const shared = { policy, access: { tokens: config.UPLOAD_TOKENS }, publicUrl: config.PUBLIC_URL }
+  const shared = {
+    policy,
+    access: { tokens: config.UPLOAD_TOKENS },
+    readSpec: config.RETICULUM_SIZES ? parseSpecOrReticulumSize : parseSpec,
+    publicUrl: config.PUBLIC_URL,
+  }
   const report = createAccessReport(log, metrics)
   const clientOf = createClientOf(trustedProxies(config))
   const app = createApp(log, report, {

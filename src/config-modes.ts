@@ -59,3 +59,14 @@ export function settingsWithoutMode(given: Given): readonly string[] {
       .map((name) => `${name}: has no effect without ${needs}: set that, or unset this`),
   )
 }
+
+/** Dialects that are mounted but not signed although SIZE_POLICY=signed. @param given Variables that are not blank. */
+export function unsignedDialects(given: Readonly<Record<string, string | undefined>>): string[] {
+  if (given['SIZE_POLICY'] !== 'signed') return []
+  const isSigned = { thumbor: given['THUMBOR_KEYS'], imagor: given['THUMBOR_KEYS'], imgproxy: given['IMGPROXY_KEYS'] }
+  const names = (given['DIALECTS'] ?? '').split(/\s+/).map((word) => word.replace(/=.*/, ''))
+  return names.filter(
+    (name) =>
+      name === 'ipx' || (name in isSigned && !Object.entries(isSigned).some(([known, keys]) => known === name && keys)),
+  )
+}

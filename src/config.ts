@@ -14,7 +14,7 @@ import {
   webUrl,
   whole,
 } from './config-fields.ts'
-import { settingsWithoutMode } from './config-modes.ts'
+import { settingsWithoutMode, unsignedDialects } from './config-modes.ts'
 import { misspelledNames } from './config-names.ts'
 import { formatByteAmount } from './domain/byte-amount.ts'
 import { parseDialectMount } from './domain/dialect-mount.ts'
@@ -98,6 +98,12 @@ const Env = z.object({
     '',
     specMistake,
   ).refine((sizes) => sizes.length <= MAX_PRIME_SIZES, `should be ${MAX_PRIME_SIZES} at most`),
+  RETICULUM_SIZES: z
+    .stringbool()
+    .default(false)
+    .describe(
+      'Take a size with text around it in /image/ URLs, as Reticulum does, such as "thumb-400w"; else it is refused',
+    ),
   MEZZANINE_MIN_PIXELS: whole
     .min(0)
     .default(3_000_000)
@@ -286,16 +292,6 @@ function limitsTogether(config: Config): string[] {
   return [
     `REQUEST_TIMEOUT_SECONDS: should be more than ${seconds}, the sum of ${names.join(', ')}: else it ends what those would explain`,
   ]
-}
-
-function unsignedDialects(given: Readonly<Record<string, string | undefined>>): string[] {
-  if (given['SIZE_POLICY'] !== 'signed') return []
-  const isSigned = { thumbor: given['THUMBOR_KEYS'], imagor: given['THUMBOR_KEYS'], imgproxy: given['IMGPROXY_KEYS'] }
-  const names = (given['DIALECTS'] ?? '').split(/\s+/).map((word) => word.replace(/=.*/, ''))
-  return names.filter(
-    (name) =>
-      name === 'ipx' || (name in isSigned && !Object.entries(isSigned).some(([known, keys]) => known === name && keys)),
-  )
 }
 
 /** The settings with their defaults, for `--help`. */

@@ -6,6 +6,8 @@ import { FITS, GRAVITIES } from './spec-option.ts'
 const MAX_LENGTH = 100
 /** Between options: ours is a comma, other services have others. */
 const SEPARATORS = /[,;&|@/\s]+/
+/** Where the format has a place of its own. */
+const EXTENSION = /\.(?:jpe?g|png|webp|avif|gif)$/
 /** Between the name of an option and its value, or between two sides, as in `q=80`, `w_400` and `400w-300h`. */
 const JOINTS = /(?<=[a-z])[=:_-]+/g
 
@@ -86,7 +88,10 @@ export function guessSpec(text: string): string | undefined {
   if (text.length > MAX_LENGTH) return undefined
   let size: Guess = {}
   const options: string[] = []
-  const tokens = text.split(SEPARATORS).map((each) => each.replaceAll(JOINTS, ''))
+  const tokens = text
+    .replace(EXTENSION, '')
+    .split(SEPARATORS)
+    .map((each) => each.replaceAll(JOINTS, ''))
   for (const [index, token] of tokens.filter((each) => each !== '' && each !== 'x').entries()) {
     const guess = guessToken(token, index === 0)
     if (guess === undefined) return undefined

@@ -2,7 +2,7 @@ import { isImageId } from './image-id.ts'
 import { invalidPath } from './invalid-path.ts'
 import type { OriginalRef } from './original-ref.ts'
 import { decodePathPart, formatPictureTail, type PictureTail, parsePictureTail } from './picture-tail.ts'
-import { parseSpecOrReticulumSize } from './reticulum-size.ts'
+import { parseSpec, type Spec } from './spec.ts'
 
 /** What the URL of a rendition asks for. */
 export interface ImageRequest extends PictureTail {
@@ -19,23 +19,22 @@ export interface UploadRequest extends PictureTail {
  * if and only if the path was canonical.
  *
  * ```
- * path = "/image/" id "/" spec [ "/" name "." ext ]
+ * path = "/image/" id "/" spec [ "." ext | "/" name "." ext ]
  * ext  = "jpg" | "png" | "webp" | "avif" | "gif"        ; "jpeg" is another spelling of "jpg"
  * ```
  *
- * What Reticulum takes for a size is another spelling of it: see `parseReticulumSize`.
- *
  * @param path The raw path of the request, percent-encoded, without the query.
+ * @param readSpec See `parseSpecOrReticulumSize` for one that takes more.
  * @throws RequestError `invalid_path` with the reason.
  */
-export function parseImagePath(path: string): UploadRequest {
+export function parseImagePath(path: string, readSpec: (text: string) => Spec = parseSpec): UploadRequest {
   const [root, route, idText = '', specText, fileText, ...rest] = path.split('/')
   if (root !== '' || route !== 'image' || specText === undefined || rest.length > 0) {
-    throw invalidPath('An image is at /image/{id}/{size} or /image/{id}/{size}/{name}.{ext}')
+    throw invalidPath('An image is at /image/{id}/400w, /image/{id}/400w.webp or /image/{id}/400w/{name}.webp')
   }
   const id = decodePathPart(idText).toLowerCase()
   if (!isImageId(id)) throw invalidPath('The id of an image is 40 hexadecimal digits')
-  return { original: { kind: 'image', id }, ...parsePictureTail([specText, fileText], parseSpecOrReticulumSize) }
+  return { original: { kind: 'image', id }, ...parsePictureTail([specText, fileText], readSpec) }
 }
 
 /** The canonical path: the inverse of `parseImagePath`. */

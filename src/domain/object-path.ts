@@ -23,7 +23,7 @@ const ALIAS = /^[a-z0-9.-]+$/
  * Reads the path of something made of an object in a configured bucket.
  *
  * ```
- * path = "/s3/" alias "/" key "/-/" ( "info" | spec [ "/" name "." ext ] )
+ * path = "/s3/" alias "/" key "/-/" ( "info" | spec [ "." ext | "/" name "." ext ] )
  * ```
  *
  * The last `/-/` separates, so a key may hold others. The key is percent-encoded UTF-8; `+` is a plus sign, `%2F` a slash like any
@@ -39,7 +39,7 @@ export function parseObjectPath(path: string, versionId?: string): ObjectRequest
   const { alias, keyText } =
     /^\/s3\/(?<alias>[^/]+)\/(?<keyText>.+)$/s.exec(path.slice(0, Math.max(0, end)))?.groups ?? {}
   if (alias === undefined || keyText === undefined) {
-    throw invalidPath('An object is at /s3/{bucket}/{key}/-/{size} or /s3/{bucket}/{key}/-/{size}/{name}.{ext}')
+    throw invalidPath('An object is at /s3/{bucket}/{key}/-/400w, …/-/400w.webp or …/-/400w/{name}.webp')
   }
   const bucket = decodePathPart(alias)
   if (!ALIAS.test(bucket)) throw invalidPath('A bucket is named by lower-case letters, digits, dots and dashes')
@@ -48,7 +48,7 @@ export function parseObjectPath(path: string, versionId?: string): ObjectRequest
   if (key.includes('\0')) throw invalidPath('A key has no NUL in it')
   const original = { kind: 'object', bucket, key, ...(versionId !== undefined && { versionId }) } as const
   const [specText = '', fileText, ...rest] = path.slice(end + SEPARATOR.length).split('/')
-  if (rest.length > 0) throw invalidPath('After /-/ comes a size, and a file name or nothing')
+  if (rest.length > 0) throw invalidPath('After /-/ comes a size: write /-/400w, /-/400w.webp or /-/400w/{name}.webp')
   if (specText === 'info' && fileText === undefined) return { kind: 'info', original }
   const tail = parsePictureTail([specText, fileText])
   return {

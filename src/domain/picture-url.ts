@@ -32,7 +32,8 @@ export function formatPictureUrl({ original, ...tail }: ImageRequest): string {
 }
 
 /**
- * The URL as it is signed: canonical and without the name, which is free text and no part of the picture.
+ * The URL as it is signed: canonical and without the name, which is free text and no part of the picture. So `400w.webp` is
+ * signed like `400w/cat.webp`.
  * @example signedPath(parsePictureUrl('/image/3f2a…/400w/cat.webp')) // '/image/3f2a…/400w/.webp'
  */
 export function signedPath({ original, spec, format }: ImageRequest): string {

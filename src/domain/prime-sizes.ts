@@ -1,5 +1,4 @@
 import { RequestError } from '../errors.ts'
-import { parseReticulumSize } from './reticulum-size.ts'
 import type { SizePolicy } from './size-policy.ts'
 import { formatSpec, parseSpec, type Spec } from './spec.ts'
 
@@ -19,20 +18,22 @@ export function parsePrimeSizes(query: URLSearchParams, policy: SizePolicy): rea
 }
 
 /**
- * The same for a form of Reticulum's: sizes as it reads them, separated by commas, where nothing between two is nothing.
+ * The same for a form of Reticulum's: sizes in any valid spelling, separated by commas, where nothing between two is nothing.
  *
  * @param field What they are called in messages.
+ * @param readSpec See `parseSpecOrReticulumSize` for one that takes more.
  * @throws RequestError `invalid_upload`, `size_not_allowed`
  */
-export function parseSizeHints(field: string, text: string, policy: SizePolicy): readonly Spec[] {
+export function parseSizeHints(
+  field: string,
+  text: string,
+  policy: SizePolicy,
+  readSpec: (text: string) => Spec = parseSpec,
+): readonly Spec[] {
   const hints = distinct(text.split(',').map((hint) => hint.trim()))
   assertNotTooMany(field, hints)
   return hints.map((hint) => {
-    const spec = hint === 'full' ? parseSpec(hint) : parseReticulumSize(hint)
-    if (spec === undefined) {
-      const right = 'write "full", "400w", "300h", "400w300h" or "100s"'
-      throw new RequestError('invalid_upload', `${field}: "${hint}" is not a size: ${right}`)
-    }
+    const spec = parse(field, hint, readSpec)
     assertServed(field, formatSpec(spec), policy)
     return spec
   })
@@ -56,18 +57,18 @@ function assertServed(field: string, size: string, policy: SizePolicy): void {
 }
 
 function parsePrimeSize(text: string, policy: SizePolicy): Spec {
-  const spec = parse(text)
+  const spec = parse('sizes', text, parseSpec)
   const canonical = formatSpec(spec)
   if (canonical !== text) throw new RequestError('invalid_upload', `sizes: "${text}" should be written "${canonical}"`)
   assertServed('sizes', text, policy)
   return spec
 }
 
-function parse(text: string): Spec {
+function parse(field: string, text: string, readSpec: (text: string) => Spec): Spec {
   try {
-    return parseSpec(text)
+    return readSpec(text)
   } catch (error) {
     if (!(error instanceof RequestError)) throw error
-    throw new RequestError('invalid_upload', `sizes: "${text}": ${error.message}`, { cause: error })
+    throw new RequestError('invalid_upload', `${field}: ${error.message}`, { cause: error })
   }
 }

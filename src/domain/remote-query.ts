@@ -39,7 +39,7 @@ export function parseRemoteQuery(querystring: string): RemoteRequest {
   const format = formatText === undefined ? undefined : parseFormat(formatText)
   return {
     kind: 'picture',
-    request: { original, spec, ...(format !== undefined && { format, name: '' }) },
+    request: { original, spec, ...(format !== undefined && { format }) },
     isCanonical: (sizeText === undefined || sizeText === formatSpec(spec)) && formatText === format,
   }
 }

@@ -23,7 +23,8 @@ export function parseReticulumSize(text: string): Spec | undefined {
 }
 
 /**
- * A spec of ours in any spelling, or else a size as Reticulum reads it, so that all its links go on working.
+ * A spec of ours in any spelling, or else a size as Reticulum reads it: for sites with old links that have text around the
+ * size (RETICULUM_SIZES). Without it such a text is refused, as it may be a mistake of somebody who wants another picture.
  * @throws RequestError `invalid_path` for what is neither, with the reason of our own grammar.
  */
 export function parseSpecOrReticulumSize(text: string): Spec {

@@ -28,6 +28,8 @@ export interface ImagesHandlerOptions {
   readonly deletions: DeletionService
   readonly aliases: AliasService
   readonly primes: PrimeService
+  /** Reads the sizes that a form of Reticulum's hints at. */
+  readonly readSpec: (text: string) => Spec
   /** Made ahead of every upload. */
   readonly primeSizes: readonly Spec[]
   readonly metrics: Metrics

@@ -10,7 +10,7 @@ export interface ObjectHandlerOptions extends RenditionHandlerOptions {
   readonly infoAnswer: VersionInfoAnswer
 }
 
-/** `GET /s3/<bucket>/<key>/-/<spec>[/<name>.<ext>]` and `…/-/info`, of an object that is already in a configured bucket. */
+/** `GET /s3/<bucket>/<key>/-/<spec>`, `…/<spec>.<ext>`, `…/<spec>/<name>.<ext>` and `…/-/info`, of an object that is already in a configured bucket. */
 export function objectHandler(options: ObjectHandlerOptions): Middleware<RequestState> {
   return async (ctx) => {
     const versionId = new URLSearchParams(ctx.querystring).get('versionId') ?? undefined

@@ -1,6 +1,7 @@
 import type { Middleware } from 'koa'
 import type { DialectSettings } from '../domain/dialects.ts'
 import type { SizePolicy } from '../domain/size-policy.ts'
+import type { Spec } from '../domain/spec.ts'
 import { type PictureAliasOptions, pictureAlias } from './alias-redirect.ts'
 import { deadline } from './deadline.ts'
 import { dialectHandler } from './dialect-handler.ts'
@@ -18,6 +19,8 @@ export interface PictureHandlersOptions extends PictureAnswerOptions, PictureAli
   /** For an answer to begin. */
   readonly requestTimeoutMs: number
   readonly dialects: DialectSettings
+  /** Reads the size in `/image/…`. */
+  readonly readSpec: (text: string) => Spec
   /** Shown where a page asked in rethumb's grammar for what is not to be had; a PNG. */
   readonly errorPicture: Buffer
 }

@@ -13,6 +13,11 @@ export interface RenditionHandlerOptions {
   readonly now: () => number
 }
 
+export interface UploadedRenditionOptions extends RenditionHandlerOptions {
+  /** Reads the size: `parseSpec`, or `parseSpecOrReticulumSize`. */
+  readonly readSpec: (text: string) => Spec
+}
+
 /** A URL that has been read. */
 export interface ReadUrl {
   readonly request: ImageRequest
@@ -25,11 +30,11 @@ const PATH_MEMORY_BYTES = 4 * 1024 * 1024
 const REDIRECT_SECONDS = 86_400
 const FALLBACK_SECONDS = 3600
 
-/** `GET /image/<id>/<spec>[/<name>.<ext>]` */
-export function renditionHandler(options: RenditionHandlerOptions): Middleware<RequestState> {
+/** `GET /image/<id>/<spec>`, `…/<spec>.<ext>` and `…/<spec>/<name>.<ext>` */
+export function renditionHandler(options: UploadedRenditionOptions): Middleware<RequestState> {
   // A hot picture's path is read once: reading it took a sixth of the time of a hit.
   const readPath = memoize((given) => {
-    const request = parseImagePath(given)
+    const request = parseImagePath(given, options.readSpec)
     return { request, path: formatImagePath(request) }
   }, PATH_MEMORY_BYTES)
   return async (ctx) => {

@@ -13,6 +13,8 @@ export interface ReticulumFormOptions {
   readonly mayWrite: boolean
   readonly isKey: (key: string) => boolean
   readonly policy: SizePolicy
+  /** Reads a size among the hints. */
+  readonly readSpec: (text: string) => Spec
   /** The file comes before the key. What it throws refuses the form; what it returns is called when the key was right. */
   readonly onUnproven: () => () => void
 }
@@ -25,7 +27,7 @@ export interface ReticulumForm extends FormRules {
 }
 
 /** Reads such a form. A key is checked as soon as it is there: a wrong one keeps what follows it from being taken in. */
-export function reticulumForm({ mayWrite, isKey, policy, onUnproven }: ReticulumFormOptions): ReticulumForm {
+export function reticulumForm({ mayWrite, isKey, policy, readSpec, onUnproven }: ReticulumFormOptions): ReticulumForm {
   const hash = createHash('sha1')
   let isProven = mayWrite
   let release = () => {}
@@ -36,7 +38,7 @@ export function reticulumForm({ mayWrite, isKey, policy, onUnproven }: Reticulum
     },
     sha1: () => hash.digest('hex'),
     onField(name, value) {
-      if (name === FIELDS.hints) sizes = parseSizeHints(FIELDS.hints, value, policy)
+      if (name === FIELDS.hints) sizes = parseSizeHints(FIELDS.hints, value, policy, readSpec)
       if (name !== FIELDS.key || isProven) return
       if (!isKey(value)) throw keyRequired()
       isProven = true

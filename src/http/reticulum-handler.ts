@@ -18,7 +18,7 @@ const MAX_UNPROVEN = 32
  * seen and right, wherever in the form it stands.
  */
 export function reticulumUploadHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
-  const { ingest, aliases, primes, primeSizes, metrics, access, policy, publicUrl } = options
+  const { ingest, aliases, primes, primeSizes, metrics, access, policy, readSpec, publicUrl } = options
   const unproven = new Set<RequestState>()
   return async (ctx) => {
     const caller = callerOf(ctx)
@@ -28,6 +28,7 @@ export function reticulumUploadHandler(options: ImagesHandlerOptions): Middlewar
       mayWrite: mayWrite(caller, access),
       isKey: (key) => mayWrite({ ...caller, authorization: `Bearer ${key}` }, access),
       policy,
+      readSpec,
       onUnproven() {
         if (unproven.size >= MAX_UNPROVEN) {
           throw new UnavailableError('overloaded', 'Too many uploads send the key after the image; send it before')

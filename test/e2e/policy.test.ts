@@ -63,6 +63,7 @@ test('With a list of sizes the others are refused, or redirected to the next lar
   }
   for (const [path, target] of [
     ['161w/x.png', '320w/x.png'],
+    ['161w.png', '320w.png'],
     ['100w,q60/x.jpg', '160w,q60/x.jpg'],
     ['300w?from=there', '320w?from=there'],
     ['99s', '100s'],
@@ -103,7 +104,10 @@ test('With signatures the URLs of an answer work as they are, and nothing else d
   const path = `/image/${String(id)}/120w`
   const good = await signOne(`${path}/x.jpg`, OLD_KEY)
   for (const round of [1, 2]) {
-    for (const allowed of [good, good.replace('/x.jpg', '/another-name.jpg')]) {
+    // Without a name it is the same picture, and signed alike.
+    const nameless = await signOne(`${path}.jpeg`, OLD_KEY)
+    assert.equal(nameless, good.replace('/x.jpg', '.jpg'))
+    for (const allowed of [good, good.replace('/x.jpg', '/another-name.jpg'), nameless]) {
       const { status, headers } = await rawRequest(url, allowed)
       assert.equal(status, 200, `round ${round}`)
       assert.equal(headers['cache-control'], 'public, max-age=31536000, immutable')
@@ -117,6 +121,7 @@ test('With signatures the URLs of an answer work as they are, and nothing else d
     good.replace('120w', '121w'),
     good.replace('.jpg', '.png'),
     good.replace('/x.jpg', ''),
+    good.replace('/x.jpg', '.png'),
     good.slice(0, -1),
     `${good}&e=9999999999`,
     `${good}&s=wrong`,

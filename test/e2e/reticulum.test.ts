@@ -61,7 +61,7 @@ async function redirectOf(origin: string, path: string): Promise<unknown> {
 }
 
 test('A site that has come from Reticulum', async (site) => {
-  const { node, url } = await siteOverFiles(site)
+  const { node, url } = await siteOverFiles(site, { RETICULUM_SIZES: 'true' })
 
   await site.test(
     'An upload as Reticulum takes it is answered in its words with what is true, in any order of the fields',
@@ -161,6 +161,35 @@ test('A site that has come from Reticulum', async (site) => {
       assert.equal((await fetch(`${url}/image/${sha1}/40w/x.webp`)).status, 200)
     },
   )
+})
+
+test('A text around a size is refused unless RETICULUM_SIZES is set, and canonical URLs of Reticulum work without it', async (t) => {
+  const { url, node } = await siteOverFiles(t)
+  const bytes = await fixture('fig-alpha.png')
+  const id = idOf(bytes)
+  assert.equal((await post(url, [key(TOKEN), hints('30s,20h40w'), image(bytes)])).status, 200)
+  assertError(await post(url, [key(TOKEN), hints('thumb-30s'), image(bytes)]), 400, 'invalid_upload')
+  for (const origin of [url, node.url]) {
+    for (const [size, suggestion] of [
+      ['thumb-40w', undefined],
+      ['40wide', '40w'],
+      ['40w@2x', '40w,2x'],
+      ['40w;q=80', '40w,q80'],
+      ['200.5w', undefined],
+      ['1e9w', undefined],
+      ['-1w', undefined],
+    ] as const) {
+      for (const path of [`/image/${id}/${size}`, `/image/${id}/${size}/x.png`]) {
+        const answer = await rawRequest(origin, path)
+        assertError(answer, 400, 'invalid_path', path)
+        const { message } = jsonFields(answer.body)
+        if (suggestion) assert.match(String(message), new RegExp(`did you mean "${suggestion}"\\?$`))
+      }
+    }
+    assert.equal((await rawRequest(origin, `/image/${id}/40w/x.png`)).status, 200)
+    const turned = await redirectOf(origin, `/image/${id}/20h40w/x.png`)
+    assert.deepEqual(turned, [301, `/image/${id}/40w20h/x.png`, DAY])
+  }
 })
 
 test('Without the right key nothing is stored, wherever in the form the key stands', async (t) => {

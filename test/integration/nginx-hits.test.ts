@@ -46,6 +46,21 @@ test('The type of a direct hit is that of its extension', async (t) => {
   assert.deepEqual(node.requests, [])
 })
 
+test('A format without a name is the same file, and no format is taken for one', async (t) => {
+  const { nginx, node, publish } = await setStage(t, answerOwn)
+  for (const extension of Object.keys(TYPES)) await publish(`${FOLDER}/400w,1.5x.${extension}`, `of ${extension}`)
+  await publish(`${FOLDER}/400w,1.5x.auto-other.jpg`, 'negotiated')
+  for (const [extension, type] of Object.entries(TYPES)) {
+    const { status, headers, body } = await rawRequest(nginx.origin, `/image/${ID}/400w,1.5x.${extension}?v=3`)
+    assert.deepEqual([status, headers['content-type'], headers.vary], [200, type, undefined])
+    assert.equal(body.toString(), `of ${extension}`)
+    assert.equal(headers['cache-tag'], ID)
+    assert.equal(headers['server-timing'], 'cache;desc="nginx"')
+  }
+  assert.equal((await rawRequest(nginx.origin, `/image/${ID}/400w,1.5x`)).body.toString(), 'negotiated')
+  assert.deepEqual(node.requests, [])
+})
+
 test('A query and any correctly encoded name leave a direct hit one', async (t) => {
   const { nginx, node, publish } = await setStage(t, answerOwn)
   await publish(`${FOLDER}/400w,1.5x.webp`, 'a picture')
@@ -84,8 +99,12 @@ const SPELLINGS = [
   `/image/${ID}/400w/a/x.webp`,
   `/image/${ID}/400w.auto-avif/x.webp`,
   `/image/${ID}/400w.auto-avif.webp`,
-  `/image/${ID}/400w.webp`,
-  `/image/${ID}/400w.webp?`,
+  `/image/${ID}/400w%2Ewebp`,
+  `/image/${ID}/400w.WEBP`,
+  `/image/${ID}/400w.jpeg`,
+  `/image/${ID}/400w.tiff`,
+  `/image/${ID}/400w.webp.webp`,
+  `/image/${ID}/400w.webp/x.webp`,
   `/image/${ID}/..`,
   `/image/${ID}/../x.webp`,
   `/image/3f/2a/${ID}/400w.webp`,

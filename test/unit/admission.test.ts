@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import Koa from 'koa'
 import { formatSignature, signPath } from '../../src/domain/signature.ts'
+import { parseDialectMount } from '../../src/domain/dialect-mount.ts'
 import type { SizePolicy } from '../../src/domain/size-policy.ts'
+import { parseSpec } from '../../src/domain/spec.ts'
 import { dialectHandler } from '../../src/http/dialect-handler.ts'
 import { errorResponse } from '../../src/http/error-response.ts'
 import { objectHandler } from '../../src/http/object-handler.ts'
@@ -10,7 +12,6 @@ import { remoteHandler } from '../../src/http/remote-handler.ts'
 import { renditionHandler } from '../../src/http/rendition-handler.ts'
 import type { RequestState } from '../../src/http/request-state.ts'
 import { close, createHttpServer, listen } from '../../src/http/server.ts'
-import { parseDialectMount } from '../../src/domain/dialect-mount.ts'
 import { rawRequest } from '../support/raw-request.ts'
 
 const ID = 'ab'.repeat(20)
@@ -29,6 +30,7 @@ async function startGate(t: TestContext, policy: SizePolicy): Promise<(path: str
   const shared = {
     policy,
     now: () => NOW_SECONDS * 1000,
+    readSpec: parseSpec,
     infoAnswer: unknown,
     async answer(ctx: { status: number }) {
       answers += 1

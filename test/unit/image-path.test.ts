@@ -14,6 +14,17 @@ const W400 = { size: { kind: 'box', width: 400 } } as const
 const CASES: Readonly<Record<string, UploadRequest>> = {
   [`/image/${ID}/400w/cat.webp`]: { original, spec: W400, format: 'webp', name: 'cat' },
   [`/image/${ID}/400w`]: { original, spec: W400 },
+  [`/image/${ID}/400w.webp`]: { original, spec: W400, format: 'webp' },
+  [`/image/${ID}/400w,1.5x`]: { original, spec: { ...W400, dpr: 1.5 } },
+  [`/image/${ID}/400w,1.5x.avif`]: { original, spec: { ...W400, dpr: 1.5 }, format: 'avif' },
+  [`/image/${ID}/400w,blur0.6`]: { original, spec: { ...W400, blur: 0.6 } },
+  [`/image/${ID}/400w,blur0.6.gif`]: { original, spec: { ...W400, blur: 0.6 }, format: 'gif' },
+  [`/image/${ID}/100s,at30.5x70.png`]: {
+    original,
+    spec: { size: { kind: 'square', side: 100 }, position: { x: 30.5, y: 70 } },
+    format: 'png',
+  },
+  [`/image/${ID}/full.jpg`]: { original, spec: { size: { kind: 'full' } }, format: 'jpg' },
   [`/image/${ID}/200s,2x`]: { original, spec: { size: { kind: 'square', side: 200 }, dpr: 2 } },
   [`/image/${ID}/300w100h/my.holiday.jpg`]: {
     original,
@@ -34,6 +45,12 @@ for (const [path, request] of Object.entries(CASES)) {
 const CANONICAL = {
   [`/image/${ID.toUpperCase()}/400w/Cat.webp`]: `/image/${ID}/400w/Cat.webp`,
   [`/image/${ID}/100h300w/x.jpeg`]: `/image/${ID}/300w100h/x.jpg`,
+  [`/image/${ID}/400w.jpeg`]: `/image/${ID}/400w.jpg`,
+  [`/image/${ID}/400w.WebP`]: `/image/${ID}/400w.webp`,
+  [`/image/${ID}/400W.JPEG`]: `/image/${ID}/400w.jpg`,
+  [`/image/${ID}/300h400w%2E%77ebp`]: `/image/${ID}/400w300h.webp`,
+  [`/image/${ID}/100s,2.x`]: `/image/${ID}/100s,2x`,
+  [`/image/${ID}/100s,2.x.jpeg`]: `/image/${ID}/100s,2x.jpg`,
   [`/image/${ID}/400w/x.JPEG`]: `/image/${ID}/400w/x.jpg`,
   [`/image/${ID}/400w/x.WebP`]: `/image/${ID}/400w/x.webp`,
   [`/image/${ID}/400w/x.web%70`]: `/image/${ID}/400w/x.webp`,
@@ -44,6 +61,27 @@ const CANONICAL = {
 for (const [path, canonical] of Object.entries(CANONICAL)) {
   test(`${path} is another spelling of ${canonical}`, () => {
     assert.equal(formatImagePath(parseImagePath(path)), canonical)
+  })
+}
+
+/** What a text in the place of the size, or what follows it, is answered. */
+const REFUSED = {
+  '400w.tiff': '"tiff" is not an output format: write jpg, png, webp, avif or gif',
+  '400w.bmp': '"bmp" is not an output format: write jpg, png, webp, avif or gif',
+  '400w,1.5x.svg': '"svg" is not an output format: write jpg, png, webp, avif or gif',
+  '400w/x.wepb': '"wepb" is not an output format: write jpg, png, webp, avif or gif',
+  '400width.webp': '"400width" is not a size; did you mean "400w"?',
+  '400w.webp.webp': '"400w.webp" is not a size; did you mean "400w"?',
+  '400w.webp/x.webp': '"400w.webp" is not a size; did you mean "400w"?',
+  '400w.5x': '"400w.5x" is not a size: write full, 400w, 300h, 400w300h or 100s',
+  '400w.auto-avif.webp': '"400w.auto-avif" is not a size: write full, 400w, 300h, 400w300h or 100s',
+  '400w.': '"400w." is not a size: write full, 400w, 300h, 400w300h or 100s',
+  '.webp': '"" is not a size: write full, 400w, 300h, 400w300h or 100s',
+  '400w/webp': 'After the size comes nothing, or a name, a dot and a format: write 400w, 400w.webp or 400w/cat.webp',
+} as const
+for (const [rest, message] of Object.entries(REFUSED)) {
+  test(`/image/{id}/${rest} is refused with the reason`, () => {
+    assert.throws(() => parseImagePath(`/image/${ID}/${rest}`), { code: 'invalid_path', message })
   })
 }
 
@@ -89,12 +127,12 @@ const requests: fc.Arbitrary<UploadRequest> = fc
     id: fc.string({ unit: fc.constantFrom(...'0123456789abcdef'.split('')), minLength: 40, maxLength: 40 }),
     spec: anySpec(),
     format: fc.option(fc.constantFrom(...OUTPUT_FORMATS), { nil: undefined }),
-    name: fc.string({ unit: 'grapheme', minLength: 1 }).map(encodeURIComponent),
+    name: fc.option(fc.string({ unit: 'grapheme', minLength: 1 }).map(encodeURIComponent), { nil: undefined }),
   })
   .map(({ id, spec, format, name }) => ({
     original: { kind: 'image' as const, id },
     spec,
-    ...(format !== undefined && { format, name }),
+    ...(format !== undefined && { format, ...(name !== undefined && { name }) }),
   }))
 
 test('Parsing and formatting are inverses for every request there is', () => {
@@ -117,5 +155,6 @@ test('Any path at all parses or is refused as a request', () => {
 
 test('The signed path is canonical, names the format and leaves out the name', () => {
   assert.equal(signedPath(parseImagePath(`/image/${ID}/300h400w/cat.jpeg`)), `/image/${ID}/400w300h/.jpg`)
+  assert.equal(signedPath(parseImagePath(`/image/${ID}/300h400w.JPEG`)), `/image/${ID}/400w300h/.jpg`)
   assert.equal(signedPath(parseImagePath(`/image/${ID}/400w`)), `/image/${ID}/400w`)
 })

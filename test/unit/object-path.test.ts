@@ -51,6 +51,15 @@ test('The size and the file name are those of any picture', () => {
   assert.equal(signedPath(parsed.request), '/s3/photos/cat.jpg/-/400w300h/.jpg?versionId=abc')
 })
 
+test('A format without a name is part of the last segment, and signed as with a name', () => {
+  const parsed = parseObjectPath('/s3/photos/a.png/-/400W,1.50x.JPEG')
+  assert.ok(parsed.kind === 'picture')
+  assert.deepEqual([parsed.request.format, parsed.request.name], ['jpg', undefined])
+  assert.equal(formatObjectPath(parsed.request), '/s3/photos/a.png/-/400w,1.5x.jpg')
+  assert.equal(signedPath(parsed.request), '/s3/photos/a.png/-/400w,1.5x/.jpg')
+  assert.throws(() => parseObjectPath('/s3/photos/a.png/-/400w.tiff'), { message: /^"tiff" is not an output format/ })
+})
+
 test('Where a size would be, "info" asks for what is known', () => {
   const original = { kind: 'object', bucket: 'photos', key: 'info' } as const
   assert.deepEqual(parseObjectPath('/s3/photos/info/-/info'), { kind: 'info', original })

@@ -8,6 +8,8 @@ const REMOTE = 'https%3A%2F%2Fa.example%2Fb%20c.jpg%3Fd%3D1%262'
 /** A URL, its canonical spelling, and what of that is signed. */
 const URLS = [
   [`/image/${ID}/300h400w/cat.jpeg?e=1`, `/image/${ID}/400w300h/cat.jpg`, `/image/${ID}/400w300h/.jpg`],
+  [`/image/${ID}/300h400w.jpeg`, `/image/${ID}/400w300h.jpg`, `/image/${ID}/400w300h/.jpg`],
+  ['/s3/photos/a%20b.jpg/-/400W.png', '/s3/photos/a%20b.jpg/-/400w.png', '/s3/photos/a%20b.jpg/-/400w/.png'],
   ['/s3/photos/a%20b.jpg/-/400W', '/s3/photos/a%20b.jpg/-/400w', '/s3/photos/a%20b.jpg/-/400w'],
   ['/s3/photos/%61/-/400w/x.png', '/s3/photos/a/-/400w/x.png', '/s3/photos/a/-/400w/.png'],
   [

@@ -4,6 +4,7 @@ import { parseImagePath } from '../../src/domain/image-path.ts'
 import type { ImageRecord } from '../../src/domain/image-record.ts'
 import { parseSizeHints } from '../../src/domain/prime-sizes.ts'
 import { reticulumAnswer } from '../../src/domain/reticulum-answer.ts'
+import { parseSpecOrReticulumSize } from '../../src/domain/reticulum-size.ts'
 import { admit } from '../../src/domain/size-policy.ts'
 import { formatSpec } from '../../src/domain/spec.ts'
 
@@ -58,13 +59,16 @@ test('Under signatures the URL of the answer is signed', () => {
 
 test("Hints are sizes of Reticulum's between commas, each once", () => {
   const hints = (text: string) => parseSizeHints('size_hints', text, OPEN).map(formatSpec)
-  assert.deepEqual(hints('100s,300h200w, 400wide,,full,100s,'), ['100s', '200w300h', '400w', 'full'])
+  assert.deepEqual(hints('100s,300h200w, 400w,,full,100s,'), ['100s', '200w300h', '400w', 'full'])
   assert.deepEqual(hints(''), [])
+  assert.throws(() => hints('100s,400wide'), { message: 'size_hints: "400wide" is not a size; did you mean "400w"?' })
+  const tolerated = parseSizeHints('size_hints', '100s,400wide', OPEN, parseSpecOrReticulumSize)
+  assert.deepEqual(tolerated.map(formatSpec), ['100s', '400w'])
 })
 
 for (const [text, code, message] of [
-  ['100s,large', 'invalid_upload', /size_hints: "large" is not a size: write "full", "400w"/],
-  ['0w', 'invalid_upload', /"0w" is not a size/],
+  ['100s,large', 'invalid_upload', /size_hints: "large" is not a size: write full, 400w/],
+  ['0w', 'invalid_upload', /size_hints: "0w" is not a length/],
   [Array.from({ length: 21 }, (_, at) => `${at + 1}w`).join(), 'invalid_upload', /size_hints: at most 20/],
   ['100s,200w', 'size_not_allowed', /size_hints: "200w" is not among/],
 ] as const) {

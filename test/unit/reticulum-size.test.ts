@@ -35,7 +35,12 @@ for (const [text, canonical] of Object.entries(TOLERATED)) {
   test(`Reticulum's "${text}" is ${canonical}`, () => {
     const spec = parseReticulumSize(text)
     assert.equal(spec && formatSpec(spec), canonical)
-    assert.deepEqual(parseImagePath(`/image/${ID}/${encodeURIComponent(text)}/a.jpg`).spec, parseSpec(canonical))
+    const path = `/image/${ID}/${encodeURIComponent(text)}/a.jpg`
+    assert.deepEqual(parseImagePath(path, parseSpecOrReticulumSize).spec, parseSpec(canonical))
+    // Without RETICULUM_SIZES only what is a spec as well.
+    const isSpec = /^(?:\d+[whs]|\d+w\d+h|\d+h\d+w)$/.test(text)
+    if (isSpec) assert.deepEqual(parseImagePath(path).spec, parseSpec(canonical))
+    else assert.throws(() => parseImagePath(path), { code: 'invalid_path' })
   })
 }
 
