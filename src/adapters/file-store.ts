@@ -3,7 +3,7 @@ import { createReadStream, mkdirSync } from 'node:fs'
 import { access, constants, link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { UnavailableError } from '../errors.ts'
-import type { ObjectSource, ObjectStore, PutOptions } from '../service/ports.ts'
+import type { ObjectSource, ObjectStat, ObjectStore, PutOptions } from '../service/ports.ts'
 import { ignoring, keyPath, systemErrorCode, TMP, toUnavailable } from './file-store-paths.ts'
 import { type FileStoreReserve, RESERVE } from './file-store-reserve.ts'
 import { walkKeys } from './file-store-walk.ts'
@@ -40,6 +40,20 @@ export function createFileStore(folder: string, reserve?: FileStoreReserve): Obj
   const tmp = join(root, TMP)
   mkdirSync(tmp, { recursive: true, mode: DIRECTORY_MODE })
 
+  async function statKey(key: string, signal: AbortSignal): Promise<ObjectStat | undefined> {
+    signal.throwIfAborted()
+    const path = keyPath(root, key)
+    return orAbsent(tmp, async () => {
+      const found = await stat(path)
+      return found.isFile() ? { sizeBytes: found.size, modifiedAt: found.mtime } : undefined
+    })
+  }
+
+  async function* list(prefix: string, after: string, signal: AbortSignal): AsyncIterable<string> {
+    await orAbsent(tmp, () => access(tmp))
+    yield* walkKeys({ root, prefix, after, signal })
+  }
+
   return {
     async open(key, signal) {
       signal.throwIfAborted()
@@ -57,14 +71,7 @@ export function createFileStore(folder: string, reserve?: FileStoreReserve): Obj
       })
     },
 
-    async stat(key, signal) {
-      signal.throwIfAborted()
-      const path = keyPath(root, key)
-      return orAbsent(tmp, async () => {
-        const found = await stat(path)
-        return found.isFile() ? { sizeBytes: found.size, modifiedAt: found.mtime } : undefined
-      })
-    },
+    stat: statKey,
 
     async put(key, source, options, signal) {
       const path = keyPath(root, key)
@@ -90,9 +97,14 @@ export function createFileStore(folder: string, reserve?: FileStoreReserve): Obj
       })
     },
 
-    async *list(prefix, after, signal) {
-      await orAbsent(tmp, () => access(tmp))
-      yield* walkKeys({ root, prefix, after, signal })
+    list,
+
+    async *listObjects(prefix, after, signal) {
+      for await (const key of list(prefix, after, signal)) {
+        const found = await statKey(key, signal)
+        // Removed while we walked.
+        if (found !== undefined) yield { key, ...found }
+      }
     },
 
     async check(signal) {

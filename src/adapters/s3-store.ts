@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { pipeline, Readable, Transform } from 'node:stream'
 import {
+  type _Object,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
@@ -8,7 +9,7 @@ import {
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
 import { UnavailableError } from '../errors.ts'
-import type { ObjectSource, ObjectStat, ObjectStore } from '../service/ports.ts'
+import type { ListedObject, ObjectSource, ObjectStat, ObjectStore } from '../service/ports.ts'
 import { objectBody } from './object-body.ts'
 import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
 import { createS3Client, type S3ClientSettings, type S3Credentials } from './s3-client.ts'
@@ -61,7 +62,7 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
     return head(key, signal)
   }
 
-  const listPage = (prefix: string, after: string, signal: AbortSignal): Promise<{ keys: string[]; more: boolean }> =>
+  const listPage = (prefix: string, after: string, signal: AbortSignal): Promise<ListPage> =>
     calls.run(call('LIST', prefix, signal), async (attempt) => {
       const command = new ListObjectsV2Command({
         Bucket: bucket,
@@ -70,8 +71,17 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
       })
       const { Name, IsTruncated, Contents = [] } = await client.send(command, { abortSignal: attempt.signal })
       if (Name === undefined) throw new S3Failure('foreign')
-      return { keys: Contents.flatMap(({ Key }) => (Key === undefined ? [] : [Key])), more: IsTruncated === true }
+      return { objects: Contents.flatMap(toListedObject), more: IsTruncated === true }
     })
+
+  async function* listObjects(prefix: string, after: string, signal: AbortSignal): AsyncIterable<ListedObject> {
+    for (let last = after, more = true; more; ) {
+      const page = await listPage(prefix, last, signal)
+      yield* page.objects
+      last = page.objects.at(-1)?.key ?? last
+      more = page.more && page.objects.length > 0
+    }
+  }
 
   return {
     stat,
@@ -134,13 +144,10 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
     },
 
     async *list(prefix, after, signal) {
-      for (let last = after, more = true; more; ) {
-        const page = await listPage(prefix, last, signal)
-        yield* page.keys
-        last = page.keys.at(-1) ?? last
-        more = page.more && page.keys.length > 0
-      }
+      for await (const { key } of listObjects(prefix, after, signal)) yield key
     },
+
+    listObjects,
 
     async check(signal) {
       const command = new ListObjectsV2Command({ Bucket: bucket, MaxKeys: 1 })
@@ -153,6 +160,17 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
     mayRetry: calls.mayRetry,
     close: () => client.destroy(),
   }
+}
+
+interface ListPage {
+  readonly objects: readonly ListedObject[]
+  readonly more: boolean
+}
+
+function toListedObject({ Key, Size, LastModified }: _Object): ListedObject[] {
+  if (Key === undefined) return []
+  if (Size === undefined || LastModified === undefined) throw new S3Failure('foreign')
+  return [{ key: Key, sizeBytes: Size, modifiedAt: LastModified }]
 }
 
 /** A fresh stream for every attempt; its reads tell the attempt that the store still takes bytes. */

@@ -19,6 +19,13 @@ export interface ObjectStat {
   readonly modifiedAt: Date
 }
 
+/** An object in a list of them. */
+export interface ListedObject {
+  readonly key: string
+  readonly sizeBytes: number
+  readonly modifiedAt: Date
+}
+
 /** What to write: a file (read again for every attempt) or bytes in memory. */
 export type ObjectSource = { readonly path: string } | { readonly bytes: Buffer }
 
@@ -50,6 +57,8 @@ export interface ObjectStore {
   remove(key: string, signal: AbortSignal): Promise<void>
   /** Keys that start with `prefix` and sort after `after` (bytewise, exclusive), in ascending order, page by page. */
   list(prefix: string, after: string, signal: AbortSignal): AsyncIterable<string>
+  /** The same with size and time of each; on a disk it costs a look at every file. */
+  listObjects(prefix: string, after: string, signal: AbortSignal): AsyncIterable<ListedObject>
   /** Resolves if the store answers, knows us and has the bucket; else throws with a message that says which it was. */
   check(signal: AbortSignal): Promise<void>
   /**

@@ -136,12 +136,41 @@ function objectStoreContract(name: string, make: (t: TestContext) => Promise<Obj
     assert.deepEqual(await list('nothing/', ''), [])
   })
 
+  test(`${name}: a list of objects has the size and the time of each`, async (t) => {
+    const store = await make(t)
+    const keys = ['remotes/3f/2a/r1/pointer.json', 'remotes/3f/2a/r1/v1', 'remotes/3f/2b/r2/v2']
+    for (const [index, key] of keys.entries()) {
+      const content = Buffer.alloc(index * 1000)
+      await store.put(key, { bytes: content }, optionsFor(content), never)
+    }
+    const listed = await allOf(store.listObjects('remotes/3f/', '', never))
+    assert.deepEqual(
+      listed.map(({ key, sizeBytes }) => [key, sizeBytes]),
+      keys.map((key, index) => [key, index * 1000]),
+    )
+    for (const { key, modifiedAt } of listed) {
+      assert.ok(Math.abs(Date.now() - modifiedAt.getTime()) < 60_000)
+      // Stores round in different ways: one lists milliseconds and has seconds in its headers.
+      const stat = await store.stat(key, never)
+      assert.ok(Math.abs(Number(stat?.modifiedAt) - modifiedAt.getTime()) <= 1000)
+    }
+    assert.deepEqual(
+      (await allOf(store.listObjects('remotes/', keys[1] ?? '', never))).map(({ key }) => key),
+      keys.slice(2),
+    )
+    assert.deepEqual(await allOf(store.listObjects('nothing/', '', never)), [])
+  })
+
   test(`${name}: a list of more than a page is complete`, async (t) => {
     const store = await make(t)
     const flat = Array.from({ length: 600 }, (_, index) => `invalidations/${String(index).padStart(15, '0')}-ab`)
     const keys = [...flat, ...Array.from({ length: 600 }, () => shardedKey('originals')).toSorted()]
     await inBatches(keys, (key) => store.put(key, { bytes }, optionsFor(bytes), never))
     assert.deepEqual(await allOf(store.list('', '', never)), keys)
+    assert.deepEqual(
+      (await allOf(store.listObjects('', '', never))).map(({ key }) => key),
+      keys,
+    )
   })
 
   test(`${name}: calls by somebody who has gone end with the reason`, async (t) => {
@@ -155,6 +184,7 @@ function objectStoreContract(name: string, make: (t: TestContext) => Promise<Obj
     await assert.rejects(store.put(key, { bytes }, optionsFor(bytes), gone), thrown)
     await assert.rejects(store.remove(key, gone), thrown)
     await assert.rejects(allOf(store.list('', '', gone)), thrown)
+    await assert.rejects(allOf(store.listObjects('', '', gone)), thrown)
     await assert.rejects(store.check(gone), thrown)
     assert.equal(await store.stat(key, never), undefined)
   })
@@ -198,6 +228,7 @@ test('s3: a missing bucket is an outage and never an absent key', async (t) => {
   await assert.rejects(store.open(key, never), noBucket)
   await assert.rejects(store.stat(key, never), noBucket)
   await assert.rejects(allOf(store.list('', '', never)), noBucket)
+  await assert.rejects(allOf(store.listObjects('', '', never)), noBucket)
 })
 
 for (const wrong of ['accessKeyId', 'secretAccessKey'] as const) {

@@ -56,6 +56,14 @@ export function createMemoryStore(): ObjectStore & { readonly objects: Map<strin
       }
     },
 
+    async *listObjects(prefix, after, signal) {
+      signal.throwIfAborted()
+      for (const [key, found] of [...objects].toSorted(([one], [other]) => compareBytes(one, other))) {
+        if (key.startsWith(prefix) && compareBytes(key, after) > 0)
+          yield { key, sizeBytes: found.bytes.length, modifiedAt: found.modifiedAt }
+      }
+    },
+
     async check(signal) {
       signal.throwIfAborted()
     },
