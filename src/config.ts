@@ -127,6 +127,10 @@ const Env = z.object({
     '',
     readable(parseRemoteHost),
   ),
+  REMOTE_MAX_BYTES: byteSize(
+    'Most bytes of remote images in the store: scripts/purge-remotes deletes those that nobody asks for until the rest fits',
+    20 * 1024 * MIB,
+  ),
   REMOTE_NEW_PER_MINUTE: count(
     'Most remote images that this node has never seen, and so adds to the store, in a minute; more are answered 429',
     1000,

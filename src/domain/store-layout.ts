@@ -37,17 +37,28 @@ export function infoKeys(id: string): readonly string[] {
   return Array.from({ length: INFO_VERSION }, (_, version) => infoKey(id, version + 1))
 }
 
+/** Every object of one remote image has a key that begins so. */
+export function remoteFolder(resource: string): string {
+  return `remotes/${shardedId(resource)}/`
+}
+
+/** Parts of about equal size, which have all remote images between them. */
+export const REMOTE_PREFIXES: readonly string[] = Array.from(
+  { length: 256 },
+  (_, index) => `remotes/${index.toString(16).padStart(2, '0')}/`,
+)
+
 /**
  * Key of what is known of a remote original: its present version, and how long that may be used. All under `remotes/` may be
  * removed at any time, for the price of another fetch.
  */
 export function remotePointerKey(resource: string): string {
-  return `remotes/${shardedId(resource)}/pointer.json`
+  return `${remoteFolder(resource)}pointer.json`
 }
 
 /** Key of the bytes of one version of a remote original. */
 export function remoteOriginalKey(resource: string, version: string): string {
-  return `remotes/${shardedId(resource)}/${version}`
+  return `${remoteFolder(resource)}${version}`
 }
 
 /** Key of the image that was once known by this SHA-1: see `domain/sha1-alias.ts`. Never rewritten, nor removed. */

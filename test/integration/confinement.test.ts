@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { uploadFixture } from '../support/darkroom.ts'
 import { freePort } from '../support/free-port.ts'
 import { ensureConfinement } from '../support/install-servers.ts'
@@ -16,6 +17,7 @@ import { jsonFields, rawRequest } from '../support/raw-request.ts'
 const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url))
 const UNIT = path('packaging/systemd/darkroom.service')
 const PURGE_UNIT = path('packaging/systemd/darkroom-purge.service')
+const PURGE_REMOTES_UNIT = path('packaging/systemd/darkroom-purge-remotes.service')
 
 /** The settings of a unit; of one that is given several times, all, joined. */
 async function settingsOf(unit: string): Promise<ReadonlyMap<string, string>> {
@@ -104,10 +106,12 @@ const SERVICE = {
   RestartSec: /^\d+(?:ms|s)$/,
 } as const
 const PURGE = { ...BOTH, PrivateNetwork: /^yes$/, RestrictAddressFamilies: /^AF_UNIX$/ } as const
+const PURGE_REMOTES = { ...BOTH, RestrictAddressFamilies: /^AF_INET AF_INET6 AF_UNIX AF_NETLINK$/ } as const
 
 for (const [unit, wanted] of [
   [UNIT, SERVICE],
   [PURGE_UNIT, PURGE],
+  [PURGE_REMOTES_UNIT, PURGE_REMOTES],
 ] as const) {
   const name = unit.slice(unit.lastIndexOf('/') + 1)
   test(`${name} gives up all that the service can do without`, async () => {
@@ -169,6 +173,21 @@ test('Under the unit’s confinement a node takes in, renders and sends pictures
     assert.equal((await rawRequest(url, `/images/${id}/info`)).status, 200)
   }
   assert.equal(jsonFields((await rawRequest(url, '/readyz')).body).status, 'ready')
+})
+
+test('Under its unit’s confinement, at the lowest priority, purge-remotes deletes what is in the store', async () => {
+  const python = await ensureConfinement()
+  const folder = join(await createServerFolder('confined-purge'), 'data')
+  const image = join(folder, 'remotes/3f/2a', `r3f2a${'0'.repeat(36)}`)
+  await mkdir(image, { recursive: true })
+  await writeFile(join(image, 'pointer.json'), '{}')
+  const { stdout } = await promisify(execFile)(
+    'nice',
+    ['-n', '19', python, ...(await confinement(PURGE_REMOTES_UNIT)), path('scripts/purge-remotes'), '--max-bytes=0'],
+    { env: { STORE: `file:${folder}`, PATH: process.env['PATH'] } },
+  )
+  assert.match(stdout, /^purge-remotes: deleted 1 of 1 images/)
+  assert.deepEqual(await readdir(folder), ['tmp'])
 })
 
 async function startConfined(t: TestContext): Promise<{ url: string; pid: number }> {

@@ -105,6 +105,7 @@ const WRONG: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = 
   [{ TRUSTED_PROXIES: 'cdn.example' }, /^TRUSTED_PROXIES: "cdn\.example" should be an address or a block/],
   [{ REMOTE_DNS: 'dns.example' }, /^REMOTE_DNS: "dns\.example" should be the address of a DNS server/],
   [{ REMOTE_TIMEOUT_SECONDS: '0' }, /^REMOTE_TIMEOUT_SECONDS: /],
+  [{ REMOTE_MAX_BYTES: 'lots' }, /^REMOTE_MAX_BYTES: should be a number of bytes such as/],
   [{ REMOTE_NEW_PER_MINUTE: '0' }, /^REMOTE_NEW_PER_MINUTE: /],
   [{ REMOTE_NEW_PER_MINUTE: '10', REMOTE_NEW_PER_CLIENT: '11' }, /^REMOTE_NEW_PER_CLIENT: should be 10 at most/],
   [{ REMOTE_DEFAULT_FRESH_SECONDS: '-1' }, /^REMOTE_DEFAULT_FRESH_SECONDS: /],
