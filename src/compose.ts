@@ -31,6 +31,7 @@ import { createNginxFront } from './http/nginx-front.ts'
 import { pictureHandlers } from './http/picture-handlers.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
 import { createShed } from './http/shed.ts'
+import { type AccessWatch, createAccessWatch } from './service/access-watch.ts'
 import { createDegradation } from './service/degradation.ts'
 import type { InvalidationWatch } from './service/invalidation-watch.ts'
 import type { Meter, ObjectStore } from './service/ports.ts'
@@ -53,6 +54,7 @@ export interface Node {
 const POLL_MS = 750
 /** What was deleted while this node was away is heard of before it listens; but a store that is down keeps it no longer. */
 const FIRST_LOOK_MS = 2000
+const ACCESS_MS = 30_000
 const TRIM_MS = 3_600_000
 const CHECK_TIMEOUT_MS = 5000
 
@@ -135,7 +137,13 @@ export async function startNode(
     requestTimeoutMs,
   })
 
-  const background = await startBackground(services.watch, meter)
+  const accessWatch = createAccessWatch({
+    buckets: elsewhere.buckets,
+    ...(config.UPLOAD_TOKENS.length > 0 && { uploadStore: store }),
+    degradation,
+    now,
+  })
+  const background = await startBackground({ ...services, accessWatch, meter })
   disk.keeper.start()
   const flag = createFlagFile({
     path: join(config.CACHE_DIR, OVERLOAD_FLAG),
@@ -180,8 +188,14 @@ export async function startNode(
   }
 }
 
-/** Looks for deletions from now on, and now and then removes what every node has heard of. */
-async function startBackground(watch: InvalidationWatch, meter: Meter): Promise<{ stop(): Promise<unknown> }> {
+interface Watches {
+  readonly watch: InvalidationWatch
+  readonly accessWatch: AccessWatch
+  readonly meter: Meter
+}
+
+/** Looks for deletions and at our rights from now on, and now and then removes what every node has heard of. */
+async function startBackground({ watch, accessWatch, meter }: Watches): Promise<{ stop(): Promise<unknown> }> {
   const stopping = new AbortController()
   const { signal } = stopping
   const trim = () =>
@@ -190,7 +204,15 @@ async function startBackground(watch: InvalidationWatch, meter: Meter): Promise<
     })
   const firstLook = watch.poll(signal)
   await Promise.race([firstLook, delay(FIRST_LOOK_MS)])
-  const loops = [firstLook.then(() => every(POLL_MS, signal, () => watch.poll(signal))), every(TRIM_MS, signal, trim)]
+  const lookAtAccess = () =>
+    accessWatch.look(signal).catch((error: unknown) => {
+      if (!signal.aborted) meter.trouble('The rights of this node could not be looked at', error)
+    })
+  const loops = [
+    firstLook.then(() => every(POLL_MS, signal, () => watch.poll(signal))),
+    every(TRIM_MS, signal, trim),
+    every(ACCESS_MS, signal, lookAtAccess),
+  ]
   return {
     stop() {
       stopping.abort()

@@ -116,6 +116,12 @@ export function createFileStore(folder: string, reserve?: FileStoreReserve): Obj
       }
     },
 
+    // A folder that cannot be written fails the check already.
+    async mayWrite(signal) {
+      signal.throwIfAborted()
+      return true
+    },
+
     mayRetry: () => true,
     close() {},
   }

@@ -48,6 +48,8 @@ const MESSAGES = {
 export interface S3SettingNames {
   readonly endpoint: string
   readonly credentials: string
+  /** What to look at when the credentials are refused. */
+  readonly rights?: string
 }
 
 export const STORE_SETTINGS: S3SettingNames = {
@@ -58,11 +60,13 @@ export const STORE_SETTINGS: S3SettingNames = {
 export const BUCKET_SETTINGS: S3SettingNames = {
   endpoint: 'its endpoint in BUCKETS_FILE',
   credentials: 'accessKeyId and secretAccessKey (or anonymous: true) in BUCKETS_FILE',
+  rights: 'its credentials in BUCKETS_FILE, and that they allow ListBucket and GetObject',
 }
 
 /** What to do about it, where the settings are to blame. */
-function adviceFor(verdict: S3Verdict, { endpoint, credentials }: S3SettingNames): string {
+function adviceFor(verdict: S3Verdict, { endpoint, credentials, rights }: S3SettingNames): string {
   if (verdict === 'no_credentials') return `: set ${credentials}, or give this machine a role`
+  if (verdict === 'refused' && rights !== undefined) return `: check ${rights}`
   if (verdict === 'no_tls')
     return `: if it speaks plain HTTP, ${endpoint} should begin with http:// instead of https://`
   return ''

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { pipeline, Readable, Transform } from 'node:stream'
 import {
@@ -83,6 +84,15 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
     }
   }
 
+  const remove = async (key: string, signal: AbortSignal): Promise<void> => {
+    const send = async (attempt: S3Attempt): Promise<void> => {
+      const command = new DeleteObjectCommand({ Bucket: bucket, Key: key })
+      const { $metadata } = await client.send(command, { abortSignal: attempt.signal })
+      if ($metadata.httpStatusCode !== 204) throw new S3Failure('foreign')
+    }
+    await unless('absent', calls.run(call('DELETE', key, signal), send))
+  }
+
   return {
     stat,
 
@@ -134,14 +144,7 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
       return attempts > 1 && (await stat(key, signal))?.md5 === options.md5 ? 'created' : 'exists'
     },
 
-    async remove(key, signal) {
-      const send = async (attempt: S3Attempt): Promise<void> => {
-        const command = new DeleteObjectCommand({ Bucket: bucket, Key: key })
-        const { $metadata } = await client.send(command, { abortSignal: attempt.signal })
-        if ($metadata.httpStatusCode !== 204) throw new S3Failure('foreign')
-      }
-      await unless('absent', calls.run(call('DELETE', key, signal), send))
-    },
+    remove,
 
     async *list(prefix, after, signal) {
       for await (const { key } of listObjects(prefix, after, signal)) yield key
@@ -155,6 +158,17 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
         const { Name } = await client.send(command, { abortSignal: attempt.signal })
         if (Name === undefined) throw new S3Failure('foreign')
       })
+    },
+
+    async mayWrite(signal) {
+      const refused = async (attempt: S3Attempt): Promise<true> => {
+        const command = new PutObjectCommand({ Bucket: bucket, Key: WRITE_PROBE.key, ...WRITE_PROBE.request })
+        await client.send(command, { abortSignal: attempt.signal })
+        return true
+      }
+      const isWritten = await verdictOf(calls.run(call('PUT', WRITE_PROBE.key, signal), refused))
+      if (isWritten === true) await remove(WRITE_PROBE.key, signal)
+      return isWritten !== 'refused'
     },
 
     mayRetry: calls.mayRetry,
@@ -171,6 +185,32 @@ function toListedObject({ Key, Size, LastModified }: _Object): ListedObject[] {
   if (Key === undefined) return []
   if (Size === undefined || LastModified === undefined) throw new S3Failure('foreign')
   return [{ key: Key, sizeBytes: Size, modifiedAt: LastModified }]
+}
+
+/**
+ * A put that is refused in any case, to try the rights without leaving anything: its checksum is that of other bytes. A server
+ * looks at the rights first. One that does not compare checksums stores it.
+ */
+const WRITE_PROBE = {
+  key: 'originals/write-probe',
+  request: {
+    Body: Buffer.from('probe'),
+    ContentLength: 5,
+    ContentMD5: createHash('md5').update('other bytes').digest('base64'),
+    IfNoneMatch: '*',
+  },
+} as const
+
+/** What a put gave: true, or how the server refused it in a way that tells of the rights. */
+async function verdictOf(put: Promise<true>): Promise<true | 'refused' | 'damaged' | 'taken'> {
+  try {
+    return await put
+  } catch (error) {
+    if (!(error instanceof S3Failure)) throw error
+    const { verdict } = error
+    if (verdict === 'refused' || verdict === 'damaged' || verdict === 'taken') return verdict
+    throw error
+  }
 }
 
 /** A fresh stream for every attempt; its reads tell the attempt that the store still takes bytes. */

@@ -61,6 +61,8 @@ export interface ObjectStore {
   listObjects(prefix: string, after: string, signal: AbortSignal): AsyncIterable<ListedObject>
   /** Resolves if the store answers, knows us and has the bucket; else throws with a message that says which it was. */
   check(signal: AbortSignal): Promise<void>
+  /** Whether this store lets us write originals. Leaves nothing behind. */
+  mayWrite(signal: AbortSignal): Promise<boolean>
   /**
    * Whether what came damaged may be asked for once more: a server that fails steadily is asked again only now and then. It
    * takes one of these turns, so ask once for each.

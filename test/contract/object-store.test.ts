@@ -215,6 +215,13 @@ function objectStoreContract(name: string, make: (t: TestContext) => Promise<Obj
     const store = await make(t)
     await store.check(never)
   })
+
+  test(`${name}: a store that may be written says so, and nothing is left of the question`, async (t) => {
+    const store = await make(t)
+    assert.equal(await store.mayWrite(never), true)
+    assert.equal(await store.mayWrite(never), true)
+    assert.deepEqual(await allOf(store.list('', '', never)), [])
+  })
 }
 
 test('s3: a missing bucket is an outage and never an absent key', async (t) => {
@@ -251,6 +258,7 @@ for (const wrong of ['accessKeyId', 'secretAccessKey'] as const) {
     await assert.rejects(store.stat(key, never), refused)
     await assert.rejects(store.put(key, { bytes }, optionsFor(bytes), never), refused)
     await assert.rejects(store.remove(key, never), refused)
+    assert.equal(await store.mayWrite(never), false)
   })
 }
 

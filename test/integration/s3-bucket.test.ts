@@ -25,6 +25,9 @@ const Policy = z.looseObject({ Statement: z.array(z.looseObject({})) })
 
 const never = new AbortController().signal
 
+const REFUSED =
+  'The object store refuses our credentials: check its credentials in BUCKETS_FILE, and that they allow ListBucket and GetObject'
+
 test('an object is looked at and opened', async (t) => {
   const { bucket, put } = await filledBucket(t)
   const { ETag } = await put('photos/cat.jpg', 'a cat')
@@ -202,7 +205,7 @@ test('keys outside the prefix are absent without a question', async (t) => {
 test('a bucket that is open to all is read without credentials, and a closed one is not', async (t) => {
   const { bucket, put, requests, publish } = await filledBucket(t, { credentials: 'anonymous' })
   const { ETag: etag = '' } = await put('cat é+', 'a cat')
-  const refused = outage('The object store refuses our credentials')
+  const refused = outage(REFUSED)
   await assert.rejects(bucket.look({ key: 'cat é+' }, undefined, never), refused)
   await assert.rejects(bucket.open({ key: 'cat é+' }, etag, never), refused)
   await assert.rejects(bucket.check(never), refused)
@@ -235,7 +238,7 @@ for (const wrong of ['accessKeyId', 'secretAccessKey'] as const) {
     t.after(() => bucket.close())
     for (const call of Object.values(callsOf(bucket))) {
       await assert.rejects(call, (error) => {
-        assert.ok(outage('The object store refuses our credentials')(error))
+        assert.ok(outage(REFUSED)(error))
         const cause = String(error instanceof Error && error.cause)
         return !cause.includes('WRONG') && !cause.includes(credentials.accessKeyId)
       })

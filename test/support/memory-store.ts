@@ -68,6 +68,11 @@ export function createMemoryStore(): ObjectStore & { readonly objects: Map<strin
       signal.throwIfAborted()
     },
 
+    async mayWrite(signal) {
+      signal.throwIfAborted()
+      return true
+    },
+
     mayRetry: () => true,
     close() {},
   }

@@ -28,6 +28,8 @@ export interface S3Server extends S3Access {
 export const CREDENTIALS = { accessKeyId: 'darkroomtest', secretAccessKey: 'darkroomtest-secret' } as const
 /** A second user, who may do nothing until a bucket's policy says otherwise. SeaweedFS and Ceph have it. */
 export const SECOND_CREDENTIALS = { accessKeyId: 'darkroomother', secretAccessKey: 'darkroomother-secret' } as const
+/** A third one, who may read everything and write nothing. SeaweedFS has it. */
+export const READER_CREDENTIALS = { accessKeyId: 'darkroomreader', secretAccessKey: 'darkroomreader-secret' } as const
 export const REGION = 'us-east-1'
 
 /** The client's settings that suit all of them. The caller destroys the client. */

@@ -3,7 +3,15 @@ import { join } from 'node:path'
 import { freePort } from '../free-port.ts'
 import { ensureSeaweedfs } from '../install-servers.ts'
 import { createServerFolder, startServer } from '../process.ts'
-import { CREDENTIALS, REGION, type S3Access, type S3Server, SECOND_CREDENTIALS, storesObjects } from './s3-server.ts'
+import {
+  CREDENTIALS,
+  READER_CREDENTIALS,
+  REGION,
+  type S3Access,
+  type S3Server,
+  SECOND_CREDENTIALS,
+  storesObjects,
+} from './s3-server.ts'
 
 /** SeaweedFS in one process: installed in seconds, ready in three. The server of `npm test`. */
 export async function startSeaweedfs(): Promise<S3Server> {
@@ -12,7 +20,13 @@ export async function startSeaweedfs(): Promise<S3Server> {
   const users = join(folder, 'users.json')
   await writeFile(
     users,
-    JSON.stringify({ identities: [identity('admin', CREDENTIALS), identity('other', SECOND_CREDENTIALS)] }),
+    JSON.stringify({
+      identities: [
+        identity('admin', CREDENTIALS, ['Admin', 'Read', 'List', 'Tagging', 'Write']),
+        identity('other', SECOND_CREDENTIALS, []),
+        identity('reader', READER_CREDENTIALS, ['Read', 'List']),
+      ],
+    }),
   )
 
   const s3Port = await freePort()
@@ -64,8 +78,11 @@ async function portOptions(): Promise<string[]> {
   return options
 }
 
-function identity(name: string, credentials: { readonly accessKeyId: string; readonly secretAccessKey: string }) {
+function identity(
+  name: string,
+  credentials: { readonly accessKeyId: string; readonly secretAccessKey: string },
+  actions: readonly string[],
+) {
   const { accessKeyId: accessKey, secretAccessKey: secretKey } = credentials
-  const actions = name === 'admin' ? ['Admin', 'Read', 'List', 'Tagging', 'Write'] : []
   return { name, credentials: [{ accessKey, secretKey }], actions }
 }
