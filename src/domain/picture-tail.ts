@@ -71,7 +71,8 @@ export function parseFormat(text: string): OutputFormat {
   return format
 }
 
-function readFormat(text: string): OutputFormat | undefined {
+/** The same for a text that may be none. */
+export function readFormat(text: string): OutputFormat | undefined {
   const format = text.toLowerCase()
   if (format === 'jpeg') return 'jpg'
   return isUrlFormat(format) ? format : undefined

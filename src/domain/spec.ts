@@ -43,6 +43,16 @@ export function parseSpec(text: string): Spec {
   throw invalidPath(usage === undefined ? reason : `${reason}: ${usage}`)
 }
 
+/**
+ * A valid spec that was probably meant, in the canonical spelling.
+ * @param text In lower case, such as `400w@2x` or `w400,q80`.
+ */
+export function suggestSpec(text: string): string | undefined {
+  const guess = guessSpec(text)
+  const read = guess === undefined ? undefined : readSpec(guess)
+  return read && 'spec' in read ? formatSpec(read.spec) : undefined
+}
+
 /** The canonical spelling: the inverse of `parseSpec`, part of the cache key and of the file name. */
 export function formatSpec(spec: Spec): string {
   return [formatSize(spec.size), ...formatOptions(spec)].join(',')
@@ -92,13 +102,6 @@ function readSpec(text: string): ReadSpec {
   }
   const mistake = ineffective(size, options, seen)
   return mistake ? { mistake } : { spec: withoutDefaults(size, options) }
-}
-
-/** A valid spec that was probably meant, in the canonical spelling. */
-function suggestSpec(text: string): string | undefined {
-  const guess = guessSpec(text)
-  const read = guess === undefined ? undefined : readSpec(guess)
-  return read && 'spec' in read ? formatSpec(read.spec) : undefined
 }
 
 function withoutDefaults(size: SpecSize, { fit, position, dpr, ...rest }: SpecOptions): Spec {

@@ -6,6 +6,7 @@ import { imageUrls } from '../domain/image-urls.ts'
 import { parsePrimeSizes } from '../domain/prime-sizes.ts'
 import type { SizePolicy } from '../domain/size-policy.ts'
 import type { Spec } from '../domain/spec.ts'
+import { assertUploadParameters } from '../domain/upload-query.ts'
 import { assertMayWrite, type WriteAccess } from '../domain/write-access.ts'
 import type { AliasService } from '../service/alias-service.ts'
 import type { DeletionService } from '../service/deletion-service.ts'
@@ -45,7 +46,9 @@ export function uploadHandler(options: ImagesHandlerOptions): Middleware<Request
   const { ingest, primes, primeSizes, metrics, access, policy, maxUploadBytes } = options
   return async (ctx) => {
     assertMayWrite(callerOf(ctx), access)
-    const sizes = [...primeSizes, ...parsePrimeSizes(new URLSearchParams(ctx.querystring), policy)]
+    const query = new URLSearchParams(ctx.querystring)
+    assertUploadParameters(query)
+    const sizes = [...primeSizes, ...parsePrimeSizes(query, policy)]
     const { record, created } = await ingest.ingest(uploadBody(ctx.req, maxUploadBytes), ctx.state.signal)
     primes.prime(record.id, sizes)
     metrics.uploads.inc({ created: String(created) })

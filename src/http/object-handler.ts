@@ -1,6 +1,7 @@
 import type { Middleware } from 'koa'
 import { parseObjectPath } from '../domain/object-path.ts'
 import { formatPictureTail } from '../domain/picture-tail.ts'
+import { assertNoQueryOptions } from '../domain/query-options.ts'
 import type { Spec } from '../domain/spec.ts'
 import { answerUrl, type RenditionHandlerOptions, withQuery } from './rendition-handler.ts'
 import type { RequestState } from './request-state.ts'
@@ -13,6 +14,7 @@ export interface ObjectHandlerOptions extends RenditionHandlerOptions {
 /** `GET /s3/<bucket>/<key>/-/<spec>`, `…/<spec>.<ext>`, `…/<spec>/<name>.<ext>` and `…/-/info`, of an object that is already in a configured bucket. */
 export function objectHandler(options: ObjectHandlerOptions): Middleware<RequestState> {
   return async (ctx) => {
+    assertNoQueryOptions(ctx.path, ctx.querystring)
     const versionId = new URLSearchParams(ctx.querystring).get('versionId') ?? undefined
     const asked = parseObjectPath(ctx.path, versionId)
     if (asked.kind === 'info') {

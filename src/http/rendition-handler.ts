@@ -1,5 +1,6 @@
 import type { Context, Middleware } from 'koa'
 import { formatImagePath, type ImageRequest, parseImagePath } from '../domain/image-path.ts'
+import { assertNoQueryOptions } from '../domain/query-options.ts'
 import { admit, type SizePolicy } from '../domain/size-policy.ts'
 import type { Spec } from '../domain/spec.ts'
 import { memoize } from '../service/memoize.ts'
@@ -38,6 +39,7 @@ export function renditionHandler(options: UploadedRenditionOptions): Middleware<
     return { request, path: formatImagePath(request) }
   }, PATH_MEMORY_BYTES)
   return async (ctx) => {
+    assertNoQueryOptions(ctx.path, ctx.querystring)
     const { request, path } = readPath(ctx.path)
     const spell = (spec: Spec) => withQuery(formatImagePath({ ...request, spec }), ctx.querystring)
     await answerUrl(ctx, { request, spell, isCanonical: path === ctx.path }, options)

@@ -147,6 +147,7 @@ test('An error is the same JSON whichever way the request came', async (t) => {
   const ways = await startWays(t)
   const id = await uploadFixture(ways.alone, 'mountains.jpg', TOKEN)
   const unknown = 'ab'.repeat(20)
+  for (const path of [`/image/${id}/160w.jpg`, `/image/${id}/160w`]) await askAll(ways, path)
   const errors = [
     ['GET', `/image/${id}/160q/x.jpg`, 400, 'invalid_path'],
     ['GET', `/image/${id}/160w,cover`, 400, 'invalid_path'],
@@ -154,6 +155,8 @@ test('An error is the same JSON whichever way the request came', async (t) => {
     ['GET', `/image/${id}/160w/x.bmp`, 400, 'invalid_path'],
     ['GET', `/image/${id}/160w.tiff`, 400, 'invalid_path'],
     ['GET', `/image/${id}/160w@2x`, 400, 'invalid_path'],
+    ['GET', `/image/${id}/160w.jpg?w=400`, 400, 'invalid_path'],
+    ['GET', `/image/${id}/160w?v=1&Q=80`, 400, 'invalid_path'],
     ['GET', `/image/${unknown}/160w/x.jpg`, 404, 'original_not_found'],
     ['HEAD', `/image/${unknown}/160w/x.jpg`, 404, 'original_not_found'],
     ['GET', `/images/${unknown}`, 404, 'original_not_found'],

@@ -249,6 +249,22 @@ test('Too many bytes are 413 with and without a length, in a form, and by nginxâ
   assert.equal((await upload(url, await fixture('dandelion.gif'), 'image/gif', TOKEN)).status, 201)
 })
 
+test('An upload with a parameter that does not exist is refused and stores nothing, and other routes ignore theirs', async (t) => {
+  const { node, url } = await startSite(t)
+  const body = await fixture('fig-alpha.png')
+  const post = (origin: string, path: string) =>
+    rawRequest(origin, path, { method: 'POST', headers: { 'Content-Type': 'image/png', ...AUTHORIZATION }, body })
+  for (const origin of [node.url, url]) {
+    const answer = await post(origin, '/images?size=40w')
+    assertError(answer, 400, 'invalid_upload')
+    assert.match(String(jsonFields(answer.body)['message']), /^"size" is not .*; did you mean "sizes"\?$/)
+    assertError(await post(origin, '/images?v=3'), 400, 'invalid_upload')
+    assert.equal((await rawRequest(origin, `/images/${idOf(body)}`)).status, 404)
+  }
+  assert.equal((await post(url, '/images?sizes=40w')).status, 201)
+  assert.equal((await rawRequest(url, `/images/${idOf(body)}?size=40w&v=3`)).status, 200)
+})
+
 test('With tokens, who has none may look at pictures and records only', async (t) => {
   const { node, url } = await startSite(t, { UPLOAD_TOKENS: `${TOKEN} another-token-for-tests` })
   const body = await fixture('fig-alpha.png')

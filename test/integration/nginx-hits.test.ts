@@ -67,6 +67,9 @@ test('A query and any correctly encoded name leave a direct hit one', async (t) 
   for (const rest of [
     'x.webp?',
     'x.webp?v=2',
+    'x.webp?v=w&e=1&s=h&x=%77',
+    'x.webp?www=1&width2=1&aw=1&a-h=1&sizes=1',
+    'x.webp?a=?w=1',
     '...webp',
     "a-b_c~!$&'()*+,;=:@.webp",
     'a%20b.webp',
@@ -166,6 +169,30 @@ test('With direct hits switched off everything goes to the node', async (t) => {
   for (const path of [`/image/${ID}/400w/x.webp`, `/image/${ID}/400w`]) {
     assert.equal((await rawRequest(nginx.origin, path)).status, 299)
   }
+})
+
+const OPTIONS = ['w', 'h', 'width', 'height', 'q', 'quality', 'size', 'fit', 'format', 'dpr'] as const
+
+test('A query with a name that looks like an option goes to the node, whatever is on disk', async (t) => {
+  const { nginx, node, publish } = await setStage(t, answerOwn)
+  for (const name of ['400w.webp', '400w.auto-other.jpg']) await publish(`${FOLDER}/${name}`, 'a picture')
+  const queries = OPTIONS.flatMap((name) => [
+    `${name}=400`,
+    name,
+    `${name}&v=1`,
+    `v=1&${name.toUpperCase()}=`,
+    `a&&${name}=1`,
+    `%${name.charCodeAt(0).toString(16)}${name.slice(1)}=1`,
+    `${name}#`,
+  ])
+  for (const path of [`/image/${ID}/400w/x.webp`, `/image/${ID}/400w.webp`, `/image/${ID}/400w`]) {
+    assert.equal((await rawRequest(nginx.origin, `${path}?v=3`)).status, 200)
+    for (const query of queries) {
+      const { body } = await rawRequest(nginx.origin, `${path}?${query}`)
+      assert.equal(body.toString(), `node saw GET ${path}?${query}`)
+    }
+  }
+  assert.equal(node.requests.length, 3 * queries.length)
 })
 
 const ACCEPTS = [
