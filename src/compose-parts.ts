@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createCacheSweeper } from './adapters/cache-sweep.ts'
+import { SweepRefused } from './adapters/cache-sweep-folder.ts'
 import { createDiskCache, NotACacheError, prepareCacheDir } from './adapters/disk-cache.ts'
 import { createDiskSpool } from './adapters/disk-spool.ts'
 import { createFileStore, prepareFileStore, removeOrphans } from './adapters/file-store.ts'
@@ -82,6 +83,12 @@ export function cachePlace(path: string): PlaceSetting {
   return { name: 'CACHE_DIR', path, example: '/var/cache/darkroom' }
 }
 
+/** Another node on the same cache, or cron, is sweeping it. */
+function unlessLocked(error: unknown): undefined {
+  if (error instanceof SweepRefused && error.reason === 'locked') return undefined
+  throw error
+}
+
 /** What this node keeps on its own disk, and what keeps that within bounds. */
 export interface Disk {
   readonly cache: ImageCache
@@ -104,7 +111,7 @@ export async function openDisk(config: Config, meter: Meter, mtimeSeconds: numbe
       async sweep() {
         // Somebody may have deleted the whole folder.
         await prepareCacheDir(cacheDir)
-        return await sweeper.sweep()
+        return await sweeper.sweep().catch(unlessLocked)
       },
       stop: () => sweeper.stop(),
     },

@@ -2,7 +2,8 @@ import type { Meter } from './ports.ts'
 
 /** Deletes what the cache need not keep. One sweep at a time. */
 export interface CacheSweep {
-  sweep(): Promise<{ readonly bytesAfter: number }>
+  /** @returns undefined if somebody else is sweeping. */
+  sweep(): Promise<{ readonly bytesAfter: number } | undefined>
   stop(): Promise<void>
 }
 
@@ -58,7 +59,7 @@ export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: Cach
       .sweep()
       .then(
         (report) => {
-          usedBytes = report.bytesAfter
+          usedBytes = report?.bytesAfter ?? usedBytes
         },
         (error: unknown) => tell('The sweep of the cache failed', error),
       )

@@ -6,13 +6,13 @@ import { createCacheKeeper } from '../../src/service/cache-keeper.ts'
 /** A keeper over a sweep that ends when told to, and a clock. */
 function createStage(t: TestContext) {
   const clock = { ms: 1_000_000 }
-  const sweeps: PromiseWithResolvers<{ bytesAfter: number }>[] = []
+  const sweeps: PromiseWithResolvers<{ bytesAfter: number } | undefined>[] = []
   const troubles: string[] = []
   let stopped = false
   const keeper = createCacheKeeper({
     sweep: {
       sweep() {
-        const sweep = Promise.withResolvers<{ bytesAfter: number }>()
+        const sweep = Promise.withResolvers<{ bytesAfter: number } | undefined>()
         sweeps.push(sweep)
         return sweep.promise
       },
@@ -33,8 +33,9 @@ function createStage(t: TestContext) {
     sweeps,
     troubles,
     isStopped: () => stopped,
-    async end(bytesAfter: number) {
-      sweeps.at(-1)?.resolve({ bytesAfter })
+    /** @param bytesAfter Absent: somebody else is sweeping. */
+    async end(bytesAfter?: number) {
+      sweeps.at(-1)?.resolve(bytesAfter === undefined ? undefined : { bytesAfter })
       await setImmediate()
     },
   }
@@ -49,6 +50,14 @@ test('A sweep begins with the start, and tells what the cache uses', async (t) =
   await end(40)
   keeper.wrote(7)
   assert.equal(keeper.usedBytes, 47)
+})
+
+test('Somebody else’s sweep is no trouble, and says nothing of what the cache uses', async (t) => {
+  const { keeper, troubles, end } = createStage(t)
+  keeper.start()
+  keeper.wrote(5)
+  await end()
+  assert.deepEqual([keeper.usedBytes, troubles], [5, []])
 })
 
 test('A budget that is used up is a reason to sweep, one at a time and with a pause between', async (t) => {
