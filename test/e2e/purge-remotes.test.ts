@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { rm, utimes } from 'node:fs/promises'
+import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createS3Store } from '../../src/adapters/s3-store.ts'
 import { remoteFolder, remotePointerKey } from '../../src/domain/store-layout.ts'
 import { resourceId } from '../../src/domain/version-id.ts'
+import { createRemotePurge } from '../../src/service/remote-purge.ts'
 import { filesBelow } from '../support/ask.ts'
 import { fixture } from '../support/darkroom.ts'
 import { assertPicture } from '../support/picture.ts'
@@ -13,7 +14,7 @@ import { purgeRemotes } from '../support/purge-remotes.ts'
 import { jsonFields, rawRequest } from '../support/raw-request.ts'
 import { startRemoteSite } from '../support/remote-site.ts'
 import { keysOf } from '../support/s3-bucket.ts'
-import { newStore, startNodeFor, startSite } from '../support/site.ts'
+import { newStore, startNodeFor } from '../support/site.ts'
 
 const never = new AbortController().signal
 const DAY_SECONDS = 86_400
@@ -65,6 +66,37 @@ test('After a purge the oldest image is fetched again at its next view, and the 
   assert.deepEqual(await fetchedBy(second, '80w'), ['/old.jpg', '/recent.jpg', '/new.jpg'])
 })
 
+test('An image that is viewed once in a while survives a purge that takes one which is not, fetched at the same time', async (t) => {
+  const { env, host, origin, pages } = await startRemoteSite(t)
+  const photograph = await fixture('mountains.jpg')
+  const [used = '', idle = ''] = ['used', 'idle'].map((name) => `${origin}/${name}.jpg`)
+  for (const url of [used, idle]) {
+    pages.set(new URL(url).pathname, { body: photograph, headers: { 'Cache-Control': 'max-age=30000000' } })
+  }
+  const folder = String(env['STORE']).slice('file:'.length)
+  const pointerOf = (url: string) => join(folder, remotePointerKey(resourceOf(url)))
+  const first = await startNodeFor(t, { env })
+  for (const url of [used, idle]) {
+    assert.equal((await rawRequest(first.url, pathOf(url))).status, 200)
+    await until(async () => (await filesBelow(join(folder, remoteFolder(resourceOf(url))))).length === 2)
+    // Eight days go by.
+    const { checkedAt, ...pointer } = jsonFields(await readFile(pointerOf(url)))
+    const then = Number(checkedAt) - 8 * DAY_SECONDS * 1000
+    await writeFile(pointerOf(url), JSON.stringify({ ...pointer, checkedAt: then }))
+    await utimes(pointerOf(url), then / 1000, then / 1000)
+  }
+  await first.stop()
+
+  const second = await startNodeFor(t, { env })
+  assert.equal((await rawRequest(second.url, pathOf(used))).status, 200)
+  await until(async () => Date.now() - (await stat(pointerOf(used))).mtimeMs < DAY_SECONDS * 1000)
+  const { code } = await purgeRemotes({ STORE: env['STORE'] ?? '' }, ['--max-bytes', String(photograph.length + 5000)])
+  assert.equal(code, 0)
+  assert.equal((await filesBelow(join(folder, remoteFolder(resourceOf(used))))).length, 2)
+  assert.deepEqual(await filesBelow(join(folder, remoteFolder(resourceOf(idle)))), [])
+  assert.equal(host.requests.length, 2)
+})
+
 test('While everything is purged again and again every view is right, on two nodes of one S3 store', async (t) => {
   const { env, origin, pages } = await startRemoteSite(t)
   const photograph = await fixture('mountains.jpg')
@@ -72,33 +104,33 @@ test('While everything is purged again and again every view is right, on two nod
   for (const url of urls)
     pages.set(new URL(url).pathname, { body: photograph, headers: { 'Cache-Control': 'max-age=1', ETag: '"1"' } })
   const { env: storeEnv, settings } = await newStore()
+  const store = createS3Store(settings)
+  t.after(() => store.close())
   // What the disk does not keep has to come from the store, or from its host.
   const nodeEnv = { ...env, ...storeEnv, CACHE_MAX_BYTES: '64K', CACHE_SWEEP_SECONDS: '1' }
-  const sites = [await startSite(t, nodeEnv), await startSite(t, nodeEnv)]
+  const nodes = await Promise.all([startNodeFor(t, { env: nodeEnv }), startNodeFor(t, { env: nodeEnv })])
   const purging = { isOver: false }
-  const views = sites.map(async ({ url: node }) => {
+  const views = nodes.map(async (node) => {
     let seen = 0
-    for (; !purging.isOver || seen < 20; seen += 1) {
+    for (; !purging.isOver || seen < 12; seen += 1) {
       const url = urls[seen % urls.length] ?? ''
-      const { status, body } = await rawRequest(node, pathOf(url, `${50 + (seen % 200)}w`))
+      const { status, body } = await rawRequest(node.url, pathOf(url, `${50 + (seen % 200)}w`))
       assert.equal(status, 200, body.toString())
       await assertPicture(body, { format: 'jpeg', width: 50 + (seen % 200) })
     }
     return seen
   })
+  const purge = () => createRemotePurge({ store, maxBytes: 0, dryRun: false, now: () => Date.now() }).run(never)
   let removed = 0
-  for (let times = 0; times < 4; times += 1) {
-    const { code, stdout, stderr } = await purgeRemotes(storeEnv, ['--max-bytes', '0', '--json'])
-    assert.deepEqual([code, stderr], [0, ''])
-    removed += Number(jsonFields(stdout)['removedImages'])
+  for (let times = 0; times < 3; times += 1) {
+    await until(async () => (await keysOf(store, 'remotes/', never)).length > 0)
+    removed += (await purge()).removedImages
   }
   purging.isOver = true
   t.diagnostic(`${(await Promise.all(views)).join(' and ')} views while ${removed} images were deleted`)
   assert.ok(removed > 0)
-  for (const { node } of sites) await node.stop()
-  const store = createS3Store(settings)
-  t.after(() => store.close())
-  await purgeRemotes(storeEnv, ['--max-bytes', '0'])
+  await Promise.all(nodes.map((node) => node.stop()))
+  await purge()
   assert.deepEqual(await keysOf(store, 'remotes/', never), [])
 })
 
