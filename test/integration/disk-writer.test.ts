@@ -3,12 +3,13 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { createDiskWriter } from '../../src/adapters/disk-writer.ts'
 
-async function createStage(context: TestContext) {
+async function createStage(context: TestContext, idleMs?: number) {
   const root = await mkdtemp(join(tmpdir(), 'darkroom-test-'))
   context.after(() => rm(root, { recursive: true, force: true }))
-  return { root, temporary: join(root, 'tmp'), writer: createDiskWriter() }
+  return { root, temporary: join(root, 'tmp'), writer: createDiskWriter(idleMs === undefined ? {} : { idleMs }) }
 }
 
 test('A file appears with its time and its mode, in folders that are made for it', async (context) => {
@@ -48,4 +49,17 @@ test('Of more files than threads each gets its own answer, and a later one of th
     durable: true,
   })
   assert.equal(await readFile(join(root, 'good/good-0'), 'utf8'), 'new')
+})
+
+test('Threads that a burst needed end when they have nothing to write, and the last one stays', async (context) => {
+  const { root, temporary, writer } = await createStage(context, 20)
+  const write = (at: number) =>
+    writer.write({ temporary, folder: root, name: String(at), bytes: Buffer.from('x'), durable: true })
+  const burst = Array.from({ length: 40 }, (_, at) => write(at))
+  assert.ok(writer.threads > 1)
+  await Promise.all(burst)
+  while (writer.threads > 1) await delay(5)
+  await write(41)
+  assert.equal(writer.threads, 1)
+  assert.equal((await readdir(root)).length, 42)
 })
