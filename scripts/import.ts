@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createDiskSpool } from '../src/adapters/disk-spool.ts'
 import { createReticulumFolder } from '../src/adapters/reticulum-folder.ts'
 import { bucketVariables } from '../src/buckets-file.ts'
-import { createRenderers, createStore, prepareDisk } from '../src/compose-parts.ts'
+import { createRenderers, createStore, memoryCacheOf, prepareDisk } from '../src/compose-parts.ts'
 import { type Config, ConfigError, loadConfig } from '../src/config.ts'
 import { formatByteAmount } from '../src/domain/byte-amount.ts'
 import { createAliasService } from '../src/service/alias-service.ts'
@@ -80,7 +80,11 @@ async function compose(config: Config, { folder, concurrency, dryRun }: ImportOp
   const onTrouble = (error: unknown) => complain(error instanceof Error ? error.message : String(error))
   const ingest = createIngestService({
     store,
-    spool: createDiskSpool({ cacheDir: config.CACHE_DIR, maxMemoryBytes: config.MEMORY_CACHE_BYTES, onTrouble }),
+    spool: createDiskSpool({
+      cacheDir: config.CACHE_DIR,
+      maxMemoryBytes: memoryCacheOf(config, memoryBytes),
+      onTrouble,
+    }),
     engine,
     renderQueue: createWorkQueue({ name: 'a renderer', concurrency, maxWaiting: concurrency }),
     // What can be made at the first view is left to it: most of an archive is never looked at.

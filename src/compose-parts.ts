@@ -14,6 +14,7 @@ import { CACHE_FOLDERS } from './domain/cache-layout.ts'
 import { parseDialectMount } from './domain/dialect-mount.ts'
 import type { DialectSettings } from './domain/dialects.ts'
 import { isInputFormat } from './domain/image-format.ts'
+import { defaultMemoryCache } from './domain/memory-cache.ts'
 import { type AddressBlock, parseAddressBlock } from './domain/ip-address.ts'
 import { defaultRenderMemory } from './domain/render-memory.ts'
 import type { SizePolicy } from './domain/size-policy.ts'
@@ -94,12 +95,15 @@ export interface Disk {
   readonly cache: ImageCache
   readonly spool: Spool
   readonly keeper: CacheKeeper
+  /** Budget of the in-memory cache, which is the fallback while the disk takes nothing. */
+  readonly memoryCacheBytes: number
 }
 
 /** A sweep begins when so much of the budget is used: while it is at work, and before the next, more is written. */
 const SWEEP_AT = 0.9
 
-export async function openDisk(config: Config, meter: Meter, mtimeSeconds: number): Promise<Disk> {
+/** @param memoryBytes Of the machine, or what its container may have. */
+export async function openDisk(config: Config, meter: Meter, mtimeSeconds: number, memoryBytes: number): Promise<Disk> {
   const { CACHE_DIR: cacheDir, CACHE_MIN_FREE_BYTES: minFreeBytes, CACHE_MAX_IDLE_DAYS: maxIdleDays } = config
   const maxBytes = Math.floor(
     (config.CACHE_MAX_BYTES ?? (await atStart(cachePlace(cacheDir), tenthOfDisk(cacheDir)))) * SWEEP_AT,
@@ -123,11 +127,17 @@ export async function openDisk(config: Config, meter: Meter, mtimeSeconds: numbe
   })
   const onTrouble = (error: unknown) => keeper.refused(error)
   const onWrite = (bytes: number) => keeper.wrote(bytes)
+  const memoryCacheBytes = memoryCacheOf(config, memoryBytes)
   return {
     cache: createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }),
-    spool: createDiskSpool({ cacheDir, maxMemoryBytes: config.MEMORY_CACHE_BYTES, onTrouble }),
+    spool: createDiskSpool({ cacheDir, maxMemoryBytes: memoryCacheBytes, onTrouble }),
     keeper,
+    memoryCacheBytes,
   }
+}
+
+export function memoryCacheOf(config: Config, memoryBytes: number): number {
+  return config.MEMORY_CACHE_BYTES ?? defaultMemoryCache(memoryBytes)
 }
 
 /** What the services stand on. */
@@ -144,7 +154,7 @@ const MAX_FETCH_WAIT_MS = 4000
 
 export function createServices(config: Config, outside: Outside) {
   const { store, renderers: engine, meter, elsewhere } = outside
-  const { cache, spool } = outside.disk
+  const { cache, spool, memoryCacheBytes } = outside.disk
   const renderQueue = createWorkQueue({
     name: 'a renderer',
     concurrency: config.RENDER_CONCURRENCY,
@@ -185,7 +195,7 @@ export function createServices(config: Config, outside: Outside) {
     maxOriginalBytes: config.MAX_UPLOAD_BYTES,
     staleIfErrorSeconds: config.REMOTE_STALE_IF_ERROR_SECONDS,
     ...(config.REMOTE_KEEP_RENDITIONS && { keptRenditions: String(cache.mtimeSeconds) }),
-    maxHeldBytes: Math.floor(config.MEMORY_CACHE_BYTES / 2),
+    maxHeldBytes: Math.floor(memoryCacheBytes / 2),
   })
   const holderOf = createHolders({ uploads, objects, remotes })
   const shared = { store, holderOf, cache, spool, engine, watch, meter, now, maxRemembered }
@@ -195,7 +205,7 @@ export function createServices(config: Config, outside: Outside) {
     maxOriginalBytes: config.MAX_UPLOAD_BYTES,
     fetchTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000,
     // The other half is for those on their way in.
-    maxLooseBytes: Math.floor(config.MEMORY_CACHE_BYTES / 2),
+    maxLooseBytes: Math.floor(memoryCacheBytes / 2),
   })
   const mezzanines = createMezzanineService({
     ...shared,
@@ -215,7 +225,7 @@ export function createServices(config: Config, outside: Outside) {
     batcher: createRenderBatcher({ ...shared, renderQueue, maxWaiting: config.RENDER_QUEUE_MAX }),
     renderQueue,
     maxSide: config.MAX_SIDE,
-    memoryBytes: config.MEMORY_CACHE_BYTES,
+    memoryBytes: memoryCacheBytes,
     keepBytes: config.ACCEL_PREFIX === '',
   })
   const versions = createVersionService({ objects, remotes, watch })

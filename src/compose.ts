@@ -75,7 +75,7 @@ export async function startNode(
   await prepareDisk(config)
   const renderers = createRenderers(config, meter, memoryBytes)
   const { pipelineMtimeSeconds } = await renderers.ready()
-  const disk = await openDisk(config, meter, pipelineMtimeSeconds)
+  const disk = await openDisk(config, meter, pipelineMtimeSeconds, memoryBytes)
   log.info(ATIME_MESSAGES[await atStart(cachePlace(config.CACHE_DIR), probeAccessTimes(config.CACHE_DIR))])
   const store = await createStore(config)
   const elsewhere = createElsewhere(config, bucketSettings)

@@ -49,7 +49,11 @@ const Env = z.object({
     .describe('The cache shrinks while the disk has less free than this; empty: 5 %'),
   CACHE_MAX_IDLE_DAYS: count('A file that nobody asked for in this many days goes', 30, 2),
   CACHE_SWEEP_SECONDS: count('Time from one sweep of the cache to the next', 600, 1),
-  MEMORY_CACHE_BYTES: byteSize('Memory in front of the disk, and while the disk takes nothing', 128 * MIB),
+  MEMORY_CACHE_BYTES: amount
+    .optional()
+    .describe(
+      'In-memory cache; also the fallback while the disk is full or read-only. Empty: a sixteenth of the memory of the machine or its container, 128 MiB at most',
+    ),
   MEMORY_CACHE_ENTRIES: count(
     'Originals whose facts and versions are kept in memory, for uploads, buckets and remote images each; about 1 KB for each',
     50_000,
