@@ -14,6 +14,8 @@ export interface Collector {
   readonly env: Readonly<Record<string, string>>
   /** Collects again and again until the node holds no more than that, half a minute at most. @returns what it holds then. */
   settledRssBytes(node: Darkroom, bytes: number): Promise<number>
+  /** Of the node's heap, after a collection. */
+  usedHeapBytes(): Promise<number>
 }
 
 /** By the inspector, on loopback. */
@@ -24,25 +26,32 @@ export async function createCollector(): Promise<Collector> {
     async settledRssBytes(node, bytes) {
       const until = performance.now() + GIVEN_BACK_WITHIN_MS
       for (;;) {
-        await collect(port)
+        await call(port, 'HeapProfiler.collectGarbage')
         await delay(COLLECT_EVERY_MS)
         const { rssBytes } = await footprint(node)
         if (rssBytes <= bytes || performance.now() > until) return rssBytes
       }
     },
+    async usedHeapBytes() {
+      // What is given back beside the program is certain to be only before the next collection.
+      await call(port, 'HeapProfiler.collectGarbage')
+      await call(port, 'HeapProfiler.collectGarbage')
+      return Number((await call(port, 'Runtime.getHeapUsage'))['usedSize'])
+    },
   }
 }
 
-async function collect(port: number): Promise<void> {
+/** One call of the inspector's protocol. @returns its result. */
+async function call(port: number, method: string): Promise<Readonly<Record<string, unknown>>> {
   const targets = await (await fetch(`http://127.0.0.1:${port}/json/list`)).text()
   const { webSocketDebuggerUrl } = jsonFields(targets.trim().replace(/^\[([^]*)\]$/, '$1'))
   const socket = new WebSocket(String(webSocketDebuggerUrl))
   try {
-    const done = Promise.withResolvers<void>()
-    socket.addEventListener('open', () => socket.send('{"id":1,"method":"HeapProfiler.collectGarbage"}'))
-    socket.addEventListener('message', () => done.resolve())
+    const done = Promise.withResolvers<string>()
+    socket.addEventListener('open', () => socket.send(JSON.stringify({ id: 1, method })))
+    socket.addEventListener('message', ({ data }) => done.resolve(String(data)))
     socket.addEventListener('error', () => done.reject(new Error('The inspector does not answer')))
-    await done.promise
+    return jsonFields(JSON.stringify(jsonFields(await done.promise)['result']))
   } finally {
     socket.close()
   }

@@ -53,6 +53,8 @@ export interface StageOptions {
   readonly newRemotes?: number
   /** Entries of each table in memory. */
   readonly maxRemembered?: number
+  /** Of renditions. */
+  readonly memoryBytes?: number
   /** Buckets that may tell. */
   readonly told?: readonly ToldBucket[]
 }
@@ -147,7 +149,7 @@ export function createStage(options: StageOptions = {}) {
     now,
     maxRemembered,
     maxSide: 2000,
-    memoryBytes: 1_000_000,
+    memoryBytes: options.memoryBytes ?? 1_000_000,
     keepBytes: options.keepBytes ?? false,
   })
   const ingest = createIngestService({

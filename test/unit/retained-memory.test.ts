@@ -93,6 +93,54 @@ async function describe(run: () => Promise<unknown>) {
   return { name: error.name, code: error.code, message: error.message, held: new WeakRef(error) }
 }
 
+const COUNT = 10_000
+const BOUND = 1000
+
+/** One of any number that are not there, by its number. */
+const MISSING: Readonly<Record<string, (stage: ReturnType<typeof createStage>, number: number) => Promise<unknown>>> = {
+  ids: ({ originals, aliases }, number) => {
+    const id = idOf(Buffer.from(String(number)))
+    return Promise.allSettled([originals.ready(id, never), aliases.find(id, never)])
+  },
+  keys: ({ objectVersions }, number) => objectVersions.current({ ...OBJECT, key: `${LONG}/${number}` }, never),
+  'remote URLs': ({ remoteVersions }, number) =>
+    remoteVersions.current({ ...REMOTE, url: `https://a.example/${LONG}/${number}` }, never),
+  specs: ({ renditions }, number) => {
+    const spec = parseSpec(`${1 + (number % 2000)}w,q${1 + Math.floor(number / 2000)}`)
+    return renditions.rendition({ id: idOf(original()), spec, as: 'jpg' }, never)
+  },
+}
+/** Of what is requested, so that it would show if it were held. */
+const LONG = 'x'.repeat(900)
+
+for (const [name, ask] of Object.entries(MISSING)) {
+  test(`10,000 distinct missing ${name} are held in memory up to the bounds of 1,000`, async () => {
+    const bucket = createMemoryBucket()
+    const stage = createStage({
+      maxRemembered: BOUND,
+      memoryBytes: BOUND * 600,
+      minPixels: 1,
+      buckets: new Map([['photos', { bucket, keyPrefix: '', freshness: FRESHNESS }]]),
+      remoteSource: remoteThat(() => new OriginalError('original_not_found', 'The remote host has no such image')),
+    })
+    await stage.plant(original())
+    const missOnes = async (from: number, count: number) => {
+      for (let number = from; number < from + count; number += 1) {
+        await ask(stage, number).catch(() => {})
+        // What stands for the disk and the store, and what they note for tests.
+        for (const notes of [stage.asked, stage.cache.calls, bucket.asked, stage.engine.rendered, stage.engine.decoded])
+          notes.splice(0)
+        for (const file of stage.disk.files.keys()) if (file.includes('.')) stage.disk.files.delete(file)
+      }
+      collectGarbage()
+      return process.memoryUsage().heapUsed
+    }
+    const before = await missOnes(0, BOUND)
+    const grown = (await missOnes(BOUND, COUNT)) - before
+    assert.ok(grown < 6 * MB, `${grown} bytes are held`)
+  })
+}
+
 test('Fetching an original leaves no signal and no timer behind', async () => {
   const stage = createStage()
   const id = await stage.plant(original())
