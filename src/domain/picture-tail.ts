@@ -1,6 +1,7 @@
 import { RequestError } from '../errors.ts'
 import { isUrlFormat, type OutputFormat } from './image-format.ts'
 import { invalidPath } from './invalid-path.ts'
+import { isPercentEncoded } from './percent-encoding.ts'
 import { formatSpec, parseSpec, type Spec } from './spec.ts'
 
 /** The end of a rendition's path: the size, and the format and a name if they are given. */
@@ -43,7 +44,8 @@ function parseFileName(text: string): Pick<PictureTail, 'name' | 'format'> {
       'After the size comes nothing, or a name, a dot and a format: write 400w, 400w.webp or 400w/cat.webp',
     )
   }
-  decodePathPart(name)
+  // The name is ignored, whatever its bytes are.
+  if (!isPercentEncoded(name)) throw invalidPath('The path is not correctly percent-encoded')
   return { name, format: parseFormat(decodePathPart(extension)) }
 }
 

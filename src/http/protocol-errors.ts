@@ -4,7 +4,7 @@ import { errorHeaders } from './error-response.ts'
 
 // In the words of nginx.conf, but for 413: the only body that Node refuses by itself has such chunks.
 const REFUSALS = {
-  400: ['invalid_request', 'This is not a correct HTTP request'],
+  400: ['invalid_request', 'This is not a correct HTTP request; a percent sign in a path is written %25'],
   408: ['client_too_slow', 'The request took too long to arrive'],
   413: ['original_too_large', 'The chunk extensions of the request body have too many bytes'],
   417: ['expectation_failed', 'The only expectation that is met here is 100-continue'],

@@ -37,10 +37,10 @@ export interface RoutesOptions {
 /** An upload may take as long as its client keeps sending at a decent pace. */
 const UPLOAD_TIMEOUT_MS = 600_000
 
-/** Every URL of the service. A `GET` answers `HEAD` too. */
+/** Every URL of the service, exactly as it is spelled here. A `GET` answers `HEAD` too. */
 export function routes(options: RoutesOptions): Router<RequestState> {
   const { images, infos, events, pictures, metrics, readiness, homePage, requestTimeoutMs } = options
-  const router = new Router<RequestState>()
+  const router = new Router<RequestState>({ sensitive: true, strict: true })
   const within = deadline(requestTimeoutMs)
   const aliased = recordAlias(images.aliases)
 
@@ -85,6 +85,17 @@ export function unmatched(router: Router<RequestState>): Middleware<RequestState
   return (ctx) => {
     const allowed = router.match(ctx.path, ctx.method).path.flatMap(({ methods }) => methods)
     if (allowed.length > 0) throw new MethodError([...new Set(allowed)])
-    throw new RequestError('route_not_found', 'There is nothing at this URL')
+    const meant = nearestRoute(ctx.path)
+    const hint = meant === undefined ? '' : `; did you mean ${meant}?`
+    throw new RequestError('route_not_found', `There is nothing at this URL${hint}`)
   }
+}
+
+/** Of what is not at the front of several nodes, and whose spellings nginx keeps from others, nothing is said. */
+const NAMED = /^\/(?:images(?:\/[0-9a-f]{40}(?:\/(?:info|original))?)?|healthz|readyz|events\/s3)$/
+
+/** The route that is spelled like that but for capitals and slashes, if there is one. */
+function nearestRoute(path: string): string | undefined {
+  const plain = path.toLowerCase().replaceAll(/\/+/g, '/').replace(/\/$/, '')
+  return plain !== path && NAMED.test(plain) ? plain : undefined
 }

@@ -265,6 +265,22 @@ test('An upload with a parameter that does not exist is refused and stores nothi
   assert.equal((await rawRequest(url, `/images/${idOf(body)}?size=40w&v=3`)).status, 200)
 })
 
+test('An upload to another spelling of /images is 404 at the node, at nginx and at the front, however large it is', async (t) => {
+  const { node, nginx, url } = await startSite(t)
+  const body = await fixture('mountains.jpg')
+  assert.ok(body.length > 65_536)
+  for (const origin of [node.url, url, nginx.frontOrigin]) {
+    for (const path of ['/images/', '/Images', '//images', '/IMAGES/?x', '/%69mages', '//']) {
+      const headers = { 'Content-Type': 'image/jpeg', ...AUTHORIZATION, Connection: 'keep-alive' }
+      const { status, body: answer } = await rawRequest(origin, path, { method: 'POST', headers, body })
+      const { error, message } = jsonFields(answer)
+      const hint = /images/i.test(path) && !path.includes('%') ? '; did you mean /images?' : ''
+      assert.deepEqual([status, error, message], [404, 'route_not_found', `There is nothing at this URL${hint}`], path)
+    }
+  }
+  assert.equal((await rawRequest(url, `/images/${idOf(body)}`)).status, 404)
+})
+
 test('With tokens, who has none may look at pictures and records only', async (t) => {
   const { node, url } = await startSite(t, { UPLOAD_TOKENS: `${TOKEN} another-token-for-tests` })
   const body = await fixture('fig-alpha.png')

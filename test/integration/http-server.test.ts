@@ -29,7 +29,19 @@ const TARGETS = {
   'HTTPS://user@[::1]:80?x': '/?x',
   'http://images.test': '/',
   'http://images.te[t/image/x': '/image/x',
-  'ftp://images.test/x': undefined,
+  'ftp://images.test/x': '/x',
+  '://images.test/x': undefined,
+  '/a/../b?c=%zz%00/../..': '/a/../b?c=%zz%00/../..',
+  '/a//../../b': '/a//../../b',
+  '/a/%2e%2e/b#/../..': '/a/%2e%2e/b#/../..',
+  '/a%2fb/../../c': '/a%2fb/../../c',
+  '/a%2f../../b': undefined,
+  '/..': undefined,
+  '/a/..%2f..': undefined,
+  'http://images.test/../x': undefined,
+  '/a%': undefined,
+  '/a%0g': undefined,
+  '/a%00': undefined,
   'images.test:443': undefined,
   '*': undefined,
   '': undefined,
@@ -46,11 +58,7 @@ test('A URL as to a proxy is read by its path, and one that no reader of URLs ta
 })
 
 const UNREADABLE = {
-  'a target that is no path': [
-    'GET ftp://x/y HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
-    400,
-    'invalid_request',
-  ],
+  'a target that is no path': ['GET * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', 400, 'invalid_request'],
   'no HTTP': ['hello\r\n\r\n', 400, 'invalid_request'],
   'a space in the target': ['GET /a b HTTP/1.1\r\nHost: a\r\n\r\n', 400, 'invalid_request'],
   'too long headers': [`GET /${'a'.repeat(30_000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 431, 'headers_too_large'],

@@ -61,7 +61,7 @@ test('A format without a name is the same file, and no format is taken for one',
   assert.deepEqual(node.requests, [])
 })
 
-test('A query and any correctly encoded name leave a direct hit one', async (t) => {
+test('A query and any name leave a direct hit one', async (t) => {
   const { nginx, node, publish } = await setStage(t, answerOwn)
   await publish(`${FOLDER}/400w,1.5x.webp`, 'a picture')
   for (const rest of [
@@ -75,6 +75,9 @@ test('A query and any correctly encoded name leave a direct hit one', async (t) 
     'a%20b.webp',
     'caf%C3%A9.webp',
     '%E7%8C%AB.webp',
+    '%FF%80%c0.webp',
+    'a%2F..%2fb%25.webp',
+    'a|b^c`{d}"<\\>.webp',
   ]) {
     const { body } = await rawRequest(nginx.origin, `/image/${ID}/400w,1.5x/${rest}`)
     assert.equal(body.toString(), 'a picture', rest)
@@ -89,7 +92,6 @@ const SPELLINGS = [
   `/image/${ID}/400w/x%2Ewebp`,
   `/image/${ID}/400w/x.web%70`,
   `/image/${ID}/400w/x.WEBP`,
-  `/image/${ID}/400w/x%FF.webp`,
   `/image/${ID}/400W/x.webp`,
   `/image/${ID}/400w/.webp`,
   `/image/${ID}/400w/x.webp/`,

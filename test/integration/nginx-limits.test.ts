@@ -55,11 +55,11 @@ test('A client who has had all of the node that it gets goes on to get what is o
   assert.equal(countOf(hits, 200), 100)
 })
 
-test('Uploads have a limit of their own, at both places that take them', async (t) => {
+test('Uploads have a limit of their own, at both places that take them, however these are spelled', async (t) => {
   const { nginx, node } = await setStage(t, answerOwn, { site: SMALL })
   const upload = (path: string) =>
     rawRequest(nginx.origin, path, { method: 'POST', body: Buffer.alloc(100_000), from: CLIENT })
-  const answers = await Promise.all(['/images', '/', '/images', '/', '/images', '/images', '/'].map(upload))
+  const answers = await Promise.all(['/images', '/', '/images/', '//', '/Images', '//images', '/%69mages'].map(upload))
   assert.deepEqual([countOf(answers, 299), countOf(answers, 429)], [5, 2])
   for (const answer of answers) if (answer.status !== 299) assertTooMany(answer)
   assert.equal(node.requests.length, 5)

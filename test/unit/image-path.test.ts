@@ -33,6 +33,7 @@ const CASES: Readonly<Record<string, UploadRequest>> = {
     name: 'my.holiday',
   },
   [`/image/${ID}/400w/%E7%8C%AB%20%2F%2e.gif`]: { original, spec: W400, format: 'gif', name: '%E7%8C%AB%20%2F%2e' },
+  [`/image/${ID}/400w/%FF%c0%AF.png`]: { original, spec: W400, format: 'png', name: '%FF%c0%AF' },
   [`/image/${ID}/400w/...png`]: { original, spec: W400, format: 'png', name: '..' },
 }
 for (const [path, request] of Object.entries(CASES)) {
@@ -103,7 +104,8 @@ const INVALID = [
   `/image/${ID}/400w/x.svg`,
   `/image/${ID}/400w/x.webp%2F`,
   `/image/${ID}/400w/x%2Ewebp`,
-  `/image/${ID}/400w/x%FF.webp`,
+  `/image/${ID}/400w/x%00.webp`,
+  `/image/${ID}/400w/x%fg.webp`,
   `/image/${ID}/400w/x%.webp`,
   `/image/${ID}/400w%/x.webp`,
   `/image/${ID}/400w%2Fx.webp`,

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import sharp from 'sharp'
+import { upload } from '../support/darkroom.ts'
+import { SPELLINGS, type Spelling } from '../support/path-spellings.ts'
+import { parseAnswers, type RawAnswer, rawExchange } from '../support/raw-exchange.ts'
+import { jsonFields } from '../support/raw-request.ts'
+import { TOKEN } from '../support/site.ts'
+import { startWholeSite } from '../support/whole-site.ts'
+
+/** At once: each on a picture of its own. */
+const CONCURRENCY = 4
+/** nginx keeps these on disk, so that what is spelled wrongly has a file beside it. */
+const NEIGHBOURS = ['40w', '40w.webp', '40w/x.jpg', '400w', '400w.webp']
+
+let made = 0
+/** A PNG that no other test case has. */
+function newPicture(): Promise<Buffer> {
+  made += 1
+  const background = { r: made % 256, g: Math.floor(made / 256), b: 77 }
+  return sharp({ create: { width: 64, height: 48, channels: 3, background } })
+    .png()
+    .toBuffer()
+}
+
+/** Sends the target as it stands, byte for byte. */
+async function ask(origin: string, { target, method = 'GET', upload: isUpload = false }: Spelling): Promise<RawAnswer> {
+  const body = isUpload ? (await newPicture()).toString('latin1') : ''
+  const lines = isUpload ? [`Authorization: Bearer ${TOKEN}`, 'Content-Type: image/png'] : []
+  const head = [`${method} ${target} HTTP/1.1`, 'Host: pictures.example', 'Connection: close', ...lines]
+  const text = `${head.join('\r\n')}\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  const [answer, ...more] = parseAnswers(await rawExchange(origin, text))
+  assert.ok(answer && more.length === 0, `${target} is answered once`)
+  return answer
+}
+
+/** What must be the same at every server. */
+function essence({ status, headers, body }: RawAnswer, id: string) {
+  const type = headers['content-type']?.replace(/;.*/, '')
+  if (status === 301) return { status, answer: headers['location']?.replaceAll(id, '{id}') }
+  if (status < 400 || type !== 'application/json') return { status, answer: type }
+  const { error, message, ...more } = jsonFields(body)
+  assert.deepEqual(more, {})
+  return { status, answer: error, message }
+}
+
+test(`The node, its nginx with and without the file, and the front agree on ${SPELLINGS.length} spellings`, async (t) => {
+  assert.ok(SPELLINGS.length >= 200)
+  const { node, nginx, origins, id: shared } = await startWholeSite(t)
+  await Promise.all(NEIGHBOURS.map((size) => fetch(`${nginx.origin}/image/${shared}/${size}`)))
+  const queue = SPELLINGS.values()
+  const differences: string[] = []
+  const work = async () => {
+    for (const spelling of queue) {
+      const { id } = jsonFields(await (await upload(node.url, await newPicture(), 'image/png', TOKEN)).text())
+      assert.ok(typeof id === 'string')
+      const target = spelling.target.replace('{id}', id).replace('{ID}', id.toUpperCase())
+      const askedAs = { ...spelling, target }
+      const wanted = { status: spelling.status, answer: spelling.answer }
+      // No other request has this picture, so this one finds no file.
+      const cold = essence(await ask(origins.nginx, askedAs), id)
+      for (const size of NEIGHBOURS) await fetch(`${nginx.origin}/image/${id}/${size}`)
+      const warm = await ask(origins.nginx, askedAs)
+      const answers = {
+        cold,
+        warm: essence(warm, id),
+        node: essence(await ask(origins.node, askedAs), id),
+        front: essence(await ask(origins.front, askedAs), id),
+      }
+      const what = `${spelling.method ?? 'GET'} ${JSON.stringify(spelling.target)}`
+      const plain = { status: cold.status, answer: cold.answer }
+      for (const [from, answer] of Object.entries(answers)) {
+        if (JSON.stringify(answer) !== JSON.stringify(cold) || JSON.stringify(plain) !== JSON.stringify(wanted)) {
+          differences.push(`${what}: ${from} ${JSON.stringify(answer)}, wanted ${JSON.stringify(wanted)}`)
+        }
+      }
+      if (spelling.isHit !== undefined && warm.headers['server-timing'] !== 'cache;desc="nginx"') {
+        differences.push(`${what} is no direct hit`)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, work))
+  assert.deepEqual(differences, [])
+})
