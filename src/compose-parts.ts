@@ -84,6 +84,10 @@ export function cachePlace(path: string): PlaceSetting {
   return { name: 'CACHE_DIR', path, example: '/var/cache/darkroom' }
 }
 
+export function storePlace(path: string): PlaceSetting {
+  return { name: 'STORE', path, example: 'file:/var/lib/darkroom' }
+}
+
 /** Another node on the same cache, or cron, is sweeping it. */
 function unlessLocked(error: unknown): undefined {
   if (error instanceof SweepRefused && error.reason === 'locked') return undefined
@@ -257,16 +261,18 @@ export function createServices(config: Config, outside: Outside) {
   }
 }
 
-export async function createStore(config: Config): Promise<ObjectStore> {
+/** @param options.readOnly The node serves only: a folder that can only be read is in order. */
+export async function createStore(config: Config, { readOnly = false } = {}): Promise<ObjectStore> {
   const { STORE, S3_ENDPOINT, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config
   if (STORE.startsWith('file:')) {
     const folder = STORE.slice('file:'.length)
-    const place = { name: 'STORE', path: folder, example: 'file:/var/lib/darkroom' }
+    const place = storePlace(folder)
     await atStart(place, prepareFileStore(folder))
+    if (readOnly) return createFileStore(folder, { readOnly })
     await atStart(place, removeOrphans(folder, Date.now()))
     const reserve = createFileStoreReserve(folder)
     await atStart(place, reserve.refill())
-    return createFileStore(folder, reserve)
+    return createFileStore(folder, { reserve })
   }
   const sessionToken = config.AWS_SESSION_TOKEN
   return createS3Store({

@@ -5,6 +5,7 @@ import { probeAccessTimes } from './adapters/atime-probe.ts'
 import { createFlagFile } from './adapters/flag-file.ts'
 import { type FolderAccess, folderAccess } from './adapters/folder-access.ts'
 import type { BucketSettings } from './buckets-file.ts'
+import { findAccess, type NodeAccess } from './compose-access.ts'
 import {
   cachePlace,
   createMeter,
@@ -22,6 +23,7 @@ import type { Config } from './config.ts'
 import { CACHE_FOLDERS, OVERLOAD_FLAG } from './domain/cache-layout.ts'
 import { parseSpecOrReticulumSize } from './domain/reticulum-size.ts'
 import { parseSpec } from './domain/spec.ts'
+import { startGreeting } from './domain/start-greeting.ts'
 import { ServiceError } from './errors.ts'
 import { createAccessReport } from './http/access-log.ts'
 import { createApp } from './http/app.ts'
@@ -43,6 +45,12 @@ import { createMetrics } from './telemetry/metrics.ts'
 export interface Node {
   /** Where it listens. */
   readonly url: string
+  /**
+   * How to upload with the generated token; empty if the tokens come from the settings, or there are none.
+   *
+   * @param toTerminal The text is not kept in a log. Else it has the token only if this start has generated it.
+   */
+  greeting(toTerminal: boolean): string
   /**
    * Says "not ready", goes on listening for the time of draining, then ends what is under way, in order. Resolves when
    * nothing of the node is left.
@@ -73,11 +81,12 @@ export async function startNode(
   const metrics = createMetrics()
   const meter = createMeter(log, metrics)
   await prepareDisk(config)
+  const writeAccess = await findAccess(config, log)
   const renderers = createRenderers(config, meter, memoryBytes)
   const { pipelineMtimeSeconds } = await renderers.ready()
   const disk = await openDisk(config, meter, pipelineMtimeSeconds, memoryBytes)
   log.info(ATIME_MESSAGES[await atStart(cachePlace(config.CACHE_DIR), probeAccessTimes(config.CACHE_DIR))])
-  const store = await createStore(config)
+  const store = await createStore(config, { readOnly: writeAccess.tokens.length === 0 })
   const elsewhere = createElsewhere(config, bucketSettings)
   const services = createServices(config, { store, disk, renderers, meter, elsewhere })
   metrics.observe({ ...services, renderers, cacheBytes: () => disk.keeper.usedBytes })
@@ -92,6 +101,7 @@ export async function startNode(
       const late = services.watch.caughtUp ? [] : ['Deletions made while this node was away are not known yet']
       return [...(await storeTrouble(store)), ...late]
     },
+    notes: () => writeAccess.notes,
     degraded: () => [
       ...(disk.keeper.degraded ? ['The disk of the cache takes nothing: pictures are served uncached'] : []),
       ...degradation.reasons,
@@ -101,7 +111,7 @@ export async function startNode(
   const requestTimeoutMs = config.REQUEST_TIMEOUT_SECONDS * 1000
   const shared = {
     policy,
-    access: { tokens: config.UPLOAD_TOKENS },
+    access: writeAccess,
     readSpec: config.RETICULUM_SIZES ? parseSpecOrReticulumSize : parseSpec,
     publicUrl: config.PUBLIC_URL,
   }
@@ -139,7 +149,7 @@ export async function startNode(
 
   const accessWatch = createAccessWatch({
     buckets: elsewhere.buckets,
-    ...(config.UPLOAD_TOKENS.length > 0 && { uploadStore: store }),
+    ...(writeAccess.tokens.length > 0 && { uploadStore: store }),
     degradation,
     now,
   })
@@ -178,6 +188,7 @@ export async function startNode(
 
   return {
     url,
+    greeting: (toTerminal) => greet(url, writeAccess, toTerminal),
     async stop() {
       draining = true
       log.info('draining')
@@ -186,6 +197,12 @@ export async function startNode(
       await end()
     },
   }
+}
+
+function greet(url: string, { generated }: NodeAccess, toTerminal: boolean): string {
+  if (generated === undefined) return ''
+  const { token, path: tokenPath, isNew } = generated
+  return startGreeting({ url, tokenPath, ...((toTerminal || isNew) && { token }) })
 }
 
 interface Watches {

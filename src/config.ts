@@ -24,7 +24,6 @@ import { parseAddressBlock } from './domain/ip-address.ts'
 import { MAX_PRIME_SIZES } from './domain/prime-sizes.ts'
 import { isEveryHost, parseRemoteHost } from './domain/remote-hosts.ts'
 import { specMistake } from './domain/spec-mistake.ts'
-import { isLoopback } from './domain/write-access.ts'
 
 const MIB = 2 ** 20
 
@@ -73,7 +72,9 @@ const Env = z.object({
     readable(parseAddressBlock),
   ),
   UPLOAD_TOKENS: list(
-    'Bearer tokens that may upload and delete, separated by spaces, of 16 characters or more',
+    'Bearer tokens that may upload, delete and read originals, separated by spaces, of 16 characters or more; ' +
+      'empty: one is generated and saved as upload-token in the folder of a file: store, if HOST is loopback and ' +
+      'ACCEL_PREFIX is empty; any other node then only serves',
     '',
     checkSecret,
   ),
@@ -257,14 +258,6 @@ export function loadConfig(
 /** What cannot be together. It looks at the texts, so that it is heard beside whatever else is wrong. */
 function contradictions(given: Readonly<Record<string, string | undefined>>): string[] {
   const mistakes: string[] = []
-  if (
-    given['UPLOAD_TOKENS'] === undefined &&
-    (given['ACCEL_PREFIX'] !== undefined || !isLoopback(given['HOST'] ?? '::1'))
-  ) {
-    mistakes.push(
-      'UPLOAD_TOKENS: is needed behind nginx (ACCEL_PREFIX) and on any HOST but loopback: else anybody may write',
-    )
-  }
   if (given['SIZE_POLICY'] === 'list' && given['SIZES'] === undefined)
     mistakes.push('SIZES: is needed with SIZE_POLICY=list')
   if (given['SIZE_POLICY'] === 'signed' && given['URL_KEYS'] === undefined) {

@@ -4,6 +4,7 @@ export type ErrorCode =
   | 'invalid_upload'
   | 'invalid_event'
   | 'token_required'
+  | 'tokens_not_configured'
   | 'size_not_allowed'
   | 'signature_invalid'
   | 'signature_expired'

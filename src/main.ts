@@ -31,6 +31,7 @@ async function main(): Promise<void> {
   const config = loadConfig(process.env, await atStart(place, bucketVariables(path)))
   const buckets = await atStart(place, loadBuckets(config.BUCKETS_FILE, process.env))
   const node = await startNode(config, buckets, availableBytes())
+  process.stderr.write(node.greeting(process.stderr.isTTY))
   let stoppingSince: number | undefined
   const stop = () => {
     // npm forwards the SIGINT of Ctrl-C, which the terminal has sent to this process as well: that is one request to stop.

@@ -19,6 +19,13 @@ const ORPHAN_AGE_MS = 3_600_000
 /** A remove may take the folder away between making and using it; each round loses only to another remove. */
 const PUBLISH_ATTEMPTS = 20
 
+export interface FileStoreOptions {
+  /** Absent: on a full disk nothing can be written, not even what a deletion has to write. */
+  readonly reserve?: FileStoreReserve
+  /** `check` is content with a folder that can only be read. */
+  readonly readOnly?: boolean
+}
+
 /**
  * Makes the folder of a store if it is missing. Unlike `createFileStore` it does not hold up the process on a hung mount.
  * @throws what the system says, such as EROFS.
@@ -32,12 +39,12 @@ export async function prepareFileStore(folder: string): Promise<void> {
  * call on a hung mount hangs.
  *
  * @param folder Made if missing. Should it vanish later (a disk unmounted), that is an outage, not an empty store.
- * @param reserve Absent: on a full disk nothing can be written, not even what a deletion has to write.
  */
-export function createFileStore(folder: string, reserve?: FileStoreReserve): ObjectStore {
+export function createFileStore(folder: string, { reserve, readOnly = false }: FileStoreOptions = {}): ObjectStore {
   // Climbing from a key's folder to the root compares whole paths.
   const root = resolve(folder)
   const tmp = join(root, TMP)
+  const neededAccess = constants.R_OK | constants.X_OK | (readOnly ? 0 : constants.W_OK)
   mkdirSync(tmp, { recursive: true, mode: DIRECTORY_MODE })
 
   async function statKey(key: string, signal: AbortSignal): Promise<ObjectStat | undefined> {
@@ -110,7 +117,7 @@ export function createFileStore(folder: string, reserve?: FileStoreReserve): Obj
     async check(signal) {
       signal.throwIfAborted()
       try {
-        await access(tmp, constants.R_OK | constants.W_OK | constants.X_OK)
+        await access(tmp, neededAccess)
       } catch (error) {
         throw toUnavailable(error)
       }

@@ -1,40 +1,59 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { RequestError } from '../errors.ts'
 
-/** Who may write: holders of a token; without any configured, only this very machine by itself. */
+/** The tokens that allow writing, and reading what is not public. */
 export interface WriteAccess {
+  /** Empty: nobody may. */
   readonly tokens: readonly string[]
 }
 
-/** What a request says of where it comes from. */
-export interface Caller {
-  readonly authorization?: string | undefined
-  /** Address of the other end of the connection. */
-  readonly peer?: string | undefined
-  readonly host?: string | undefined
-  readonly origin?: string | undefined
-  /** True if a `Forwarded` or `X-Forwarded-*` header is there: then the peer is a proxy and says nothing. */
-  readonly forwarded: boolean
-}
+/** What needs a token, in the words of a refusal. */
+const GUARDED = {
+  upload: 'An upload',
+  deletion: 'A deletion',
+  original: 'An original',
+  metadata: 'Private metadata (EXIF and the like)',
+  record: 'With SIZE_POLICY=signed, the record of an image',
+} as const
+export type Guarded = keyof typeof GUARDED
+
+const HOW_TO_SEND =
+  'send "Authorization: Bearer <token>" with one of the node\'s UPLOAD_TOKENS, ' +
+  'or, if none are set, with the token in the file upload-token in the folder of its store'
+/** For a message: how to make a node accept tokens. */
+export const HOW_TO_CONFIGURE = 'set UPLOAD_TOKENS, for example to the output of "openssl rand -hex 32"'
 
 /**
- * Tokens are compared by their hashes, in constant time. Without tokens, `Host` and `Origin` are checked as well, so that a
- * page from elsewhere, or a name that was rebound to this machine, cannot write through a developer's browser.
- *
- * @throws RequestError `token_required`
+ * @param authorization The header of that name.
+ * @throws RequestError `token_required`; `tokens_not_configured` where no token could be right.
  */
-export function assertMayWrite(caller: Caller, { tokens }: WriteAccess): void {
-  if (mayWrite(caller, { tokens })) return
-  const how =
-    tokens.length === 0
-      ? 'this node has no tokens, so it takes them from its own machine only'
-      : 'send "Authorization: Bearer <token>"'
-  throw new RequestError('token_required', `Uploads, deletions and originals need a token: ${how}`)
+export function assertHoldsToken(wanted: Guarded, authorization: string | undefined, access: WriteAccess): void {
+  assertTokensConfigured(wanted, access)
+  if (holdsToken(authorization, access)) return
+  throw new RequestError(
+    'token_required',
+    `${mistakeIn(authorization)}${GUARDED[wanted]} needs a token: ${HOW_TO_SEND}`,
+  )
 }
 
-/** The same as a question. */
-export function mayWrite(caller: Caller, { tokens }: WriteAccess): boolean {
-  return tokens.length === 0 ? isLocal(caller) : holdsToken(caller.authorization, tokens)
+function mistakeIn(authorization: string | undefined): string {
+  if (authorization === undefined) return ''
+  const hasToken = bearerToken(authorization) !== undefined
+  return hasToken ? 'This token was not accepted. ' : 'The Authorization header is not "Bearer <token>". '
+}
+
+/** @throws RequestError `tokens_not_configured` */
+export function assertTokensConfigured(wanted: Guarded, { tokens }: WriteAccess): void {
+  if (tokens.length > 0) return
+  throw new RequestError(
+    'tokens_not_configured',
+    `${GUARDED[wanted]} needs a token, and this node accepts none: ${HOW_TO_CONFIGURE}`,
+  )
+}
+
+/** Tokens are compared by their hashes, in constant time. */
+export function holdsToken(authorization: string | undefined, { tokens }: WriteAccess): boolean {
+  return isAmong(bearerToken(authorization), tokens)
 }
 
 /** How a bucket's server may show its token: not all of them can send `Bearer`. */
@@ -46,8 +65,7 @@ export interface NotifyCredentials {
 }
 
 /**
- * Who may tell that objects have changed. Unlike for writing there is no exception for this very machine: a bucket's server
- * is elsewhere.
+ * Whether a sender may tell that objects have changed.
  *
  * @throws RequestError `token_required`
  */
@@ -55,15 +73,14 @@ export function assertMayNotify({ authorization, inQuery }: NotifyCredentials, t
   if (tokens.length === 0) {
     throw new RequestError('token_required', 'This node takes no events, because no EVENT_TOKENS are set')
   }
-  if (holdsToken(authorization, tokens) || isAmong(basicPassword(authorization), tokens) || isAmong(inQuery, tokens)) {
-    return
-  }
+  const given = [bearerToken(authorization), basicPassword(authorization), inQuery]
+  if (given.some((token) => isAmong(token, tokens))) return
   const how = '"Authorization: Bearer <token>", Basic with the token as password, or ?access_token=<token>'
   throw new RequestError('token_required', `Events need a token: send ${how}`)
 }
 
-function holdsToken(authorization: string | undefined, tokens: readonly string[]): boolean {
-  return isAmong(/^Bearer +(?<token>\S+) *$/i.exec(authorization ?? '')?.groups?.['token'], tokens)
+function bearerToken(authorization: string | undefined): string | undefined {
+  return /^Bearer +(?<token>\S+) *$/i.exec(authorization ?? '')?.groups?.['token']
 }
 
 function basicPassword(authorization: string | undefined): string | undefined {
@@ -77,24 +94,6 @@ function isAmong(given: string | undefined, tokens: readonly string[]): boolean 
   if (given === undefined) return false
   const digest = sha256(given)
   return tokens.map((token) => timingSafeEqual(sha256(token), digest)).includes(true)
-}
-
-function isLocal({ peer, host, origin, forwarded }: Caller): boolean {
-  if (forwarded || !isLoopback(peer?.replace(/^::ffff:/, '') ?? '')) return false
-  if (!isLoopback(hostName(host ?? ''))) return false
-  return origin === undefined || origin === `http://${host}`
-}
-
-function hostName(host: string): string {
-  return host
-    .replace(/:\d+$/, '')
-    .replace(/^\[(.*)\]$/, '$1')
-    .toLowerCase()
-}
-
-/** True for the names and addresses that only this machine reaches. */
-export function isLoopback(name: string): boolean {
-  return name === 'localhost' || name === '::1' || /^127(?:\.\d{1,3}){3}$/.test(name)
 }
 
 function sha256(text: string): Buffer {

@@ -7,6 +7,7 @@ const STATUS = {
   invalid_upload: 400,
   invalid_event: 400,
   token_required: 401,
+  tokens_not_configured: 403,
   size_not_allowed: 403,
   signature_invalid: 403,
   signature_expired: 403,

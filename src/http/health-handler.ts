@@ -10,6 +10,8 @@ export interface Readiness {
   reasons(): Promise<readonly string[]>
   /** What is wrong without being a reason: the disk takes nothing, and pictures are served uncached. */
   degraded(): readonly string[]
+  /** What an operator should know of a node that does all that its role asks of it: it serves only. */
+  notes(): readonly string[]
 }
 
 /** `GET /healthz`: the process lives and its event loop turns. */
@@ -25,12 +27,14 @@ export function readyHandler(readiness: Readiness): Middleware {
   return async (ctx) => {
     const reasons = await readiness.reasons()
     const degraded = readiness.degraded()
+    const notes = readiness.notes()
     ctx.set(UNKEPT)
     ctx.status = reasons.length > 0 ? 503 : 200
     if (reasons.length > 0) ctx.set('Retry-After', '1')
     ctx.body = {
       status: reasons.length > 0 ? 'not ready' : degraded.length > 0 ? 'degraded' : 'ready',
       reasons: [...reasons, ...degraded],
+      ...(notes.length > 0 && { notes }),
     }
   }
 }

@@ -1,29 +1,27 @@
 import type { Context } from 'koa'
 import { isImageId } from '../domain/image-id.ts'
 import type { SizePolicy } from '../domain/size-policy.ts'
-import { assertMayWrite, type Caller, type WriteAccess } from '../domain/write-access.ts'
+import { assertHoldsToken, type Guarded, holdsToken, type WriteAccess } from '../domain/write-access.ts'
 import { RequestError } from '../errors.ts'
 
-/** Who asks, as far as the request says. */
-export function callerOf(ctx: Context): Caller {
-  const { headers, socket } = ctx.req
-  return {
-    authorization: headers.authorization,
-    peer: socket.remoteAddress,
-    host: headers.host,
-    origin: headers.origin,
-    forwarded: Object.keys(headers).some((name) => name === 'forwarded' || name.startsWith('x-forwarded-')),
-  }
+/** @throws RequestError `token_required`, `tokens_not_configured` */
+export function assertMay(wanted: Guarded, ctx: Context, access: WriteAccess): void {
+  assertHoldsToken(wanted, ctx.req.headers.authorization, access)
+}
+
+/** Whether the request has a token. */
+export function isTrusted(ctx: Context, access: WriteAccess): boolean {
+  return holdsToken(ctx.req.headers.authorization, access)
 }
 
 /**
  * Where every URL needs a signature, nobody is to find out without a token what there is. Above all not the record, which has URLs
  * that are signed for ever: whoever was given one for an hour knows the id.
  *
- * @throws RequestError `token_required`
+ * @throws RequestError `token_required`, `tokens_not_configured`
  */
 export function assertMayKnow(ctx: Context, policy: SizePolicy, access: WriteAccess): void {
-  if (policy.kind === 'signed') assertMayWrite(callerOf(ctx), access)
+  if (policy.kind === 'signed') assertMay('record', ctx, access)
 }
 
 /** The id in `/images/<id>…`, in lower case. @throws RequestError `invalid_path` */

@@ -7,7 +7,7 @@ import { parsePrimeSizes } from '../domain/prime-sizes.ts'
 import type { SizePolicy } from '../domain/size-policy.ts'
 import type { Spec } from '../domain/spec.ts'
 import { assertUploadParameters } from '../domain/upload-query.ts'
-import { assertMayWrite, type WriteAccess } from '../domain/write-access.ts'
+import type { WriteAccess } from '../domain/write-access.ts'
 import type { AliasService } from '../service/alias-service.ts'
 import type { DeletionService } from '../service/deletion-service.ts'
 import type { IngestService } from '../service/ingest-service.ts'
@@ -17,7 +17,7 @@ import type { RecordService } from '../service/record-service.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { conditionsOf } from './conditional-headers.ts'
 import { RangeError416 } from './error-response.ts'
-import { assertMayKnow, callerOf, idOf } from './image-request.ts'
+import { assertMay, assertMayKnow, idOf } from './image-request.ts'
 import { API_HEADERS, answerJson } from './json-answer.ts'
 import type { RequestState } from './request-state.ts'
 import { uploadBody } from './upload-body.ts'
@@ -45,7 +45,7 @@ export interface ImagesHandlerOptions {
 export function uploadHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
   const { ingest, primes, primeSizes, metrics, access, policy, maxUploadBytes } = options
   return async (ctx) => {
-    assertMayWrite(callerOf(ctx), access)
+    assertMay('upload', ctx, access)
     const query = new URLSearchParams(ctx.querystring)
     assertUploadParameters(query)
     const sizes = [...primeSizes, ...parsePrimeSizes(query, policy)]
@@ -74,7 +74,7 @@ export function recordHandler(options: ImagesHandlerOptions): Middleware<Request
 /** `GET /images/<id>/original`: the bytes as uploaded, or a range of them, never shown by a browser in our name. */
 export function originalHandler({ records, originals, access }: ImagesHandlerOptions): Middleware<RequestState> {
   return async (ctx) => {
-    assertMayWrite(callerOf(ctx), access)
+    assertMay('original', ctx, access)
     const id = idOf(ctx)
     const { format, bytes: sizeBytes } = await records.record(id, ctx.state.signal)
     const validators = { etag: `"${id}"`, lastModified: '' }
@@ -94,7 +94,7 @@ export function originalHandler({ records, originals, access }: ImagesHandlerOpt
 /** `DELETE /images/<id or SHA-1>`: gone from the store, and from every node's cache within seconds. */
 export function deleteHandler({ deletions, access }: ImagesHandlerOptions): Middleware<RequestState> {
   return async (ctx) => {
-    assertMayWrite(callerOf(ctx), access)
+    assertMay('deletion', ctx, access)
     await deletions.remove(idOf(ctx), ctx.state.signal)
     ctx.set({ ...API_HEADERS, 'Cache-Control': 'no-store' })
     ctx.status = 204

@@ -2,10 +2,10 @@ import type { Middleware } from 'koa'
 import { visibleInfo } from '../domain/image-info.ts'
 import { imageUrls } from '../domain/image-urls.ts'
 import type { SizePolicy } from '../domain/size-policy.ts'
-import { mayWrite, type WriteAccess } from '../domain/write-access.ts'
+import type { WriteAccess } from '../domain/write-access.ts'
 import type { InfoService } from '../service/info-service.ts'
 import type { RecordService } from '../service/record-service.ts'
-import { assertMayKnow, callerOf, idOf } from './image-request.ts'
+import { assertMayKnow, idOf, isTrusted } from './image-request.ts'
 import { answerJson } from './json-answer.ts'
 import type { RequestState } from './request-state.ts'
 
@@ -29,15 +29,15 @@ export function infoHandler(options: InfoHandlerOptions): Middleware<RequestStat
     const id = idOf(ctx)
     const record = await records.record(id, ctx.state.signal)
     const info = await infos.info(id, ctx.state.signal)
-    const isTrusted = mayWrite(callerOf(ctx), access)
+    const trusted = isTrusted(ctx, access)
     const value = {
       ...record,
-      ...visibleInfo(info, { isTrusted, showGps }),
+      ...visibleInfo(info, { isTrusted: trusted, showGps }),
       urls: imageUrls(record, publicUrl, policy),
     }
     // The image may be deleted: a copy is checked before it is used again. And no shared cache has what needs a token.
     answerJson(ctx, value, {
-      'Cache-Control': isTrusted ? 'private, no-cache' : 'no-cache',
+      'Cache-Control': trusted ? 'private, no-cache' : 'no-cache',
       Vary: 'Authorization',
     })
   }

@@ -3,11 +3,11 @@ import { remoteRef } from '../domain/dialects.ts'
 import { rethumbExif } from '../domain/rethumb-exif.ts'
 import { parseRethumbPath } from '../domain/rethumb-path.ts'
 import { admitOtherwise, type SizePolicy } from '../domain/size-policy.ts'
-import { assertMayWrite, type WriteAccess } from '../domain/write-access.ts'
+import type { WriteAccess } from '../domain/write-access.ts'
 import type { InfoService } from '../service/info-service.ts'
 import type { VersionService } from '../service/versions.ts'
 import type { AskedBy } from './client-of.ts'
-import { callerOf } from './image-request.ts'
+import { assertMay } from './image-request.ts'
 import { answerJson } from './json-answer.ts'
 import { choiceOf, type PictureAnswer } from './picture-answer.ts'
 import type { RequestState } from './request-state.ts'
@@ -32,7 +32,7 @@ export function rethumbHandler(
   const { answer, policy, versions, infos, askedBy, access, showGps } = options
 
   async function answerExif(ctx: Context & { state: RequestState }, source: string): Promise<void> {
-    assertMayWrite(callerOf(ctx), access)
+    assertMay('metadata', ctx, access)
     const { signal } = ctx.state
     const asked = askedBy(ctx.req, remoteRef(source))
     const { capture, place } = await versions.use(asked, signal, (id) => infos.info(id, signal))

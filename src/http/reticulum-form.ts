@@ -40,7 +40,7 @@ export function reticulumForm({ mayWrite, isKey, policy, readSpec, onUnproven }:
     onField(name, value) {
       if (name === FIELDS.hints) sizes = parseSizeHints(FIELDS.hints, value, policy, readSpec)
       if (name !== FIELDS.key || isProven) return
-      if (!isKey(value)) throw keyRequired()
+      if (!isKey(value)) throw keyRequired('This key was not accepted. ')
       isProven = true
       release()
     },
@@ -57,9 +57,9 @@ export function reticulumForm({ mayWrite, isKey, policy, readSpec, onUnproven }:
   }
 }
 
-function keyRequired(): RequestError {
+function keyRequired(mistake = ''): RequestError {
   return new RequestError(
     'token_required',
-    `An upload needs a token: send it in the field "${FIELDS.key}", or as "Authorization: Bearer <token>"`,
+    `${mistake}An upload needs a token: send it in the field "${FIELDS.key}", or as "Authorization: Bearer <token>"`,
   )
 }

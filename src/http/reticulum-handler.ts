@@ -1,8 +1,8 @@
 import type { Middleware } from 'koa'
 import { reticulumAnswer } from '../domain/reticulum-answer.ts'
-import { assertMayWrite, mayWrite } from '../domain/write-access.ts'
+import { assertTokensConfigured, holdsToken } from '../domain/write-access.ts'
 import { UnavailableError } from '../errors.ts'
-import { callerOf } from './image-request.ts'
+import { isTrusted } from './image-request.ts'
 import type { ImagesHandlerOptions } from './images-handler.ts'
 import { API_HEADERS } from './json-answer.ts'
 import type { RequestState } from './request-state.ts'
@@ -21,12 +21,10 @@ export function reticulumUploadHandler(options: ImagesHandlerOptions): Middlewar
   const { ingest, aliases, primes, primeSizes, metrics, access, policy, readSpec, publicUrl } = options
   const unproven = new Set<RequestState>()
   return async (ctx) => {
-    const caller = callerOf(ctx)
-    // Without tokens it is the connection that decides, and not what is in the form.
-    if (access.tokens.length === 0) assertMayWrite(caller, access)
+    assertTokensConfigured('upload', access)
     const form = reticulumForm({
-      mayWrite: mayWrite(caller, access),
-      isKey: (key) => mayWrite({ ...caller, authorization: `Bearer ${key}` }, access),
+      mayWrite: isTrusted(ctx, access),
+      isKey: (key) => holdsToken(`Bearer ${key}`, access),
       policy,
       readSpec,
       onUnproven() {

@@ -3,12 +3,12 @@ import { visibleInfo } from '../domain/image-info.ts'
 import { displayedSize } from '../domain/original-facts.ts'
 import type { ObjectRef, RemoteRef } from '../domain/original-ref.ts'
 import type { SizePolicy } from '../domain/size-policy.ts'
-import { mayWrite, type WriteAccess } from '../domain/write-access.ts'
+import type { WriteAccess } from '../domain/write-access.ts'
 import type { InfoService } from '../service/info-service.ts'
 import type { OriginalService } from '../service/original-service.ts'
 import type { VersionService } from '../service/versions.ts'
 import type { AskedBy } from './client-of.ts'
-import { assertMayKnow, callerOf } from './image-request.ts'
+import { assertMayKnow, isTrusted } from './image-request.ts'
 import { answerJson } from './json-answer.ts'
 import type { RequestState } from './request-state.ts'
 
@@ -34,7 +34,7 @@ export function versionInfoAnswer(options: VersionInfoOptions, within: Middlewar
   const { versions, originals, infos, access, showGps, policy, askedBy } = options
   async function answer(ctx: Context & { state: RequestState }, original: ObjectRef | RemoteRef): Promise<void> {
     assertMayKnow(ctx, policy, access)
-    const isTrusted = mayWrite(callerOf(ctx), access)
+    const trusted = isTrusted(ctx, access)
     const { signal } = ctx.state
     const value = await versions.use(askedBy(ctx.req, original), signal, async (id, version) => {
       const { facts } = await originals.ready(id, signal)
@@ -47,10 +47,10 @@ export function versionInfoAnswer(options: VersionInfoOptions, within: Middlewar
         alpha,
         frames,
         ...(version?.modifiedAt && { modifiedAt: version.modifiedAt.toISOString() }),
-        ...visibleInfo(info, { isTrusted, showGps }),
+        ...visibleInfo(info, { isTrusted: trusted, showGps }),
       }
     })
-    answerJson(ctx, value, { 'Cache-Control': isTrusted ? 'private, no-cache' : 'no-cache', Vary: 'Authorization' })
+    answerJson(ctx, value, { 'Cache-Control': trusted ? 'private, no-cache' : 'no-cache', Vary: 'Authorization' })
   }
   return async (ctx, original) => {
     await within(ctx, () => answer(ctx, original))

@@ -5,7 +5,7 @@ import { chromium, type Page } from 'playwright-core'
 import { fixture } from '../support/darkroom.ts'
 import { ensureChromium } from '../support/install-servers.ts'
 import { noisePicture } from '../support/picture.ts'
-import { startNodeFor, TOKEN } from '../support/site.ts'
+import { startNodeFor, temporaryFolder, TOKEN } from '../support/site.ts'
 
 const MOUNTAINS = fileURLToPath(new URL('../fixtures/mountains.jpg', import.meta.url))
 const BROWSER_ARGUMENTS = [
@@ -26,8 +26,16 @@ interface HomePage {
   readonly complaints: readonly string[]
 }
 
-async function openHomePage(t: TestContext, env: Readonly<Record<string, string>> = {}): Promise<HomePage> {
-  const { url } = await startNodeFor(t, { env })
+/** @param linkOf The URL that is opened; by default the one with the token. */
+async function openHomePage(
+  t: TestContext,
+  linkOf: (origin: string) => string = (origin) => `${origin}/#token=${TOKEN}`,
+): Promise<HomePage> {
+  const { url } = await startNodeFor(t)
+  return { ...(await openPage(t, linkOf(url))), url }
+}
+
+async function openPage(t: TestContext, link: string): Promise<Omit<HomePage, 'url'>> {
   const executablePath = await ensureChromium()
   const browser = await chromium.launch({ executablePath, args: BROWSER_ARGUMENTS })
   t.after(() => browser.close())
@@ -38,8 +46,8 @@ async function openHomePage(t: TestContext, env: Readonly<Record<string, string>
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
   })
-  await page.goto(url)
-  return { page, url, complaints }
+  await page.goto(link)
+  return { page, complaints }
 }
 
 async function drop(page: Page, bytes: Buffer, name: string, type: string): Promise<void> {
@@ -66,7 +74,7 @@ async function shownTag(page: Page): Promise<string> {
 }
 
 test('A photograph dropped on the page comes back as a tag, and is shown', async (t) => {
-  const { page, url, complaints } = await openHomePage(t, { UPLOAD_TOKENS: '' })
+  const { page, url, complaints } = await openHomePage(t)
   await drop(page, await fixture('mountains.jpg'), 'mountains.jpg', 'image/jpeg')
   const tag = await shownTag(page)
   assert.match(tag, /^<img src="http[^"]+" srcset="[^"]+" sizes="100vw" width="1200" height="900" alt="">$/)
@@ -83,8 +91,40 @@ test('A photograph dropped on the page comes back as a tag, and is shown', async
   assert.deepEqual(complaints, [])
 })
 
+test('The link that a bare node prints opens a page that uploads, and whose address shows no token', async (t) => {
+  const folder = await temporaryFolder(t)
+  const node = await startNodeFor(t, { env: { UPLOAD_TOKENS: '', STORE: `file:${folder}/data` } })
+  const link = /^ {2}(?<link>http\S+#token=\S+)$/m.exec(await node.output())?.groups?.['link'] ?? ''
+  const { page, complaints } = await openPage(t, link)
+  assert.equal(page.url(), `${node.url}/`)
+  const bytes = await fixture('mountains.jpg')
+  await drop(page, bytes, 'mountains.jpg', 'image/jpeg')
+  assert.ok((await shownTag(page)).includes(`${node.url}/image/`))
+  // The tab remembers it without its address.
+  await page.reload()
+  await page.setInputFiles('#file', MOUNTAINS)
+  await page.getByText('It was here already').waitFor()
+  assert.deepEqual(complaints, [])
+  // A tab that was open before, with a token that is wrong.
+  await page.evaluate(`sessionStorage.token = 'not-the-right-token'`)
+  await page.setInputFiles('#file', MOUNTAINS)
+  await page.getByText(/^This token was not accepted/).waitFor()
+  await page.getByLabel('Token').fill('not-the-right-one-either')
+  await page.goto(link)
+  await page.waitForURL(`${node.url}/`)
+  await page.setInputFiles('#file', MOUNTAINS)
+  await page.getByText('It was here already').waitFor()
+})
+
+test('The page of a node that only serves says why it takes nothing', async (t) => {
+  const { url } = await startNodeFor(t, { env: { UPLOAD_TOKENS: '', ACCEL_PREFIX: '/_renditions/' } })
+  const { page } = await openPage(t, url)
+  await page.setInputFiles('#file', MOUNTAINS)
+  await page.getByText(/^An upload needs a token, and this node accepts none: set UPLOAD_TOKENS/).waitFor()
+})
+
 test('A photograph can be chosen as a file, once more too, and its tag copied', async (t) => {
-  const { page, complaints } = await openHomePage(t, { UPLOAD_TOKENS: '' })
+  const { page, complaints } = await openHomePage(t)
   await page.setInputFiles('#file', MOUNTAINS)
   const tag = await shownTag(page)
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
@@ -97,7 +137,7 @@ test('A photograph can be chosen as a file, once more too, and its tag copied', 
 })
 
 test('What is no picture is refused in words', async (t) => {
-  const { page } = await openHomePage(t, { UPLOAD_TOKENS: '' })
+  const { page } = await openHomePage(t)
   await drop(page, Buffer.from('not a picture'), 'notes.txt', 'text/plain')
   await page.getByText(/^This is not an image that we read/).waitFor()
   assert.equal(await page.locator('#result').isVisible(), false)
@@ -105,7 +145,7 @@ test('What is no picture is refused in words', async (t) => {
 })
 
 test('An empty file is not sent, and the page says what to do', async (t) => {
-  const { page, complaints } = await openHomePage(t, { UPLOAD_TOKENS: '' })
+  const { page, complaints } = await openHomePage(t)
   await drop(page, Buffer.alloc(0), 'empty.jpg', 'image/jpeg')
   await page.getByText('The file is empty: choose a picture').waitFor()
   assert.equal(await page.locator('#bar').isVisible(), false)
@@ -113,7 +153,7 @@ test('An empty file is not sent, and the page says what to do', async (t) => {
 })
 
 test('Where a token is needed the page asks for it, and sends the picture again with it', async (t) => {
-  const { page, url, complaints } = await openHomePage(t, { UPLOAD_TOKENS: TOKEN })
+  const { page, url, complaints } = await openHomePage(t, (origin) => origin)
   assert.equal(await page.locator('#token').isVisible(), false)
   // Large enough that the refusal comes while the picture is still being sent.
   const { bytes } = await noisePicture(1, 1500, 1000)

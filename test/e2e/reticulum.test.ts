@@ -14,7 +14,7 @@ import { backgroundIsDone, fixture } from '../support/darkroom.ts'
 import { form } from '../support/form.ts'
 import { assertPicture, decoded, idOf } from '../support/picture.ts'
 import { jsonFields, type RawResponse, rawRequest } from '../support/raw-request.ts'
-import { AUTHORIZATION, type Site, startNodeFor, startSite, TOKEN, temporaryFolder } from '../support/site.ts'
+import { AUTHORIZATION, type Site, startSite, TOKEN, temporaryFolder } from '../support/site.ts'
 
 const URL_KEY = 'the-key-of-this-very-test'
 const DAY = 'public, max-age=86400'
@@ -215,7 +215,9 @@ test('Without the right key nothing is stored, wherever in the form the key stan
     const raw = { method: 'POST', headers: { 'Content-Type': 'image/jpeg', ...AUTHORIZATION }, body: bytes }
     assertError(await rawRequest(origin, '/', raw), 415, 'original_unsupported', 'no form')
   }
-  assert.deepEqual(await filesBelow(data), [])
+  // Beside the store's reserve for deletions.
+  const stored = (await filesBelow(data)).filter((file) => !file.startsWith('tmp/reserve/'))
+  assert.deepEqual(stored, [])
   assert.deepEqual(await filesBelow(join(node.cacheDir, 'tmp')), [])
   assert.equal((await post(url, [key(TOKEN), image(bytes), hints('60s')])).status, 200)
 })
@@ -247,19 +249,6 @@ test('A wrong key is refused before the image has come, and few may send the ima
   for (const socket of waiting) socket.destroy()
   while ((await filesBelow(tmp)).length > 0) await new Promise(setImmediate)
   assert.equal((await post(node.url, [image(bytes), key(TOKEN)])).status, 200)
-})
-
-test('Without tokens only this machine itself may upload, whatever the form says', async (t) => {
-  const node = await startNodeFor(t, { env: { UPLOAD_TOKENS: '' } })
-  const parts = [key('anything'), image(await fixture('fig-alpha.png'))]
-  for (const headers of [
-    { Host: 'darkroom.example' },
-    { Origin: 'https://page.example' },
-    { 'X-Forwarded-For': 'x' },
-  ]) {
-    assertError(await post(node.url, parts, headers), 401, 'token_required')
-  }
-  assert.equal((await post(node.url, parts)).status, 200)
 })
 
 test('Under signatures a SHA-1 needs one as well, and gives one for the same picture and time only', async (t) => {

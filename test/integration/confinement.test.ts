@@ -13,6 +13,7 @@ import { ensureConfinement } from '../support/install-servers.ts'
 import { assertPicture } from '../support/picture.ts'
 import { commandOutput, createServerFolder, startServer } from '../support/process.ts'
 import { jsonFields, rawRequest } from '../support/raw-request.ts'
+import { TOKEN } from '../support/token.ts'
 
 const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url))
 const UNIT = path('packaging/systemd/darkroom.service')
@@ -207,6 +208,7 @@ async function startConfined(t: TestContext): Promise<{ url: string; pid: number
       STORE: `file:${join(folder, 'data')}`,
       CACHE_DIR: cacheDir,
       PORT: String(port),
+      UPLOAD_TOKENS: TOKEN,
       DRAIN_SECONDS: '0',
     },
     isReady: async () => (await fetch(`${url}/readyz`)).ok,

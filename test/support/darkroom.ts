@@ -34,6 +34,8 @@ export interface Darkroom {
   readonly port: number
   readonly pid: number
   readonly cacheDir: string
+  /** Everything it has printed so far. */
+  output(): Promise<string>
   /** Its log so far, a value a line. */
   log(): Promise<Readonly<Record<string, unknown>>[]>
   /** Value of a metric; the sum over its labels, or of the sample whose labels are `{…}` as written. 0 if there is none. */
@@ -72,15 +74,15 @@ export async function startDarkroom(options: DarkroomOptions = {}): Promise<Dark
     isReady,
     readyTimeoutMs: 20_000,
   })
+  const output = () => readFile(join(folder, 'node.log'), 'utf8')
   return {
     url,
     port,
     pid: server.pid,
     cacheDir,
+    output,
     async log() {
-      const lines = (await readFile(join(folder, 'node.log'), 'utf8'))
-        .split('\n')
-        .filter((line) => line.startsWith('{'))
+      const lines = (await output()).split('\n').filter((line) => line.startsWith('{'))
       return lines.map(jsonFields)
     },
     async metric(name, labels = '') {

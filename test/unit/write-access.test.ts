@@ -1,54 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { assertMayWrite, type Caller } from '../../src/domain/write-access.ts'
+import { assertHoldsToken, assertTokensConfigured } from '../../src/domain/write-access.ts'
 
-const LOCAL: Caller = { peer: '127.0.0.1', host: 'localhost:8080', forwarded: false }
+const ACCESS = { tokens: ['the first token of two', 'thesecondtoken'] }
 const REFUSED = { name: 'RequestError', code: 'token_required' }
 
-const OPEN_TO: Readonly<Record<string, Partial<Caller>>> = {
-  'this machine': {},
-  'this machine over IPv6': { peer: '::1', host: '[::1]:8080' },
-  'this machine over a socket of both kinds': { peer: '::ffff:127.0.0.1', host: '127.0.0.1:8080' },
-  'another loopback address': { peer: '127.1.2.3', host: '127.1.2.3' },
-  'a host without a port': { host: 'localhost' },
-  'a host in capitals': { host: 'LOCALHOST:8080' },
-  'its own page': { origin: 'http://localhost:8080' },
-  'a token that nobody asked for': { authorization: 'Bearer whatever' },
-}
-for (const [name, caller] of Object.entries(OPEN_TO)) {
-  test(`Without tokens writing is open to ${name}`, () => {
-    assertMayWrite({ ...LOCAL, ...caller }, { tokens: [] })
-  })
-}
-
-const CLOSED_TO: Readonly<Record<string, Partial<Caller>>> = {
-  'another machine': { peer: '192.0.2.1' },
-  'another machine over a socket of both kinds': { peer: '::ffff:192.0.2.1' },
-  'a peer that is not known': { peer: undefined },
-  'a peer whose name only begins like loopback': { peer: '127.0.0.1.example' },
-  'what came through a proxy on this machine': { forwarded: true },
-  'a name that was rebound to this machine': { host: 'evil.example:8080' },
-  'a name that begins with localhost': { host: 'localhost.evil.example' },
-  'a name that ends with localhost': { host: 'evil.localhost' },
-  'a request without a host': { host: undefined },
-  'a page from elsewhere': { origin: 'https://evil.example' },
-  'a page of another port on this machine': { origin: 'http://localhost:3000' },
-  'a page of another scheme': { origin: 'https://localhost:8080' },
-  'a sandboxed page': { origin: 'null' },
-  'a page with an empty origin': { origin: '' },
-}
-for (const [name, caller] of Object.entries(CLOSED_TO)) {
-  test(`Without tokens writing is closed to ${name}`, () => {
-    assert.throws(() => assertMayWrite({ ...LOCAL, ...caller }, { tokens: [] }), REFUSED)
-  })
-}
-
-const TOKENS = { tokens: ['the first token of two', 'thesecondtoken'] }
-
-test('With tokens every one of them is accepted, from wherever it comes', () => {
-  const far: Caller = { peer: '192.0.2.1', host: 'img.example', origin: 'https://elsewhere.example', forwarded: true }
+test('Every one of the tokens is accepted', () => {
   for (const authorization of ['Bearer thesecondtoken', 'bearer thesecondtoken', 'BEARER   thesecondtoken ']) {
-    assertMayWrite({ ...far, authorization }, TOKENS)
+    assertHoldsToken('upload', authorization, ACCESS)
   }
 })
 
@@ -65,13 +24,35 @@ for (const authorization of [
   'thesecondtoken',
   'Bearerthesecondtoken',
 ]) {
-  test(`With tokens ${JSON.stringify(authorization)} is refused, on this machine too`, () => {
-    assert.throws(() => assertMayWrite({ ...LOCAL, authorization }, TOKENS), REFUSED)
+  test(`${JSON.stringify(authorization)} is refused`, () => {
+    assert.throws(() => assertHoldsToken('upload', authorization, ACCESS), REFUSED)
   })
 }
 
-test('A refusal says what to do, and names no token', () => {
-  const message = /^(?!.*thesecond).*Authorization: Bearer/
-  assert.throws(() => assertMayWrite({ ...LOCAL, authorization: 'Bearer x' }, TOKENS), { ...REFUSED, message })
-  assert.throws(() => assertMayWrite({ ...LOCAL, forwarded: true }, { tokens: [] }), { message: /no tokens/ })
+test('A refusal says what was refused and how to send a token, and names no token', () => {
+  const refusals = [
+    ['upload', undefined, /^An upload needs a token: send "Authorization: Bearer <token>"/],
+    ['deletion', 'Bearer x', /^This token was not accepted\. A deletion needs a token: send/],
+    ['original', 'Basic eDp5', /^The Authorization header is not "Bearer <token>"\. An original needs a token: send/],
+    ['metadata', undefined, /^Private metadata \(EXIF and the like\) needs a token/],
+    ['record', undefined, /^With SIZE_POLICY=signed, the record of an image needs a token/],
+  ] as const
+  for (const [wanted, authorization, message] of refusals) {
+    const refuse = () => assertHoldsToken(wanted, authorization, ACCESS)
+    assert.throws(refuse, { ...REFUSED, message })
+    assert.throws(refuse, { message: /UPLOAD_TOKENS.*upload-token/ })
+    assert.throws(refuse, { message: /^(?!.*thesecond)/ })
+  }
+})
+
+test('Without tokens nothing is accepted, and the refusal names the setting and a way to fill it in', () => {
+  for (const authorization of [undefined, '', 'Bearer ', 'Bearer thesecondtoken', 'Bearer undefined']) {
+    assert.throws(() => assertHoldsToken('original', authorization, { tokens: [] }), {
+      name: 'RequestError',
+      code: 'tokens_not_configured',
+      message: /^An original needs a token, and this node accepts none: set UPLOAD_TOKENS, .*"openssl rand -hex 32"$/,
+    })
+  }
+  assert.throws(() => assertTokensConfigured('upload', { tokens: [] }), { code: 'tokens_not_configured' })
+  assertTokensConfigured('upload', ACCESS)
 })

@@ -1,0 +1,28 @@
+/** What a person at the terminal needs for the first upload. */
+export interface StartGreeting {
+  /** Where the node listens, without a slash at the end. */
+  readonly url: string
+  /** Absolute path of the file that holds the token. */
+  readonly tokenPath: string
+  /** Absent: the link to the page is printed without it. */
+  readonly token?: string
+}
+
+/** Text for standard error. The `curl` line reads the token from its file, so that the shell's history does not hold it. */
+export function startGreeting({ url, tokenPath, token }: StartGreeting): string {
+  const page = token === undefined ? `${url}/` : `${url}/#token=${encodeURIComponent(token)}`
+  const authorization = `"Authorization: Bearer $(cat ${shellWord(tokenPath)})"`
+  return `
+Upload a picture:
+  curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' -H ${authorization} ${url}/images
+or in a browser:
+  ${page}
+The token in ${tokenPath} is needed for uploads, deletions and originals.
+
+`
+}
+
+/** Quoted where a POSIX shell would split or expand it. */
+function shellWord(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
+}
