@@ -18,7 +18,14 @@ type Refusal = keyof typeof REFUSALS
  */
 export function answerProtocolErrors(server: Server): void {
   const latest = new WeakMap<Duplex, Exchange>()
-  server.prependListener('request', (request, response) => void latest.set(request.socket, { request, response }))
+  server.prependListener('request', (request, response) => {
+    const { socket } = request
+    latest.set(socket, { request, response })
+    // An idle connection must not hold its last request, whose headers may have 24 KB.
+    response.once('close', () => {
+      if (latest.get(socket)?.response === response) latest.delete(socket)
+    })
+  })
   server.on('checkExpectation', (_, response) => refuse(response, 417))
   server.on('clientError', (error, socket) => {
     // What is said now must not be taken for the answer to an earlier request, which is still to come.
