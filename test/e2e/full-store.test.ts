@@ -39,6 +39,8 @@ async function assertDeleted({ url }: Darkroom, { id }: Picture): Promise<void> 
 async function assertWorksAgain({ disk, node }: Stage): Promise<void> {
   const { bytes } = await noisePicture(1000, 100, 100)
   assert.equal((await post(node.url, bytes, TOKEN)).status, 201)
+  // The information about the image is written aside, after the answer.
+  await backgroundIsDone(node)
   assert.equal((await readdir(join(disk.path, 'store/tmp/reserve'))).length, RESERVE_FILES)
   const aside = (await readdir(join(disk.path, 'store/tmp'))).filter((name) => name !== 'reserve')
   assert.deepEqual(aside, [])

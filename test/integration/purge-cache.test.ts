@@ -70,7 +70,7 @@ test('a mistake in the environment is told by the name of the variable', async (
 test('one line says what would be removed, and one what was', async (t) => {
   const cacheDir = await makeCache(t)
   const dry = await purge(['--all', '--dry-run', '--cache-dir', cacheDir])
-  assert.match(dry.stdout, /^purge-cache: would remove 2 of 2 files \(all\), 16\.0 KiB of 16\.0 KiB, in [\d.]+ s\n$/)
+  assert.match(dry.stdout, /^purge-cache: would remove 2 of 2 files \(all\), 16 KiB of 16 KiB, in [\d.]+ s\n$/)
   const done = await purge(['--all', '--cache-dir', cacheDir])
   assert.match(done.stdout, /^purge-cache: removed 2 of 2 files \(all\), [^\n]+\n$/)
   assert.deepEqual([done.code, done.stderr], [0, ''])

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, open, rmdir, statfs, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, rm, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -26,7 +26,8 @@ export async function mountSmallDisk(t: Scope, megabytes: number, inodes = 0): P
   const path = await mkdtemp(join(tmpdir(), 'darkroom-disk-'))
   t.after(async () => {
     await runCommand('umount', ['--lazy', path])
-    await rmdir(path)
+    // A node that still runs may have made its folders again below the mount point.
+    await rm(path, { recursive: true, force: true, maxRetries: 5 })
   })
   await runCommand('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,nr_inodes=${inodes},mode=0755`, 'tmpfs', path])
   return {
