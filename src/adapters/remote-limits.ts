@@ -16,7 +16,10 @@ export interface RemoteLimits {
   readonly maxCallsPerOrigin: number
   /** That may wait for their turn, at each of the two. Beyond it they fail at once. */
   readonly maxWaitingCalls: number
+  /** While no call ends. */
   readonly waitTimeoutMs: number
+  /** Whether calls end or not. */
+  readonly longestWaitMs: number
 }
 
 export const REMOTE_LIMITS = {
@@ -28,6 +31,7 @@ export const REMOTE_LIMITS = {
   maxRedirects: 5,
   maxCalls: 64,
   maxCallsPerOrigin: 16,
-  maxWaitingCalls: 200,
+  maxWaitingCalls: 1000,
   waitTimeoutMs: 3000,
+  longestWaitMs: 10_000,
 } as const satisfies RemoteLimits

@@ -38,6 +38,7 @@ export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
       maxCalls,
       maxWaiting: limits.maxWaitingCalls,
       waitTimeoutMs: limits.waitTimeoutMs,
+      longestWaitMs: limits.longestWaitMs,
       refusal: () => new UnavailableError('overloaded', 'Too many remote images are being fetched'),
     })
   const all = createGate(limits.maxCalls)

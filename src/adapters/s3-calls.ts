@@ -19,8 +19,10 @@ export interface S3Limits {
   readonly maxCalls: number
   /** Calls that may wait for their turn. Beyond it they fail at once. */
   readonly maxWaitingCalls: number
-  /** Together with the first byte's, it bounds what a silent store can cost a client. */
+  /** While no call ends. Together with the first byte's, it bounds what a silent store can cost a client. */
   readonly waitTimeoutMs: number
+  /** Whether calls end or not. */
+  readonly longestWaitMs: number
 }
 
 export const S3_LIMITS = {
@@ -30,8 +32,9 @@ export const S3_LIMITS = {
   totalTimeoutMs: 10_000,
   putTimeoutMs: 60_000,
   maxCalls: 64,
-  maxWaitingCalls: 1000,
+  maxWaitingCalls: 2500,
   waitTimeoutMs: 800,
+  longestWaitMs: 8000,
 } as const satisfies S3Limits
 
 const MAX_ATTEMPTS = 3

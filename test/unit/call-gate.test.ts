@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { createCallGate } from '../../src/adapters/call-gate.ts'
 import { UnavailableError } from '../../src/errors.ts'
 
@@ -60,4 +61,38 @@ test('a gate refuses by the error that it was given', async () => {
   const waiting = gate.enter(never)
   await assert.rejects(gate.enter(never), { code: 'overloaded' })
   await assert.rejects(waiting, { code: 'overloaded' })
+})
+
+test('a call waits as long as other calls end, and no longer than the longest wait', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] })
+  const clock = { ms: 0 }
+  context.mock.method(performance, 'now', () => clock.ms)
+  const tick = async (ms: number) => {
+    clock.ms += ms
+    context.mock.timers.tick(ms)
+    await setImmediate()
+  }
+  const gate = createCallGate({ maxCalls: 1, maxWaiting: 100, waitTimeoutMs: 800, longestWaitMs: 5000 })
+  let leave = await gate.enter(never)
+  const outcomes: string[] = []
+  const all = Array.from({ length: 20 }, async () => {
+    try {
+      leave = await gate.enter(never)
+      outcomes.push('in')
+    } catch {
+      outcomes.push('refused')
+    }
+  })
+  for (let call = 1; call <= 9; call += 1) {
+    await tick(500)
+    leave()
+    await setImmediate()
+    assert.equal(outcomes.length, call, `after ${clock.ms} ms`)
+  }
+  await tick(500)
+  await Promise.all(all)
+  assert.deepEqual(
+    outcomes.slice(9),
+    Array.from({ length: 11 }, () => 'refused'),
+  )
 })
