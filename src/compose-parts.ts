@@ -153,24 +153,27 @@ export interface Outside {
   readonly elsewhere: Elsewhere
 }
 
-/** What is left of the time in which a viewer hears of a silent store is for the store. */
-const MAX_FETCH_WAIT_MS = 4000
-
 export function createServices(config: Config, outside: Outside) {
   const { store, renderers: engine, meter, elsewhere } = outside
   const { cache, spool, memoryCacheBytes } = outside.disk
+  const maxWaitMs = config.RENDER_WAIT_MAX_SECONDS * 1000
+  // A render that began later could not end within the time of its request.
+  const maxAgeMs = (config.REQUEST_TIMEOUT_SECONDS - config.RENDER_TIMEOUT_SECONDS) * 1000
   const renderQueue = createWorkQueue({
     name: 'a renderer',
     concurrency: config.RENDER_CONCURRENCY,
     maxWaiting: config.RENDER_QUEUE_MAX,
-    maxWaitMs: config.RENDER_WAIT_MAX_SECONDS * 1000,
+    maxWaitMs,
+    maxAgeMs,
+    maxHeldBytes: Math.floor(memoryCacheBytes / 2),
     onTurn: meter.waited,
   })
   const fetchQueue = createWorkQueue({
     name: 'the object store',
     concurrency: config.FETCH_CONCURRENCY,
     maxWaiting: config.FETCH_QUEUE_MAX,
-    maxWaitMs: MAX_FETCH_WAIT_MS,
+    maxWaitMs,
+    maxAgeMs,
   })
   const onForget = (ids: ReadonlySet<string>) => {
     objects.forget(ids)

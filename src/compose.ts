@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { probeAccessTimes } from './adapters/atime-probe.ts'
-import { createFlagFile } from './adapters/flag-file.ts'
+import { createFlagFolder } from './adapters/flag-folder.ts'
 import { type FolderAccess, folderAccess } from './adapters/folder-access.ts'
 import type { BucketSettings } from './buckets-file.ts'
 import { findAccess, type NodeAccess } from './compose-access.ts'
@@ -20,14 +20,14 @@ import {
 } from './compose-parts.ts'
 import { createElsewhere } from './compose-elsewhere.ts'
 import type { Config } from './config.ts'
-import { CACHE_FOLDERS, OVERLOAD_FLAG } from './domain/cache-layout.ts'
+import { CACHE_FOLDERS, OVERLOAD_FLAGS } from './domain/cache-layout.ts'
 import { parseSpecOrReticulumSize } from './domain/reticulum-size.ts'
 import { parseSpec } from './domain/spec.ts'
 import { startGreeting } from './domain/start-greeting.ts'
 import { ServiceError } from './errors.ts'
 import { createAccessReport } from './http/access-log.ts'
 import { createApp } from './http/app.ts'
-import { createAskedBy, createClientOf } from './http/client-of.ts'
+import { createAskedBy, createClientOf, createViewerOf } from './http/client-of.ts'
 import type { Readiness } from './http/health-handler.ts'
 import { createNginxFront } from './http/nginx-front.ts'
 import { pictureHandlers } from './http/picture-handlers.ts'
@@ -133,6 +133,7 @@ export async function startNode(
       service: services.renditions,
       cache: disk.cache,
       askedBy: createAskedBy(clientOf),
+      viewerOf: createViewerOf(clientOf),
       front: createNginxFront({ accelPrefix: config.ACCEL_PREFIX, degradation, now, access }),
       showGps: config.SHOW_GPS,
       now: () => Date.now(),
@@ -155,22 +156,22 @@ export async function startNode(
   })
   const background = await startBackground({ ...services, accessWatch, meter })
   disk.keeper.start()
-  const flag = createFlagFile({
-    path: join(config.CACHE_DIR, OVERLOAD_FLAG),
-    onStuck: (error) => meter.trouble('nginx refuses new pictures: the flag of overload cannot be removed', error),
+  const flags = createFlagFolder({
+    folder: join(config.CACHE_DIR, OVERLOAD_FLAGS),
+    onStuck: (error) => meter.trouble('nginx refuses new pictures: a flag of overload cannot be removed', error),
   })
   const shed = createShed({
-    refusal: () => services.renderQueue.refusal('viewer'),
+    refusal: (network) => services.renderQueue.refusal('viewer', network),
     diskFails: () => disk.keeper.degraded,
     report,
     clientOf,
-    flag,
+    flags,
   })
   // The headers that it goes by are nginx's; without nginx they could be anybody's.
   const server = config.ACCEL_PREFIX === '' ? createHttpServer(app) : createHttpServer(app, shed)
   const end = async () => {
     const { events, primes, mezzanines, infos, objects, remotes } = services
-    const working = [background, disk.keeper, flag, events, primes, mezzanines, infos, objects, remotes]
+    const working = [background, disk.keeper, flags, events, primes, mezzanines, infos, objects, remotes]
     await Promise.all(working.map((part) => part.stop()))
     await renderers.stop()
     store.close()

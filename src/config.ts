@@ -209,17 +209,20 @@ const Env = z.object({
     .describe(
       'Memory that renders may take together; empty: what the machine or its container has, less what a node needs, and 1.5 GB or 400 MB for each render at most',
     ),
-  RENDER_QUEUE_MAX: count('Renders that may wait for their turn; more are answered 503', 1000),
+  RENDER_QUEUE_MAX: count(
+    'Pictures that may wait for their original and their render; more are answered 503. One client has at most as many as are left for others',
+    2000,
+  ),
   RENDER_WAIT_MAX_SECONDS: z.coerce
     .number()
     .min(0.1, 'should be at least 0.1')
-    .default(2)
+    .default(15)
     .describe(
-      'No render waits longer for its turn; one that is expected to wait 0.15 of that, or half of it in a burst, is answered 503 at once. An upload waits five times as long',
+      'Longest time that a picture or an upload waits for a renderer; one that is expected to wait longer is answered 503 at once',
     ),
   RENDER_TIMEOUT_SECONDS: count('A render that takes longer is ended', 12),
   FETCH_CONCURRENCY: count('Originals fetched from the store at once', 32),
-  FETCH_QUEUE_MAX: count('Fetches that may wait for their turn; more are answered 503', 500),
+  FETCH_QUEUE_MAX: count('Fetches that may wait for their turn, as long as a render may; more are answered 503', 2000),
   REQUEST_TIMEOUT_SECONDS: count('An answer that has not begun by then is 503 or 504', 30),
   DRAIN_SECONDS: count('Time between "not ready" and the end of listening, at the end', 2, 0),
   LOG_LEVEL: z
@@ -283,15 +286,18 @@ function boundsTogether({ REMOTE_NEW_PER_MINUTE: inAll, REMOTE_NEW_PER_CLIENT: p
   return [`REMOTE_NEW_PER_CLIENT: should be ${inAll} at most, which is REMOTE_NEW_PER_MINUTE`]
 }
 
-/** What one request may wait for, one after the other: it has to end by what was waited for, which can say what went wrong. */
+/**
+ * What one request may spend its time on: it has to end by what it waits for, which can say what went wrong. No request waits for
+ * a renderer so long that no time is left to render, so fetching and waiting need not fit in together.
+ */
 function limitsTogether(config: Config): string[] {
   const isRemote = config.REMOTE_HOSTS.length > 0 && config.REMOTE_TIMEOUT_SECONDS > config.STORE_TIMEOUT_SECONDS
   const fetching = isRemote ? 'REMOTE_TIMEOUT_SECONDS' : 'STORE_TIMEOUT_SECONDS'
-  const names = [fetching, 'RENDER_WAIT_MAX_SECONDS', 'RENDER_TIMEOUT_SECONDS'] as const
-  const seconds = names.reduce((sum, name) => sum + config[name], 0)
+  const longest = config[fetching] > config.RENDER_WAIT_MAX_SECONDS ? fetching : 'RENDER_WAIT_MAX_SECONDS'
+  const seconds = config[longest] + config.RENDER_TIMEOUT_SECONDS
   if (seconds < config.REQUEST_TIMEOUT_SECONDS) return []
   return [
-    `REQUEST_TIMEOUT_SECONDS: should be more than ${seconds}, the sum of ${names.join(', ')}: else it ends what those would explain`,
+    `REQUEST_TIMEOUT_SECONDS: should be more than ${seconds}, the sum of ${longest} and RENDER_TIMEOUT_SECONDS: else it ends what those would explain`,
   ]
 }
 

@@ -39,7 +39,8 @@ quit_nginx() {
 run_node() {
   write_conf
   site 'listen 80 ' 'listen 8080 default_server;'
-  site 'server 127.0.0.1:8080 ' "server 127.0.0.1:$PORT max_conns=$((128 * $(nproc) < 256 ? 256 : 128 * $(nproc)));"
+  site 'server 127.0.0.1:8080 max_conns=2560;' "server 127.0.0.1:$PORT max_conns=2560;"
+  site 'server 127.0.0.1:8080 max_conns=256;' "server 127.0.0.1:$PORT max_conns=256;"
   site 'map "" $hit_tree ' "map \"\" \$hit_tree { default $CACHE_DIR/renditions; }"
   if [ "${SIZE_POLICY:-}" = signed ]; then site 'map "" $direct_hits ' 'map "" $direct_hits { default off; }'; fi
   # From where the front's word on who asks is believed, and where the monitoring may ask from.

@@ -14,6 +14,8 @@ export interface FlagFile {
   lower(): void
   /** It is gone, if that is possible. */
   stop(): Promise<void>
+  /** It is not there, and nobody wants it to be. */
+  readonly isDown: boolean
 }
 
 export interface FlagFileOptions {
@@ -91,6 +93,9 @@ export function createFlagFile({ path, onStuck }: FlagFileOptions): FlagFile {
       wanted = false
       settle()
       await settling
+    },
+    get isDown() {
+      return !stands && !wanted && settling === undefined
     },
   }
 }

@@ -19,8 +19,13 @@ export const PICTURE_FOLDERS = [CACHE_FOLDERS.renditions, CACHE_FOLDERS.mezzanin
 /** A file of this name and content at the top of a folder says that a sweep may delete what is in it. */
 export const CACHE_MARKER = { name: '.darkroom-cache', content: 'darkroom-cache 1\n' } as const
 
-/** While this file is there, relative to `CACHE_DIR`, nginx refuses by itself most of what it has not found. */
-export const OVERLOAD_FLAG = `${CACHE_FOLDERS.renditions}/.overloaded`
+/**
+ * Folder of the flags of overload, relative to `CACHE_DIR`. While there is one that is named as a client's address, nginx refuses
+ * by itself most of what this client asks for and what it has not found.
+ */
+export const OVERLOAD_FLAGS = `${CACHE_FOLDERS.renditions}/.overloaded`
+/** The flag for all clients. */
+export const EVERYBODY = 'all'
 
 /** Folder of all renditions of an original, relative to `CACHE_DIR/renditions`. */
 export function renditionFolder(id: string): string {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { clientAddress, clientNetwork } from '../domain/client-address.ts'
 import type { AddressBlock } from '../domain/ip-address.ts'
 import type { AskedRef, OriginalRef } from '../domain/original-ref.ts'
+import type { Viewer } from '../service/admission.ts'
 import { memoize } from '../service/memoize.ts'
 
 /** The address of a request's client: as the log has it, and as limits count it. */
@@ -9,6 +10,9 @@ export type ClientOf = (request: IncomingMessage) => string
 
 /** The original, and the client of the request where that matters. */
 export type AskedBy = (request: IncomingMessage, original: OriginalRef) => AskedRef
+
+/** The request as one that waits for work: since now, for its client. */
+export type ViewerOf = (request: IncomingMessage) => Viewer
 
 const MEMORY_BYTES = 1024 * 1024
 
@@ -28,4 +32,8 @@ export function createClientOf(proxies: readonly AddressBlock[]): ClientOf {
 export function createAskedBy(clientOf: ClientOf): AskedBy {
   return (request, original) =>
     original.kind === 'remote' ? { ...original, client: clientNetwork(clientOf(request)) } : original
+}
+
+export function createViewerOf(clientOf: ClientOf): ViewerOf {
+  return (request) => ({ client: clientNetwork(clientOf(request)), since: performance.now() })
 }

@@ -11,7 +11,7 @@ import { RequestError, UnavailableError } from '../errors.ts'
 import type { ImageCache } from '../service/ports.ts'
 import type { Rendition, RenditionService, Wanted } from '../service/rendition-service.ts'
 import type { Version, VersionService } from '../service/versions.ts'
-import type { AskedBy } from './client-of.ts'
+import type { AskedBy, ViewerOf } from './client-of.ts'
 import { conditionsOf } from './conditional-headers.ts'
 import { RangeError416 } from './error-response.ts'
 import type { NginxFront } from './nginx-front.ts'
@@ -22,6 +22,7 @@ export interface PictureAnswerOptions {
   readonly versions: VersionService
   readonly cache: ImageCache
   readonly askedBy: AskedBy
+  readonly viewerOf: ViewerOf
   readonly front: NginxFront
   /** Ms since 1970. */
   readonly now: () => number
@@ -59,7 +60,7 @@ export const PICTURE_HEADERS = {
  * @param within Sets the signal of the request; what memory knows of an upload needs none.
  */
 export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<RequestState>): PictureAnswer {
-  const { service, versions, askedBy, front } = options
+  const { service, versions, askedBy, viewerOf, front } = options
   return async (ctx, asked) => {
     const began = performance.now()
     const { original, spec, as } = asked
@@ -78,10 +79,11 @@ export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<
     }
     const find = async (): Promise<void> => {
       const { signal } = ctx.state
+      const viewer = viewerOf(ctx.req)
       // Between look-up and opening, a sweep may delete the file.
       for (const isAgain of [again, true]) {
         const found = await versions.use(askedBy(ctx.req, original), signal, async (id, version) => {
-          const wanted = { id, spec, as, again: isAgain }
+          const wanted = { id, spec, as, viewer, again: isAgain }
           return { version, rendition: service.remembered(wanted) ?? (await service.rendition(wanted, signal)) }
         })
         if (await answer(found.rendition, found.version)) return

@@ -37,7 +37,7 @@ export function versionInfoAnswer(options: VersionInfoOptions, within: Middlewar
     const trusted = isTrusted(ctx, access)
     const { signal } = ctx.state
     const value = await versions.use(askedBy(ctx.req, original), signal, async (id, version) => {
-      const { facts } = await originals.ready(id, signal)
+      const { facts } = await originals.ready({ id }, signal)
       const { format, alpha, frames } = facts
       const info = await infos.info(id, signal)
       return {

@@ -1,28 +1,43 @@
 /** Gives those who want the same thing equal shares of it, by what each takes of it at a time. */
-export interface FairTurns<Kind extends string> {
+export interface FairTurns<Key extends string> {
   /** Whose turn it is among those who wait. */
-  next(waiting: readonly Kind[]): Kind | undefined
+  next(waiting: Iterable<Key>): Key | undefined
   /** @param cost What it takes, in any unit. */
-  took(kind: Kind, cost: number): void
+  took(key: Key, cost: number): void
 }
 
+/** When more keys than this owe something, the half that owes the least is forgiven. */
+const MAX_REMEMBERED = 10_000
+
 /**
- * Start-time fair queueing: a kind's next turn is due when its last one would have ended, had it been alone. Who has not been
- * there for a while has saved up nothing, and owes nothing.
+ * Start-time fair queueing: a key's next turn is due when its last one would have ended, had it been alone. A key that was
+ * absent for a while has saved up nothing, and owes nothing.
  *
  * @see Goyal, Vin, Cheng: Start-Time Fair Queuing, SIGCOMM 1996
  */
-export function createFairTurns<Kind extends string>(): FairTurns<Kind> {
-  const dueAt = new Map<Kind, number>()
+export function createFairTurns<Key extends string>(): FairTurns<Key> {
+  const dueAt = new Map<Key, number>()
   let clock = 0
 
-  const due = (kind: Kind): number => Math.max(clock, dueAt.get(kind) ?? 0)
+  const due = (key: Key): number => Math.max(clock, dueAt.get(key) ?? 0)
+
+  function forget(): void {
+    if (dueAt.size <= MAX_REMEMBERED) return
+    const inOrder = [...dueAt.values()].toSorted((one, other) => one - other)
+    clock = Math.max(clock, inOrder[MAX_REMEMBERED / 2] ?? clock)
+    for (const [key, at] of dueAt) if (at <= clock) dueAt.delete(key)
+  }
 
   return {
-    next: ([first, ...others]) => first && others.reduce((best, kind) => (due(kind) < due(best) ? kind : best), first),
-    took(kind, cost) {
-      clock = due(kind)
-      dueAt.set(kind, clock + cost)
+    next(waiting) {
+      let best: Key | undefined
+      for (const key of waiting) if (best === undefined || due(key) < due(best)) best = key
+      return best
+    },
+    took(key, cost) {
+      clock = due(key)
+      dueAt.set(key, clock + cost)
+      forget()
     },
   }
 }

@@ -85,7 +85,7 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
 
   /** Refused before anything is fetched for it. */
   async function measureNow(id: string, signal: AbortSignal): Promise<ImageInfo> {
-    const place = renderQueue.enter('viewer', USUAL_COST_MS)
+    const place = renderQueue.enter('viewer', { costMs: USUAL_COST_MS })
     try {
       return await measure(id, signal, { priority: 'viewer', place })
     } finally {
@@ -95,7 +95,7 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
 
   async function measure(id: string, signal: AbortSignal, work: Work): Promise<ImageInfo> {
     const { sequence } = watch
-    const { source, facts } = await originals.ready(id, signal)
+    const { source, facts } = await originals.ready({ id }, signal)
     work.place?.revise(decodingCost(facts, 1))
     const info = await renderQueue.run(() => engine.measure(source, facts), signal, work)
     if (watch.forgottenSince(id, sequence)) throw new OriginalError('original_deleted', 'This image was deleted')

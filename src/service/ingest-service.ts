@@ -80,7 +80,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
   }
 
   async function verify({ source }: Spooled, facts: OriginalFacts, signal: AbortSignal): Promise<void> {
-    const place = renderQueue.enter('upload', decodingCost(facts, facts.frames))
+    const place = renderQueue.enter('upload', { costMs: decodingCost(facts, facts.frames) })
     try {
       await renderQueue.run(() => engine.verify(source, facts), signal, { priority: 'upload', place })
     } finally {

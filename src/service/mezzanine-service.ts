@@ -6,11 +6,12 @@ import type { OriginalFacts } from '../domain/original-facts.ts'
 import { mezzanineKey } from '../domain/store-layout.ts'
 import { isTransientId, isVersionId } from '../domain/version-id.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
+import type { Viewer } from './admission.ts'
 import { createBackground } from './background.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import { createMezzanineShelf, type Mezzanine, type Sealed } from './mezzanine-shelf.ts'
-import { firstByteMs, openInTime } from './open-in-time.ts'
+import { createFirstByteBudget, openInTime } from './open-in-time.ts'
 import type { OriginalService } from './original-service.ts'
 import type { ImageCache, ImageEngine, Meter, ObjectStore, OpenObject, OriginalHolder } from './ports.ts'
 import { createSharing } from './sharing.ts'
@@ -30,7 +31,7 @@ export interface MezzanineService {
    * @returns undefined if there is none, or it is damaged: then the original says what is true.
    * @throws UnavailableError if the store does not answer.
    */
-  find(id: string, level: MezzanineLevel, signal: AbortSignal): Promise<Mezzanine | undefined>
+  find(wanted: WantedMezzanine, signal: AbortSignal): Promise<Mezzanine | undefined>
   /**
    * Makes in the background what is missing. What fails is made after the next decoding.
    * @returns when it has ended, in whichever way.
@@ -42,6 +43,13 @@ export interface MezzanineService {
   readonly pending: number
   /** Gives up what has not been begun, and resolves when nothing is under way. */
   stop(): Promise<void>
+}
+
+export interface WantedMezzanine {
+  readonly id: string
+  readonly level: MezzanineLevel
+  /** The request that waits for it, if one does. */
+  readonly viewer?: Viewer | undefined
 }
 
 export interface MezzanineServiceOptions {
@@ -84,23 +92,26 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
   })
   const making = new Map<string, Promise<void>>()
   const background = createBackground()
+  const firstByte = createFirstByteBudget(() => performance.now())
 
-  async function find(id: string, level: MezzanineLevel, signal: AbortSignal): Promise<Mezzanine | undefined> {
+  async function find({ id, level, viewer }: WantedMezzanine, signal: AbortSignal): Promise<Mezzanine | undefined> {
     const key = mezzanineKey(id, level)
     const here = await shelf.get(id, level)
     if (here || minPixels === 0 || !isShared(id) || absences.has(key)) return here
     const asked = performance.now()
-    const fly = (within: AbortSignal) => options.fetchQueue.run(() => fetch({ id, level, asked }, within), within)
+    const fly = (within: AbortSignal) =>
+      options.fetchQueue.run(() => fetch({ id, level, asked }, within), within, { viewer })
     return (await flights.run(key, fly, signal)).value
   }
 
-  async function fetch({ id, level, asked }: Wanted, signal: AbortSignal): Promise<Mezzanine | undefined> {
+  async function fetch({ id, level, asked }: Fetch, signal: AbortSignal): Promise<Mezzanine | undefined> {
     const key = mezzanineKey(id, level)
     const { sequence } = watch
     const limit = startTimeLimit(signal, options.fetchTimeoutMs, tooSlow)
     const within = limit.signal
     try {
-      const object = await openInTime((limited) => store.open(key, limited), firstByteMs(asked), within)
+      const object = await openInTime((limited) => store.open(key, limited), firstByte.withinMs(asked), within)
+      firstByte.answered()
       const bytes = object && (await readExisting(id, object, { signal, within }))
       const facts = bytes && openMezzanine(bytes)
       if (bytes && facts) return await keep({ id, level, bytes, facts }, sequence)
@@ -158,7 +169,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
   /** The original is on this disk as a rule: it has just been uploaded, or decoded. */
   async function build(id: string, signal: AbortSignal): Promise<void> {
     const { sequence } = watch
-    const { source, facts } = await originals.ready(id, signal)
+    const { source, facts } = await originals.ready({ id }, signal)
     const missing = await missingLevels(id, facts, signal)
     const sizeBytes = missing.length > 0 ? await holderOf(id).sizeBytes(id, signal) : undefined
     if (sizeBytes === undefined) return
@@ -184,7 +195,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
   async function missingLevels(id: string, facts: OriginalFacts, signal: AbortSignal): Promise<MezzanineLevel[]> {
     const missing: MezzanineLevel[] = []
     for (const level of unworthy.has(id) ? [] : levels(facts)) {
-      if ((await find(id, level, signal)) === undefined) missing.push(level)
+      if ((await find({ id, level }, signal)) === undefined) missing.push(level)
     }
     return missing
   }
@@ -227,7 +238,7 @@ function isShared(id: string): boolean {
   return !isVersionId(id)
 }
 
-interface Wanted {
+interface Fetch {
   readonly id: string
   readonly level: MezzanineLevel
   /** When, by `performance.now()`. */

@@ -5,9 +5,23 @@ import { startTimeLimit } from './time-limit.ts'
 const FIRST_BYTE_MS = 4_800
 const LEAST_FIRST_BYTE_MS = 500
 
-/** How long the store has to begin its answer. @param asked When the viewer asked, by `performance.now()`. */
-export function firstByteMs(asked: number): number {
-  return Math.max(LEAST_FIRST_BYTE_MS, FIRST_BYTE_MS - (performance.now() - asked))
+/** How long a store has to begin its answer. The wait behind a store that does answer is not counted against it. */
+export interface FirstByteBudget {
+  /** @param asked When the viewer asked, by the same clock. */
+  withinMs(asked: number): number
+  /** The store has begun an answer just now. */
+  answered(): void
+}
+
+/** @param now Milliseconds of a clock that never goes back. */
+export function createFirstByteBudget(now: () => number): FirstByteBudget {
+  let answeredAt = -Infinity
+  return {
+    withinMs: (asked) => Math.max(LEAST_FIRST_BYTE_MS, FIRST_BYTE_MS - (now() - Math.max(asked, answeredAt))),
+    answered() {
+      answeredAt = now()
+    },
+  }
 }
 
 /** Opens an object, unless the store is silent for too long. @throws UnavailableError `store_unavailable` */

@@ -3,9 +3,10 @@ import { LRUCache } from 'lru-cache'
 import type { ByteRange } from '../domain/http-caching.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
 import { OriginalError, ServiceError, UnavailableError } from '../errors.ts'
+import type { Viewer } from './admission.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
-import { firstByteMs, openInTime } from './open-in-time.ts'
+import { createFirstByteBudget, openInTime } from './open-in-time.ts'
 import type {
   ImageCache,
   ImageEngine,
@@ -26,6 +27,12 @@ export interface ReadyOriginal {
   readonly facts: OriginalFacts
 }
 
+/** An original, and the request that waits for it, if one does. */
+export interface WantedOriginal {
+  readonly id: string
+  readonly viewer?: Viewer | undefined
+}
+
 /** Brings originals onto this node, each once however many ask, checked against their ids. */
 export interface OriginalService {
   /**
@@ -36,7 +43,7 @@ export interface OriginalService {
   /** Whether it is on this node, and the store need not be asked. */
   isHere(id: string): Promise<boolean>
   /** @throws OriginalError, UnavailableError */
-  ready(id: string, signal: AbortSignal): Promise<ReadyOriginal>
+  ready(wanted: WantedOriginal, signal: AbortSignal): Promise<ReadyOriginal>
   /**
    * The bytes as uploaded, checked against the id but never decoded: the limits and formats of today do not matter. To be
    * read at the client's own pace: from this node's disk, as the store's connections have deadlines.
@@ -89,6 +96,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
   const { now, maxRemembered } = options
   const flights = createCoalescer<ReadyOriginal>()
   const byteFlights = createCoalescer<ObjectSource>()
+  const firstByte = createFirstByteBudget(() => performance.now())
   const facts = new LRUCache<string, OriginalFacts>({ max: maxRemembered })
   const absences = createRememberedFailures({ maxRemembered, now })
   const loose = new LRUCache<string, Spooled>({
@@ -99,12 +107,13 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     dispose: (spooled) => void spooled.discard(),
   })
 
-  async function bring(id: string, signal: AbortSignal): Promise<ReadyOriginal> {
+  async function bring({ id, viewer }: WantedOriginal, signal: AbortSignal): Promise<ReadyOriginal> {
     const local = await localSource(id)
     const known = local && (await inspectLocal(id, local))
     if (known) return { source: local, facts: known }
     const asked = performance.now()
-    const source = await fetchQueue.run(() => fetch({ id, asked, maxBytes: maxOriginalBytes }, signal), signal)
+    const wanted = { id, asked, maxBytes: maxOriginalBytes }
+    const source = await fetchQueue.run(() => fetch(wanted, signal), signal, { viewer })
     try {
       return { source, facts: await inspect(id, source) }
     } catch (error) {
@@ -142,7 +151,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     const { sequence } = watch
     const limit = startTimeLimit(signal, fetchTimeoutMs, tooSlow)
     try {
-      const wanted = { id, maxBytes, withinMs: firstByteMs(asked) }
+      const wanted = { id, maxBytes, withinMs: firstByte.withinMs(asked) }
       const kept = await keep(id, await fetchChecked(wanted, limit.signal), sequence)
       if (kept) return kept
       // The disk took the bytes, but not their move into the cache.
@@ -158,7 +167,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
   }
 
   /** A body that is cut, stalls or is wrong may be right the next time: one more attempt, unless that happens all the time. */
-  async function fetchChecked(wanted: WantedOriginal, signal: AbortSignal): Promise<Spooled> {
+  async function fetchChecked(wanted: Attempt, signal: AbortSignal): Promise<Spooled> {
     try {
       return await fetchOnce(wanted, 'toDisk', signal)
     } catch (error) {
@@ -169,7 +178,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     }
   }
 
-  async function fetchOnce(wanted: WantedOriginal, way: 'toDisk' | 'toMemory', signal: AbortSignal): Promise<Spooled> {
+  async function fetchOnce(wanted: Attempt, way: 'toDisk' | 'toMemory', signal: AbortSignal): Promise<Spooled> {
     const { id, maxBytes } = wanted
     const { body } = await openOriginal(wanted, signal)
     const spooled = await spool[way](body, maxBytes, signal).catch((error: unknown) => {
@@ -184,9 +193,11 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     throw new BodyError('store_unavailable', 'The object store gave a damaged original')
   }
 
-  async function openOriginal({ id, withinMs }: WantedOriginal, signal: AbortSignal): Promise<OpenObject> {
+  async function openOriginal({ id, withinMs }: Attempt, signal: AbortSignal): Promise<OpenObject> {
     try {
-      return await openInTime((within) => holderOf(id).open(id, within), withinMs, signal)
+      const opened = await openInTime((within) => holderOf(id).open(id, within), withinMs, signal)
+      firstByte.answered()
+      return opened
     } catch (error) {
       if (error instanceof OriginalError) absences.set(id, error, ABSENCE_MS)
       throw error
@@ -218,9 +229,9 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     return facts.get(id)
   }
 
-  async function ready(id: string, signal: AbortSignal): Promise<ReadyOriginal> {
-    remembered(id)
-    return (await flights.run(id, (flightSignal) => bring(id, flightSignal), signal)).value
+  async function ready(wanted: WantedOriginal, signal: AbortSignal): Promise<ReadyOriginal> {
+    remembered(wanted.id)
+    return (await flights.run(wanted.id, (flightSignal) => bring(wanted, flightSignal), signal)).value
   }
 
   async function open(wanted: WantedBytes, signal: AbortSignal): Promise<Readable | Buffer> {
@@ -272,7 +283,7 @@ function tooSlow(cause?: unknown): UnavailableError {
   return new UnavailableError('store_unavailable', 'The object store is too slow', { cause })
 }
 
-interface WantedOriginal {
+interface Attempt {
   readonly id: string
   readonly maxBytes: number
   /** For the store to begin its answer. */

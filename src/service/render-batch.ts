@@ -1,5 +1,6 @@
 import { type Plan, sizeBeforeTurn } from '../domain/transform-plan.ts'
 import { UnavailableError } from '../errors.ts'
+import type { Viewer } from './admission.ts'
 import type { Place } from './backlog.ts'
 import { unlessAborted } from './coalesce.ts'
 import type { ImageEngine, Meter, ObjectSource } from './ports.ts'
@@ -20,6 +21,8 @@ export interface RenderJob {
   readonly cost: RenderCost
   /** In the queue, of a viewer. It is left when the work begins; if it never does, by whoever has it. */
   readonly place?: Place | undefined
+  /** The request that waits for it; a batch waits in the line of the client that began it. */
+  readonly viewer?: Viewer | undefined
 }
 
 /** Milliseconds of CPU, expected. */
@@ -54,7 +57,7 @@ export interface RenderBatcherOptions {
   readonly engine: ImageEngine
   readonly renderQueue: WorkQueue
   readonly meter: Meter
-  /** Who may wait in batches, over all of them: those who join one take no place in the queue. */
+  /** How many may wait in batches, over all of them, before a job without a place of its own is refused. */
   readonly maxWaiting: number
 }
 
@@ -62,7 +65,7 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
   const open = new Map<string, Batch>()
   let waiting = 0
 
-  function begin(key: string | undefined, { source, priority }: RenderJob, first: Member): Batch {
+  function begin(key: string | undefined, { source, priority, viewer }: RenderJob, first: Member): Batch {
     const batch: Batch = { members: [first], controller: new AbortController(), waiting: 1, isOpen: true }
     if (key !== undefined) open.set(key, batch)
     const end = () => {
@@ -92,8 +95,9 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
       // The slot is held until all of it has really ended.
       await Promise.all(settled)
     }
-    const place = priority === 'viewer' ? placeOfAll(batch) : undefined
-    renderQueue.run(work, batch.controller.signal, { priority, place }).catch((error: unknown) => {
+    const place = first.place && placeOfAll(batch)
+    const heldBytes = 'bytes' in source ? source.bytes.length : 0
+    renderQueue.run(work, batch.controller.signal, { priority, place, viewer, heldBytes }).catch((error: unknown) => {
       end()
       for (const { made } of batch.members) made.reject(error)
     })
@@ -105,7 +109,7 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
       signal.throwIfAborted()
       const key = isShareable(job.plan) ? `${job.priority} ${job.key}` : undefined
       const joined = key === undefined ? undefined : open.get(key)
-      if (joined && waiting >= maxWaiting) {
+      if (joined && job.place === undefined && waiting >= maxWaiting) {
         throw new UnavailableError('overloaded', 'Too many requests are waiting for a renderer')
       }
       const hasRoom = joined !== undefined && joined.members.length < MAX_MEMBERS[job.priority]

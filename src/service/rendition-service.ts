@@ -7,6 +7,7 @@ import { withoutHurry } from '../domain/transform-plan.ts'
 import { expectedCost } from '../domain/work-cost.ts'
 import { isTransientId } from '../domain/version-id.ts'
 import { OriginalError, UnavailableError } from '../errors.ts'
+import type { Viewer } from './admission.ts'
 import type { Place } from './backlog.ts'
 import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
@@ -38,6 +39,8 @@ export interface Wanted {
   readonly as: OutputFormat | { readonly accept: FormatChoice }
   /** Don't trust memory where it says that there is a file: it was looked for and is gone. */
   readonly again?: boolean
+  /** The request that waits for it. Absent: of no client in particular. */
+  readonly viewer?: Viewer | undefined
   /** Nobody waits for it yet: it is made when the renderers have nothing else to do, to the fewest bytes. */
   readonly ahead?: boolean
 }
@@ -169,10 +172,11 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   async function make(wanted: Wanted, signal: AbortSignal): Promise<Known> {
     if (typeof wanted.as === 'object') return await makeNegotiated(wanted, wanted.as.accept, signal)
     const { sequence } = watch
-    const { id, spec, as: format, ahead = false } = wanted
+    const { id, spec, as: format, viewer, ahead = false } = wanted
     const file = renditionFile(formatSpec(spec), format)
     const kept = await shelf.find(id, file, signal)
-    const renderNow = () => placed(wanted, format, (place) => renderSound(id, { spec, format, ahead, place }, signal))
+    const renderNow = () =>
+      placed(wanted, format, (place) => renderSound(id, { spec, format, viewer, ahead, place }, signal))
     const bytes = kept ?? (await renderNow())
     if (kept === undefined) shelf.keep(id, file, { bytes, format })
     // A viewer was faster: what has been seen is not replaced.
@@ -188,7 +192,7 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
    * refused in the end costs the store nothing.
    */
   async function placed<T>(
-    { id, spec, ahead }: Wanted,
+    { id, spec, viewer, ahead }: Wanted,
     format: OutputFormat | undefined,
     work: (place: Place | undefined) => Promise<T>,
   ): Promise<T> {
@@ -197,7 +201,7 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     const known = broken.get(id)
     if (known) throw known
     originals.remembered(id)
-    const place = renderQueue.enter('viewer', expectedCost(spec, format))
+    const place = renderQueue.enter('viewer', { costMs: expectedCost(spec, format), viewer })
     try {
       return await work(place)
     } finally {
@@ -210,8 +214,8 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     const { sequence } = watch
     const { id, spec } = wanted
     const format = await placed(wanted, undefined, () => negotiate(wanted, accept, signal))
-    const { again = false, ahead = false } = wanted
-    const made = await rendition({ id, spec, as: format, again, ahead }, signal)
+    const { viewer, again = false, ahead = false } = wanted
+    const made = await rendition({ id, spec, as: format, viewer, again, ahead }, signal)
     const alias = negotiatedFile(formatSpec(spec), accept, format)
     if (!made.published || !(await cache.link(id, made.file, alias))) return { ...made, touchedAt: now() }
     await assertNotDeleted(id, sequence)
@@ -221,11 +225,11 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
   }
 
   async function negotiate(
-    { id, spec, ahead }: Wanted,
+    { id, spec, viewer, ahead }: Wanted,
     accept: FormatChoice,
     signal: AbortSignal,
   ): Promise<OutputFormat> {
-    const facts = await sources.facts(id, spec, signal)
+    const facts = await sources.facts(id, { spec, viewer }, signal)
     const traits = pictureTraits(spec, facts, maxSide)
     const best = negotiateFormat(accept, traits, false)
     const quick = negotiateFormat(accept, traits, true)
@@ -269,7 +273,7 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     const { source, key, plan, facts, from, cost } = await sources.prepare(id, target, signal)
     const job = target.ahead
       ? ({ plan: withoutHurry(plan, target.spec, facts.frames), priority: 'background' } as const)
-      : ({ plan, priority: 'viewer', place: target.place } as const)
+      : ({ plan, priority: 'viewer', place: target.place, viewer: target.viewer } as const)
     const bytes = await batcher.render({ source, key, cost, ...job }, signal)
     if (from === 'original' && mezzanines.levels(facts).length > 0) void mezzanines.make(id)
     return bytes

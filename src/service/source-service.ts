@@ -13,9 +13,10 @@ import { deviceBox, type Spec } from '../domain/spec.ts'
 import { type Plan, planTransform } from '../domain/transform-plan.ts'
 import { decodingCost, planCost } from '../domain/work-cost.ts'
 import { UnavailableError } from '../errors.ts'
+import type { Viewer } from './admission.ts'
 import type { MezzanineService } from './mezzanine-service.ts'
 import type { Mezzanine } from './mezzanine-shelf.ts'
-import type { OriginalService } from './original-service.ts'
+import type { OriginalService, WantedOriginal } from './original-service.ts'
 import type { ObjectSource } from './ports.ts'
 import type { RenderCost } from './render-batch.ts'
 
@@ -23,16 +24,21 @@ import type { RenderCost } from './render-batch.ts'
 export interface SourceService {
   /**
    * Facts of an original, from whatever has them at the least cost.
-   * @param spec Of the rendition that is wanted next: what is brought here for the facts should serve it too.
+   * @param next The rendition that is wanted next: what is brought here for the facts should serve it too.
    * @throws OriginalError, UnavailableError
    */
-  facts(id: string, spec: Spec, signal: AbortSignal): Promise<OriginalFacts>
+  facts(id: string, next: NextRendition, signal: AbortSignal): Promise<OriginalFacts>
   /** @throws RequestError, OriginalError, UnavailableError */
   prepare(id: string, target: RenderTarget, signal: AbortSignal): Promise<Prepared>
 }
 
-export interface RenderTarget {
+export interface NextRendition {
   readonly spec: Spec
+  /** The request that waits for it, if one does. */
+  readonly viewer?: Viewer | undefined
+}
+
+export interface RenderTarget extends NextRendition {
   readonly format: OutputFormat
   /** Trust nothing but the original. */
   readonly fromOriginal?: boolean
@@ -58,26 +64,30 @@ export interface SourceServiceOptions {
 }
 
 export function createSourceService({ originals, mezzanines, maxSide }: SourceServiceOptions): SourceService {
-  async function facts(id: string, spec: Spec, signal: AbortSignal): Promise<OriginalFacts> {
-    const known = originals.remembered(id) ?? (await factsOfMezzanine(id, spec, signal))
-    if (known === undefined) return (await originals.ready(id, signal)).facts
+  async function facts(id: string, next: NextRendition, signal: AbortSignal): Promise<OriginalFacts> {
+    const known = originals.remembered(id) ?? (await factsOfMezzanine(id, next, signal))
+    if (known === undefined) return (await originals.ready({ id, viewer: next.viewer }, signal)).facts
     originals.learn(id, known)
     return known
   }
 
-  async function factsOfMezzanine(id: string, spec: Spec, signal: AbortSignal): Promise<OriginalFacts | undefined> {
+  async function factsOfMezzanine(
+    id: string,
+    { spec, viewer }: NextRendition,
+    signal: AbortSignal,
+  ): Promise<OriginalFacts | undefined> {
     const here = await firstHere(id, MEZZANINE_LEVELS)
     if (here) return here.facts
     // Nobody waits for the store for what is on this node.
     if (await originals.isHere(id)) return undefined
     const { width = 0, height = 0 } = deviceBox(spec)
     const likely = spec.size.kind === 'full' ? undefined : likelyMezzanine(Math.max(width, height))
-    return likely && (await mezzanines.find(id, likely, signal))?.facts
+    return likely && (await mezzanines.find({ id, level: likely, viewer }, signal))?.facts
   }
 
   /** The smallest of these levels, wherever it is; a larger one that is here before anything that is far or fails. */
   async function bestOf(
-    id: string,
+    { id, viewer }: WantedOriginal,
     [smallest, ...larger]: readonly MezzanineLevel[],
     signal: AbortSignal,
   ): Promise<Mezzanine | undefined> {
@@ -86,7 +96,7 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
     if (here) return here
     if (await originals.isHere(id)) return await firstHere(id, larger)
     try {
-      return (await mezzanines.find(id, smallest, signal)) ?? (await firstHere(id, larger))
+      return (await mezzanines.find({ id, level: smallest, viewer }, signal)) ?? (await firstHere(id, larger))
     } catch (error) {
       const instead = error instanceof UnavailableError ? await firstHere(id, larger) : undefined
       if (instead) return instead
@@ -104,11 +114,12 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
 
   return {
     facts,
-    async prepare(id, { spec, format, fromOriginal = false }, signal) {
-      const known = await facts(id, spec, signal)
+    async prepare(id, target, signal) {
+      const { spec, format, viewer, fromOriginal = false } = target
+      const known = await facts(id, target, signal)
       const plan = planTransform(spec, known, format, maxSide)
       const levels = fromOriginal ? [] : mezzaninesFor(plan, known, mezzanines.levels(known))
-      const mezzanine = await bestOf(id, levels, signal)
+      const mezzanine = await bestOf({ id, viewer }, levels, signal)
       if (mezzanine) {
         const { source, level } = mezzanine
         const ofReduced = planTransform(spec, uprightFacts(known), format, maxSide)
@@ -116,7 +127,7 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
         const cost = { decodingMs: decodingCost(reduced, 1), encodingMs: planCost(ofReduced, 1) }
         return { source, plan: ofReduced, facts: known, from: 'mezzanine', key: `${id}/${level}`, cost }
       }
-      const { source } = await originals.ready(id, signal)
+      const { source } = await originals.ready({ id, viewer }, signal)
       const { frames } = known
       const decodingMs = decodingCost(known, plan.animated ? frames : 1)
       const cost = { decodingMs, encodingMs: planCost(plan, frames) }

@@ -276,7 +276,7 @@ test('The node learns who asks, from trusted proxies only', async (t) => {
 test('While the flag of overload is up most of what is not on disk is refused, and all else goes on', async (t) => {
   const { nginx, node, publish } = await setStage(t, answerOwn)
   await publish(`${FOLDER}/400w.webp`, 'a picture')
-  const flag = await publish('.overloaded', '')
+  const flag = await publish('.overloaded/all', '')
   const ask = (path: string, options = {}) => rawRequest(nginx.origin, path, options)
   const cold = Array.from({ length: 400 }, (_, index) =>
     ask(`/image/${ID}/${500 + index}w${index % 2 === 0 ? '/x.webp' : ''}`, index % 3 === 0 ? { method: 'HEAD' } : {}),
@@ -304,9 +304,33 @@ test('While the flag of overload is up most of what is not on disk is refused, a
   assert.equal((await ask(`/image/${ID}/500w/x.webp`)).status, 299)
 })
 
+test('A client with a flag of its own is refused what is not on disk, and no other client notices', async (t) => {
+  const { nginx, publish } = await setStage(t, answerOwn)
+  await publish(`${FOLDER}/400w.webp`, 'a picture')
+  await publish('.overloaded/127.0.0.2', '')
+  await publish('.overloaded/2001:db8::7', '')
+  const ask = (index: number, options: object) =>
+    rawRequest(nginx.origin, `/image/${ID}/${500 + index}w/x.webp`, options)
+  for (const options of [
+    { from: '127.0.0.2' },
+    { headers: { 'X-Forwarded-For': '127.0.0.2' } },
+    { headers: { 'X-Forwarded-For': '2001:db8::7' } },
+  ]) {
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, index) => ask(index, options)))
+    const refused = answers.filter(({ status }) => status === 503)
+    assert.ok(refused.length > 60, `${refused.length} of 100 were refused`)
+    for (const answer of refused) assertError(answer, 503, 'overloaded')
+    assert.equal((await rawRequest(nginx.origin, `/image/${ID}/400w/x.webp`, options)).status, 200)
+  }
+  for (const options of [{}, { from: '127.0.0.3' }, { headers: { 'X-Forwarded-For': '2001:db8::8' } }]) {
+    const answers = await Promise.all(Array.from({ length: 30 }, (_, index) => ask(index, options)))
+    assert.ok(answers.every(({ status }) => status === 299))
+  }
+})
+
 test('Where nginx may not look for files itself, no flag is looked for', async (t) => {
   const { nginx, publish } = await setStage(t, answerOwn, { directHits: false })
-  await publish('.overloaded', '')
+  await publish('.overloaded/all', '')
   for (let view = 0; view < 20; view += 1) {
     assert.equal((await rawRequest(nginx.origin, `/image/${ID}/500w/x.webp`)).status, 299)
   }
@@ -314,7 +338,7 @@ test('Where nginx may not look for files itself, no flag is looked for', async (
 
 test('A process that is down with its flag up is noticed by a front all the same', async (t) => {
   const { nginx, node, publish } = await setStage(t, answerOwn)
-  await publish('.overloaded', '')
+  await publish('.overloaded/all', '')
   await node.stop()
   const headers = { 'X-Darkroom-Front': '1' }
   const asked = Array.from({ length: 400 }, (_, index) =>

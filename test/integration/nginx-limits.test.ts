@@ -87,6 +87,7 @@ test('A node with as many requests as it may have gets no more, but for uploads 
   t.after(() => node.stop())
   const { nginx } = await setStage(t, answerOwn, {
     site: {
+      'server 127.0.0.1:8080 max_conns=2560;': `server 127.0.0.1:${node.port} max_conns=4;`,
       'server 127.0.0.1:8080 max_conns=256;': `server 127.0.0.1:${node.port} max_conns=4;`,
     },
   })

@@ -14,7 +14,7 @@ const PATH = '/image/x/400w/x.webp'
 const ABSENT = { 'X-Not-On-Disk': '1' }
 
 async function setUp(t: TestContext) {
-  const state = { overloaded: true, diskFails: false }
+  const state = { overloaded: true, diskFails: false, greedy: '' }
   const reported: Ended[] = []
   const flag: string[] = []
   const app = new Koa<RequestState>()
@@ -25,11 +25,11 @@ async function setUp(t: TestContext) {
   })
   const error = new UnavailableError('overloaded', 'Too many', { retryAfterSeconds: 3 })
   const shed = createShed({
-    refusal: () => (state.overloaded ? error : undefined),
+    refusal: (client) => (state.overloaded || client === state.greedy ? error : undefined),
     diskFails: () => state.diskFails,
     report: (ended) => reported.push(ended),
-    clientOf: ({ socket }) => socket.remoteAddress ?? '',
-    flag: { raise: () => flag.push('raised'), lower: () => flag.push('lowered') },
+    clientOf: ({ headers, socket }) => String(headers['x-forwarded-for'] ?? socket.remoteAddress),
+    flags: { raise: (name) => flag.push(`raised ${name}`), lower: (name) => flag.push(`lowered ${name}`) },
   })
   const server = createHttpServer(app, shed)
   const url = await listen(server, 0, '127.0.0.1')
@@ -113,10 +113,10 @@ test('After five refusals in a row the flag is up, until there is room again', a
     for (let refusal = 0; refusal < 4; refusal += 1) assert.equal((await ask()).status, 503)
     assert.deepEqual(flag, [])
     for (let refusal = 0; refusal < 4; refusal += 1) assert.equal((await ask()).status, 503)
-    assert.deepEqual(flag, ['raised'])
+    assert.deepEqual(flag, ['raised all'])
     state.overloaded = false
     while (flag.length < 2) await delay(1)
-    assert.deepEqual(flag, ['raised', 'lowered'])
+    assert.deepEqual(flag, ['raised all', 'lowered all'])
   }
 })
 
@@ -137,7 +137,7 @@ test('One who is let in between refusals keeps the flag down, one who only joins
     joined.push(ask(), once(server, 'request'))
     assert.equal((await ask(ABSENT, 'GET', `${PATH}?other`)).status, 503)
   }
-  assert.deepEqual(flag, ['raised'])
+  assert.deepEqual(flag, ['raised all'])
   release()
   await Promise.all([first, ...joined])
 })
@@ -147,5 +147,36 @@ test('While the disk takes nothing the flag is down', async (t) => {
   for (let refusal = 0; refusal < 5; refusal += 1) await ask()
   state.diskFails = true
   while (flag.length < 2) await delay(1)
-  assert.deepEqual(flag, ['raised', 'lowered'])
+  assert.deepEqual(flag, ['raised all', 'lowered all'])
+})
+
+test('A client that has had its part has a flag of its own, and nobody else is refused', async (t) => {
+  const { ask, state, flag } = await setUp(t)
+  const [greedy, other] = ['192.0.2.7', '192.0.2.8'].map((address) => ({ ...ABSENT, 'X-Forwarded-For': address }))
+  Object.assign(state, { overloaded: false, greedy: '192.0.2.7' })
+  for (let view = 0; view < 10; view += 1) {
+    assert.equal((await ask(greedy)).status, 503)
+    assert.equal((await ask(other)).status, 200)
+  }
+  assert.deepEqual(flag, ['raised 192.0.2.7'])
+  state.greedy = ''
+  while (flag.length < 2) await delay(1)
+  assert.deepEqual(flag, ['raised 192.0.2.7', 'lowered 192.0.2.7'])
+  assert.equal((await ask(greedy)).status, 200)
+})
+
+test('The flags of a network of IPv6 are by its addresses, as nginx has them, and what is no address has none', async (t) => {
+  const { ask, state, flag } = await setUp(t)
+  Object.assign(state, { overloaded: false, greedy: '2001:db8::/64' })
+  for (let view = 0; view < 5; view += 1) {
+    for (const address of ['2001:db8::7', '2001:db8::8']) {
+      assert.equal((await ask({ ...ABSENT, 'X-Forwarded-For': address })).status, 503)
+    }
+  }
+  assert.deepEqual(flag, ['raised 2001:db8::7', 'raised 2001:db8::8'])
+  state.greedy = '../../somewhere'
+  for (let view = 0; view < 9; view += 1) {
+    assert.equal((await ask({ ...ABSENT, 'X-Forwarded-For': '../../somewhere' })).status, 503)
+  }
+  assert.equal(flag.filter((each) => each.startsWith('raised')).length, 2)
 })

@@ -101,6 +101,7 @@ export async function writeSiteConfig(options: NginxOptions): Promise<SiteConfig
     'access_log /var/log/nginx/darkroom.log darkroom buffer=64k flush=1s;': `access_log ${folder}/access.log darkroom buffer=64k flush=1s;`,
     'map "" $direct_hits { default on; }': `map "" $direct_hits { default ${options.directHits === false ? 'off' : 'on'}; }`,
     'map "" $hit_tree { default /var/cache/darkroom/renditions; }': `map "" $hit_tree { default ${options.cacheDir}/renditions; }`,
+    'server 127.0.0.1:8080 max_conns=2560;': `server 127.0.0.1:${options.nodePort} max_conns=2560;`,
     'server 127.0.0.1:8080 max_conns=256;': `server 127.0.0.1:${options.nodePort} max_conns=256;`,
     'server 127.0.0.1:80 max_fails=2 fail_timeout=3s;': nodes
       .map((node) => `server ${node} max_fails=2 fail_timeout=3s;`)

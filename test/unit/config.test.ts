@@ -115,13 +115,13 @@ const WRONG: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = 
   [{ RENDER_WAIT_MAX_SECONDS: '0' }, /^RENDER_WAIT_MAX_SECONDS: /],
   [
     { RENDER_TIMEOUT_SECONDS: '60' },
-    /^REQUEST_TIMEOUT_SECONDS: should be more than 72, the sum of STORE_TIMEOUT_SECONDS, RENDER_WAIT_MAX_SECONDS, RENDER_TIMEOUT_SECONDS:/,
+    /^REQUEST_TIMEOUT_SECONDS: should be more than 75, the sum of RENDER_WAIT_MAX_SECONDS and RENDER_TIMEOUT_SECONDS:/,
   ],
   [
-    { REMOTE_HOSTS: 'example.com', REMOTE_TIMEOUT_SECONDS: '16' },
-    /^REQUEST_TIMEOUT_SECONDS: should be more than 30, the sum of REMOTE_TIMEOUT_SECONDS, /,
+    { REMOTE_HOSTS: 'example.com', REMOTE_TIMEOUT_SECONDS: '20' },
+    /^REQUEST_TIMEOUT_SECONDS: should be more than 32, the sum of REMOTE_TIMEOUT_SECONDS and RENDER_TIMEOUT_SECONDS: /,
   ],
-  [{ REQUEST_TIMEOUT_SECONDS: '10' }, /^REQUEST_TIMEOUT_SECONDS: should be more than 24, /],
+  [{ REQUEST_TIMEOUT_SECONDS: '10' }, /^REQUEST_TIMEOUT_SECONDS: should be more than 27, /],
   [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL: /],
 ]
 for (const [env, expected] of WRONG) {

@@ -23,7 +23,7 @@ test('A deletion leaves its mark and an invalidation, and nothing else', async (
   assert.equal(keys.length, 2)
   assert.ok(keys.includes(deletedKey(ID)) && keys.some((key) => key.startsWith(INVALIDATIONS_PREFIX)))
   await assert.rejects(stage.records.record(ID, never), { code: 'original_deleted' })
-  await assert.rejects(stage.originals.ready(ID, never), { code: 'original_deleted' })
+  await assert.rejects(stage.originals.ready({ id: ID }, never), { code: 'original_deleted' })
   assert.deepEqual([...stage.disk.files.keys()], [])
 })
 

@@ -36,3 +36,12 @@ test('one who is alone has every turn, and nothing is saved up by staying away',
 test('where nobody waits it is nobody’s turn', () => {
   assert.equal(createFairTurns<Kind>().next([]), undefined)
 })
+
+test('of very many keys those that owe the most are remembered', () => {
+  const turns = createFairTurns<string>()
+  turns.took('owes', 1000)
+  for (let key = 0; key < 50_000; key += 1) turns.took(`key ${key}`, 1)
+  assert.equal(turns.next(['owes', 'new']), 'new')
+  turns.took('new', 100)
+  assert.equal(turns.next(['owes', 'new']), 'new')
+})

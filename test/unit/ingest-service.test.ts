@@ -38,7 +38,7 @@ test('After an upload the first view needs no fetch, and no spooled file is left
   const stage = createStage()
   await stage.upload(BYTES)
   assert.deepEqual([...stage.disk.files.keys()], [`originals/${ID}`])
-  await stage.originals.ready(ID, never)
+  await stage.originals.ready({ id: ID }, never)
   assert.ok(!stage.asked.includes(`open ${originalKey(ID)}`))
 })
 
@@ -118,7 +118,7 @@ test('An upload after a deletion brings the image back', async () => {
   assert.equal((await stage.upload(BYTES)).created, true)
   assert.equal((await stage.records.record(ID, never)).id, ID)
   assert.ok(!stage.objects.has(deletedKey(ID)))
-  await stage.originals.ready(ID, never)
+  await stage.originals.ready({ id: ID }, never)
 })
 
 test('An upload while the same image is being deleted is refused, to be tried again', async () => {
@@ -149,7 +149,7 @@ test('A deletion that ends while an upload writes does not take the upload away 
 
 test('While too much waits an upload is refused before its bytes are read', async () => {
   const stage = createStage()
-  const place = stage.renderQueue.enter('upload', 1_000_000)
+  const place = stage.renderQueue.enter('upload', { costMs: 1_000_000 })
   const body = Readable.from([BYTES])
   await assert.rejects(stage.ingest.ingest(body, never), { name: 'UnavailableError', code: 'overloaded' })
   assert.ok(body.destroyed)

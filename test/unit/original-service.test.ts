@@ -34,7 +34,7 @@ test('An original is fetched once, and kept on disk', async () => {
   const stage = createStage()
   const id = await stage.plant(original())
   for (let times = 0; times < 2; times += 1) {
-    const { source, facts } = await stage.originals.ready(id, never)
+    const { source, facts } = await stage.originals.ready({ id }, never)
     assert.deepEqual(source, { path: `originals/${id}` })
     assert.deepEqual(facts, FACTS)
   }
@@ -47,7 +47,7 @@ for (const [name, body] of Object.entries({ 'was cut': cut, 'is that of another 
     const stage = createStage()
     const id = await stage.plant(original())
     answerWith(stage, body)
-    await stage.originals.ready(id, never)
+    await stage.originals.ready({ id }, never)
     assert.equal(fetches(stage), 2)
   })
 
@@ -55,7 +55,7 @@ for (const [name, body] of Object.entries({ 'was cut': cut, 'is that of another 
     const stage = createStage({ store: { ...createMemoryStore(), mayRetry: () => false } })
     const id = await stage.plant(original())
     answerWith(stage, body)
-    await assert.rejects(stage.originals.ready(id, never), { name: 'BodyError', code: 'store_unavailable' })
+    await assert.rejects(stage.originals.ready({ id }, never), { name: 'BodyError', code: 'store_unavailable' })
     assert.equal(fetches(stage), 1)
   })
 
@@ -63,10 +63,10 @@ for (const [name, body] of Object.entries({ 'was cut': cut, 'is that of another 
     const stage = createStage()
     const id = await stage.plant(original())
     answerWith(stage, body, body)
-    await assert.rejects(stage.originals.ready(id, never), { name: 'BodyError', code: 'store_unavailable' })
+    await assert.rejects(stage.originals.ready({ id }, never), { name: 'BodyError', code: 'store_unavailable' })
     assert.equal(fetches(stage), 2)
     assert.deepEqual([...stage.disk.files.keys()], [])
-    await stage.originals.ready(id, never)
+    await stage.originals.ready({ id }, never)
   })
 }
 
@@ -74,7 +74,7 @@ test('Wrong bytes are told to the operator with the id of the image', async () =
   const stage = createStage()
   const id = await stage.plant(original())
   answerWith(stage, wrong, wrong)
-  await assert.rejects(stage.originals.ready(id, never))
+  await assert.rejects(stage.originals.ready({ id }, never))
   assert.equal(stage.troubles.filter((message) => message.includes(id)).length, 2)
 })
 
@@ -82,23 +82,23 @@ test('An original that is not there is a 404, and remembered as such for some se
   const stage = createStage()
   const id = idOf(original())
   for (let times = 0; times < 3; times += 1) {
-    await assert.rejects(stage.originals.ready(id, never), { name: 'OriginalError', code: 'original_not_found' })
+    await assert.rejects(stage.originals.ready({ id }, never), { name: 'OriginalError', code: 'original_not_found' })
   }
   assert.equal(fetches(stage), 1)
 })
 
 test('An upload ends a remembered absence on its own node at once', async () => {
   const stage = createStage()
-  await assert.rejects(stage.originals.ready(idOf(original()), never), { code: 'original_not_found' })
+  await assert.rejects(stage.originals.ready({ id: idOf(original()) }, never), { code: 'original_not_found' })
   await stage.upload(original())
-  await stage.originals.ready(idOf(original()), never)
+  await stage.originals.ready({ id: idOf(original()) }, never)
 })
 
 test('A deleted original is a 410', async () => {
   const stage = createStage()
   const id = idOf(original())
   await stage.store.put(deletedKey(id), { bytes: Buffer.alloc(0) }, EMPTY, never)
-  await assert.rejects(stage.originals.ready(id, never), { name: 'OriginalError', code: 'original_deleted' })
+  await assert.rejects(stage.originals.ready({ id }, never), { name: 'OriginalError', code: 'original_deleted' })
 })
 const EMPTY = { contentType: 'text/plain', sizeBytes: 0, md5: 'd41d8cd98f00b204e9800998ecf8427e' } as const
 
@@ -107,7 +107,7 @@ test('With the disk full an original is held in memory, for those who come next 
   const id = await stage.plant(original())
   stage.disk.full = true
   for (let times = 0; times < 2; times += 1) {
-    const { source } = await stage.originals.ready(id, never)
+    const { source } = await stage.originals.ready({ id }, never)
     assert.deepEqual(source, { bytes: original() })
   }
   assert.equal(fetches(stage), 2, 'the first body was lost with the refusal of the disk')
@@ -117,7 +117,7 @@ test('An original that the disk takes but does not let be moved in is held in me
   const stage = createStage()
   const id = await stage.plant(original())
   stage.cache.adoptOriginal = async () => undefined
-  const { source } = await stage.originals.ready(id, never)
+  const { source } = await stage.originals.ready({ id }, never)
   assert.deepEqual(source, { bytes: original() })
   assert.deepEqual([...stage.disk.files.keys()], [])
 })
@@ -126,7 +126,7 @@ test('A file that is no image is not believed: the original is fetched anew', as
   const stage = createStage()
   const id = await stage.plant(original())
   stage.disk.files.set(`originals/${id}`, Buffer.alloc(100))
-  assert.deepEqual((await stage.originals.ready(id, never)).facts, FACTS)
+  assert.deepEqual((await stage.originals.ready({ id }, never)).facts, FACTS)
   assert.deepEqual(stage.disk.files.get(`originals/${id}`), original())
 })
 
@@ -134,7 +134,7 @@ test('An original that is not read any more costs the store one fetch in some se
   const stage = createStage()
   const id = await stage.plant(Buffer.from('of a format that was switched off'))
   for (let times = 0; times < 5; times += 1) {
-    await assert.rejects(stage.originals.ready(id, never), { name: 'OriginalError', code: 'original_unsupported' })
+    await assert.rejects(stage.originals.ready({ id }, never), { name: 'OriginalError', code: 'original_unsupported' })
   }
   assert.equal(fetches(stage), 1)
 })
@@ -147,7 +147,7 @@ test('An original that was deleted while it was fetched is not kept', async () =
     await stage.watch.forget(new Set([id]))
     return await adoptOriginal(...args)
   }
-  await assert.rejects(stage.originals.ready(id, never), { code: 'original_deleted' })
+  await assert.rejects(stage.originals.ready({ id }, never), { code: 'original_deleted' })
   assert.deepEqual([...stage.disk.files.keys()], [])
 })
 
@@ -177,7 +177,7 @@ for (const [name, bytes] of Object.entries({
     const stage = createStage()
     const id = await stage.plant(bytes)
     const refused = async () =>
-      await assert.rejects(stage.originals.ready(id, never), { code: /^original_(?:unsupported|too_large)$/ })
+      await assert.rejects(stage.originals.ready({ id }, never), { code: /^original_(?:unsupported|too_large)$/ })
     await refused()
     assert.deepEqual(await bytesOf(stage, id, bytes.length), bytes)
     stage.clock.ms += 10_000
@@ -202,7 +202,7 @@ test('A store that is down is unavailable, and asked again by the next', async (
   stage.store.open = async () => {
     throw new UnavailableError('store_unavailable', 'down')
   }
-  await assert.rejects(stage.originals.ready(id, never), { code: 'store_unavailable' })
+  await assert.rejects(stage.originals.ready({ id }, never), { code: 'store_unavailable' })
   stage.store.open = open
-  await stage.originals.ready(id, never)
+  await stage.originals.ready({ id }, never)
 })

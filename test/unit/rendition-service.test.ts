@@ -232,7 +232,7 @@ test('Under overload a viewer is refused before anything is fetched, and hears a
   await stage.renditions.rendition(wanted(known, '400w'), never)
   await assert.rejects(stage.renditions.rendition(wanted(broken, '400w'), never), { code: 'original_broken' })
   await assert.rejects(stage.renditions.rendition(wanted(missing, '400w'), never), { code: 'original_not_found' })
-  const place = stage.renderQueue.enter('viewer', 1_000_000)
+  const place = stage.renderQueue.enter('viewer', { costMs: 1_000_000 })
   stage.asked.length = 0
   for (const refused of [wanted(id, '400w'), negotiated(id, '400w', 'avif'), wanted(known, '300w')]) {
     await assert.rejects(stage.renditions.rendition(refused, never), { code: 'overloaded' })

@@ -48,12 +48,12 @@ const FAILURES: Readonly<Record<string, () => () => Promise<unknown>>> = {
   },
   'a missing upload': () => {
     const { originals } = createStage()
-    return () => originals.ready(idOf(original()), never)
+    return () => originals.ready({ id: idOf(original()) }, never)
   },
   'an original that is no image': () => {
     const { plant, originals } = createStage()
     const planted = plant(Buffer.from('a text'))
-    return async () => originals.ready(await planted, never)
+    return async () => originals.ready({ id: await planted }, never)
   },
   'a broken picture': () => {
     const { plant, renditions, originals } = createStage()
@@ -100,7 +100,7 @@ const BOUND = 1000
 const MISSING: Readonly<Record<string, (stage: ReturnType<typeof createStage>, number: number) => Promise<unknown>>> = {
   ids: ({ originals, aliases }, number) => {
     const id = idOf(Buffer.from(String(number)))
-    return Promise.allSettled([originals.ready(id, never), aliases.find(id, never)])
+    return Promise.allSettled([originals.ready({ id }, never), aliases.find(id, never)])
   },
   keys: ({ objectVersions }, number) => objectVersions.current({ ...OBJECT, key: `${LONG}/${number}` }, never),
   'remote URLs': ({ remoteVersions }, number) =>
@@ -146,7 +146,7 @@ test('Fetching an original leaves no signal and no timer behind', async () => {
   const id = await stage.plant(original())
   const fetchAgain = async (times: number) => {
     for (let time = 0; time < times; time += 1) {
-      await stage.originals.ready(id, never)
+      await stage.originals.ready({ id }, never)
       await stage.cache.hide([id])
       stage.originals.forget(new Set([id]))
       stage.asked.length = 0

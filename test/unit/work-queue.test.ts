@@ -193,62 +193,148 @@ test('While it is held the background waits, and nobody else; but not for ever',
 
 const TIMED = { name: 'a renderer', concurrency: 1, maxWaiting: 100, maxWaitMs: 2000 } as const
 
-test('Who would wait for more than half of the longest wait is refused at once, and told when to come again', async () => {
+test('One that would wait for longer than the longest wait is refused at once, and told when to come again', async () => {
   const queue = createWorkQueue(TIMED)
-  const places = Array.from({ length: 10 }, () => queue.enter('viewer', 100))
-  assert.equal(queue.expectedWaitMs, 1000)
-  queue.enter('viewer', 500)
-  assert.throws(() => queue.enter('viewer', 1), { code: 'overloaded', retryAfterSeconds: 2 })
-  places.at(0)?.leave()
-  for (const place of places.slice(1, 6)) place.leave()
-  queue.enter('viewer', 1)
-})
-
-test('A burst may wait for so long, and a load that stays only for a part of it', async () => {
-  const queue = createWorkQueue({ ...TIMED, concurrency: 2 })
-  const { task, ends } = createTasks()
-  const running = [1, 2].map(() => queue.run(task, never, { place: queue.enter('viewer', 0.001) }))
-  await setImmediate()
-  // Nobody waits for a slot yet: those who are being fetched are no sign of overload.
-  const fetched = Array.from({ length: 90 }, () => queue.enter('viewer', 20))
-  for (const place of fetched) place.leave()
-  const first = queue.enter('viewer', 620)
-  const waiter = queue.run(task, never, { place: first })
-  const burst = Array.from({ length: 32 }, () => queue.enter('viewer', 1))
-  assert.equal(queue.refusal('upload'), undefined)
-  const { code, retryAfterSeconds } = queue.refusal('viewer') ?? {}
-  assert.deepEqual([code, retryAfterSeconds], ['overloaded', 1])
-  assert.throws(() => queue.enter('viewer', 1), { code: 'overloaded' })
-  // Below the part that is for all there is room at once, and above it not before nobody waits.
-  for (const place of burst) place.leave()
-  first.revise(590)
-  queue.enter('viewer', 20)
-  assert.throws(() => queue.enter('viewer', 1), { code: 'overloaded' })
-  for (const end of ends) end.resolve()
-  await Promise.all(running)
-  await setImmediate()
-  ends.at(-1)?.resolve()
-  await waiter
-  queue.enter('viewer', 700)
+  const places = Array.from({ length: 20 }, () => queue.enter('viewer', { costMs: 100 }))
+  assert.equal(queue.expectedWaitMs, 2000)
   assert.equal(queue.refusal('viewer'), undefined)
-  queue.enter('viewer', 1)
+  queue.enter('viewer', { costMs: 500 })
+  const { code, retryAfterSeconds } = queue.refusal('viewer') ?? {}
+  assert.deepEqual([code, retryAfterSeconds], ['overloaded', 3])
+  assert.throws(() => queue.enter('viewer', { costMs: 1 }), { code: 'overloaded', retryAfterSeconds: 3 })
+  for (const place of places.slice(0, 6)) place.leave()
+  queue.enter('viewer', { costMs: 1 })
 })
 
-test('An upload, whose bytes would have to come again, is let in to a queue that refuses viewers', async () => {
+test('Up to the longest wait nobody is refused: a page of 200 pictures, and 64 clients in a closed loop of slow work', async (t) => {
+  const clock = { ms: 0 }
+  t.mock.method(performance, 'now', () => clock.ms)
+  const limits = { name: 'a renderer', concurrency: 2, maxWaiting: 1000, maxWaitMs: 15_000, maxAgeMs: 18_000 }
+  const page = { clients: 200, costMs: 60, turns: 200 }
+  const loop = { clients: 64, costMs: 450, turns: 640 }
+  for (const { clients, costMs, turns } of [page, loop]) {
+    const queue = createWorkQueue(limits)
+    const { task, ends } = createTasks()
+    let asked = 0
+    const view = async (client: number): Promise<void> => {
+      while (asked < turns) {
+        asked += 1
+        const viewer = { client: `192.0.2.${client}`, since: clock.ms }
+        // The first guess is far too low.
+        const place = queue.enter('viewer', { costMs: 30, viewer })
+        place.revise(costMs)
+        await queue.run(task, never, { place, viewer })
+      }
+    }
+    const all = Promise.all(Array.from({ length: clients }, (_, client) => view(client)))
+    let done = 0
+    for (; done < turns; ) {
+      await setImmediate()
+      clock.ms += costMs
+      for (const end of ends.splice(0)) {
+        end.resolve()
+        done += 1
+      }
+    }
+    await all
+    assert.deepEqual([queue.active, queue.waiting, queue.expectedWaitMs], [0, 0, 0])
+  }
+})
+
+const viewerOf = (client: string) => ({ client, since: performance.now() })
+
+test('A client with a thousand requests takes turns with the one that comes after it', async () => {
+  const queue = createWorkQueue({ name: 'x', concurrency: 2, maxWaiting: 3000, maxWaitMs: 15_000 })
+  const done: Record<string, number> = { many: 0, few: 0 }
+  const submit = (client: string): Promise<void> => {
+    const viewer = viewerOf(client)
+    const place = queue.enter('viewer', { costMs: 10, viewer })
+    const task = async () => {
+      await setImmediate()
+      done[client] = (done[client] ?? 0) + 1
+    }
+    return queue.run(task, never, { viewer, place })
+  }
+  const many = Promise.all(Array.from({ length: 1000 }, () => submit('many')))
+  const few = Promise.all(Array.from({ length: 200 }, () => submit('few')))
+  await few
+  assert.ok((done['many'] ?? 0) <= 210, `${done['many']} of the others' requests went first`)
+  await many
+})
+
+test('A client has as many places at most as are left, so that another always finds some', async () => {
+  const queue = createWorkQueue({ ...TIMED, maxWaiting: 100 })
+  const enter = (client: string) => queue.enter('viewer', { costMs: 1, viewer: viewerOf(client) })
+  const greedy = Array.from({ length: 50 }, () => enter('greedy'))
+  assert.throws(() => enter('greedy'), { code: 'overloaded' })
+  assert.equal(queue.refusal('viewer', 'greedy')?.code, 'overloaded')
+  assert.deepEqual([queue.refusal('viewer', 'another'), queue.refusal('viewer')], [undefined, undefined])
+  for (let place = 0; place < 25; place += 1) enter('another')
+  assert.throws(() => enter('another'), { code: 'overloaded' })
+  enter('a third one')
+  for (const place of greedy) place.leave()
+  enter('greedy')
+  enter('another')
+})
+
+test('What is expected to wait for each client is what its turns come to, not what all have waiting', async () => {
   const queue = createWorkQueue(TIMED)
-  queue.enter('upload', 3000)
-  queue.enter('viewer', 2000)
-  assert.throws(() => queue.enter('viewer', 1), { code: 'overloaded' })
-  queue.enter('upload', 6000)
-  assert.throws(() => queue.enter('upload', 1), { code: 'overloaded' })
+  const enter = (client: string, costMs: number) => queue.enter('viewer', { costMs, viewer: viewerOf(client) })
+  for (let place = 0; place < 20; place += 1) enter('greedy', 100)
+  enter('greedy', 1)
+  assert.throws(() => enter('greedy', 100), { code: 'overloaded' })
+  for (let place = 0; place < 10; place += 1) enter('another', 100)
+  assert.throws(() => enter('another', 100), { code: 'overloaded' })
+})
+
+test('A request that is too old to be answered in time does not wait, but begins if it can', async () => {
+  const queue = createWorkQueue({ ...TIMED, maxAgeMs: 5000 })
+  const { task, ends } = createTasks()
+  const old = { client: 'slow fetch', since: performance.now() - 6000 }
+  const begun = queue.run(task, never, { viewer: old, place: queue.enter('viewer', { costMs: 1, viewer: old }) })
+  await assert.rejects(queue.run(task, never, { viewer: old }), { code: 'overloaded' })
+  const young = queue.run(task, never, { viewer: viewerOf('another') })
+  for (const run of [begun, young]) {
+    await setImmediate()
+    ends.shift()?.resolve()
+    await run
+  }
+})
+
+test('What waits holds a bounded amount of memory, and gives it back when it begins or is given up', async () => {
+  const queue = createWorkQueue({ ...TIMED, maxHeldBytes: 10 })
+  const { task, ends } = createTasks()
+  const running = queue.run(task, never, { heldBytes: 1000 })
+  const leaving = new AbortController()
+  const left = queue.run(task, leaving.signal, { heldBytes: 6 })
+  const waiting = queue.run(task, never, { heldBytes: 4 })
+  await assert.rejects(queue.run(task, never, { heldBytes: 1 }), { code: 'overloaded', message: /memory/ })
+  leaving.abort(new Error('left'))
+  await assert.rejects(left, { message: 'left' })
+  const next = queue.run(task, never, { heldBytes: 6 })
+  for (const run of [running, waiting, next]) {
+    await setImmediate()
+    ends.shift()?.resolve()
+    await run
+  }
+  await queue.run(async () => {}, never, { heldBytes: 10 })
+})
+
+test('An upload waits for no more of the viewers’ work than of its own', async () => {
+  const queue = createWorkQueue(TIMED)
+  queue.enter('viewer', { costMs: 2500 })
+  assert.throws(() => queue.enter('viewer', { costMs: 1 }), { code: 'overloaded' })
+  queue.enter('upload', { costMs: 900 })
+  queue.enter('upload', { costMs: 900 })
+  assert.throws(() => queue.enter('upload', { costMs: 1 }), { code: 'overloaded' })
 })
 
 test('Work that waits counts until it begins, and work under way until it has ended', async () => {
   const queue = createWorkQueue(TIMED)
   const { task, ends } = createTasks()
-  const runs = [1, 2, 3].map(() => queue.run(task, never, { place: queue.enter('viewer', 400) }))
-  assert.ok(queue.expectedWaitMs > 1100 && queue.expectedWaitMs <= 1200)
-  assert.throws(() => queue.enter('viewer', 1), { code: 'overloaded' })
+  const runs = [1, 2, 3].map(() => queue.run(task, never, { place: queue.enter('viewer', { costMs: 800 }) }))
+  assert.ok(queue.expectedWaitMs > 2300 && queue.expectedWaitMs <= 2400)
+  assert.throws(() => queue.enter('viewer', { costMs: 1 }), { code: 'overloaded' })
   for (const run of runs) {
     await setImmediate()
     ends.shift()?.resolve()
@@ -262,23 +348,17 @@ test('What has waited for too long is refused rather than done for nobody', asyn
   const queue = createWorkQueue(TIMED)
   const { task, ends } = createTasks()
   const first = queue.run(task, never)
-  const viewer = queue.run(() => assert.fail('begun'), never)
-  const upload = queue.run(task, never, { priority: 'upload' })
+  const late = (['viewer', 'upload'] as const).map((priority) =>
+    queue.run(() => assert.fail('begun'), never, { priority }),
+  )
   const background = queue.run(task, never, { priority: 'background' })
   context.mock.timers.tick(2000)
-  await assert.rejects(viewer, { code: 'overloaded' })
-  assert.deepEqual([queue.active, queue.waiting, queue.waitingInBackground], [1, 1, 1])
-  const other = queue.run(() => assert.fail('begun'), never, { priority: 'upload' })
+  for (const each of late) await assert.rejects(each, { code: 'overloaded' })
+  assert.deepEqual([queue.active, queue.waiting, queue.waitingInBackground], [1, 0, 1])
   ends[0]?.resolve()
   await first
   await setImmediate()
-  assert.equal(ends.length, 2, 'the upload has begun')
-  context.mock.timers.tick(10_000)
-  await assert.rejects(other, { code: 'overloaded' })
   ends[1]?.resolve()
-  await upload
-  await setImmediate()
-  ends[2]?.resolve()
   await background
 })
 
@@ -298,7 +378,7 @@ for (const [flood, lone] of [
           done[priority] += costs[priority]
         },
         never,
-        { priority, place: queue.enter(priority, costs[priority]) },
+        { priority, place: queue.enter(priority, { costMs: costs[priority] }) },
       )
     const all = Promise.all([
       ...Array.from({ length: 400 }, () => submit(flood)),
