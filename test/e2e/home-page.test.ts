@@ -1,22 +1,13 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
+import { launchBrowser } from '../support/browser.ts'
 import { fixture } from '../support/darkroom.ts'
-import { ensureChromium } from '../support/install-servers.ts'
 import { noisePicture } from '../support/picture.ts'
 import { startNodeFor, temporaryFolder, TOKEN } from '../support/site.ts'
 
 const MOUNTAINS = fileURLToPath(new URL('../fixtures/mountains.jpg', import.meta.url))
-const BROWSER_ARGUMENTS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 const WAIT_MS = 15_000
 
 interface HomePage {
@@ -36,9 +27,7 @@ async function openHomePage(
 }
 
 async function openPage(t: TestContext, link: string): Promise<Omit<HomePage, 'url'>> {
-  const executablePath = await ensureChromium()
-  const browser = await chromium.launch({ executablePath, args: BROWSER_ARGUMENTS })
-  t.after(() => browser.close())
+  const browser = await launchBrowser(t)
   const page = await browser.newPage()
   page.setDefaultTimeout(WAIT_MS)
   const complaints: string[] = []
