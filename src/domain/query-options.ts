@@ -34,7 +34,11 @@ const EXAMPLE_SIZE = '400w'
  */
 export function assertNoQueryOptions(path: string, querystring: string): void {
   if (querystring === '') return
-  const given = [...new URLSearchParams(querystring)].flatMap(([name, value]) => {
+  const query = new URLSearchParams(querystring)
+  if (path === '/image/' && query.has('url')) {
+    throw invalidPath('A remote image is at /image?url={url}&size={size}, without a slash before the question mark')
+  }
+  const given = [...query].flatMap(([name, value]) => {
     const option = name.toLowerCase()
     return isOption(option) ? [{ name: option, value }] : []
   })

@@ -103,18 +103,55 @@ const size: fc.Arbitrary<string> = fc.oneof(
   anySpec(MOST_PIXELS)
     .filter(({ blur = 0, dpr = 1, up }) => blur < 20 && dpr < 2 && up === undefined)
     .map(formatSpec),
-  fc.constantFrom('400w', '40w30h,cover', '1x', '0w', '99999w', '-1w', '4e1w', 'full', 'full,cover', '100s,q0', 'info'),
+  fc.constantFrom(
+    '400w',
+    '40w30h,cover',
+    '1x',
+    '0w',
+    '99999w',
+    '-1w',
+    '4e1w',
+    '40w@2x',
+    '40w;q=80',
+    'thumb-40w',
+    'full',
+    'full,cover',
+    '100s,q0',
+    'info',
+  ),
   fc
-    .array(fc.constantFrom('40w', '30h', 'cover', 'q50', 'at50x50', 'at1e9x1', 'bgfff', 'rot90', ',', ' '), {
-      maxLength: 6,
-    })
+    .array(
+      fc.constantFrom(
+        '40w',
+        '30h',
+        'cover',
+        'q50',
+        'at50x50',
+        'at1e9x1',
+        'bgfff',
+        'rot90',
+        '1.5x',
+        'covr',
+        'q=80',
+        ',',
+        ' ',
+      ),
+      {
+        maxLength: 6,
+      },
+    )
     .map((parts) => parts.join(',')),
 )
 
+/** A format without a name, or with one. */
 const tail: fc.Arbitrary<string> = fc.oneof(
   fc.constant(''),
+  fc.constantFrom(...ENDS).map((end) => `.${end}`),
   fc
-    .tuple(fc.oneof(fc.constantFrom('x', 'a%20b', '.', '..', '%00', 'ä', '%E4', ''), odd), fc.constantFrom(...ENDS))
+    .tuple(
+      fc.oneof(fc.constantFrom('x', 'a%20b', '.', '..', '..%2f', '%00', 'ä', '%E4', '%zz', ''), odd),
+      fc.constantFrom(...ENDS),
+    )
     .map(([name, end]) => `/${name}.${end}`),
 )
 
@@ -129,6 +166,8 @@ function spoilt(sound: fc.Arbitrary<string>): fc.Arbitrary<string> {
   )
 }
 
+const QUERY_NAMES = ['w', 'H', 'width', 'q', 'size', 'fit', 'format', 'dpr', 'v', 's', 'e', '%77', '+w', ''] as const
+
 function anyOwn({ id }: UrlWorld): fc.Arbitrary<string> {
   const other = fc.string({
     unit: fc.constantFrom(...'0123456789abcdefABCDEFg'.split('')),
@@ -141,7 +180,10 @@ function anyOwn({ id }: UrlWorld): fc.Arbitrary<string> {
     .tuple(anyId, fc.constantFrom('', '/', '/info', '/original', '/info/x', '?url=1'))
     .map(([of, end]) => `/images/${of}${end}`)
   const signed = fc.tuple(picture, odd, odd).map(([path, s, e]) => `${path}?s=${s}&e=${e}`)
-  return fc.oneof({ weight: 3, arbitrary: picture }, record, signed)
+  const queried = fc
+    .tuple(picture, fc.array(fc.tuple(fc.oneof(fc.constantFrom(...QUERY_NAMES), odd), odd), { maxLength: 4 }))
+    .map(([path, parameters]) => `${path}?${parameters.map(([name, value]) => `${name}=${value}`).join('&')}`)
+  return fc.oneof({ weight: 3, arbitrary: picture }, record, signed, queried)
 }
 
 function anyObject({ bucket }: UrlWorld): fc.Arbitrary<string> {

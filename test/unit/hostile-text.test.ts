@@ -10,8 +10,10 @@ import { parseImagePath } from '../../src/domain/image-path.ts'
 import { parseRecord } from '../../src/domain/image-record.ts'
 import { parseObjectNotice } from '../../src/domain/object-notice.ts'
 import { parseObjectPath } from '../../src/domain/object-path.ts'
+import { assertNoQueryOptions } from '../../src/domain/query-options.ts'
 import { parseRemoteQuery } from '../../src/domain/remote-query.ts'
 import { parseRethumbPath } from '../../src/domain/rethumb-path.ts'
+import { parseSpecOrReticulumSize } from '../../src/domain/reticulum-size.ts'
 import { assertSignature, formatSignature, parseSignature, signPath } from '../../src/domain/signature.ts'
 import { sniffFormat } from '../../src/domain/sniff-format.ts'
 import { assertMayNotify, holdsToken } from '../../src/domain/write-access.ts'
@@ -181,12 +183,16 @@ test('No query is a signature but the one that was made', () => {
 
 test('Every target of a request is one of ours, or refused', () => {
   const readers = [parseImagePath, parseObjectPath, parseRemoteQuery, parseRethumbPath] as const
+  const readTolerantly = (text: string) => parseImagePath(text, parseSpecOrReticulumSize)
   const world = { id: 'ab'.repeat(20), remote: 'http://images.test', bucket: 'pictures' }
   let understood = 0
   fc.assert(
     fc.property(anyUrl(world), (target) => {
       const path = parsed(originForm, target)
       assert.ok(path === undefined || path.startsWith('/'), path)
+      const [before = '', query = ''] = (path ?? target).split('?')
+      parsed((text) => assertNoQueryOptions(before, text), query)
+      parsed(readTolerantly, before)
       for (const read of readers) {
         const of = read === parseRemoteQuery ? (path ?? '').replace(/^[^?]*\??/, '') : (path ?? target)
         if (parsed<unknown>(read, of.replace(/^\/v1(?=\/)/, '')) !== undefined) understood += 1

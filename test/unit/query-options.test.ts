@@ -38,6 +38,11 @@ for (const [url, name, path] of REFUSED) {
   })
 }
 
+test('A remote image behind a slash too many is shown its own path', () => {
+  const message = 'A remote image is at /image?url={url}&size={size}, without a slash before the question mark'
+  assert.throws(() => assertNoQueryOptions('/image/', 'url=https://a.example/b.jpg&size=400w'), { message })
+})
+
 const IGNORED = [
   '',
   'v=3',
