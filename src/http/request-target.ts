@@ -16,8 +16,12 @@ export function originForm(target: string): string | undefined {
   return isWithinRoot(path) ? form : undefined
 }
 
+const ABSOLUTE =
+  /^[a-z][a-z0-9+.-]*:\/\/(?:\.?[a-z0-9-]+(?:\.[a-z0-9-]+)*\.?|\[[^/?#\]]*\])(?::\d*)?(?<rest>$|[/?].*)/is
+
+/** What comes after the scheme and the host, if these are as nginx takes them. */
 function afterHost(target: string): string | undefined {
-  const { rest } = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*(?<rest>[^#]*)$/is.exec(target)?.groups ?? {}
+  const { rest } = ABSOLUTE.exec(target)?.groups ?? {}
   if (rest === undefined) return undefined
   return rest.startsWith('/') ? rest : `/${rest}`
 }

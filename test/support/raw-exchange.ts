@@ -15,12 +15,13 @@ export interface RawAnswer {
  * Sends these bytes and reads until the other end closes, gently or by a reset. Let the last request say `Connection: close`.
  *
  * @param bytes One character a byte.
+ * @param waitingMs Silence of so long ends it.
  * @returns what came, a character a byte.
  */
-export async function rawExchange(origin: string, bytes: string): Promise<string> {
+export async function rawExchange(origin: string, bytes: string, waitingMs = WAITING_MS): Promise<string> {
   const { port } = new URL(origin)
   const socket = connect(Number(port), '127.0.0.1')
-  socket.setTimeout(WAITING_MS, () => socket.destroy())
+  socket.setTimeout(waitingMs, () => socket.destroy())
   socket.write(Buffer.from(bytes, 'latin1'))
   return (await untilClosed(socket)).toString('latin1')
 }
