@@ -9,7 +9,7 @@ import { startForeignProxy } from '../support/foreign-proxy.ts'
 import { freePort } from '../support/free-port.ts'
 import { commandOutput, createServerFolder, runCommand, startServer } from '../support/process.ts'
 import { jsonFields, rawRequest } from '../support/raw-request.ts'
-import { newStore, startNginxFor } from '../support/site.ts'
+import { newStore, startNginxFor, startNodeFor, TOKEN } from '../support/site.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 /** Where the commands that npm runs are not found before those of the machine. */
@@ -67,12 +67,32 @@ test('The two commands of README.md start a node and upload the first picture, a
   assert.equal((await rawRequest(proxied, `/image/${id}/400w/x.webp`)).status, 200)
 })
 
+test('The user, the group and the umask of the unit make a cache that nginx reads as www-data, and no originals', async (t) => {
+  assertRoot()
+  const unit = await readFile(join(ROOT, 'packaging/systemd/darkroom.service'), 'utf8')
+  const setting = (name: string) => new RegExp(`^${name}=(.+)$`, 'm').exec(unit)?.[1] ?? ''
+  const outer = await openFolder(t, 'unit')
+  // As systemd makes them, for another user than root.
+  const owner = ['--owner=nobody', `--group=${setting('Group')}`]
+  const cacheDir = join(outer, 'cache')
+  const store = join(outer, 'store')
+  await runCommand('install', ['--directory', ...owner, `--mode=${setting('CacheDirectoryMode')}`, cacheDir])
+  await runCommand('install', ['--directory', ...owner, `--mode=${setting('StateDirectoryMode')}`, store])
+  const asUnit = ['setpriv', '--reuid=nobody', `--regid=${setting('Group')}`, '--clear-groups']
+  const node = await startNodeFor(t, {
+    env: { ACCEL_PREFIX: '/_renditions/', CACHE_DIR: cacheDir, STORE: `file:${store}` },
+    through: [...asUnit, 'sh', '-c', `umask ${setting('UMask')}; exec "$@"`, 'sh'],
+  })
+  await assertReadByNginx(t, { port: node.port, cacheDir, token: TOKEN })
+  const stored = `ls ${store} 2>&1 || ls ${cacheDir}/renditions`
+  const asNginx = ['--reuid=www-data', '--regid=www-data', '--clear-groups', 'sh', '-c', stored]
+  assert.match((await commandOutput('setpriv', asNginx)) ?? '', /Permission denied\nimage$/)
+})
+
 test('README.md’s production commands keep the token, and make a cache that nginx reads as www-data', async (t) => {
-  if (process.getuid?.() !== 0) throw new Error('This test runs nginx as www-data, which needs root: run it with sudo')
+  assertRoot()
   const { settings, env } = await newStore()
-  const outer = await createServerFolder('production')
-  await chmod(outer, 0o755)
-  t.after(() => runCommand('rm', ['-rf', outer]))
+  const outer = await openFolder(t, 'production')
   const cacheDir = join(outer, 'cache')
   const home = join(outer, 'home')
   await mkdir(home, { mode: 0o700 })
@@ -90,12 +110,23 @@ test('README.md’s production commands keep the token, and make a cache that ng
   }
   // The test is root, starts an nginx of its own, and comes from a shell that hides everything.
   const before = 'sudo() { "$@"; }\nnginx() { :; }\numask 077\n'
-  const { port, url } = await startByCommands(t, `${before}${commands}`, { HOME: home })
+  const { port } = await startByCommands(t, `${before}${commands}`, { HOME: home })
 
   const tokenFile = join(home, 'darkroom-token')
   assert.equal((await stat(tokenFile)).mode & 0o777, 0o600)
-  const { origin } = await startNginxFor(t, { port, cacheDir }, { user: 'www-data' })
   const token = (await readFile(tokenFile, 'utf8')).trim()
+  await assertReadByNginx(t, { port, cacheDir, token })
+})
+
+interface NodeBehindNginx {
+  readonly port: number
+  readonly cacheDir: string
+  readonly token: string
+}
+
+/** Fails unless nginx, run by its user, sends by itself what the node has put into the cache. */
+async function assertReadByNginx(t: TestContext, { port, cacheDir, token }: NodeBehindNginx): Promise<void> {
+  const { origin } = await startNginxFor(t, { port, cacheDir }, { user: 'www-data' })
   const uploaded = await upload(origin, await fixture('mountains.jpg'), 'image/jpeg', token)
   assert.equal(uploaded.status, 201)
   const id = String(jsonFields(await uploaded.text())['id'])
@@ -104,8 +135,21 @@ test('README.md’s production commands keep the token, and make a cache that ng
   const hit = await rawRequest(origin, path)
   assert.equal(hit.headers['server-timing'], 'cache;desc="nginx"')
   assert.ok(hit.body.length > 1000)
-  assert.deepEqual(jsonFields((await rawRequest(url, '/readyz')).body), { status: 'ready', reasons: [] })
+  assert.deepEqual(jsonFields((await rawRequest(origin, '/readyz')).body), { status: 'ready', reasons: [] })
   const rendition = await stat(join(cacheDir, 'renditions', renditionFolder(id), '400w.webp'))
   const group = await commandOutput('id', ['--group', 'www-data'])
   assert.deepEqual([rendition.mode & 0o777, String(rendition.gid)], [0o640, group])
-})
+}
+
+function assertRoot(): void {
+  if (process.getuid?.() === 0) return
+  throw new Error('This test runs nginx as www-data, which needs root: run it with sudo')
+}
+
+/** A folder that every user may enter, until the test ends. */
+async function openFolder(t: TestContext, name: string): Promise<string> {
+  const folder = await createServerFolder(name)
+  await chmod(folder, 0o755)
+  t.after(() => runCommand('rm', ['-rf', folder]))
+  return folder
+}

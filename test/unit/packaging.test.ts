@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { docCommands } from '../support/doc-commands.ts'
 
 const read = (name: string) => readFile(new URL(`../../${name}`, import.meta.url), 'utf8')
 
@@ -40,6 +41,19 @@ test('The image runs as a user without rights, whose files of the service are no
     false,
   )
   assert.match(lines.join('\n'), /npm ci --omit=dev --ignore-scripts/)
+})
+
+test('The installation leaves the distribution’s nginx.conf as it is, and links the current version from the beginning', async () => {
+  const commands = (await docCommands('docs/deploy.md', 'A node on Debian')).join('')
+  assert.doesNotMatch(commands, /\/etc\/nginx\/nginx\.conf/)
+  const [configuration = ''] = /\/etc\/nginx\/\S+/.exec(commands) ?? []
+  const dropIn = await read('packaging/systemd/nginx.service.d/darkroom.conf')
+  const started = dropIn.split('\n').filter((line) => /^Exec\w+=./.test(line))
+  assert.equal(started.length, 3)
+  for (const line of started) assert.ok(line.includes(` -c ${configuration} `), line)
+  for (const text of [commands, (await docCommands('docs/deploy.md', 'Upgrading')).join('')]) {
+    assert.match(text, /^ln --symbolic .* \/opt\/darkroom-[\d.]+ \/opt\/darkroom$/m)
+  }
 })
 
 test('A node is started alike by hand, by systemd, in the image and in tests', async () => {
