@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { setPriority, totalmem } from 'node:os'
+import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createDiskSpool } from '../src/adapters/disk-spool.ts'
@@ -15,11 +15,10 @@ import { HungDiskError } from '../src/start-trouble.ts'
 import { createWorkQueue } from '../src/service/work-queue.ts'
 import { becomeOwner } from './become-owner.ts'
 import { type ImportOptions, parseCommand, USAGE } from './import-options.ts'
+import { lowerPriority } from './lower-priority.ts'
 
 const EXIT = { done: 0, failed: 1, usage: 2, incomplete: 3 } as const
 const BAR_WIDTH = 30
-/** Viewers go before: as the command nice has it. */
-const NICE = 10
 const ALIVE_MS = 60_000
 
 /** Takes over another service's originals: see docs/reticulum.md. */
@@ -55,7 +54,7 @@ async function importAll(options: ImportOptions): Promise<number> {
   const { STORE, CACHE_DIR } = config
   becomeOwner(...(STORE.startsWith('file:') ? [STORE.slice('file:'.length)] : []), CACHE_DIR)
   assertFolder(options.folder)
-  setPriority(NICE)
+  lowerPriority()
   const { importer, end } = await compose(config, options)
   try {
     const outcome = await runWithProgress(importer)

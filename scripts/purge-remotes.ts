@@ -1,5 +1,4 @@
 import { statSync } from 'node:fs'
-import { getPriority, setPriority } from 'node:os'
 import { resolve } from 'node:path'
 import { bucketVariables } from '../src/buckets-file.ts'
 import { createStore } from '../src/compose-parts.ts'
@@ -8,12 +7,11 @@ import { formatByteAmount } from '../src/domain/byte-amount.ts'
 import { REMOTE_PREFIXES } from '../src/domain/store-layout.ts'
 import { createRemotePurge, type RemotePurge, type RemotePurgeReport } from '../src/service/remote-purge.ts'
 import { becomeOwner } from './become-owner.ts'
+import { lowerPriority } from './lower-priority.ts'
 import { parseCommand, type PurgeRemotesOptions, USAGE } from './purge-remotes-options.ts'
 
 const EXIT = { done: 0, failed: 1, usage: 2 } as const
 const BAR_WIDTH = 30
-/** Viewers go before: as the command nice has it. */
-const NICE = 10
 
 /** Expiry of remote images from cron: see docs/remote.md. */
 async function main(): Promise<number> {
@@ -44,8 +42,7 @@ async function purge(options: PurgeRemotesOptions): Promise<number> {
   const config = loadConfig(process.env, await bucketVariables(process.env['BUCKETS_FILE']))
   const maxBytes = options.maxBytes ?? config.REMOTE_MAX_BYTES
   useFolder(config)
-  // Whoever has started it at a lower one, as systemd does, may not be able to raise it.
-  if (getPriority() < NICE) setPriority(NICE)
+  lowerPriority()
   const store = await createStore(config)
   const remotes = createRemotePurge({ store, maxBytes, dryRun: options.dryRun, now: () => Date.now() })
   try {
