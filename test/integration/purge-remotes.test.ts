@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { readFile, rm, symlink, utimes } from 'node:fs/promises'
+import { readFile, symlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3'
@@ -137,12 +137,11 @@ test('A store that is down is said, with exit code 1', async () => {
 })
 
 test('It runs through a symbolic link, with an empty PATH', async (t) => {
-  const { folder, env } = await fillFolder(t, [1])
-  const link = join(folder, 'tmp', 'purge')
+  const { env } = await fillFolder(t, [1])
+  const link = join(await temporaryFolder(t), 'purge')
   await symlink(PURGE_REMOTES, link)
   const { code, stdout } = await purgeRemotes({ ...env, PATH: '' }, ['--dry-run'], link)
   assert.deepEqual([code, stdout.startsWith('purge-remotes: would delete 0 of 1 images')], [0, true])
-  await rm(link)
 })
 
 /** Resolves when what is written to the store has a time that is later by some seconds: stores round them in different ways. */
