@@ -9,7 +9,7 @@ import { startForeignProxy } from '../support/foreign-proxy.ts'
 import { freePort } from '../support/free-port.ts'
 import { commandOutput, createServerFolder, runCommand, startServer } from '../support/process.ts'
 import { jsonFields, rawRequest } from '../support/raw-request.ts'
-import { newStore, startNginxFor, startNodeFor, TOKEN } from '../support/site.ts'
+import { newStore, startNginxFor, startNodeFor, stopAfter, temporaryFolder, TOKEN } from '../support/site.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 /** Where the commands that npm runs are not found before those of the machine. */
@@ -47,7 +47,7 @@ async function startByCommands(
     isReady: async () => (await fetch(`${url}/readyz`)).ok,
     readyTimeoutMs: 60_000,
   })
-  t.after(() => server.stop())
+  stopAfter(t, () => server.stop())
   return { folder, port, url }
 }
 
@@ -71,7 +71,7 @@ test('The user, the group and the umask of the unit make a cache that nginx read
   assertRoot()
   const unit = await readFile(join(ROOT, 'packaging/systemd/darkroom.service'), 'utf8')
   const setting = (name: string) => new RegExp(`^${name}=(.+)$`, 'm').exec(unit)?.[1] ?? ''
-  const outer = await openFolder(t, 'unit')
+  const outer = await openFolder(t)
   // As systemd makes them, for another user than root.
   const owner = ['--owner=nobody', `--group=${setting('Group')}`]
   const cacheDir = join(outer, 'cache')
@@ -92,7 +92,7 @@ test('The user, the group and the umask of the unit make a cache that nginx read
 test('README.md’s production commands keep the token, and make a cache that nginx reads as www-data', async (t) => {
   assertRoot()
   const { settings, env } = await newStore()
-  const outer = await openFolder(t, 'production')
+  const outer = await openFolder(t)
   const cacheDir = join(outer, 'cache')
   const home = join(outer, 'home')
   await mkdir(home, { mode: 0o700 })
@@ -147,9 +147,8 @@ function assertRoot(): void {
 }
 
 /** A folder that every user may enter, until the test ends. */
-async function openFolder(t: TestContext, name: string): Promise<string> {
-  const folder = await createServerFolder(name)
+async function openFolder(t: TestContext): Promise<string> {
+  const folder = await temporaryFolder(t)
   await chmod(folder, 0o755)
-  t.after(() => runCommand('rm', ['-rf', folder]))
   return folder
 }

@@ -49,7 +49,8 @@ export async function startNginxFor(
 
 const running = new WeakMap<Scope, (() => Promise<void>)[]>()
 
-function stopAfter(t: Scope, stop: () => Promise<void>): void {
+/** Ends a server with its test, before the test's temporary folders are removed. */
+export function stopAfter(t: Scope, stop: () => Promise<void>): void {
   running.set(t, [...(running.get(t) ?? []), stop])
   t.after(stop)
 }
