@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { jsonFields } from '../test/support/raw-request.ts'
 import { benchEncoders } from './encoders.ts'
+import { benchGalleries } from './galleries.ts'
 import { benchHits } from './hits.ts'
 import type { BenchOptions, BenchReport, Figure } from './measure.ts'
 import { benchMisses } from './misses.ts'
@@ -22,6 +23,7 @@ const USAGE = `Usage: npm run bench [-- [--smoke] [part ...]]
   encoders  quality, bytes and CPU of every encoder's settings
   soak      memory over thousands of renders
   overload  first views and hits at 1, 3 and 10 times what the node can do
+  galleries pages of 200 new pictures in Chromium, and 8 and 64 clients: all get their pictures
   purge     a cache of a million files against find -delete
   uploads   memory over a hundred large uploads
 
@@ -36,6 +38,7 @@ const PARTS = {
   encoders: benchEncoders,
   soak: benchSoak,
   overload: benchOverload,
+  galleries: benchGalleries,
   purge: benchPurge,
   uploads: benchUploads,
 } as const satisfies Record<string, (options: BenchOptions) => BenchReport | Promise<BenchReport>>
