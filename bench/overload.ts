@@ -32,7 +32,9 @@ interface Scale {
   readonly calm: number
 }
 
-const FULL: Scale = { originals: 120, capacity: 10, load: 20, calm: 8 }
+/** RENDER_WAIT_MAX_SECONDS by default: what waits when the load ends is made first. */
+const LONGEST_WAIT_SECONDS = 15
+const FULL: Scale = { originals: 120, capacity: 10, load: 20, calm: LONGEST_WAIT_SECONDS }
 const SMOKE: Scale = { originals: 4, capacity: 1, load: 1, calm: 1 }
 
 interface Stage {
@@ -82,14 +84,7 @@ async function fillStore(folder: string, photographs: readonly Buffer[], count: 
 }
 
 async function onStage<T>(folder: string, ids: readonly string[], work: (stage: Stage) => Promise<T>): Promise<T> {
-  // To be tried out: it decides between waiting and being refused.
-  const { RENDER_WAIT_MAX_SECONDS = '' } = process.env
-  const env = {
-    STORE: `file:${folder}/store`,
-    UPLOAD_TOKENS: TOKEN,
-    ACCEL_PREFIX: '/_renditions/',
-    RENDER_WAIT_MAX_SECONDS,
-  }
+  const env = { STORE: `file:${folder}/store`, UPLOAD_TOKENS: TOKEN, ACCEL_PREFIX: '/_renditions/' }
   const node = await startDarkroom({ env })
   try {
     const nginx = await startNginx({ nodePort: node.port, cacheDir: node.cacheDir })
@@ -137,7 +132,9 @@ async function measure(stage: Stage, scale: Scale, smoke: boolean): Promise<Benc
     const load = { clients: CLIENTS, seconds: scale.capacity }
     const { samples } = await generateLoad({ port, paths: misses.slice(asked), load })
     asked += samples.length
-    return outcomeOf(samples, { fromMs: 0, toMs: scale.capacity * 1000 }).goodput
+    const { goodput, refused } = outcomeOf(samples, { fromMs: 0, toMs: scale.capacity * 1000 })
+    assert.equal(refused, 0, 'A closed loop is never refused')
+    return goodput
   }
   const serverCpu = async () => (await cpuSeconds(node.pid)) + (await cpuSeconds(nginxPid))
   const cpu = { generators: 0, servers: 0 }
@@ -193,11 +190,9 @@ function report(rounds: readonly Round[], cpu: { readonly generators: number; re
       all: [calm, outcome, after, hitBefore, hit, hitAfter],
     }
   })
-  const base = measured[0]?.outcome
-  assert.ok(base)
   const figures = measured.flatMap(({ load, capacity, outcome, hit, recoveredMs }) => [
-    ...figuresOf({ load, outcome, hit, base, capacity }),
-    { name: '  normal again after', value: recoveredMs / 1000, unit: 's', wanted: '< 5' },
+    ...figuresOf({ load, outcome, hit, capacity }),
+    { name: '  normal again after', value: recoveredMs / 1000, unit: 's', wanted: `< ${LONGEST_WAIT_SECONDS}` },
   ])
   const { generators, servers } = cpu
   const broken = measured
@@ -219,19 +214,20 @@ interface LoadOutcome {
   readonly load: number
   readonly outcome: Outcome
   readonly hit: Outcome
-  /** At 1 times the capacity. */
-  readonly base: Outcome
   readonly capacity: number
 }
 
-function figuresOf({ load, outcome, hit, base, capacity }: LoadOutcome): Figure[] {
+function figuresOf({ load, outcome, hit, capacity }: LoadOutcome): Figure[] {
   return [
     { name: `capacity around ${load} x, first views`, value: capacity, unit: '/s' },
-    { name: `at ${load} x: pictures, of the capacity`, value: outcome.goodput / capacity, wanted: '>= 0.8' },
-    { name: '  p99 of those admitted', value: outcome.admittedP99, unit: 'ms' },
-    ...(load > 1
-      ? [{ name: '  the same, of that at 1 x', value: outcome.admittedP99 / base.admittedP99, wanted: '<= 2' }]
-      : []),
+    { name: `at ${load} x: pictures, of the capacity`, value: outcome.goodput / capacity, wanted: '>= 0.9' },
+    { name: '  median of those admitted', value: outcome.admittedP50, unit: 'ms' },
+    {
+      name: '  p99 of those admitted',
+      value: outcome.admittedP99,
+      unit: 'ms',
+      wanted: `< ${LONGEST_WAIT_SECONDS},000`,
+    },
     { name: '  refused, of all', value: outcome.refused / outcome.asked },
     ...(outcome.refused > 0
       ? [{ name: '  p99 of refusals', value: outcome.refusedP99, unit: 'ms', wanted: '< 100' }]

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { probeAccessTimes } from './adapters/atime-probe.ts'
 import { createFlagFolder } from './adapters/flag-folder.ts'
 import { type FolderAccess, folderAccess } from './adapters/folder-access.ts'
+import { yieldToOtherSessions } from './adapters/session-priority.ts'
 import type { BucketSettings } from './buckets-file.ts'
 import { findAccess, type NodeAccess } from './compose-access.ts'
 import {
@@ -162,6 +163,7 @@ export async function startNode(
   })
   const shed = createShed({
     refusal: (network) => services.renderQueue.refusal('viewer', network),
+    takeSeat: (network) => services.renderQueue.takeSeat('viewer', network),
     diskFails: () => disk.keeper.degraded,
     report,
     clientOf,
@@ -181,6 +183,7 @@ export async function startNode(
     log.info('stopped')
     flush()
   }
+  if (config.ACCEL_PREFIX !== '') yieldToOtherSessions()
   const url = await listen(server, config.PORT, config.HOST).catch(async (error: unknown) => {
     await end()
     throw listenTrouble(error, config)

@@ -60,7 +60,7 @@ const NODE_OPTIONS = ['--max-semi-space-size=1'] as const
  * The node, which answers everybody, goes first where a core is wanted by both; idle cores are used all the same. Nobody but
  * root may raise what has been lowered, by `nice` or for an import.
  */
-const NICENESS = 5
+const NICENESS = 10
 
 /** Starts a renderer. It ends by `kill`, by itself, or with the node, which it does not keep running while it is idle. */
 export function startRendererChild(options: RendererChildOptions): RendererChild {

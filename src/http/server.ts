@@ -20,7 +20,7 @@ const MAX_HEADER_BYTES = 24 * 1024
 const LAST_ANSWERS_MS = 7000
 
 /** A server that clients cannot keep busy with nothing. @param shed Sees each request first. */
-export function createHttpServer(app: Koa<RequestState>, shed: Shed = () => false): Server {
+export function createHttpServer(app: Koa<RequestState>, shed: Shed = goOnAtOnce): Server {
   const handle = app.callback()
   const server = createServer(
     {
@@ -41,18 +41,23 @@ export function createHttpServer(app: Koa<RequestState>, shed: Shed = () => fals
         return
       }
       request.url = target
-      if (!shed(request, response)) void handle(request, response)
+      shed(request, response, () => void handle(request, response))
     },
   )
   answerProtocolErrors(server)
   return server
 }
 
+const goOnAtOnce: Shed = (_request, _response, goOn) => goOn()
+
+/** Connections that the kernel accepts before the node does: with Node's default of 511 a page's burst waited a second for the rest. */
+const BACKLOG = 4096
+
 /** @param port 0: any free one. @returns the URL. @throws what the system says, such as EADDRINUSE. */
 export function listen(server: Server, port: number, host: string): Promise<string> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, host, () => {
+    server.listen({ port, host, backlog: BACKLOG }, () => {
       const address = server.address()
       if (address === null || typeof address === 'string') return reject(new TypeError('The server has no port'))
       const { address: ip, port: actual, family } = address

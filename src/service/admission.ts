@@ -38,7 +38,7 @@ export interface Admission<Kind extends string> {
    * For what waits without having entered, and of which nobody knows how long it takes.
    * @returns Gives the seat back. @throws UnavailableError `overloaded` if there is none.
    */
-  takeSeat(kind: Kind, viewer: Viewer | undefined): () => void
+  takeSeat(kind: Kind, client: string | undefined): () => void
   /** For how much longer this request may wait; 0: not at all. */
   patienceMs(viewer: Viewer | undefined): number
   /** For one who has waited in vain, or must not begin to. */
@@ -101,9 +101,9 @@ export function createAdmission<Kind extends string>(
       const onLeave = seatsOf(kind).take(client)
       return backlog.add({ kind, client: client ?? NO_CLIENT, costMs, onLeave })
     },
-    takeSeat(kind, viewer) {
-      if (seatsOf(kind).isFull(viewer?.client)) throw overloaded(backlog.waitMs(kind))
-      return seatsOf(kind).take(viewer?.client)
+    takeSeat(kind, client) {
+      if (seatsOf(kind).isFull(client)) throw overloaded(backlog.waitMs(kind))
+      return seatsOf(kind).take(client)
     },
     patienceMs,
     overloaded: (kind) => overloaded(backlog.waitMs(kind)),

@@ -26,6 +26,11 @@ export interface WorkQueue {
   /** The error with which a request of this client would be refused now; undefined: it would be let in. */
   refusal(priority: Awaited, client?: string): UnavailableError | undefined
   /**
+   * For a request that is about to enter.
+   * @returns Gives the seat back. @throws UnavailableError `overloaded` if there is none.
+   */
+  takeSeat(priority: Awaited, client?: string): () => void
+  /**
    * Takes a place before the work can begin, so that nothing is fetched for what would be refused after it.
    * @throws UnavailableError `overloaded` at once if too many have one, or what is before it would take too long.
    */
@@ -174,7 +179,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   function waitInTurn(priority: Awaited, { viewer, place }: Work, onLate: () => void): () => void {
     const patienceMs = admission.patienceMs(viewer)
     if (patienceMs === 0) throw admission.overloaded(priority)
-    const leaveSeat = place === undefined ? admission.takeSeat(priority, viewer) : undefined
+    const leaveSeat = place === undefined ? admission.takeSeat(priority, viewer?.client) : undefined
     const timer = patienceMs === Infinity ? undefined : setTimeout(onLate, patienceMs)
     return () => {
       clearTimeout(timer)
@@ -184,6 +189,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
 
   return {
     refusal: admission.refusal,
+    takeSeat: admission.takeSeat,
     enter: admission.enter,
     async run<T>(task: () => Promise<T>, signal: AbortSignal, work: Work = {}) {
       signal.throwIfAborted()

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { connect } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 import Koa from 'koa'
@@ -14,7 +15,7 @@ const PATH = '/image/x/400w/x.webp'
 const ABSENT = { 'X-Not-On-Disk': '1' }
 
 async function setUp(t: TestContext) {
-  const state = { overloaded: true, diskFails: false, greedy: '' }
+  const state = { overloaded: true, diskFails: false, greedy: '', seats: 0 }
   const reported: Ended[] = []
   const flag: string[] = []
   const app = new Koa<RequestState>()
@@ -26,6 +27,10 @@ async function setUp(t: TestContext) {
   const error = new UnavailableError('overloaded', 'Too many', { retryAfterSeconds: 3 })
   const shed = createShed({
     refusal: (client) => (state.overloaded || client === state.greedy ? error : undefined),
+    takeSeat() {
+      state.seats += 1
+      return () => void (state.seats -= 1)
+    },
     diskFails: () => state.diskFails,
     report: (ended) => reported.push(ended),
     clientOf: ({ headers, socket }) => String(headers['x-forwarded-for'] ?? socket.remoteAddress),
@@ -39,6 +44,7 @@ async function setUp(t: TestContext) {
     reported,
     flag,
     server,
+    url,
     hold() {
       const held = Promise.withResolvers<void>()
       answer = held.promise
@@ -103,6 +109,36 @@ test('A picture that is being made for somebody is waited for, however many ask 
   for (const { status } of [await first, ...(await joined)]) assert.equal(status, 200)
   // The end of an answer is seen a moment later by who has given it.
   while ((await ask()).status === 200);
+})
+
+test('Of many that come at once one goes on in a turn; those behind hold seats, and are refused if there is no room then', async (t) => {
+  const { state, server, url } = await setUp(t)
+  state.overloaded = false
+  let parsed = 0
+  const seats: number[] = []
+  server.on('request', () => {
+    seats.push(state.seats)
+    parsed += 1
+    if (parsed === 12) state.overloaded = true
+  })
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  t.after(() => socket.destroy())
+  const request = (index: number) => `GET ${PATH}?${index} HTTP/1.1\r\nHost: x\r\nX-Not-On-Disk: 1\r\n\r\n`
+  // In one packet, so that all are parsed in one turn.
+  socket.write(Array.from({ length: 12 }, (_, index) => request(index)).join(''))
+  let answers = ''
+  for await (const chunk of socket) {
+    answers += String(chunk)
+    if (answers.split('HTTP/1.1 ').length > 12 && answers.endsWith('}')) break
+  }
+  assert.deepEqual(seats, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+  const statuses = [...answers.matchAll(/HTTP\/1\.1 (?<status>\d+)/g)].map(({ groups }) => groups?.['status'])
+  assert.deepEqual(
+    statuses,
+    seats.map((_, index) => (index === 0 ? '200' : '503')),
+  )
+  assert.equal(state.seats, 0)
 })
 
 test('After five refusals in a row the flag is up, until there is room again', async (t) => {
