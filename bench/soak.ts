@@ -62,7 +62,7 @@ export async function benchSoak({ smoke, imagesDir }: BenchOptions): Promise<Ben
       { name: `  after ${settled.renders}`, value: settled.bytes / MB, unit: 'MB' },
       { name: `  after ${last.renders}`, value: last.bytes / MB, unit: 'MB' },
       { name: '  at the most', value: Math.max(...samples.map(({ peak }) => peak)) / MB, unit: 'MB' },
-      { name: '  renderers replaced', value: await node.metric('darkroom_renderer_replaced'), unit: '' },
+      { name: '  renderers replaced', value: await node.metric('darkroom_renderer_memory_restarts_total'), unit: '' },
     ]
     return { figures, raw: samples }
   } finally {

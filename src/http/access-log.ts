@@ -42,13 +42,19 @@ export function createAccessReport(log: Log, metrics: Metrics): AccessReport {
     const { method, status } = rest
     metrics.requests.inc({ method: METHODS.has(method) ? method : 'other', status })
     metrics.requestSeconds.observe(seconds)
-    if (tier !== undefined) metrics.renditions.inc({ tier })
+    if (tier !== undefined) metrics.renditions.inc(renditionLabels(tier))
     const line = { ...rest, seconds: Number(seconds.toFixed(4)), tier: tier ?? '' }
     if (error === undefined || status === 499) log.info(line, 'request')
     else if (!(error instanceof ServiceError)) log.error({ ...line, err: error }, 'request')
     else if (status >= 500) log.warn({ ...line, error: error.code, cause: describeCause(error.cause) }, 'request')
     else log.info({ ...line, error: error.code }, 'request')
   }
+}
+
+/** Where a rendition came from, as the labels of the metric: a hit names its cache, a miss or a joined render has none. */
+function renditionLabels(tier: string): Record<'cache_status' | 'cache', string> {
+  const isHit = tier === 'memory' || tier === 'disk'
+  return isHit ? { cache_status: 'hit', cache: tier } : { cache_status: tier, cache: 'none' }
 }
 
 /** Reports each request when its answer has ended. */

@@ -143,7 +143,7 @@ async function blocked(scope: RowScope): Promise<void> {
   const renders = Array.from({ length: 8 }, (_, at) =>
     ask(`${url}/image/${idOf(large)}/full,q${41 + at}/x.avif`, { signal: over.signal }).catch(() => undefined),
   )
-  const active = () => node.metric('darkroom_render_queue_active')
+  const active = () => node.metric('darkroom_renders_in_progress')
   while ((await active()) < 8) await delay(100)
   const waits: number[] = []
   const lags: number[] = []

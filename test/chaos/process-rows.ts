@@ -69,7 +69,7 @@ async function outOfMemory(scope: RowScope): Promise<void> {
     }
   }
   const [kills, peak] = [await memory.oomKills(), Math.round((await memory.peakBytes()) / MIB)]
-  const crashes = await node.metric('darkroom_renderer_crashes')
+  const crashes = await node.metric('darkroom_renderer_crashes_total')
   scope.says(
     `in 512 MiB, one renderer: five images, 20 sizes: ${JSON.stringify(shown)}; one of 400 MP 413; ${kills} processes ended for want of memory, ${crashes} renderers crashed, peak ${peak} MiB`,
   )

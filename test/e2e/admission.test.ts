@@ -10,8 +10,8 @@ async function costs({ node, proxy, remote }: WholeSite) {
   return {
     store: proxy.requests.filter((request) => !request.includes('list-type=2')).length,
     remote: remote.requests.length,
-    fetches: await node.metric('darkroom_fetch_seconds_count'),
-    renders: await node.metric('darkroom_render_seconds_count'),
+    fetches: await node.metric('darkroom_original_fetch_duration_seconds_count'),
+    renders: await node.metric('darkroom_render_duration_seconds_count'),
     files: await filesBelow(node.cacheDir),
   }
 }

@@ -31,9 +31,9 @@ test('1,000 concurrent cold requests for 20 sizes of one original cost one fetch
 
   const fetched = proxy.requests.filter((line) => line.startsWith('GET') && line.includes('/originals/'))
   assert.equal(fetched.length, 1)
-  assert.equal(await node.metric('darkroom_render_seconds_count'), SIZES)
-  assert.equal(await node.metric('darkroom_fetch_seconds_count'), 1)
-  assert.equal(await node.metric('darkroom_renditions_total', '{tier="miss"}'), SIZES)
+  assert.equal(await node.metric('darkroom_render_duration_seconds_count'), SIZES)
+  assert.equal(await node.metric('darkroom_original_fetch_duration_seconds_count'), 1)
+  assert.equal(await node.metric('darkroom_renditions_total', '{cache_status="miss",cache="none"}'), SIZES)
   assert.equal(await node.metric('darkroom_renditions_total'), CLIENTS)
   assert.equal(answers.filter(({ tier }) => tier === 'miss').length, SIZES)
   assert.equal(new Set(answers.map(({ width, etag }) => `${width} ${etag}`)).size, SIZES, 'a size is the same for all')
@@ -50,5 +50,5 @@ test('One size for clients of three classes at once costs one render for each fo
       assert.equal((await rawRequest(node.url, `/image/${id}/480w${explicit}`, { headers })).status, 200)
     }),
   )
-  assert.equal(await node.metric('darkroom_render_seconds_count'), 3)
+  assert.equal(await node.metric('darkroom_render_duration_seconds_count'), 3)
 })

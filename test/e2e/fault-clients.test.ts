@@ -179,7 +179,7 @@ test('under overload nobody looks again for a file that nginx has not found, ngi
   const node = await startNodeFor(t, { env: { ...env, RENDER_WAIT_MAX_SECONDS: '0.1' } })
   await untilGone(flags)
   const unseen = { headers: { 'X-Not-On-Disk': '1' } }
-  const before = await node.metric('darkroom_requests_total', '{method="GET",status="503"}')
+  const before = await node.metric('darkroom_http_requests_total', '{method="GET",status="503"}')
   const load = { over: false, asked: 0 }
   const view = async (): Promise<void> => {
     while (!load.over) {
@@ -205,7 +205,7 @@ test('under overload nobody looks again for a file that nginx has not found, ngi
   load.over = true
   await views
   await untilGone(flags)
-  assert.ok((await node.metric('darkroom_requests_total', '{method="GET",status="503"}')) > before)
+  assert.ok((await node.metric('darkroom_http_requests_total', '{method="GET",status="503"}')) > before)
   const line = await untilLogged(node, (each) => each['requestId'] === requestId && each['status'] === 503)
   const { time: _, seconds: __, ...said } = line
   assert.deepEqual(said, {

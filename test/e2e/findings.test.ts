@@ -86,7 +86,7 @@ test('No file that ever took too much memory or time, or crashed a decoder, does
       assert.ok(Number.isNaN(peak) || peak < RENDER_MEMORY + REST, `${what} took ${peak} bytes`)
     }
   }
-  assert.equal(await node.metric('darkroom_renderer_crashes'), 0)
+  assert.equal(await node.metric('darkroom_renderer_crashes_total'), 0)
   assert.equal((await node.log()).filter(({ msg }) => msg === 'listening').length, 1)
 })
 

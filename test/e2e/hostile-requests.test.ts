@@ -202,22 +202,22 @@ async function assertNoKeyIsConfused(t: TestContext, site: WholeSite): Promise<v
     for (const origin of [origins.nginx, origins.front]) {
       const honest = new Map<string, unknown>()
       for (const path of paths) honest.set(path, await essence(origin, path, {}))
-      const renders = await node.metric('darkroom_render_seconds_count')
+      const renders = await node.metric('darkroom_render_duration_seconds_count')
       const fetches = site.remote.requests.length
       for (const path of paths) {
         assert.deepEqual(await essence(origin, path, lies), honest.get(path), path)
         assert.deepEqual(await essence(origin, path, {}), honest.get(path), `${path} afterwards`)
       }
-      assert.equal(await node.metric('darkroom_render_seconds_count'), renders)
+      assert.equal(await node.metric('darkroom_render_duration_seconds_count'), renders)
       assert.equal(site.remote.requests.length, fetches)
     }
     // A node that is reached past its nginx believes nginx's word. It costs a look at the disk, and no render.
-    const renders = await node.metric('darkroom_render_seconds_count')
+    const renders = await node.metric('darkroom_render_duration_seconds_count')
     for (const path of Object.values(pictures)) {
       const { status } = await rawRequest(origins.node, path, { headers: { 'X-Render-Again': '1' } })
       assert.equal(status, 200, path)
     }
-    assert.equal(await node.metric('darkroom_render_seconds_count'), renders)
+    assert.equal(await node.metric('darkroom_render_duration_seconds_count'), renders)
   })
 
   await t.test('Whatever a client accepts, it gets one of three answers, and a cache is told so', async () => {

@@ -188,5 +188,5 @@ test('A picture whose metadata is all bad is taken in, shown, and told of', asyn
   assert.equal(status, 200)
   assert.ok(body.length < 65_536)
   assert.match(String(jsonFields(body)['dominantColor']), /^#[0-9a-f]{6}$/)
-  assert.equal(await node.metric('darkroom_renderer_crashes'), 0)
+  assert.equal(await node.metric('darkroom_renderer_crashes_total'), 0)
 })

@@ -198,5 +198,5 @@ test('A node that starts anew on its cache serves what is in it, the same as bef
     const { status, headers, body } = await rawRequest(origin, path)
     assert.deepEqual([status, headers.etag, body], [200, before.headers.etag, before.body])
   }
-  assert.equal(await second.metric('darkroom_render_seconds_count'), 0)
+  assert.equal(await second.metric('darkroom_render_duration_seconds_count'), 0)
 })

@@ -55,7 +55,7 @@ test('A transparent picture stays transparent for every class of clients, whatev
   }
   assert.deepEqual(await tiersOf(nginx.accessLog(9), path), ['miss', 'miss', 'miss', 'nginx', 'nginx', 'nginx'])
   // The AVIF was there already; the negotiated one is another name of it.
-  assert.equal(await node.metric('darkroom_render_seconds_count'), 4)
+  assert.equal(await node.metric('darkroom_render_duration_seconds_count'), 4)
 })
 
 test('An animation moves for every class of clients, whatever was asked for before', async (t) => {
@@ -120,5 +120,5 @@ test('A photograph is what the Accept header allows, a weight of zero refused, w
       assert.equal(headers['content-type'], 'image/jpeg', 'no Accept at all')
     }
   }
-  assert.equal(await site.node.metric('darkroom_render_seconds_count'), 3)
+  assert.equal(await site.node.metric('darkroom_render_duration_seconds_count'), 3)
 })

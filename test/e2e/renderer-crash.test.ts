@@ -58,7 +58,7 @@ test('Renderers that crash once a second fail no request, and leave the node run
   ending.abort()
   await viewers
   assert.equal(kills, CRASH_SECONDS)
-  assert.equal(await node.metric('darkroom_renderer_crashes'), kills)
+  assert.equal(await node.metric('darkroom_renderer_crashes_total'), kills)
   assert.equal((await ask(`${node.url}/readyz`)).status, 200)
   // Had the node ended, there would be nobody to answer with these: it has not been started twice.
   assert.equal((await node.log()).filter(({ msg }) => msg === 'listening').length, 1)

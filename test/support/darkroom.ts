@@ -118,7 +118,7 @@ export async function uploadFixture(url: string, name: string, token: string = T
 /** Resolves when the node has made all that it makes ahead. */
 export async function backgroundIsDone(node: Darkroom): Promise<void> {
   const deadline = performance.now() + BACKGROUND_WITHIN_MS
-  while ((await node.metric('darkroom_background_pending')) > 0) {
+  while ((await node.metric('darkroom_background_tasks_pending')) > 0) {
     if (performance.now() > deadline) throw new Error('The node has been at work in the background for too long')
     await delay(50)
   }

@@ -34,6 +34,11 @@ export function ensureChromium(): Promise<string> {
   return ensureCommand('chromium', { packages: ['chromium'], services: [] })
 }
 
+/** @returns The path of `promtool`, Prometheus' own checker. */
+export function ensurePromtool(): Promise<string> {
+  return ensureCommand('promtool', { packages: ['prometheus'], services: ['prometheus.service'] })
+}
+
 /** What `confined.py` needs: Python, and systemd's lists of calls, with the libseccomp that comes along. @returns The Python. */
 export async function ensureConfinement(): Promise<string> {
   await ensureCommand('systemd-analyze', { packages: ['systemd'], services: [] })

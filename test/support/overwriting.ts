@@ -109,14 +109,14 @@ export async function assertOverwritingIsSeen(t: TestContext, nodes: Nodes, fill
   const slow = rawRequest(busy.url, pathOf(key, 'full/x.avif')).finally(() => {
     isRendering = false
   })
-  while ((await busy.metric('darkroom_render_queue_active')) === 0) await delay(POLL_MS)
+  while ((await busy.metric('darkroom_renders_in_progress')) === 0) await delay(POLL_MS)
   const blue = await flatPicture('blue', LARGE)
   const viewers = nodes.map((node) => startViewer(t, node, path))
   while (viewers.some(({ seen }) => seen.length < 3)) await delay(POLL_MS)
   await put(filler, key, blue)
   const overwrittenAt = performance.now()
   await everybodySees(viewers, 'blue', overwrittenAt)
-  assert.ok(isRendering && (await busy.metric('darkroom_render_queue_active')) > 0, 'it was busy all the time')
+  assert.ok(isRendering && (await busy.metric('darkroom_renders_in_progress')) > 0, 'it was busy all the time')
 
   const late = await slow
   t.diagnostic(`who had waited was answered after ${Math.round(performance.now() - overwrittenAt)} ms`)

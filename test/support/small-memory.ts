@@ -66,7 +66,7 @@ export async function tryInSmallMemory(scope: Scope): Promise<SmallMemoryReport>
     bombs: bombs.report(BOMBS.length),
     oomKills: await group.oomKills(),
     peakBytes: await group.peakBytes(),
-    crashes: await node.metric('darkroom_renderer_crashes'),
+    crashes: await node.metric('darkroom_renderer_crashes_total'),
   }
 }
 
