@@ -4,7 +4,7 @@ import { OriginalError, UnavailableError } from '../errors.ts'
 import { readAlias } from './alias-service.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { ObjectStore } from './ports.ts'
-import { putBytes, readText } from './small-object.ts'
+import { putBytes } from './small-object.ts'
 
 export interface DeletionService {
   /**
@@ -69,9 +69,4 @@ export function createDeletionService({ store, watch, now }: DeletionServiceOpti
       await watch.announce(id, signal)
     },
   }
-}
-
-/** Whether the image was deleted and not uploaded again. */
-export async function isDeleted(store: ObjectStore, id: string, signal: AbortSignal): Promise<boolean> {
-  return (await readText(store, deletedKey(id), signal)) !== undefined
 }

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { ByteRange } from '../domain/http-caching.ts'
+import type { OutputFormat } from '../domain/image-format.ts'
 import type { ImageInfo } from '../domain/image-info.ts'
 import type { MezzanineLevel } from '../domain/mezzanine.ts'
 import type { OriginalFacts } from '../domain/original-facts.ts'
@@ -334,4 +335,12 @@ export interface Meter {
   waited(seconds: number): void
   /** Something outside failed, and the service went on without it. */
   trouble(message: string, cause: unknown): void
+}
+
+/** Renditions that outlive the disks of the nodes: those of some originals. */
+export interface RenditionShelf {
+  /** @param file Its name in the cache. @returns undefined if there is none. */
+  find(id: string, file: string, signal: AbortSignal): Promise<Buffer | undefined>
+  /** In the background. */
+  keep(id: string, file: string, made: { readonly bytes: Buffer; readonly format: OutputFormat }): void
 }

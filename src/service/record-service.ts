@@ -1,7 +1,7 @@
 import { type ImageRecord, parseRecord } from '../domain/image-record.ts'
 import { recordKey } from '../domain/store-layout.ts'
 import { OriginalError } from '../errors.ts'
-import { isDeleted } from './deletion-service.ts'
+import { isDeleted } from './is-deleted.ts'
 import type { ObjectStore } from './ports.ts'
 import { readText } from './small-object.ts'
 

@@ -18,11 +18,11 @@ import type {
   RemoteFreshness,
   RemoteSource,
   RemoteValidators,
+  RenditionShelf,
   Spool,
   Spooled,
 } from './ports.ts'
 import type { RemoteShelf } from './remote-shelf.ts'
-import type { RenditionShelf } from './rendition-service.ts'
 import { ChangedError, type Version, type Versions } from './versions.ts'
 
 export interface RemoteVersionsOptions {

@@ -13,7 +13,7 @@ import { createCoalescer } from './coalesce.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 import type { MezzanineService } from './mezzanine-service.ts'
 import type { OriginalService } from './original-service.ts'
-import type { CachedFile, ImageCache } from './ports.ts'
+import type { CachedFile, ImageCache, RenditionShelf } from './ports.ts'
 import { createRememberedFailures } from './remembered-failures.ts'
 import type { RenderBatcher } from './render-batch.ts'
 import type { RenderTarget, SourceService } from './source-service.ts'
@@ -57,14 +57,6 @@ export interface RenditionService {
   forget(ids: ReadonlySet<string>): void
   /** Renditions being made. */
   readonly flights: number
-}
-
-/** Renditions that outlive the disks of the nodes: those of some originals. */
-export interface RenditionShelf {
-  /** @param file Its name in the cache. @returns undefined if there is none. */
-  find(id: string, file: string, signal: AbortSignal): Promise<Buffer | undefined>
-  /** In the background. */
-  keep(id: string, file: string, made: { readonly bytes: Buffer; readonly format: OutputFormat }): void
 }
 
 export interface RenditionServiceOptions {

@@ -1,7 +1,7 @@
 import { imageIdFromSha256 } from '../domain/image-id.ts'
 import { originalKey } from '../domain/store-layout.ts'
 import { OriginalError } from '../errors.ts'
-import { isDeleted } from './deletion-service.ts'
+import { isDeleted } from './is-deleted.ts'
 import type { ObjectStore, OriginalHolder } from './ports.ts'
 
 /** The originals that were uploaded here. Each is named by its bytes, so whoever has them can tell whether they are right. */
