@@ -52,7 +52,7 @@ async function startByCommands(
 }
 
 test('The two commands of README.md start a node and upload the first picture, and a stranger behind a foreign proxy is refused', async (t) => {
-  const [start = '', first = ''] = await docCommands('README.md', 'Try it')
+  const [start = '', first = ''] = await docCommands('README.md', 'Quick start')
   const { folder, port, url } = await startByCommands(t, start.replace(/^npm test.*\n/m, ''))
   await copyFile(join(ROOT, 'test/fixtures/mountains.jpg'), join(folder, 'photo.jpg'))
   const command = first.replace('http://127.0.0.1:8080', url)
@@ -103,7 +103,7 @@ test('README.md’s production commands keep the token, and make a cache that ng
     'AWS_ACCESS_KEY_ID=…': `AWS_ACCESS_KEY_ID=${env['AWS_ACCESS_KEY_ID']}`,
     'AWS_SECRET_ACCESS_KEY=…': `AWS_SECRET_ACCESS_KEY=${env['AWS_SECRET_ACCESS_KEY']}`,
   }
-  let commands = (await docCommands('README.md', 'In production')).join('\n')
+  let commands = (await docCommands('README.md', 'Production setup')).join('\n')
   for (const [written, here] of Object.entries(places)) {
     assert.ok(commands.includes(written), written)
     commands = commands.replaceAll(written, here)
