@@ -5,29 +5,29 @@ import { ConfigError } from './config.ts'
 import { MAX_PRIME_SIZES } from './domain/prime-sizes.ts'
 import { specMistake } from './domain/spec-mistake.ts'
 
-/** A bucket whose objects are served. Times are whole seconds. */
+/** A bucket whose objects are served. Times are in whole seconds. */
 export interface BucketSettings {
-  /** In URLs: `/s3/<alias>/…`. */
+  /** Name in URLs: `/s3/<alias>/…`. */
   readonly alias: string
-  /** Its name on its server. */
+  /** Name on the S3 server. */
   readonly bucket: string
-  /** Absent: AWS itself. */
+  /** Absent: AWS. */
   readonly endpoint?: string
   readonly region: string
   readonly pathStyle: boolean
-  /** Absent: wherever the SDK finds some. */
+  /** Absent: the credential chain of the AWS SDK. */
   readonly credentials?:
     | 'anonymous'
     | { readonly accessKeyId: string; readonly secretAccessKey: string; readonly sessionToken?: string }
-  /** After it was looked at, an object is served for so long without a question. */
+  /** Freshness lifetime: an object is served for this time without revalidation. */
   readonly freshSeconds: number
-  /** For so long after that the old one is served while the bucket is asked. */
+  /** After `freshSeconds`, a stale object is served for this time while it is revalidated. */
   readonly staleWhileRevalidateSeconds: number
-  /** For so long after `freshSeconds` the old one is served while the bucket cannot be asked. */
+  /** After `freshSeconds`, a stale object is served for this time while the bucket is unavailable. */
   readonly staleIfErrorSeconds: number
-  /** Canonical specs, made ahead when the bucket tells of a new object. */
+  /** Canonical specs that are rendered after an event notification of a new object. */
   readonly primeSizes: readonly string[]
-  /** Only keys that begin so are served. */
+  /** Only keys with this prefix are served. */
   readonly keyPrefix: string
 }
 
@@ -35,10 +35,10 @@ type Env = Readonly<Record<string, string | undefined>>
 
 const YEAR_SECONDS = 31_536_000
 const ALIAS = /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/
-const ALIAS_RULE = 'an alias should have 1 to 63 lower-case letters, digits, dots and dashes, not at its ends'
+const ALIAS_RULE =
+  'an alias should have 1 to 63 lower-case letters, digits, dots and dashes, and begin and end with a letter or digit'
 const REFERENCE = /^\$(?:\{(?<braced>[A-Za-z_]\w*)\}|(?<bare>[A-Za-z_]\w*))$/
-const REFERENCE_RULE =
-  'should name an environment variable, as $NAME: a secret that stands here is read by everybody who reads the file'
+const REFERENCE_RULE = 'should name an environment variable, such as $NAME; the file may not contain secrets'
 
 const seconds = (preset: number) =>
   z
@@ -47,19 +47,22 @@ const seconds = (preset: number) =>
     .max(YEAR_SECONDS, `should be at most ${YEAR_SECONDS}, a year`)
     .default(preset)
 
-const secret = z.string('should be a text').regex(REFERENCE, REFERENCE_RULE).optional()
+const secret = z.string('should be a string').regex(REFERENCE, REFERENCE_RULE).optional()
 
 const Entry = z.strictObject(
   {
     bucket: z
-      .string('should be a text')
-      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/, 'should be the name of a bucket')
+      .string('should be a string')
+      .regex(
+        /^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/,
+        'should be a bucket name of 3 to 255 letters, digits, dots, dashes and underscores, such as my-photos',
+      )
       .optional(),
     endpoint: z
       .url({ protocol: /^https?$/, error: 'should be a URL such as https://minio.internal:9000' })
-      .refine((url) => isPlain(url), 'should have no user, password, query or fragment')
+      .refine((url) => isPlain(url), 'should be without user name, password, query and fragment')
       .optional(),
-    region: z.string('should be a text').min(1, 'should not be empty').default('us-east-1'),
+    region: z.string('should be a string').min(1, 'should not be empty').default('us-east-1'),
     pathStyle: z.boolean('should be true or false').default(true),
     accessKeyId: secret,
     secretAccessKey: secret,
@@ -69,12 +72,12 @@ const Entry = z.strictObject(
     staleWhileRevalidateSeconds: seconds(60),
     staleIfErrorSeconds: seconds(86_400),
     primeSizes: z
-      .array(z.string('should be a text').superRefine(checkSize), 'should be a list of sizes')
-      .max(MAX_PRIME_SIZES, `should be ${MAX_PRIME_SIZES} at most`)
+      .array(z.string('should be a string').superRefine(checkSize), 'should be a list of sizes, such as [400w, 800w]')
+      .max(MAX_PRIME_SIZES, `should have at most ${MAX_PRIME_SIZES} sizes`)
       .default([]),
     keyPrefix: z
-      .string('should be a text')
-      .refine((prefix) => Buffer.byteLength(prefix) <= 1024, 'should have 1,024 bytes at most')
+      .string('should be a string')
+      .refine((prefix) => Buffer.byteLength(prefix) <= 1024, 'should have at most 1,024 bytes')
       .default(''),
   },
   { error: groupMistake },
@@ -82,16 +85,16 @@ const Entry = z.strictObject(
 type Entry = z.infer<typeof Entry>
 
 const File = z.strictObject(
-  { buckets: z.record(z.string(), z.unknown(), 'should be a group of buckets by their aliases') },
+  { buckets: z.record(z.string(), z.unknown(), 'should be a map from aliases to buckets') },
   { error: groupMistake },
 )
 
 /**
- * The buckets of a JSON or YAML file, in its order.
+ * The buckets of a YAML or JSON file, in the order of the file.
  *
- * @param path Empty: there are none.
- * @param env For the secrets, to which the file only refers.
- * @throws ConfigError naming every mistake at once.
+ * @param path Empty: no buckets.
+ * @param env Contains the secrets that the file refers to.
+ * @throws ConfigError with all mistakes.
  */
 export async function loadBuckets(path: string, env: Env): Promise<readonly BucketSettings[]> {
   if (path === '') return []
@@ -107,15 +110,15 @@ export async function loadBuckets(path: string, env: Env): Promise<readonly Buck
 /**
  * Names of the environment variables that the file refers to.
  *
- * @param path Absent or empty: there is no file.
- * @returns none for a file that cannot be read: `loadBuckets` says so.
+ * @param path Absent or empty: no file.
+ * @returns an empty set if the file cannot be read; `loadBuckets` reports that.
  */
 export async function bucketVariables(path: string | undefined): Promise<ReadonlySet<string>> {
   const text = path ? await readFile(path, 'utf8').catch(() => '') : ''
   return new Set([...text.matchAll(/\$\{?(?<name>[A-Za-z_]\w*)/g)].map(({ groups }) => groups?.['name'] ?? ''))
 }
 
-/** The same of the file's text. */
+/** Like `loadBuckets`, for the content of the file. */
 export function parseBuckets(text: string, env: Env): readonly BucketSettings[] {
   const file = File.safeParse(parseText(text))
   if (!file.success) throw new ConfigError(mistakesOf(file.error, 'BUCKETS_FILE').join('\n'))
@@ -129,7 +132,9 @@ export function parseBuckets(text: string, env: Env): readonly BucketSettings[] 
       return []
     }
     if (entry.data.bucket === undefined && alias.length < 3) {
-      mistakes.push(`${path}.bucket: is needed, because no bucket has a name as short as the alias`)
+      mistakes.push(
+        `${path}.bucket: is required, because a bucket name has at least 3 characters and the alias has fewer`,
+      )
     }
     const secrets = resolveSecrets(entry.data, env)
     mistakes.push(...secrets.mistakes.map((mistake) => `${path}${mistake}`))
@@ -139,26 +144,26 @@ export function parseBuckets(text: string, env: Env): readonly BucketSettings[] 
   return settings
 }
 
-/** YAML 1.2, of which JSON is a part. No message repeats a value: it may be a secret. */
+/** Reads YAML 1.2, a superset of JSON. No message repeats a value: it may be a secret. */
 function parseText(text: string): unknown {
   const document = parseDocument(text, { version: '1.2', schema: 'core' })
   const mistakes = [...document.errors, ...document.warnings].map(({ code, message, linePos }) => {
     if (code !== 'TAG_RESOLVE_FAILED') return message.split(/:?\n/)[0] ?? ''
-    return `A text that begins with "!" needs quotes at line ${linePos?.[0].line}`
+    return `A string that begins with "!" requires quotes at line ${linePos?.[0].line}`
   })
   if (mistakes.length > 0) throw new ConfigError(mistakes.map((mistake) => `BUCKETS_FILE: ${mistake}`).join('\n'))
   try {
     return document.toJS()
   } catch (error) {
     if (!(error instanceof ReferenceError)) throw error
-    throw new ConfigError('BUCKETS_FILE: A text that begins with "*" needs quotes, unless it refers to an anchor')
+    throw new ConfigError('BUCKETS_FILE: A string that begins with "*" requires quotes, unless it refers to an anchor')
   }
 }
 
 const SECRETS = ['accessKeyId', 'secretAccessKey', 'sessionToken'] as const
 type Secrets = Partial<Record<(typeof SECRETS)[number], string>>
 
-/** @returns the values, and what is wrong with the credentials as a whole; each mistake begins with `:` or `.<field>:`. */
+/** @returns the values, and the mistakes of the credentials; each mistake begins with `:` or `.<field>:`. */
 function resolveSecrets(entry: Entry, env: Env): { values: Secrets; mistakes: readonly string[] } {
   const values: Secrets = {}
   const mistakes: string[] = []
@@ -172,13 +177,15 @@ function resolveSecrets(entry: Entry, env: Env): { values: Secrets; mistakes: re
   }
   const { accessKeyId, secretAccessKey, sessionToken } = entry
   if ((accessKeyId === undefined) !== (secretAccessKey === undefined)) {
-    mistakes.push(': give both accessKeyId and secretAccessKey, or neither')
+    mistakes.push(': accessKeyId and secretAccessKey should be set together, or neither of them')
   }
   if (sessionToken !== undefined && accessKeyId === undefined && secretAccessKey === undefined) {
-    mistakes.push(': sessionToken goes with accessKeyId and secretAccessKey')
+    mistakes.push(': sessionToken requires accessKeyId and secretAccessKey')
   }
   if (entry.anonymous && SECRETS.some((name) => entry[name] !== undefined)) {
-    mistakes.push(': anonymous requests have no credentials: leave out either')
+    mistakes.push(
+      ': anonymous requests have no credentials; remove anonymous, or accessKeyId, secretAccessKey and sessionToken',
+    )
   }
   return { values, mistakes }
 }
@@ -217,8 +224,9 @@ function checkSize(text: string, context: z.RefinementCtx<string>): void {
 }
 
 function groupMistake(issue: z.core.$ZodRawIssue): string | undefined {
-  if (issue.code === 'unrecognized_keys') return `there is no setting ${issue.keys.join(', ')}`
-  return issue.code === 'invalid_type' ? 'should be a group of settings' : undefined
+  if (issue.code === 'unrecognized_keys')
+    return `unknown ${issue.keys.length === 1 ? 'setting' : 'settings'} ${issue.keys.join(', ')}`
+  return issue.code === 'invalid_type' ? 'should be a map of settings' : undefined
 }
 
 function mistakesOf(error: z.ZodError, path: string): string[] {

@@ -90,13 +90,19 @@ test('a file that names no buckets has none', () => {
 
 /** Of one bucket `abc`, whose settings are these. */
 const WRONG: readonly (readonly [settings: string, mistake: string])[] = [
-  ['colour: red', 'buckets.abc: there is no setting colour'],
-  ['bucket: a/b', 'buckets.abc.bucket: should be the name of a bucket'],
-  ['bucket: 12345', 'buckets.abc.bucket: should be a text'],
+  ['colour: red', 'buckets.abc: unknown setting colour'],
+  [
+    'bucket: a/b',
+    'buckets.abc.bucket: should be a bucket name of 3 to 255 letters, digits, dots, dashes and underscores, such as my-photos',
+  ],
+  ['bucket: 12345', 'buckets.abc.bucket: should be a string'],
   ['endpoint: minio:9000', 'buckets.abc.endpoint: should be a URL such as https://minio.internal:9000'],
   ['endpoint: ftp://minio', 'buckets.abc.endpoint: should be a URL such as https://minio.internal:9000'],
-  ['endpoint: https://me:pass@minio', 'buckets.abc.endpoint: should have no user, password, query or fragment'],
-  ['endpoint: https://minio/?x=1', 'buckets.abc.endpoint: should have no user, password, query or fragment'],
+  [
+    'endpoint: https://me:pass@minio',
+    'buckets.abc.endpoint: should be without user name, password, query and fragment',
+  ],
+  ['endpoint: https://minio/?x=1', 'buckets.abc.endpoint: should be without user name, password, query and fragment'],
   ['region: ""', 'buckets.abc.region: should not be empty'],
   ['pathStyle: "yes"', 'buckets.abc.pathStyle: should be true or false'],
   ['freshSeconds: 1.5', 'buckets.abc.freshSeconds: should be a whole number of seconds'],
@@ -106,15 +112,18 @@ const WRONG: readonly (readonly [settings: string, mistake: string])[] = [
     'staleWhileRevalidateSeconds: 40000000',
     'buckets.abc.staleWhileRevalidateSeconds: should be at most 31536000, a year',
   ],
-  ['primeSizes: 400w', 'buckets.abc.primeSizes: should be a list of sizes'],
+  ['primeSizes: 400w', 'buckets.abc.primeSizes: should be a list of sizes, such as [400w, 800w]'],
   ['primeSizes: [400w, "200h400w"]', 'buckets.abc.primeSizes.1: "200h400w" should be written "400w200h"'],
-  [`keyPrefix: ${'x'.repeat(1025)}`, 'buckets.abc.keyPrefix: should have 1,024 bytes at most'],
-  ['accessKeyId: $KEY', 'buckets.abc: give both accessKeyId and secretAccessKey, or neither'],
-  ['secretAccessKey: $SECRET', 'buckets.abc: give both accessKeyId and secretAccessKey, or neither'],
-  ['sessionToken: $TOKEN', 'buckets.abc: sessionToken goes with accessKeyId and secretAccessKey'],
+  [`keyPrefix: ${'x'.repeat(1025)}`, 'buckets.abc.keyPrefix: should have at most 1,024 bytes'],
+  ['accessKeyId: $KEY', 'buckets.abc: accessKeyId and secretAccessKey should be set together, or neither of them'],
+  [
+    'secretAccessKey: $SECRET',
+    'buckets.abc: accessKeyId and secretAccessKey should be set together, or neither of them',
+  ],
+  ['sessionToken: $TOKEN', 'buckets.abc: sessionToken requires accessKeyId and secretAccessKey'],
   [
     'accessKeyId: $KEY, secretAccessKey: $SECRET, anonymous: true',
-    'buckets.abc: anonymous requests have no credentials: leave out either',
+    'buckets.abc: anonymous requests have no credentials; remove anonymous, or accessKeyId, secretAccessKey and sessionToken',
   ],
   [
     'accessKeyId: $KEY, secretAccessKey: $MISSING',
@@ -133,7 +142,7 @@ for (const [settings, mistake] of WRONG) {
 
 test('an alias too short to be the name of a bucket needs that name beside it', () => {
   assert.deepEqual(mistakesIn('buckets: { a: {} }'), [
-    'BUCKETS_FILE: buckets.a.bucket: is needed, because no bucket has a name as short as the alias',
+    'BUCKETS_FILE: buckets.a.bucket: is required, because a bucket name has at least 3 characters and the alias has fewer',
   ])
 })
 
@@ -141,7 +150,7 @@ test('a secret that stands in the file is refused, told why, and not repeated', 
   for (const literal of ['hunter2', '"$KEY and more"', '"$"', '"${KEY"', '!hunter2', '"*hunter2"', '*hunter2']) {
     const mistakes = mistakesIn(`buckets: { abc: { accessKeyId: $KEY, secretAccessKey: ${literal} } }`)
     assert.equal(mistakes.length, 1, literal)
-    assert.match(mistakes[0] ?? '', /read by everybody who reads the file$|needs quotes/)
+    assert.match(mistakes[0] ?? '', /may not contain secrets$|requires quotes/)
     assert.doesNotMatch(mistakes[0] ?? '', /hunter2/)
   }
 })
@@ -161,12 +170,12 @@ for (const alias of ['a', '0', 'my-photos.example', 'x'.repeat(63)]) {
 }
 
 const NO_FILES: readonly (readonly [text: string, mistake: RegExp])[] = [
-  ['', /^BUCKETS_FILE: should be a group of settings$/],
-  ['just text', /^BUCKETS_FILE: should be a group of settings$/],
-  ['[]', /^BUCKETS_FILE: should be a group of settings$/],
-  ['photos: {}', /^BUCKETS_FILE\.buckets: should be a group/m],
-  ['buckets: []', /^BUCKETS_FILE\.buckets: should be a group of buckets by their aliases$/],
-  ['buckets: { a: 1 }', /^BUCKETS_FILE: buckets\.a: should be a group of settings$/],
+  ['', /^BUCKETS_FILE: should be a map of settings$/],
+  ['just text', /^BUCKETS_FILE: should be a map of settings$/],
+  ['[]', /^BUCKETS_FILE: should be a map of settings$/],
+  ['photos: {}', /^BUCKETS_FILE\.buckets: should be a map/m],
+  ['buckets: []', /^BUCKETS_FILE\.buckets: should be a map from aliases to buckets$/],
+  ['buckets: { a: 1 }', /^BUCKETS_FILE: buckets\.a: should be a map of settings$/],
   ['buckets: { a: {}', /^BUCKETS_FILE: .* at line 1, column \d+$/],
   ['buckets:\n  a: {}\n  a: {}', /^BUCKETS_FILE: Map keys must be unique at line 3, column 3$/],
   ['buckets: {}\n---\nbuckets: {}', /^BUCKETS_FILE: .*multiple documents/],
@@ -181,9 +190,9 @@ test('all mistakes are told at once', () => {
   const text =
     'buckets: { a: { colour: red, region: "" }, B: { bucket: abc }, ccc: { accessKeyId: $KEY, secretAccessKey: $NO } }'
   assert.deepEqual(mistakesIn(text).toSorted(), [
-    'BUCKETS_FILE: buckets.B: an alias should have 1 to 63 lower-case letters, digits, dots and dashes, not at its ends',
+    'BUCKETS_FILE: buckets.B: an alias should have 1 to 63 lower-case letters, digits, dots and dashes, and begin and end with a letter or digit',
     'BUCKETS_FILE: buckets.a.region: should not be empty',
-    'BUCKETS_FILE: buckets.a: there is no setting colour',
+    'BUCKETS_FILE: buckets.a: unknown setting colour',
     'BUCKETS_FILE: buckets.ccc.secretAccessKey: the environment variable NO is not set',
   ])
 })
