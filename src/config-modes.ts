@@ -1,7 +1,7 @@
 type Given = Readonly<Record<string, string | undefined>>
 
 interface Mode {
-  /** They have no effect in other modes. */
+  /** They have no effect in any other mode. */
   readonly settings: readonly string[]
   readonly needs: string
   readonly isOn: (given: Given) => boolean
@@ -47,8 +47,8 @@ const MODES: readonly Mode[] = [
 ]
 
 /**
- * Settings that belong to a mode which is off: whoever gave them believes that it is on. A mode that is misspelled counts as on,
- * since its own mistake is reported. The AWS_ variables are not among them: other programs on the machine use them too.
+ * Settings of a mode that is off: the operator expects an effect that they do not have. An invalid mode counts as on,
+ * since its own mistake is reported. The AWS_ variables are exempt: other programs on the machine use them too.
  *
  * @returns the mistakes.
  */
@@ -56,11 +56,11 @@ export function settingsWithoutMode(given: Given): readonly string[] {
   return MODES.filter(({ isOn }) => !isOn(given)).flatMap(({ settings, needs }) =>
     settings
       .filter((name) => given[name] !== undefined)
-      .map((name) => `${name}: has no effect without ${needs}: set that, or unset this`),
+      .map((name) => `${name}: has no effect without ${needs}; set that, or unset ${name}`),
   )
 }
 
-/** Dialects that are mounted but not signed although SIZE_POLICY=signed. @param given Variables that are not blank. */
+/** Mounted dialects without signatures, which SIZE_POLICY=signed excludes. @param given Variables that are not blank. */
 export function unsignedDialects(given: Readonly<Record<string, string | undefined>>): string[] {
   if (given['SIZE_POLICY'] !== 'signed') return []
   const isSigned = { thumbor: given['THUMBOR_KEYS'], imagor: given['THUMBOR_KEYS'], imgproxy: given['IMGPROXY_KEYS'] }

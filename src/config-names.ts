@@ -1,18 +1,18 @@
 import { editDistance } from './domain/edit-distance.ts'
 
-/** Shorter names are near too many others: PORT, HOST, STORE. */
+/** Shorter names are similar to too many others: PORT, HOST, STORE. */
 const LEAST_LENGTH = 8
 const MOST_EDITS = 2
-/** Names near ours that are not: the caches of two compilers, and `THUMBOR_NAME` of a linked container of Docker. */
+/** Similar names of other programs: the caches of two compilers, and `THUMBOR_NAME` of a linked Docker container. */
 const FOREIGN = /^S?CCACHE_DIR$|_NAME$/
 
 /**
- * Variables that are no settings but nearly: somebody has misspelled one, and would otherwise get its default.
+ * Variables with nearly the name of a setting: a misspelled setting would silently keep its default.
  *
  * @param given Names of the variables that are set.
  * @param known Names of all settings.
- * @param used Names that something else of ours refers to, such as the file of buckets.
- * @returns the mistakes, each with its name and the one that was meant.
+ * @param used Names of other variables that Darkroom reads, such as those in the buckets file.
+ * @returns the mistakes, each with the given name and the nearest setting.
  */
 export function misspelledNames(
   given: readonly string[],
@@ -24,9 +24,7 @@ export function misspelledNames(
   return strange.flatMap((name) => {
     const meant = nearest(name, long)
     if (meant === undefined) return []
-    return [
-      `${name}: there is no such setting. Do you mean ${meant}? If it is another program's, unset it for this one`,
-    ]
+    return [`${name}: unknown setting. Did you mean ${meant}? If another program uses it, unset it for Darkroom`]
   })
 }
 

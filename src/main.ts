@@ -2,17 +2,19 @@ import { totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { bucketVariables, loadBuckets } from './buckets-file.ts'
 import { startNode } from './compose.ts'
-import { ConfigError, describeConfig, loadConfig } from './config.ts'
+import { ConfigError, loadConfig } from './config.ts'
+import { formatSettings } from './config-help.ts'
 import { atStart, HungDiskError, PassingError } from './start-trouble.ts'
 
-const HELP = `Darkroom keeps originals in an S3-compatible store and serves them at any size by URL.
+const HELP = `Darkroom stores original images in an S3-compatible object store and serves them at any size by URL.
 
-Usage: npm start            serves
-       npm start -- --help  prints this
+Usage: npm start            start the server
+       npm start -- --help  print this help
 
-Settings are environment variables. Sizes in bytes may be written 64M or 2G.
+Settings are environment variables; an empty variable counts as unset. K, M, G and T are powers of 1024.
 
-${describeConfig()}
+
+${formatSettings()}
 `
 
 /** `mistake`: the settings or the machine need an operator, and another start would end in the same way. */
@@ -64,8 +66,8 @@ function availableBytes(): number {
 /** What the operator can mend is said in a line; anything else is a bug, and its stack says where. */
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  if (error instanceof ConfigError) return `These settings are wrong:\n${error.message}`
-  if (isUsageError(error)) return `${error.message}\n--help prints what there is`
+  if (error instanceof ConfigError) return `Invalid settings:\n${error.message}`
+  if (isUsageError(error)) return `${error.message}\n--help lists the options and settings`
   return 'syscall' in error || error instanceof PassingError
     ? `Darkroom cannot start: ${error.message}`
     : (error.stack ?? error.message)

@@ -78,7 +78,7 @@ test('A node that serves buckets takes their credentials from variables of any n
 
 test('Misspelled settings and those without their mode end the start, all of them told at once', async (t) => {
   const { code, said } = await startAndEnd(t, { UPLOAD_TOKEN: 'x', SIZES: '400w', S3_ENDPOINT: 'minio:9000' })
-  assert.match(said, /^UPLOAD_TOKEN: there is no such setting\. Do you mean UPLOAD_TOKENS\?/m)
+  assert.match(said, /^UPLOAD_TOKEN: unknown setting\. Did you mean UPLOAD_TOKENS\?/m)
   assert.match(said, /^SIZES: has no effect without SIZE_POLICY=list/m)
   assert.match(said, /^S3_ENDPOINT: should begin with http:\/\/ or https:\/\/, such as https:/m)
   assert.equal(code, 2)

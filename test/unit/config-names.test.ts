@@ -24,7 +24,7 @@ for (const [name, meant] of Object.entries(MISSPELLED)) {
       () => loadConfig({ [name]: 'a value of 16 characters or more' }),
       (error) => {
         assert.ok(error instanceof ConfigError)
-        assert.match(error.message, new RegExp(`^${name}: there is no such setting\\. Do you mean ${meant}\\?`, 'm'))
+        assert.match(error.message, new RegExp(`^${name}: unknown setting\\. Did you mean ${meant}\\?`, 'm'))
         // It may be a secret.
         assert.doesNotMatch(error.message, /a value/)
         return true

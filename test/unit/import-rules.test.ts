@@ -16,6 +16,8 @@ const CASES = [
   ['src/config.ts', `import { x } from './config-fields.ts'`, false],
   ['src/config-fields.ts', `import { z } from 'zod'`, false],
   ['src/config-fields.ts', `import { x } from './config.ts'`, true],
+  ['src/config-groups.ts', `import { x } from './config-fields.ts'`, false],
+  ['src/main.ts', `import { x } from './config-help.ts'`, false],
   ['src/config.ts', `import { x } from './buckets-file.ts'`, true],
   ['src/config.ts', `import { parse } from 'yaml'`, true],
   ['src/buckets-file.ts', `import { x } from './config.ts'`, false],
