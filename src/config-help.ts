@@ -7,8 +7,10 @@ import { formatByteAmount } from './domain/byte-amount.ts'
 export interface SettingRow {
   readonly name: string
   readonly about: string
-  /** The default, or what applies while the setting is unset. */
-  readonly preset: string
+  /** The default value. Absent if there is no fixed one. */
+  readonly preset?: string
+  /** What applies while the setting is unset, in words. Absent if there is a default value. */
+  readonly whenUnset?: string
   /** Absent: any text. */
   readonly allowed?: string
   readonly unit?: string
@@ -57,7 +59,9 @@ function describe(name: string, schema: z.ZodType): SettingRow {
   return {
     name,
     about: stated.description,
-    preset: stated.whenUnset ?? formatValue(name, schema.safeParse(undefined).data),
+    ...(stated.whenUnset === undefined
+      ? { preset: formatValue(name, schema.safeParse(undefined).data) }
+      : { whenUnset: stated.whenUnset }),
     ...(allowed !== undefined && { allowed }),
     ...(stated.unit !== undefined && { unit: stated.unit }),
   }
@@ -76,9 +80,9 @@ function formatValue(name: string, value: unknown): string {
   return name.endsWith('_BYTES') && typeof value === 'number' && value >= 1024 ? formatByteAmount(value) : String(value)
 }
 
-function formatRow({ name, about, preset, allowed, unit }: SettingRow): string {
+function formatRow({ name, about, preset, whenUnset, allowed, unit }: SettingRow): string {
   const values = [allowed && `Allowed: ${allowed}.`, unit && `Unit: ${unit}.`].filter((fact) => fact !== undefined)
-  const facts = [`Default: ${preset}.`, values.join(' ')].filter((fact) => fact !== '')
+  const facts = [`Default: ${preset ?? whenUnset}.`, values.join(' ')].filter((fact) => fact !== '')
   const onOneLine = wrap(facts.join(' '))
   return [`  ${name}`, ...wrap(about), ...(onOneLine.length === 1 ? onOneLine : facts.flatMap(wrap))].join('\n')
 }

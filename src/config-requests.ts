@@ -137,43 +137,48 @@ export const DIALECTS = {
   THUMBOR_KEYS: list(
     {},
     {
-      about: 'Keys of signed thumbor and imagor URLs; all of them verify. Requires DIALECTS.',
+      about: 'Keys of signed thumbor and imagor URLs; all of them verify. Requires thumbor or imagor in DIALECTS.',
       allowed: 'keys, separated by spaces',
       whenUnset: '/unsafe/ URLs are served, and no signed ones',
     },
   ),
   THUMBOR_HASH: choice(['sha1', 'sha256', 'sha512'], 'sha1', {
-    about: 'Hash function of thumbor and imagor signatures. Requires DIALECTS.',
+    about: 'Hash function of thumbor and imagor signatures. Requires thumbor or imagor in DIALECTS.',
   }),
   THUMBOR_SIGNATURE_LENGTH: whole(1, 88)
     .optional()
     .meta(
       facts({
-        about: 'Length that thumbor and imagor signatures are truncated to. Requires DIALECTS.',
+        about: 'Length that thumbor and imagor signatures are truncated to. Requires thumbor or imagor in DIALECTS.',
         unit: 'characters',
         whenUnset: 'not truncated',
       }),
     ),
   THUMBOR_BASE: sourceBase('https://', {
-    about: 'Prefix of thumbor and imagor source URLs that have no scheme. Requires DIALECTS.',
+    about: 'Prefix of thumbor and imagor source URLs that have no scheme. Requires thumbor or imagor in DIALECTS.',
   }),
   IMGPROXY_KEYS: list(
     { check: checkKeyAndSalt },
     {
-      about: 'Keys and salts of signed imgproxy URLs; all of them verify. Requires DIALECTS.',
+      about: 'Keys and salts of signed imgproxy URLs; all of them verify. Requires imgproxy in DIALECTS.',
       allowed: '<key>:<salt> in hexadecimal digits, separated by spaces',
       whenUnset: 'unsigned URLs are served',
     },
   ),
   IMGPROXY_SIGNATURE_BYTES: whole(1, 32)
     .default(32)
-    .meta(facts({ about: 'Length that imgproxy signatures are truncated to. Requires DIALECTS.', unit: 'bytes' })),
+    .meta(
+      facts({
+        about: 'Length that imgproxy signatures are truncated to. Requires imgproxy in DIALECTS.',
+        unit: 'bytes',
+      }),
+    ),
   IMGPROXY_BASE: sourceBase('', {
-    about: 'Prefix of imgproxy source URLs that have no scheme. Requires DIALECTS.',
+    about: 'Prefix of imgproxy source URLs that have no scheme. Requires imgproxy in DIALECTS.',
     whenUnset: 'none',
   }),
   IPX_BASE: sourceBase('', {
-    about: 'Prefix of ipx source URLs that have no scheme. Requires DIALECTS.',
+    about: 'Prefix of ipx source URLs that have no scheme. Requires ipx in DIALECTS.',
     whenUnset: 'none',
   }),
 } as const

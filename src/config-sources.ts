@@ -113,7 +113,7 @@ export const ELSEWHERE = {
       }),
     ),
   REMOTE_KEEP_RENDITIONS: flag(false, {
-    about: 'Store the renditions of remote images in the store too, beside the originals.',
+    about: 'Keep the renditions of remote images in the store, beside the originals.',
   }),
 } as const
 
@@ -136,7 +136,7 @@ export const CACHE = {
     .default(30)
     .meta(facts({ about: 'Files that were not requested for this time are deleted from the cache.', unit: 'days' })),
   CACHE_SWEEP_SECONDS: count(600, {
-    about: 'Interval between two sweeps, which delete idle files and evict.',
+    about: 'Interval between two sweeps of the cache, which delete idle files and evict others.',
     unit: 'seconds',
   }),
   MEMORY_CACHE_BYTES: optionalByteSize({

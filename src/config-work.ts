@@ -77,7 +77,7 @@ export const LIMITS = {
   STORE_TIMEOUT_SECONDS: count(10, { about: 'Timeout of reading an original from the store.', unit: 'seconds' }),
   REQUEST_TIMEOUT_SECONDS: count(30, {
     about:
-      'Timeout of a request: without a response by then, it is answered 503 or 504. It should exceed RENDER_TIMEOUT_SECONDS plus the largest of RENDER_WAIT_MAX_SECONDS, STORE_TIMEOUT_SECONDS and, with REMOTE_HOSTS, REMOTE_TIMEOUT_SECONDS.',
+      'Timeout of a request: without a response by then, it is answered 503 or 504. It must exceed RENDER_TIMEOUT_SECONDS plus the largest of RENDER_WAIT_MAX_SECONDS, STORE_TIMEOUT_SECONDS and, with REMOTE_HOSTS, REMOTE_TIMEOUT_SECONDS.',
     unit: 'seconds',
   }),
   DRAIN_SECONDS: whole(0)

@@ -12,6 +12,7 @@ Usage: npm start            start the server
        npm start -- --help  print this help
 
 Settings are environment variables; an empty variable counts as unset. K, M, G and T are powers of 1024.
+docs/settings.md contains the same list.
 
 
 ${formatSettings()}

@@ -23,17 +23,18 @@ test('The help names every setting once, below a heading', () => {
 test('No line of the help is wider than 100 columns, and no text of it is lost', () => {
   for (const line of LINES) assert.ok(line.length <= 100, line)
   const words = HELP.replaceAll(/\s+/g, ' ')
-  for (const { name, about, preset, allowed, unit } of ROWS) {
+  for (const { name, about, preset, whenUnset, allowed, unit } of ROWS) {
     const values = `${allowed === undefined ? '' : ` Allowed: ${allowed}.`}${unit === undefined ? '' : ` Unit: ${unit}.`}`
-    assert.ok(words.includes(` ${name} ${about} Default: ${preset}.${values}`), name)
+    assert.ok(words.includes(` ${name} ${about} Default: ${preset ?? whenUnset}.${values}`), name)
   }
 })
 
 test('Every setting has sentences, and a default that is not blank', () => {
-  for (const { name, about, preset } of ROWS) {
+  for (const { name, about, preset, whenUnset } of ROWS) {
     assert.match(about, /^[A-Z"a-z].*\.$/, name)
-    assert.match(preset, /^\S.*[^.\s]$|^\S$/, name)
-    assert.doesNotMatch(preset, /^(?:undefined|empty)$/, name)
+    const words = preset ?? whenUnset ?? ''
+    assert.match(words, /^\S.*[^.\s]$|^\S$/, name)
+    assert.notEqual(words, 'undefined', name)
   }
 })
 
@@ -54,10 +55,10 @@ const STATED = {
   SIZE_POLICY: { preset: 'open', allowed: 'open, list or signed' },
   S3_FORCE_PATH_STYLE: { preset: 'true', allowed: 'true or false' },
   CACHE_MAX_IDLE_DAYS: { preset: '30', allowed: 'whole number, at least 2', unit: 'days' },
-  CACHE_MAX_BYTES: { preset: '10 % of the disk', allowed: 'bytes, such as 1048576, 64M or 2G' },
+  CACHE_MAX_BYTES: { whenUnset: '10 % of the disk', allowed: 'bytes, such as 1048576, 64M or 2G' },
   MAX_UPLOAD_BYTES: { preset: '64 MiB', allowed: 'bytes, such as 1048576, 64M or 2G' },
   RENDER_WAIT_MAX_SECONDS: { preset: '15', allowed: 'number, at least 0.1', unit: 'seconds' },
-  RENDER_CONCURRENCY: { preset: 'the number of CPU cores' },
+  RENDER_CONCURRENCY: { whenUnset: 'the number of CPU cores' },
   INPUT_FORMATS: { preset: 'jpeg png webp avif gif' },
 } as const
 for (const [name, stated] of Object.entries(STATED)) {
