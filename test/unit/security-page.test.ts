@@ -6,7 +6,7 @@ import { z } from 'zod'
 const ROOT = new URL('../../', import.meta.url)
 const PAGE = readFileSync(new URL('docs/security.md', ROOT), 'utf8')
 const TESTS = readFileSync(new URL('docs/security-tests.md', ROOT), 'utf8')
-const SHOWN = TESTS.split(/^## /m).find((section) => section.startsWith('Which test shows what')) ?? ''
+const SHOWN = TESTS.split(/^## /m).find((section) => section.startsWith('Tests by attack')) ?? ''
 
 for (const [name, page] of [
   ['docs/security.md', PAGE],
@@ -19,7 +19,7 @@ function assertShown(page: string): void {
   const { scripts } = z
     .object({ scripts: z.record(z.string(), z.string()) })
     .parse(JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8')))
-  const rows = page.split('\n').filter((line) => /^\| (?!promised \||tried \||\*\*|---)/.test(line))
+  const rows = page.split('\n').filter((line) => /^\| (?!guarantee \||attack \||\*\*|---)/.test(line))
   assert.ok(rows.length > 20)
   for (const row of rows) {
     const proofs = [...(row.split(' | ').at(-1) ?? '').matchAll(/`(?<proof>[^`]+)`/g)].map(
@@ -34,8 +34,8 @@ function assertShown(page: string): void {
   }
 }
 
-test('Each boundary says what is not promised', () => {
+test('Each boundary says what is not guaranteed', () => {
   const sections = PAGE.split(/^## /m).slice(1)
   assert.equal(sections.length, 9)
-  for (const section of sections) assert.match(section, /^\*\*Not promised\.\*\* /m, section.split('\n')[0])
+  for (const section of sections) assert.match(section, /^\*\*Not guaranteed\.\*\* /m, section.split('\n')[0])
 })
