@@ -98,7 +98,7 @@ export async function startNode(
   let draining = false
   const readiness: Readiness = {
     async reasons() {
-      if (draining) return ['This node is about to stop']
+      if (draining) return ['This node is shutting down']
       const late = services.watch.caughtUp ? [] : ['Deletions made while this node was away are not known yet']
       return [...(await storeTrouble(store)), ...late]
     },
@@ -268,7 +268,7 @@ async function storeTrouble(store: ObjectStore): Promise<string[]> {
     await store.check(AbortSignal.timeout(CHECK_TIMEOUT_MS))
     return []
   } catch (error) {
-    return [error instanceof ServiceError ? error.message : 'The object store does not answer']
+    return [error instanceof ServiceError ? error.message : 'The object store does not respond']
   }
 }
 

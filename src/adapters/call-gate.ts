@@ -88,5 +88,5 @@ export function createCallGate(settings: CallGateSettings): CallGate {
 }
 
 function tooMany(): UnavailableError {
-  return new UnavailableError('store_unavailable', 'Too many calls wait for the object store')
+  return new UnavailableError('store_unavailable', 'Too many requests are waiting for the object store')
 }

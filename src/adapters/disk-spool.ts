@@ -37,7 +37,7 @@ export function createDiskSpool({ cacheDir, maxMemoryBytes, onTrouble }: DiskSpo
         signal.throwIfAborted()
         if (!isDiskTrouble(error) && !isMissing(error)) throw error
         onTrouble(error)
-        throw new UnavailableError('disk_unavailable', 'This node cannot write to its disk', { cause: error })
+        throw new UnavailableError('disk_unavailable', 'The local disk is not writable', { cause: error })
       }
       return { source: { path }, ...tally.result(), discard }
     },
@@ -53,7 +53,12 @@ export function createDiskSpool({ cacheDir, maxMemoryBytes, onTrouble }: DiskSpo
       const collect = new Writable({
         write(chunk: Buffer, _encoding, done) {
           if (memoryBytes + chunk.length > maxMemoryBytes) {
-            done(new UnavailableError('overloaded', 'No memory is left for originals while the disk takes none'))
+            done(
+              new UnavailableError(
+                'overloaded',
+                'The memory limit for originals is reached while the local disk is not writable',
+              ),
+            )
             return
           }
           held += chunk.length

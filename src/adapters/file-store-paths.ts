@@ -38,7 +38,7 @@ export function isFull(error: unknown): boolean {
 export function toUnavailable(cause: unknown): Error {
   if (cause instanceof ServiceError) return cause
   if (isFull(cause)) {
-    return new UnavailableError('store_full', 'Storage is full', { cause })
+    return new UnavailableError('store_full', 'The object store is full', { cause })
   }
   return new UnavailableError('store_unavailable', "The store's disk failed", { cause })
 }

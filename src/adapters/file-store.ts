@@ -182,7 +182,7 @@ async function writeAside(
     await file.writeFile(chunk)
   }
   if (writtenBytes !== sizeBytes || hash.digest('hex') !== md5) {
-    throw new UnavailableError('store_unavailable', 'The object arrived damaged at the store')
+    throw new UnavailableError('store_unavailable', 'The object was damaged in transit to the object store')
   }
   await file.sync()
 }

@@ -24,7 +24,7 @@ export function objectBody(
   const onStall = (): void => {
     // Waiting for a slow reader is not the store's fault; the deadline in `signal` ends that.
     if (body.readableLength > 0) stallTimer?.refresh()
-    else body.destroy(new UnavailableError('store_unavailable', 'The store stopped in the middle of an object'))
+    else body.destroy(new UnavailableError('store_unavailable', 'The object store stopped sending an object'))
   }
   const stallTimer = stallTimeoutMs === undefined ? undefined : setTimeout(onStall, stallTimeoutMs)
   const body = new Transform({
@@ -58,7 +58,7 @@ export function objectBody(
 }
 
 function cutShort(cause: unknown): UnavailableError {
-  return new UnavailableError('store_unavailable', 'The store cut an object short', { cause })
+  return new UnavailableError('store_unavailable', 'The object store sent an incomplete object', { cause })
 }
 
 function asError(reason: unknown): Error {

@@ -49,10 +49,10 @@ export function keepWithoutBody({ body, end }: RemoteExchange): void {
 
 function refusalOf({ status, headers }: RemoteExchange, maxBytes: number): Error | undefined {
   if (status === 404 || status === 410)
-    return new OriginalError('original_not_found', 'The remote host has no such image')
-  if (status !== 200) return remoteFailed(`answered with the status ${status}`)
+    return new OriginalError('original_not_found', 'The remote host has no image at this URL')
+  if (status !== 200) return remoteFailed(`responded with status ${status}`)
   // Asked for it as it is: what comes packed may be of any size when it is unpacked.
-  if (!isPlain(headers)) return remoteFailed('sent the image packed, which it was not asked for')
+  if (!isPlain(headers)) return remoteFailed('sent an encoded body, although the request accepts only identity')
   const length = headers['content-length']
   return typeof length === 'string' && Number(length) > maxBytes ? remoteTooLarge(maxBytes) : undefined
 }

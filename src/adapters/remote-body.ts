@@ -27,7 +27,7 @@ export function remoteBody(source: Readable, limits: RemoteBodyLimits): Readable
   const onStall = (): void => {
     // Waiting for a slow reader is not the host's fault; the deadline in `signal` ends that.
     if (body.readableLength > 0) stallTimer.refresh()
-    else body.destroy(remoteFailed('stopped in the middle of its answer'))
+    else body.destroy(remoteFailed('stopped sending its response'))
   }
   const stallTimer = setTimeout(onStall, stallTimeoutMs)
   const body = new Transform({
@@ -40,7 +40,7 @@ export function remoteBody(source: Readable, limits: RemoteBodyLimits): Readable
     flush(done) {
       clearTimeout(stallTimer)
       isWhole = !isOverlong()
-      done(isWhole ? null : remoteFailed('sent another number of bytes than it said'))
+      done(isWhole ? null : remoteFailed('sent a body that does not match its Content-Length'))
     },
     destroy(error, done) {
       clearTimeout(stallTimer)
@@ -66,7 +66,7 @@ export function remoteTooLarge(maxBytes: number): OriginalError {
   const limit = formatByteAmount(maxBytes)
   return new OriginalError(
     'original_too_large',
-    `The remote image has more than ${limit}, which is the limit (MAX_UPLOAD_BYTES)`,
+    `The remote image has more than ${limit}, the limit set by MAX_UPLOAD_BYTES`,
   )
 }
 

@@ -58,7 +58,7 @@ export function createRemoteDns({ servers, timeoutMs }: RemoteDnsSettings): Remo
 function reasonOf(answers: readonly PromiseSettledResult<unknown>[]): string {
   const codes = answers.flatMap(errorsOf).map(codeOf)
   const isAbsent = codes.every((code) => code === 'ENOTFOUND' || code === 'ENODATA')
-  return isAbsent ? 'has a name that has no address' : 'has a name that could not be looked up'
+  return isAbsent ? 'has no address in DNS' : 'could not be resolved in DNS'
 }
 
 function errorsOf(answer: PromiseSettledResult<unknown>): unknown[] {

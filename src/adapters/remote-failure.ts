@@ -3,20 +3,20 @@ import { RemoteError, ServiceError } from '../errors.ts'
 
 // Of sockets, c-ares, TLS and undici.
 const REASONS = new Map<string, string>([
-  ['ECONNREFUSED', 'refuses connections'],
-  ['ECONNRESET', 'broke the connection off'],
-  ['EPIPE', 'broke the connection off'],
-  ['UND_ERR_SOCKET', 'broke the connection off'],
-  ['EHOSTUNREACH', 'cannot be reached'],
-  ['ENETUNREACH', 'cannot be reached'],
-  ['EADDRNOTAVAIL', 'cannot be reached'],
-  ['ETIMEDOUT', 'cannot be reached'],
-  ['UND_ERR_HEADERS_OVERFLOW', 'sends too many headers'],
-  ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'sent another number of bytes than it said'],
+  ['ECONNREFUSED', 'refused the connection'],
+  ['ECONNRESET', 'closed the connection'],
+  ['EPIPE', 'closed the connection'],
+  ['UND_ERR_SOCKET', 'closed the connection'],
+  ['EHOSTUNREACH', 'is unreachable'],
+  ['ENETUNREACH', 'is unreachable'],
+  ['EADDRNOTAVAIL', 'is unreachable'],
+  ['ETIMEDOUT', 'is unreachable'],
+  ['UND_ERR_HEADERS_OVERFLOW', 'sent response headers that are too large'],
+  ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'sent a body that does not match its Content-Length'],
 ])
 
 const FAMILIES = [
-  [/^(?:ERR_SSL_|ERR_TLS_|EPROTO$)/, 'does not speak TLS as it should'],
+  [/^(?:ERR_SSL_|ERR_TLS_|EPROTO$)/, 'caused a TLS protocol error'],
   [/^(?:E[A-Z]+|UND_ERR_(?!INVALID_ARG$).+)$/, 'failed'],
 ] as const
 
@@ -27,7 +27,7 @@ export function toRemoteFailure(error: unknown): unknown {
   const code = codeOf(error)
   if (error instanceof ServiceError) return error
   // Most of them have no code.
-  if (error instanceof errors.HTTPParserError) return remoteFailed('does not speak HTTP as it should', error)
+  if (error instanceof errors.HTTPParserError) return remoteFailed('sent a malformed HTTP response', error)
   if (code === undefined) return error
   const reason = REASONS.get(code) ?? FAMILIES.find(([pattern]) => pattern.test(code))?.[1]
   return reason === undefined ? error : remoteFailed(reason, error)

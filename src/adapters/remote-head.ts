@@ -14,9 +14,10 @@ const MAX_READ_BYTES = 262_144
 export function guardHead(socket: Socket, timeoutMs: number): () => void {
   const readBefore = socket.bytesRead
   const onReadable = (): void => {
-    if (socket.bytesRead - readBefore > MAX_READ_BYTES) socket.destroy(remoteFailed('sends too many headers'))
+    if (socket.bytesRead - readBefore > MAX_READ_BYTES)
+      socket.destroy(remoteFailed('sent response headers that are too large'))
   }
-  const timer = setTimeout(() => socket.destroy(remoteFailed('did not begin to answer in time')), timeoutMs)
+  const timer = setTimeout(() => socket.destroy(remoteFailed('did not start to respond in time')), timeoutMs)
   socket.on('readable', onReadable)
   return () => {
     clearTimeout(timer)

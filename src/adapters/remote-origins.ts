@@ -39,7 +39,7 @@ export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
       maxWaiting: limits.maxWaitingCalls,
       waitTimeoutMs: limits.waitTimeoutMs,
       longestWaitMs: limits.longestWaitMs,
-      refusal: () => new UnavailableError('overloaded', 'Too many remote images are being fetched'),
+      refusal: () => new UnavailableError('overloaded', 'Too many remote images are being fetched; try again'),
     })
   const all = createGate(limits.maxCalls)
 
@@ -75,7 +75,7 @@ export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
         leaves.push(await entry.gate.enter(signal))
         leaves.push(await all.enter(signal))
         if (!entry.breaker.allows()) {
-          throw remoteFailed('failed several times in a row, and will be asked again in a second or so')
+          throw remoteFailed('failed repeatedly; requests to it resume in about one second')
         }
         return { answered: () => entry.breaker.succeeded(), failed: () => entry.breaker.failed(), leave }
       } catch (error) {

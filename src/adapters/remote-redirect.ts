@@ -18,9 +18,9 @@ export function isRedirect(status: number): boolean {
 export function redirectTarget(url: string, headers: RemoteHeaders, hosts: readonly RemoteHost[]): string {
   const { location } = headers
   if (typeof location !== 'string' || !URL.canParse(location, url))
-    throw remoteFailed('redirects without saying where to')
+    throw remoteFailed('sent a redirect without a Location header')
   const target = readTarget(new URL(location, url).href)
-  if (url.startsWith('https:') && !target.startsWith('https:')) throw remoteFailed('redirects from https to http')
+  if (url.startsWith('https:') && !target.startsWith('https:')) throw remoteFailed('redirected from https to http')
   assertAllowedHost(target, hosts)
   return target
 }
@@ -30,7 +30,7 @@ function readTarget(text: string): string {
     return parseRemoteUrl(text)
   } catch (error) {
     // It is not the caller's mistake, as it would be with the URL that was asked for.
-    if (error instanceof RequestError) throw remoteFailed('redirects to what cannot be the URL of an image', error)
+    if (error instanceof RequestError) throw remoteFailed('redirected to an invalid image URL', error)
     throw error
   }
 }

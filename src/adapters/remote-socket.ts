@@ -44,7 +44,7 @@ export function createRemoteSocket({
     const addresses = isIP(hostname) === 0 ? await dns.resolve(hostname, signal) : [hostname]
     const forbidden = addresses.find((address) => !isRemoteAddressAllowed(address, allowedAddresses))
     if (forbidden !== undefined) {
-      throw new RequestError('remote_not_allowed', 'Images may not be fetched from the address of this host', {
+      throw new RequestError('remote_not_allowed', 'The address of this host is not public (REMOTE_ALLOW_ADDRESSES)', {
         cause: new Error(`${hostname} has the address ${forbidden}`),
       })
     }
@@ -84,13 +84,13 @@ function connect(
   const onError = (error: Error): void => {
     settle()
     const isUnverified = socket instanceof TLSSocket && Boolean(socket.authorizationError)
-    reject(isUnverified ? remoteFailed('has no valid certificate', error) : error)
+    reject(isUnverified ? remoteFailed('has no valid TLS certificate', error) : error)
   }
   const onConnect = (): void => {
     settle()
     resolve(socket)
   }
-  const timer = setTimeout(() => socket.destroy(remoteFailed('could not be connected to in time')), timeoutMs)
+  const timer = setTimeout(() => socket.destroy(remoteFailed('did not accept the connection in time')), timeoutMs)
   const settle = (): void => {
     clearTimeout(timer)
     signal.removeEventListener('abort', onAbort)

@@ -63,7 +63,7 @@ export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource
       const exchange = await ask(target, { ...common, ...(isDirect && conditionalHeaders(known)) }, signal)
       if (!isRedirect(exchange.status)) return { exchange, freshness, isDirect }
       dropAnswer(exchange)
-      if (redirects === limits.maxRedirects) throw remoteFailed(`redirects more than ${limits.maxRedirects} times`)
+      if (redirects === limits.maxRedirects) throw remoteFailed(`redirected more than ${limits.maxRedirects} times`)
       target = redirectTarget(target, exchange.headers, hosts)
       freshness = stricterOf(freshness, redirectFreshness(exchange.status, exchange.headers, defaultFreshSeconds))
     }
@@ -73,7 +73,9 @@ export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource
     async fetch(url, known, signal) {
       const target = parseRemoteUrl(url)
       assertAllowedUrl(target, hosts)
-      const deadline = startDeadline(signal, limits.totalTimeoutMs, () => remoteFailed('took too long'))
+      const deadline = startDeadline(signal, limits.totalTimeoutMs, () =>
+        remoteFailed('did not complete its response in time'),
+      )
       try {
         const { exchange, freshness, isDirect } = await follow(target, known, deadline.signal)
         const { status, headers } = exchange

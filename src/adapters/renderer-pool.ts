@@ -229,7 +229,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
       return parts.map((part) => part.then((value) => (value.kind === 'render' ? value.bytes : mistaken(value))))
     },
     ready: () => firstReady.promise,
-    stop: () => shutDown(new UnavailableError('overloaded', 'This node is about to stop')),
+    stop: () => shutDown(new UnavailableError('overloaded', 'This node is shutting down')),
     counters: {
       get crashes() {
         return ends.crashed
@@ -248,7 +248,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
 }
 
 function noRenderer(): UnavailableError {
-  return new UnavailableError('overloaded', 'This node cannot start a renderer for now')
+  return new UnavailableError('overloaded', 'No renderer is available at the moment')
 }
 
 /** What it takes at its most: the plans of a render are made one after the other. */
@@ -268,21 +268,21 @@ function isDrawing(task: RendererTask): boolean {
 
 /** Whatever its size, a drawing can take any time: that is its fault. Elsewhere it may be the machine that is slow. */
 function tookTooLong(task: RendererTask): Error {
-  if (isDrawing(task)) return new OriginalError('original_too_large', 'This drawing takes too long to draw')
-  if (isQuick(task)) return new UnavailableError('overloaded', 'Looking at this image took too long')
-  return new UnavailableError('timed_out', 'Rendering this image took too long')
+  if (isDrawing(task)) return new OriginalError('original_too_large', 'This SVG takes too long to render')
+  if (isQuick(task)) return new UnavailableError('overloaded', 'Inspecting this image took too long; try again')
+  return new UnavailableError('timed_out', 'Rendering this image took too long (RENDER_TIMEOUT_SECONDS)')
 }
 
 function takesTooMuch(bytes: number, limit: number): OriginalError {
   const [needed, most] = [formatByteAmount(bytes), formatByteAmount(limit)]
   return new OriginalError(
     'original_too_large',
-    `This picture would take ${needed} of memory to make; at most ${most} may be used (RENDER_MEMORY_BYTES)`,
+    `Rendering this image requires ${needed} of memory; the limit is ${most} (RENDER_MEMORY_BYTES)`,
   )
 }
 
 function crashesDecoder(): OriginalError {
-  return new OriginalError('original_broken', 'This image is broken: it makes the decoder crash')
+  return new OriginalError('original_broken', 'This image is damaged: it crashes the decoder')
 }
 
 function mistaken({ kind }: RendererValue): never {

@@ -23,25 +23,25 @@ export type S3Verdict =
   | 'foreign'
 
 const MESSAGES = {
-  absent: 'The object store has no such object',
-  unnamable: 'The object store allows no object of such a name',
-  malformed: 'The object store gave an unexpected answer',
-  marker: 'The object store gave an unexpected answer',
-  unchanged: 'The object store gave an unexpected answer',
-  taken: 'The object store has such an object already',
-  conflict: 'The object store is busy with that object',
-  skewed: 'The object store refuses our credentials: the clocks differ',
-  busy: 'The object store cannot answer now',
-  down: 'The object store cannot be reached',
-  silent: 'The object store did not answer in time',
-  full: 'Storage is full',
-  no_bucket: 'The object store has no such bucket',
-  refused: 'The object store refuses our credentials',
-  no_credentials: 'There are no credentials for the object store',
-  no_tls: 'TLS with the object store fails',
-  damaged: 'The object arrived damaged at the object store',
-  unclear: 'The object store gave an unexpected answer',
-  foreign: 'The object store gave an unexpected answer',
+  absent: 'The object store does not have this object',
+  unnamable: 'The object store does not allow an object of this name',
+  malformed: 'The object store sent an unexpected response',
+  marker: 'The object store sent an unexpected response',
+  unchanged: 'The object store sent an unexpected response',
+  taken: 'The object store already has this object',
+  conflict: 'The object store reports a conflict on this object',
+  skewed: 'The object store rejects the credentials because the clocks differ: synchronise the clock of this machine',
+  busy: 'The object store is overloaded',
+  down: 'The object store is unreachable',
+  silent: 'The object store did not respond in time',
+  full: 'The object store is full',
+  no_bucket: 'The bucket does not exist in the object store',
+  refused: 'The object store rejects the credentials',
+  no_credentials: 'No credentials for the object store',
+  no_tls: 'The TLS connection to the object store failed',
+  damaged: 'The object was damaged in transit to the object store',
+  unclear: 'The object store sent an unexpected response',
+  foreign: 'The object store sent an unexpected response',
 } as const satisfies Record<S3Verdict, string>
 
 /** What the settings of a store or a bucket are called, for messages. */
@@ -65,10 +65,9 @@ export const BUCKET_SETTINGS: S3SettingNames = {
 
 /** What to do about it, where the settings are to blame. */
 function adviceFor(verdict: S3Verdict, { endpoint, credentials, rights }: S3SettingNames): string {
-  if (verdict === 'no_credentials') return `: set ${credentials}, or give this machine a role`
+  if (verdict === 'no_credentials') return `: set ${credentials}, or assign a role to this machine`
   if (verdict === 'refused' && rights !== undefined) return `: check ${rights}`
-  if (verdict === 'no_tls')
-    return `: if it speaks plain HTTP, ${endpoint} should begin with http:// instead of https://`
+  if (verdict === 'no_tls') return `: if it uses plain HTTP, ${endpoint} should start with http:// instead of https://`
   return ''
 }
 

@@ -228,7 +228,7 @@ function requestBody(source: ObjectSource, attempt: S3Attempt): Buffer | Readabl
   })
   const file = createReadStream(source.path)
   file.on('error', (cause) => {
-    attempt.fail(new UnavailableError('store_unavailable', 'The file to be stored cannot be read', { cause }))
+    attempt.fail(new UnavailableError('store_unavailable', 'The file to store cannot be read', { cause }))
   })
   pipeline(file, meter, () => {})
   return meter

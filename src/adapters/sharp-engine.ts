@@ -107,7 +107,9 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
       return await work
     } catch (error) {
       if (performance.now() - began < timeoutSeconds * 1000) return await blame(source, error)
-      throw new UnavailableError('timed_out', 'Rendering this image took too long', { cause: error })
+      throw new UnavailableError('timed_out', 'Rendering this image took too long (RENDER_TIMEOUT_SECONDS)', {
+        cause: error,
+      })
     }
   }
 
@@ -197,5 +199,5 @@ async function blame(source: ObjectSource, cause: unknown): Promise<never> {
 }
 
 function gone(cause: unknown): never {
-  throw new UnavailableError('disk_unavailable', 'This node has just lost the file of the original', { cause })
+  throw new UnavailableError('disk_unavailable', 'The local copy of the original was deleted; try again', { cause })
 }

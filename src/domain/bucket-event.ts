@@ -34,7 +34,7 @@ const REMOVED =
  */
 export function parseBucketEvents(body: string): readonly BucketEvent[] {
   const message = parseJson(body)
-  if (!isGroup(message)) throw invalid('The body should be JSON: an object with "Records"')
+  if (!isGroup(message)) throw invalid('The body should be a JSON object with "Records"')
   if (message['Event'] === 's3:TestEvent') return []
   const { Records: records } = message
   if (records === null) return []
@@ -70,7 +70,7 @@ function decodeKey(key: string, path: string): string {
     return decodeURIComponent(key.replaceAll('+', ' '))
   } catch (cause) {
     if (!(cause instanceof URIError)) throw cause
-    throw invalid(`"${path}.s3.object.key" should be encoded as in a form, as a+b%2Bc.jpg`, cause)
+    throw invalid(`"${path}.s3.object.key" should be form-encoded, as in a+b%2Bc.jpg`, cause)
   }
 }
 
@@ -92,7 +92,7 @@ function textAt(group: Group, names: readonly string[], path: string): string {
   const name = names.at(-1) ?? ''
   const text = groupAt(group, names.slice(0, -1), path)[name]
   if (isText(text)) return text
-  throw invalid(`"${path}.${names.join('.')}" should be a text`)
+  throw invalid(`"${path}.${names.join('.')}" should be a string`)
 }
 
 function isGroup(value: unknown): value is Group {

@@ -9,7 +9,7 @@ interface Range {
 export function wholeArgument(text: string, option: string, { min, max }: Range): number {
   const value = Number(text)
   if (!/^\d{1,15}$/.test(text) || value < min || value > max) {
-    throw malformed(option, `"${text}" should be a whole number from ${min} to ${max}`)
+    throw malformed(option, `"${text}" should be an integer from ${min} to ${max}`)
   }
   return value
 }
@@ -33,7 +33,7 @@ export function qualityArgument(text: string, option: string): number {
  */
 export function blurSigma(sigma: number, option: string): number | undefined {
   const rounded = Math.round(sigma * 100) / 100
-  if (rounded > 50) throw notDone(option, 'a blur has a sigma of at most 50 pixels')
+  if (rounded > 50) throw notDone(option, 'the maximum sigma is 50 pixels')
   return rounded < 0.6 ? undefined : rounded
 }
 
@@ -47,14 +47,14 @@ export function percentOfSide(text: string, option: string): number {
 /** Degrees clockwise: 0, 90, 180 or 270. @throws RequestError `invalid_path` for what is no quarter turn. */
 export function quarterTurn(text: string, option: string): number {
   const degrees = numberArgument(text, option)
-  if (degrees % 90 !== 0) throw notDone(option, 'a picture can be turned by 90, 180 or 270 degrees')
+  if (degrees % 90 !== 0) throw notDone(option, 'the angle must be 90, 180 or 270 degrees')
   return ((degrees % 360) + 360) % 360
 }
 
 /** A name for a file that is saved: no more than 255 characters, none of them a control character. @throws RequestError `invalid_path`. */
 export function fileNameArgument(text: string, option: string): string {
   if (text.length > 255 || /\p{Cc}/u.test(text)) {
-    throw malformed(option, 'the name of a file has at most 255 characters, and no control characters')
+    throw malformed(option, 'a file name must have at most 255 characters and no control characters')
   }
   return text
 }

@@ -47,6 +47,6 @@ export function imgproxySignatures(path: string, { keys, sizeBytes = 32 }: Imgpr
   )
 }
 
-export function signatureInvalid(reason = 'The signature does not fit this URL'): RequestError {
+export function signatureInvalid(reason = 'The signature does not match this URL'): RequestError {
   return new RequestError('signature_invalid', reason)
 }

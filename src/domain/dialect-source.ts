@@ -24,24 +24,22 @@ export interface SourceSettings {
  * @throws RequestError `invalid_path` with the reason; what `parseRemoteUrl` throws.
  */
 export function resolveSource(source: string, settings: SourceSettings): OriginalRef {
-  if (/\p{Cc}/u.test(source)) throw invalidPath('The name of an image has no control characters')
+  if (/\p{Cc}/u.test(source)) throw invalidPath('An image name must not contain control characters')
   const direct = namedOriginal(source, settings)
   if (direct !== undefined) return direct
   const { base } = settings
   if (base === undefined) {
-    throw invalidPath(
-      `"${source}" names no place: begin with https://, with s3://, or with image/ and the id of an image`,
-    )
+    throw invalidPath(`"${source}" is not an absolute source: start with https://, s3://, or image/ and an image id`)
   }
   const relative = source.replace(/^\/+/, '')
   // A URL's parser would take such a segment for a step up, out of the folder that the base is there to name.
   if (/(?:^|[\\/])(?:\.|%2e){1,2}(?:[\\/?#]|$)/i.test(relative))
-    throw invalidPath('The name of an image has no "." or ".." in it')
+    throw invalidPath('An image name must not contain "." or ".." segments')
   if (/^https?:\/\/$/i.test(base) && !/^[^\\/?#@]+[/?]/.test(relative)) {
-    throw invalidPath(`"${source}" should begin with the name of a host`)
+    throw invalidPath(`"${source}" should start with a host name`)
   }
   const found = relative === '' ? undefined : namedOriginal(`${base}${relative}`, settings)
-  if (found === undefined) throw invalidPath(`"${source}" is no image of this site`)
+  if (found === undefined) throw invalidPath(`"${source}" is not a valid image source`)
   return found
 }
 
@@ -57,18 +55,18 @@ function namedOriginal(source: string, { parseRemoteUrl }: SourceSettings): Orig
       return parseObject(rest)
     case 'http':
     case 'https':
-      if (!/^[^/\\?]/.test(rest)) throw invalidPath(`"${source}" has no host`)
+      if (!/^[^/\\?]/.test(rest)) throw invalidPath(`"${source}" has no host name`)
       // In a decoded name both are part of the name; a URL's parser would end it there, or cut a space off its end.
       return parseRemoteUrl(`${scheme.toLowerCase()}://${rest.replaceAll('#', '%23').replaceAll(' ', '%20')}`)
     default:
-      throw invalidPath(`"${scheme}://" is no place that images come from: there are https://, http:// and s3://`)
+      throw invalidPath(`"${scheme}://" is not a supported scheme: use https://, http:// or s3://`)
   }
 }
 
 function parseObject(text: string): ObjectRef {
   const { bucket, key, version } = /^(?<bucket>[^/?]+)\/(?<key>[^?]+)(?:\?(?<version>.*))?$/s.exec(text)?.groups ?? {}
   if (bucket === undefined || key === undefined) throw invalidPath(`"s3://${text}" should be s3://bucket/key`)
-  if (Buffer.byteLength(key) > 1024) throw invalidPath('A key has at most 1,024 bytes')
+  if (Buffer.byteLength(key) > 1024) throw invalidPath('An object key must have at most 1,024 bytes')
   const versionId = version?.replace(/^versionId=/, '') ?? ''
   return { kind: 'object', bucket, key, ...(versionId !== '' && { versionId }) }
 }

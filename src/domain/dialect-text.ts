@@ -20,7 +20,7 @@ export function tryPercentDecode(text: string): string | undefined {
 /** Text in base64url, with or without padding. @throws RequestError `invalid_path`. */
 export function base64Decode(text: string): string {
   const decoded = tryBase64Decode(text)
-  if (decoded === undefined) throw invalidPath(`"${text}" is not base64url of a text in UTF-8`)
+  if (decoded === undefined) throw invalidPath(`"${text}" is not base64url-encoded UTF-8`)
   return decoded
 }
 

@@ -31,7 +31,7 @@ export interface DialectRequest<Format = DialectFormat> {
 /** @throws RequestError `signature_expired`. @param nowSeconds Seconds since 1970. */
 export function assertNotExpired({ expires }: Pick<DialectRequest, 'expires'>, nowSeconds: number): void {
   if (expires !== undefined && expires <= nowSeconds) {
-    throw new RequestError('signature_expired', 'This URL was good until a time that has gone by')
+    throw new RequestError('signature_expired', 'This URL has expired')
   }
 }
 
@@ -47,7 +47,7 @@ const FORMAT_NAMES: ReadonlyMap<string, OutputFormat> = new Map([
 /** @param option As the URL spells it, for the message. @throws RequestError `invalid_path` for a format that we don't make. */
 export function dialectFormat(name: string, option: string): OutputFormat {
   const format = FORMAT_NAMES.get(name.toLowerCase())
-  if (format === undefined) throw notDone(option, 'the formats here are jpg, png, webp, avif and gif')
+  if (format === undefined) throw notDone(option, 'supported formats are jpg, png, webp, avif and gif')
   return format
 }
 
@@ -56,7 +56,7 @@ export function dialectFormat(name: string, option: string): OutputFormat {
  * @param option As the URL spells it.
  */
 export function notDone(option: string, advice?: string): RequestError {
-  return invalidPath(`"${option}" is nothing that this service does${advice === undefined ? '' : `: ${advice}`}`)
+  return invalidPath(`"${option}" is not supported${advice === undefined ? '' : `: ${advice}`}`)
 }
 
 /** For what the other service would not understand either. @param option As the URL spells it. */

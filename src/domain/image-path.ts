@@ -30,10 +30,12 @@ export interface UploadRequest extends PictureTail {
 export function parseImagePath(path: string, readSpec: (text: string) => Spec = parseSpec): UploadRequest {
   const [root, route, idText = '', specText, fileText, ...rest] = path.split('/')
   if (root !== '' || route !== 'image' || specText === undefined || rest.length > 0) {
-    throw invalidPath('An image is at /image/{id}/400w, /image/{id}/400w.webp or /image/{id}/400w/{name}.webp')
+    throw invalidPath(
+      'Malformed image path: use /image/{id}/400w, /image/{id}/400w.webp or /image/{id}/400w/{name}.webp',
+    )
   }
   const id = decodePathPart(idText).toLowerCase()
-  if (!isImageId(id)) throw invalidPath('The id of an image is 40 hexadecimal digits')
+  if (!isImageId(id)) throw invalidPath('An image id must have 40 hexadecimal digits')
   return { original: { kind: 'image', id }, ...parsePictureTail([specText, fileText], readSpec) }
 }
 

@@ -118,8 +118,8 @@ function readExtend([on = '', ...gravity]: readonly string[], text: string): Img
 
 function readDpr([dpr = '']: readonly string[], text: string): ImgproxyOptions {
   const value = numberArgument(dpr, text)
-  if (value <= 0) throw malformed(text, 'it should be more than 0')
-  if (value < 0.5 || value > 4) throw notDone(text, 'it can be from 0.5 to 4')
+  if (value <= 0) throw malformed(text, 'it should be greater than 0')
+  if (value < 0.5 || value > 4) throw notDone(text, 'it should be from 0.5 to 4')
   return { dpr: value }
 }
 
@@ -136,11 +136,12 @@ const COMPASS: ReadonlyMap<string, Gravity> = new Map([
 ])
 
 function readGravity([type = '', x = '', y = '', ...more]: readonly string[], text: string): ImgproxyGravity {
-  if (more.length > 0) throw malformed(text, 'a gravity is a type and at most two numbers')
+  if (more.length > 0) throw malformed(text, 'a gravity should be a type and at most two numbers')
   if (type === 'sm') return { position: 'smart' }
   if (type === 'fp') return { position: { x: percentOfSide(x, text), y: percentOfSide(y, text) } }
   const position = COMPASS.get(type)
-  if (position === undefined) throw notDone(text, `a gravity is one of ${[...COMPASS.keys()].join(', ')}, sm and fp`)
+  if (position === undefined)
+    throw notDone(text, `the gravity should be one of ${[...COMPASS.keys()].join(', ')}, sm and fp`)
   const moved = [x, y].some((offset) => offset !== '' && numberArgument(offset, text) !== 0)
   return { position, ...(moved && { moved: text }) }
 }
@@ -160,7 +161,8 @@ function readBackground(args: readonly string[], text: string): ImgproxyOptions 
   const [colour = ''] = args
   if (colour === '') return { background: undefined }
   const background = /^[0-9a-f]+$/i.test(colour) ? cssColour(colour) : undefined
-  if (background === undefined) throw malformed(text, 'a colour is three numbers from 0 to 255, or hexadecimal digits')
+  if (background === undefined)
+    throw malformed(text, 'a colour should be three numbers from 0 to 255, or hexadecimal digits')
   return { background }
 }
 
@@ -175,7 +177,7 @@ function readFileName([name = '', encoded = '']: readonly string[], text: string
 
 function resizingType(text: string, option: string): ResizingType {
   const type = RESIZING_TYPES.find((name) => name === text)
-  if (type === undefined) throw malformed(option, `a resizing type is one of ${RESIZING_TYPES.join(', ')}`)
+  if (type === undefined) throw malformed(option, `the resizing type should be one of ${RESIZING_TYPES.join(', ')}`)
   return type
 }
 

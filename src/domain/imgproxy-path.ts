@@ -28,12 +28,12 @@ export function parseImgproxyPath(target: string, settings: ImgproxySettings): D
   const [path = ''] = target.split('?', 1)
   const { signature, rest } = /^\/(?<signature>[^/]*)(?<rest>\/.*)$/s.exec(path)?.groups ?? {}
   if (signature === undefined || rest === undefined) {
-    throw invalidPath('A path is a signature (or "insecure"), options, and the source, with slashes between them')
+    throw invalidPath('Malformed path: use /{signature}/{options}/{source}, with "insecure" for an absent signature')
   }
   assertSigned(signature, rest, settings)
   const segments = rest.slice(1).split('/')
   const optionCount = segments.findIndex((segment) => !percentDecode(segment).includes(':'))
-  if (optionCount < 0) throw invalidPath('The source is missing: it comes last, as "plain/…" or in base64url')
+  if (optionCount < 0) throw invalidPath('The source is missing: end the path with "plain/…" or a base64url source')
   let options: ImgproxyOptions = {}
   for (const segment of segments.slice(0, optionCount)) {
     options = { ...options, ...readImgproxyOption(percentDecode(segment)) }
@@ -53,7 +53,10 @@ function assertSigned(signature: string, rest: string, settings: ImgproxySetting
   if (settings.keys.length === 0) {
     // A signature that was forgotten would make one of the first option, and the picture wrong.
     if (/^[\w-]+$/.test(signature) && signature !== 'plain') return
-    throw malformed(signature, 'a path begins with a signature, or with "insecure" where none is needed')
+    throw malformed(
+      signature,
+      'the path should start with a signature, or with "insecure" if signatures are not required',
+    )
   }
   const signatures = [rest, withBothSlashes(rest)].flatMap((path) => imgproxySignatures(path, settings))
   if (!isOneOf(signature, signatures)) throw signatureInvalid()
@@ -74,16 +77,16 @@ function readSource(segments: readonly string[]): Source {
   if (first === 'enc') throw notDone('enc/', 'give the source as "plain/…" or in base64url')
   if (first !== 'plain') return readEncodedSource(segments.join(''))
   const [text = '', extension = '', ...more] = others.join('/').split('@')
-  if (more.length > 0) throw malformed(others.join('/'), 'an "@" in a plain source is written %40')
-  if (text === '') throw invalidPath('The source behind "plain/" is missing')
+  if (more.length > 0) throw malformed(others.join('/'), 'encode "@" in a plain source as %40')
+  if (text === '') throw invalidPath('The source after "plain/" is missing')
   const source = percentDecode(text).replace(/^([a-z][a-z0-9+.-]*):\/(?=[^/])/i, '$1://')
   return { source, ...(extension !== '' && { format: dialectFormat(extension, `@${extension}`) }) }
 }
 
 function readEncodedSource(text: string): Source {
   const [encoded = '', extension = '', ...more] = text.split('.')
-  if (more.length > 0) throw malformed(text, 'a source in base64url has one dot at most, before its format')
-  if (encoded === '') throw invalidPath('The source is missing: it comes last, as "plain/…" or in base64url')
+  if (more.length > 0) throw malformed(text, 'a base64url source should have at most one dot, before the format')
+  if (encoded === '') throw invalidPath('The source is missing: end the path with "plain/…" or a base64url source')
   const source = base64Decode(encoded)
   return { source, ...(extension !== '' && { format: dialectFormat(extension, `.${extension}`) }) }
 }
@@ -91,10 +94,9 @@ function readEncodedSource(text: string): Source {
 function readWish(options: ImgproxyOptions): Wish {
   const { width = 0, height = 0, dpr = 1, enlarge = false, rotate = 0 } = options
   const { flipHorizontal = false, flipVertical = false } = options
-  if (dpr !== 1 && width === 0 && height === 0)
-    throw notDone(`dpr:${dpr}`, 'without a size there is nothing to multiply')
+  if (dpr !== 1 && width === 0 && height === 0) throw notDone(`dpr:${dpr}`, 'dpr requires a width or a height')
   if (rotate % 180 !== 0 && flipHorizontal !== flipVertical) {
-    throw notDone('flip', 'not together with a quarter turn: which of them comes first is not told')
+    throw notDone('flip', 'flip cannot be combined with a rotation of 90 or 270 degrees')
   }
   const { fit, position } = readFit(options, width !== 0 && height !== 0)
   return {
@@ -118,21 +120,23 @@ function readFit(options: ImgproxyOptions, both: boolean): { readonly fit: Fit; 
   const { type = 'fit', enlarge = false, extend = false } = options
   if (!both) {
     if (type === 'force' && (options.width ?? 0) + (options.height ?? 0) > 0) {
-      throw notDone('force', 'with one side only it would keep the other one as it is: give both')
+      throw notDone('force', 'specify both width and height')
     }
     return { fit: 'inside' }
   }
-  if (type === 'auto') throw notDone('auto', 'name the resizing type: fit or fill')
-  if (extend && type !== 'fit' && !enlarge) throw notDone('extend', `not together with "${type}", unless it enlarges`)
+  if (type === 'auto') throw notDone('auto', 'use the resizing type fit or fill')
+  if (extend && type !== 'fit' && !enlarge)
+    throw notDone('extend', `it cannot be combined with "${type}" unless enlarge is set`)
   if (type === 'force') return { fit: 'fill' }
   if (type !== 'fit') return { fit: 'cover', position: positionOf(options.gravity) }
   if (!extend) return { fit: 'inside' }
   const position = positionOf(options.extendGravity)
-  if (position === 'smart' || typeof position === 'object') throw notDone('extend', 'its gravity is a side or a corner')
+  if (position === 'smart' || typeof position === 'object')
+    throw notDone('extend', 'its gravity should be a side or a corner')
   return { fit: 'contain', position }
 }
 
 function positionOf(gravity: ImgproxyGravity | undefined): Position {
-  if (gravity?.moved !== undefined) throw notDone(gravity.moved, 'a gravity has no offsets here')
+  if (gravity?.moved !== undefined) throw notDone(gravity.moved, 'gravity offsets are not supported')
   return gravity?.position ?? 'center'
 }

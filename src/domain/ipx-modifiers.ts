@@ -30,7 +30,7 @@ export function readIpxModifiers(modifiers: IpxModifiers): Wish {
   if (onSide && size?.turns === false) {
     throw notDone(
       spelled('rotate', modifiers.get('rotate') ?? ''),
-      `not together with "${size.name}", which ipx itself distorts then: write "w" or "s"`,
+      `it cannot be combined with "${size.name}", which distorts the image in ipx: use "w" or "s"`,
     )
   }
   return {
@@ -76,7 +76,7 @@ const SIZES: readonly SizeModifier[] = [
 
 function readBox(text: string, option: string): { readonly width: number; readonly height: number } {
   const [widthText = '', heightText = widthText, ...more] = text.split('x')
-  if (more.length > 0) throw malformed(option, 'a size is written 300x200')
+  if (more.length > 0) throw malformed(option, 'a size should be written as 300x200')
   return { width: side(widthText, option), height: side(heightText, option) }
 }
 
@@ -88,7 +88,7 @@ function readFit(modifiers: IpxModifiers): Fit {
   const text = modifiers.get('fit')
   if (text === undefined) return 'cover'
   const fit = FITS.find((name) => name === text)
-  if (fit === undefined) throw malformed(`fit_${text}`, `a fit is one of ${FITS.join(', ')}`)
+  if (fit === undefined) throw malformed(`fit_${text}`, `the fit should be one of ${FITS.join(', ')}`)
   return fit
 }
 
@@ -126,7 +126,7 @@ function readPosition(text: string, option: string): Position {
     .find((found) => found >= 0)
   const gravity = index === undefined ? undefined : GRAVITIES[index]
   if (gravity === undefined) {
-    throw malformed(option, `a position is one of ${[...SIDES, ...COMPASS].join(', ')}, entropy and attention`)
+    throw malformed(option, `the position should be one of ${[...SIDES, ...COMPASS].join(', ')}, entropy and attention`)
   }
   return gravity
 }
@@ -135,7 +135,8 @@ function readPosition(text: string, option: string): Position {
 function readBackground(modifiers: IpxModifiers, contained: boolean): string | undefined {
   const background = given(modifiers, ['background', 'b'], (text, option) => {
     const colour = cssColour(text)
-    if (colour === undefined) throw malformed(option, 'a colour is a CSS name, or three or six hexadecimal digits')
+    if (colour === undefined)
+      throw malformed(option, 'a colour should be a CSS name, or three or six hexadecimal digits')
     return colour
   })
   return contained || modifiers.has('flatten') ? (background ?? '000000') : undefined

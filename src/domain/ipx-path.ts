@@ -20,7 +20,7 @@ import { type IpxModifiers, readIpxModifiers } from './ipx-modifiers.ts'
 export function parseIpxPath(target: string): DialectRequest {
   const { first, id } = /^\/(?<first>[^/]+)\/+(?<id>.+)$/s.exec(target)?.groups ?? {}
   if (first === undefined || id === undefined) {
-    throw invalidPath('A path is modifiers with commas between them, or "_" for none, and the image')
+    throw invalidPath('Malformed path: use /{modifiers}/{image}, with commas between modifiers, or "_" for none')
   }
   const modifiers = first === '_' ? new Map<string, string>() : splitModifiers(first)
   const wish = readIpxModifiers(modifiers)

@@ -39,16 +39,19 @@ export function parseObjectPath(path: string, versionId?: string): ObjectRequest
   const { alias, keyText } =
     /^\/s3\/(?<alias>[^/]+)\/(?<keyText>.+)$/s.exec(path.slice(0, Math.max(0, end)))?.groups ?? {}
   if (alias === undefined || keyText === undefined) {
-    throw invalidPath('An object is at /s3/{bucket}/{key}/-/400w, …/-/400w.webp or …/-/400w/{name}.webp')
+    throw invalidPath('Malformed object path: use /s3/{bucket}/{key}/-/400w, …/-/400w.webp or …/-/400w/{name}.webp')
   }
   const bucket = decodePathPart(alias)
-  if (!ALIAS.test(bucket)) throw invalidPath('A bucket is named by lower-case letters, digits, dots and dashes')
+  if (!ALIAS.test(bucket))
+    throw invalidPath('A bucket alias must consist of lower-case letters, digits, dots and dashes')
   const key = decodePathPart(keyText)
-  if (Buffer.byteLength(key) > MAX_KEY_BYTES) throw invalidPath(`A key has ${MAX_KEY_BYTES} bytes at most`)
-  if (key.includes('\0')) throw invalidPath('A key has no NUL in it')
+  if (Buffer.byteLength(key) > MAX_KEY_BYTES)
+    throw invalidPath(`An object key must have at most ${MAX_KEY_BYTES} bytes`)
+  if (key.includes('\0')) throw invalidPath('An object key must not contain NUL')
   const original = { kind: 'object', bucket, key, ...(versionId !== undefined && { versionId }) } as const
   const [specText = '', fileText, ...rest] = path.slice(end + SEPARATOR.length).split('/')
-  if (rest.length > 0) throw invalidPath('After /-/ comes a size: write /-/400w, /-/400w.webp or /-/400w/{name}.webp')
+  if (rest.length > 0)
+    throw invalidPath('Too many segments after /-/: use /-/400w, /-/400w.webp or /-/400w/{name}.webp')
   if (specText === 'info' && fileText === undefined) return { kind: 'info', original }
   const tail = parsePictureTail([specText, fileText])
   return {

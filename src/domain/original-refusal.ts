@@ -6,27 +6,27 @@ import type { InputFormat } from './image-format.ts'
 export function unsupportedOriginal(format: InputFormat | undefined, readable: readonly InputFormat[]): OriginalError {
   const reason =
     format === 'heif'
-      ? 'A HEIC cannot be read here: send the picture as a JPEG or an AVIF'
-      : `This is not an image that we read: ${readable.join(', ')}`
+      ? 'HEIC is not supported: send the image as JPEG or AVIF'
+      : `This is not an image in a supported format: ${readable.join(', ')}`
   return new OriginalError('original_unsupported', reason)
 }
 
 /** @param sizeBytes Absent: nobody knows where it ends. */
 export function tooManyBytes(limit: number, sizeBytes?: number): OriginalError {
   const amount = formatByteAmount(limit)
-  if (sizeBytes === undefined) return tooLarge(`more than ${amount}, which is the limit (MAX_UPLOAD_BYTES)`)
+  if (sizeBytes === undefined) return tooLarge(`more than ${amount}, the limit set by MAX_UPLOAD_BYTES`)
   const [actual, most] = distinct([sizeBytes, limit], formatByteAmount, 'bytes')
-  return tooLarge(`${actual}; at most ${most} are accepted (MAX_UPLOAD_BYTES)`)
+  return tooLarge(`${actual}; the limit is ${most} (MAX_UPLOAD_BYTES)`)
 }
 
 /** @param pixels Over all frames. */
 export function tooManyPixels(limit: number, pixels: number, frames: number): OriginalError {
   const [actual, most] = distinct([pixels, limit], formatPixels, 'pixels')
-  return tooLarge(`${actual}${frames > 1 ? ' over all frames' : ''}; at most ${most} are accepted (MAX_PIXELS)`)
+  return tooLarge(`${actual}${frames > 1 ? ' over all frames' : ''}; the limit is ${most} (MAX_PIXELS)`)
 }
 
 export function tooManyFrames(limit: number, frames: number): OriginalError {
-  return tooLarge(`${frames} frames; at most ${limit} are accepted (MAX_FRAMES)`)
+  return tooLarge(`${frames} frames; the limit is ${limit} (MAX_FRAMES)`)
 }
 
 function tooLarge(what: string): OriginalError {
@@ -54,7 +54,7 @@ function distinct(
 export function brokenOriginal(format: InputFormat | undefined, cause: unknown): OriginalError {
   const name = format === undefined ? 'image' : NAMES[format]
   const reasons = format === 'tiff' ? `it is ${DAMAGED}, or ${TIFF_COMPRESSION}` : `it is ${DAMAGED}`
-  return new OriginalError('original_broken', `This ${name} cannot be decoded without errors: ${reasons}`, { cause })
+  return new OriginalError('original_broken', `This ${name} cannot be decoded: ${reasons}`, { cause })
 }
 
 const NAMES = {

@@ -41,7 +41,7 @@ function parseFileName(text: string): Pick<PictureTail, 'name' | 'format'> {
   const { name, extension } = /^(?<name>.+)\.(?<extension>[^.]+)$/.exec(text)?.groups ?? {}
   if (name === undefined || extension === undefined) {
     throw invalidPath(
-      'After the size comes nothing, or a name, a dot and a format: write 400w, 400w.webp or 400w/cat.webp',
+      'The size may only be followed by a format, or by a name and a format: use 400w, 400w.webp or 400w/cat.webp',
     )
   }
   // The name is ignored, whatever its bytes are.

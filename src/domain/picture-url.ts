@@ -16,7 +16,7 @@ export function parsePictureUrl(url: string): ImageRequest {
   const versionId = new URLSearchParams(query).get('versionId') ?? undefined
   const parsed = isRemote ? parseRemoteQuery(query) : parseObjectPath(path, versionId)
   if (parsed.kind === 'picture') return parsed.request
-  throw invalidPath('"info" is no size')
+  throw invalidPath('"info" is not a size')
 }
 
 /** The canonical URL of a picture, without scheme and host. */

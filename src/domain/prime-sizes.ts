@@ -45,15 +45,12 @@ function distinct(texts: readonly string[]): readonly string[] {
 
 function assertNotTooMany(field: string, texts: readonly string[]): void {
   if (texts.length <= MAX_PRIME_SIZES) return
-  throw new RequestError(
-    'invalid_upload',
-    `${field}: at most ${MAX_PRIME_SIZES} can be made ahead, not ${texts.length}`,
-  )
+  throw new RequestError('invalid_upload', `${field}: ${texts.length} sizes given; the limit is ${MAX_PRIME_SIZES}`)
 }
 
 function assertServed(field: string, size: string, policy: SizePolicy): void {
   if (policy.kind !== 'list' || policy.sizes.includes(size)) return
-  throw new RequestError('size_not_allowed', `${field}: "${size}" is not among the sizes that are served here`)
+  throw new RequestError('size_not_allowed', `${field}: "${size}" is not an allowed size (SIZES)`)
 }
 
 function parsePrimeSize(text: string, policy: SizePolicy): Spec {

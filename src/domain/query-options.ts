@@ -36,7 +36,9 @@ export function assertNoQueryOptions(path: string, querystring: string): void {
   if (querystring === '') return
   const query = new URLSearchParams(querystring)
   if (path === '/image/' && query.has('url')) {
-    throw invalidPath('A remote image is at /image?url={url}&size={size}, without a slash before the question mark')
+    throw invalidPath(
+      'Malformed URL of a remote image: use /image?url={url}&size={size}, without a slash before the question mark',
+    )
   }
   const given = [...query].flatMap(([name, value]) => {
     const option = name.toLowerCase()
@@ -44,7 +46,7 @@ export function assertNoQueryOptions(path: string, querystring: string): void {
   })
   const [first] = given
   if (first === undefined) return
-  throw invalidPath(`"${first.name}" is part of the path, not of the query: write ${pathWith(path, given)}`)
+  throw invalidPath(`"${first.name}" belongs in the path, not in the query: use ${pathWith(path, given)}`)
 }
 
 interface GivenOption {

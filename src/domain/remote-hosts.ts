@@ -77,16 +77,16 @@ function parseNames(names: string, text: string): readonly string[] {
  * @throws RequestError `invalid_path`
  */
 export function parseRemoteUrl(text: string): string {
-  if (text.length > MAX_URL_LENGTH) throw invalid(`should have ${MAX_URL_LENGTH} characters at most`)
-  if (!URL.canParse(text)) throw invalid('should be a whole URL such as https://example.com/cat.jpg')
+  if (text.length > MAX_URL_LENGTH) throw invalid(`should have at most ${MAX_URL_LENGTH} characters`)
+  if (!URL.canParse(text)) throw invalid('should be an absolute URL such as https://example.com/cat.jpg')
   const url = new URL(text)
-  if (readProtocol(url.protocol.slice(0, -1)) === undefined) throw invalid('should begin with http:// or https://')
-  if (url.username !== '' || url.password !== '') throw invalid('should be without a user name and a password')
+  if (readProtocol(url.protocol.slice(0, -1)) === undefined) throw invalid('should start with http:// or https://')
+  if (url.username !== '' || url.password !== '') throw invalid('should not contain a user name or a password')
   const hostname = plainHostname(url)
-  if (hostname === undefined) throw invalid('should have a host name as DNS allows it')
+  if (hostname === undefined) throw invalid('should have a valid DNS host name')
   url.hostname = hostname
   url.hash = ''
-  if (url.href.length > MAX_URL_LENGTH) throw invalid(`should have ${MAX_URL_LENGTH} characters at most, once encoded`)
+  if (url.href.length > MAX_URL_LENGTH) throw invalid(`should have at most ${MAX_URL_LENGTH} characters when encoded`)
   return url.href
 }
 

@@ -19,11 +19,11 @@ export function assertAllowedUrl(url: string, hosts: readonly RemoteHost[]): voi
   const extra = names.find((name) => !allowed.includes(name))
   const { host } = new URL(url)
   throw invalidPath(
-    `URLs of remote images on ${host} may have ${
+    `URLs of remote images on ${host} may contain ${
       allowed.length === 0
         ? 'no query (REMOTE_HOSTS)'
         : `only the query parameters ${allowed.join(', ')} (REMOTE_HOSTS)`
-    }${extra === undefined || extra === '' ? '' : `: leave "${extra}" out`}`,
+    }${extra === undefined || extra === '' ? '' : `: remove "${extra}"`}`,
   )
 }
 
@@ -36,7 +36,7 @@ export function assertAllowedUrl(url: string, hosts: readonly RemoteHost[]): voi
 export function assertAllowedHost(url: string, hosts: readonly RemoteHost[]): readonly RemoteHost[] {
   const allowing = hostsAllowing(url, hosts)
   if (allowing.length > 0) return allowing
-  throw new RequestError('remote_not_allowed', `Images may not be fetched from ${new URL(url).origin}`)
+  throw new RequestError('remote_not_allowed', `${new URL(url).origin} is not an allowed host (REMOTE_HOSTS)`)
 }
 
 /** As they stand in the URL: other encodings of a name, and empty ones, would be ever new URLs of the same image. */

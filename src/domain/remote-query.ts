@@ -29,7 +29,9 @@ export function parseRemoteQuery(querystring: string): RemoteRequest {
   const query = new URLSearchParams(querystring)
   const url = once(query, 'url')
   if (url === undefined) {
-    throw invalidPath('A remote image is at /image?url={url}&size={size}&format={ext}, with the URL percent-encoded')
+    throw invalidPath(
+      'Malformed URL of a remote image: use /image?url={url}&size={size}&format={ext}, with the value of url percent-encoded',
+    )
   }
   const original = { kind: 'remote', url: parseRemoteUrl(url) } as const
   const sizeText = once(query, 'size')
@@ -63,6 +65,6 @@ export function formatRemoteUrl({ original, spec, format }: ImageRequest & { rea
 
 function once(query: URLSearchParams, name: string): string | undefined {
   const values = query.getAll(name)
-  if (values.length > 1) throw invalidPath(`Give ${name}= once`)
+  if (values.length > 1) throw invalidPath(`Parameter ${name}= is repeated: specify it once`)
   return values[0]
 }

@@ -36,20 +36,23 @@ export function parseRethumbPath(target: string): RethumbRequest {
   // Whoever encodes the URL encodes all of it; proxies make one slash of two.
   const { head, url } = /^\/+v1\/(?<head>(?:[^/]*\/)*?)(?<url>https?(?::|%3[Aa]).*)$/s.exec(target)?.groups ?? {}
   if (head === undefined || url === undefined) {
-    throw invalidPath('A path is /v1/{parameter}/{value}/… and, at its end, the URL of an image: http://… or https://…')
+    throw invalidPath(
+      'Malformed path: use /v1/{parameter}/{value}/…, ending with the URL of an image (http://… or https://…)',
+    )
   }
   const params = readParams(head)
   const source = /^https?:/i.test(url) ? url : percentDecode(url)
   const version = params.get('version')
   if (version !== undefined && !/^[a-z0-9]{1,64}$/i.test(version)) {
-    throw malformed(`version/${version}`, 'a version is 1 to 64 letters and digits')
+    throw malformed(`version/${version}`, 'a version should have 1 to 64 letters and digits')
   }
   const versioned = version === undefined ? {} : { version }
   const exif = params.get('exif')
   if (exif !== undefined) {
     if (exif !== 'all') throw malformed(`exif/${exif}`, 'write exif/all')
     for (const name of params.keys()) {
-      if (name !== 'exif' && name !== 'version') throw malformed(name, 'exif/all makes no picture that it could change')
+      if (name !== 'exif' && name !== 'version')
+        throw malformed(name, 'it cannot be combined with exif/all, which returns no image')
     }
     return { kind: 'exif', source, ...versioned }
   }
@@ -62,14 +65,14 @@ const PARAMS: ReadonlySet<string> = new Set(['width', 'height', 'square', 'cover
 
 function readParams(head: string): Params {
   const parts = head.split('/').slice(0, -1)
-  if (parts.length === 0) throw invalidPath('There is no parameter before the URL, such as width/300')
+  if (parts.length === 0) throw invalidPath('A parameter is missing before the URL, such as width/300')
   const params = new Map<string, string>()
   for (let index = 0; index < parts.length; index += 2) {
     const name = parts[index] ?? ''
     const value = parts[index + 1]
-    if (!PARAMS.has(name)) throw malformed(name, `a parameter is one of ${[...PARAMS].join(', ')}`)
+    if (!PARAMS.has(name)) throw malformed(name, `the parameter should be one of ${[...PARAMS].join(', ')}`)
     if (value === undefined) throw malformed(name, 'its value is missing')
-    if (params.has(name)) throw malformed(`${name}/${value}`, 'give each parameter once')
+    if (params.has(name)) throw malformed(`${name}/${value}`, 'specify each parameter once')
     params.set(name, value)
   }
   return params
@@ -81,8 +84,7 @@ function readWish(params: Params): Wish {
   const width = params.get('width')
   const height = params.get('height')
   const sizes = [square, cover, width ?? height].filter((size) => size !== undefined)
-  if (sizes.length > 1)
-    throw invalidPath('Give a width, a height or both, or "square", or "cover", and only one of these')
+  if (sizes.length > 1) throw invalidPath('Conflicting sizes: use only one of width and height, "square" or "cover"')
   if (square !== undefined) {
     const length = side(square, 'square')
     return { width: length, height: length, fit: 'cover' }

@@ -33,13 +33,13 @@ export function parseSignature(query: URLSearchParams): Signature {
   const [signature, ...moreSignatures] = query.getAll('s')
   const [expires, ...moreExpiries] = query.getAll('e')
   if (signature === undefined)
-    throw new RequestError('signature_invalid', 'This image needs a signed URL: s= is missing')
+    throw new RequestError('signature_invalid', 'This image requires a signed URL: the parameter s= is missing')
   if (moreSignatures.length > 0 || moreExpiries.length > 0) {
-    throw new RequestError('signature_invalid', 'Give s= and e= once each')
+    throw new RequestError('signature_invalid', 'Specify the parameters s= and e= once each')
   }
   if (expires === undefined) return { signature }
   if (!/^[1-9]\d{0,14}$/.test(expires)) {
-    throw new RequestError('signature_invalid', 'e= should be a time in whole seconds since 1970')
+    throw new RequestError('signature_invalid', 'The parameter e= should be a Unix time in seconds')
   }
   return { signature, expires: Number(expires) }
 }
@@ -56,7 +56,7 @@ export function transferSignature(
   keys: readonly string[],
 ): Signature {
   const key = keys.find((each) => isSignedBy(each, from, given))
-  if (key === undefined) throw new RequestError('signature_invalid', 'The signature does not fit this URL')
+  if (key === undefined) throw new RequestError('signature_invalid', 'The signature does not match this URL')
   return signPath(to, key, given.expires)
 }
 
@@ -70,7 +70,7 @@ export function transferSignature(
 export function assertSignature(path: string, given: Signature, keys: readonly string[], nowSeconds: number): void {
   const signatures = keys.map((key) => signPath(path, key, given.expires).signature)
   if (!isOneOf(given.signature, signatures)) {
-    throw new RequestError('signature_invalid', 'The signature does not fit this URL')
+    throw new RequestError('signature_invalid', 'The signature does not match this URL')
   }
   if (given.expires !== undefined && given.expires <= nowSeconds) {
     throw new RequestError('signature_expired', 'The signature of this URL has expired')

@@ -43,7 +43,10 @@ export function admit(
 export function admitOtherwise(spec: Spec, policy: SizePolicy, isSigned: boolean): void {
   if (policy.kind === 'list') admitListed(spec, { ...policy, fallback: 'refuse' })
   if (policy.kind === 'signed' && !isSigned) {
-    throw new RequestError('signature_invalid', 'This service serves signed URLs only, and this one has no signature')
+    throw new RequestError(
+      'signature_invalid',
+      'This service accepts only signed URLs, and this URL has no signature (SIZE_POLICY)',
+    )
   }
 }
 
@@ -88,10 +91,7 @@ function admitListed(spec: Spec, { sizes, fallback }: Extract<SizePolicy, { kind
   if (sizes.includes(formatSpec(spec))) return {}
   const redirect = fallback === 'redirect' ? nextLarger(spec, sizes) : undefined
   if (redirect !== undefined) return { redirect }
-  throw new RequestError(
-    'size_not_allowed',
-    `"${formatSpec(spec)}" is not on the list of sizes that this service makes`,
-  )
+  throw new RequestError('size_not_allowed', `"${formatSpec(spec)}" is not an allowed size (SIZES)`)
 }
 
 /** The listed spec with the next larger width that is otherwise equal. */

@@ -103,7 +103,7 @@ const KINDS: readonly OptionKind[] = [
   {
     kind: 'q',
     form: /^q(?![a-z])/,
-    usage: { name: 'quality', write: 'write a whole number from 1 to 100, as in q80' },
+    usage: { name: 'quality', write: 'write an integer from 1 to 100, as in q80' },
     parse: (token) => {
       const quality = numberIn(token, /^q(?<number>\d+)$/, { min: 1, max: 100 })
       return quality === undefined ? undefined : { quality }
@@ -159,7 +159,7 @@ export function readOption(
   }
   if (isUrlFormat(token) || token === 'jpeg') {
     return {
-      mistake: { reason: `"${token}" is not an option but a format: write it as the extension, as in 400w.webp` },
+      mistake: { reason: `"${token}" is a format, not an option: write it as the extension, as in 400w.webp` },
     }
   }
   const { name, write } = KINDS.find(({ form }) => form?.test(token))?.usage ?? {}

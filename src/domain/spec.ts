@@ -79,7 +79,7 @@ export function deviceBox(spec: Spec): { readonly width?: number; readonly heigh
 export function assertSideLimit(spec: Spec, maxSide: number): void {
   const { width = 1, height = 1 } = deviceBox(spec)
   if (Math.max(width, height) > maxSide) {
-    throw invalidPath(`"${formatSpec(spec)}" is too large: no side may be over ${maxSide} device pixels`)
+    throw invalidPath(`"${formatSpec(spec)}" is too large: the maximum side is ${maxSide} device pixels (MAX_SIDE)`)
   }
 }
 
@@ -139,7 +139,7 @@ function noSize(text: string): SpecMistake {
     return { reason: `"${text}" is not a size`, usage: 'write full, 400w, 300h, 400w300h or 100s' }
   }
   return {
-    reason: `"${wrong}" is not a length: write a whole number of pixels from 1 to 999999, as in 400${wrong.at(-1)}`,
+    reason: `"${wrong}" is not a length: write an integer number of pixels from 1 to 999999, as in 400${wrong.at(-1)}`,
   }
 }
 
@@ -150,8 +150,8 @@ function formatSize(size: SpecSize): string {
 }
 
 function repetition(before: string, token: string): SpecMistake {
-  if (before === token) return { reason: `"${token}" is there twice: write it once` }
-  return { reason: `"${before}" and "${token}" exclude each other: write one of them` }
+  if (before === token) return { reason: `"${token}" is repeated: write it once` }
+  return { reason: `"${before}" and "${token}" cannot be combined: use one of them` }
 }
 
 /** @param tokens Of the options, by kind. @returns what is wrong with one that can have no effect; undefined if each can. */
@@ -162,7 +162,7 @@ function ineffective(
 ): SpecMistake | undefined {
   if (size.kind === 'full') {
     const token = ['fit', 'position', 'x', 'up'].map((kind) => tokens.get(kind)).find((each) => each !== undefined)
-    return token === undefined ? undefined : { reason: `"full" is the whole picture: "${token}" has no effect on it` }
+    return token === undefined ? undefined : { reason: `"full" keeps the whole image: "${token}" has no effect on it` }
   }
   const { fit = defaultFit(size), position } = options
   const place = tokens.get('position')
@@ -170,9 +170,9 @@ function ineffective(
   const whole: SpecSize = size.kind === 'square' ? size : { width: 400, height: 300, ...size }
   const cropped = () => formatSpec(withoutDefaults(whole, { fit: 'cover', ...(position && { position }) }))
   if (size.kind === 'box' && (size.width === undefined || size.height === undefined)) {
-    if (fit !== 'inside') return { reason: `"${fit}" needs a width and a height, as in ${formatSize(whole)},${fit}` }
+    if (fit !== 'inside') return { reason: `"${fit}" requires a width and a height, as in ${formatSize(whole)},${fit}` }
     if (place !== undefined) {
-      return { reason: `"${place}" needs a width, a height and "cover" or "contain", as in ${cropped()}` }
+      return { reason: `"${place}" requires a width, a height and "cover" or "contain", as in ${cropped()}` }
     }
   }
   if (place === undefined) return undefined
@@ -181,7 +181,7 @@ function ineffective(
     return { reason: `"${place}" has no effect ${without}: write ${cropped()}` }
   }
   if (fit === 'contain' && !GRAVITIES.some((gravity) => gravity === position)) {
-    return { reason: `"${place}" chooses what to crop, and "contain" crops nothing: write ${cropped()}` }
+    return { reason: `"${place}" selects the crop area, and "contain" does not crop: write ${cropped()}` }
   }
   return undefined
 }

@@ -62,14 +62,15 @@ export function parseThumborFilters(text: string): { readonly effects: FilterEff
     const separator = rest.charAt(end)
     rest = rest.slice(end + 1)
     if (separator === '/') return { effects, rest }
-    if (separator !== ':') throw malformed(`filters:${text}`, 'a filter is followed by ":" and another one, or by "/"')
+    if (separator !== ':')
+      throw malformed(`filters:${text}`, 'a filter should be followed by ":" and another filter, or by "/"')
   }
 }
 
 /** Parentheses nest: imagor's filters take whole paths as arguments. */
 function readCall(text: string): { readonly call: Call; readonly end: number } {
   const name = /^[a-z0-9_]+(?=\()/i.exec(text)?.[0]
-  if (name === undefined) throw malformed(`filters:${text}`, 'a filter is a name and arguments in parentheses')
+  if (name === undefined) throw malformed(`filters:${text}`, 'a filter should be a name and arguments in parentheses')
   let depth = 0
   for (let index = name.length; index < text.length; index += 1) {
     if (text[index] === '(') depth += 1
@@ -80,7 +81,7 @@ function readCall(text: string): { readonly call: Call; readonly end: number } {
       return { call, end: index + 1 }
     }
   }
-  throw malformed(`filters:${text}`, 'a parenthesis is not closed')
+  throw malformed(`filters:${text}`, 'a closing parenthesis is missing')
 }
 
 function applyFilter(effects: FilterEffects, call: Call): FilterEffects {
@@ -124,16 +125,16 @@ const FILTERS: ReadonlyMap<string, ReadFilter> = new Map<string, ReadFilter>([
 function readFill({ args, text }: Call): FilterEffects {
   const name = argument(args, 0)
   if (name === 'transparent' || name === 'none') return { filled: true }
-  if (name === 'blur' || name === 'auto') throw notDone(text, 'fill with a colour')
+  if (name === 'blur' || name === 'auto') throw notDone(text, 'use a colour')
   return { filled: true, background: colour(name, text) }
 }
 
 function readBlur({ args, text }: Call, before: FilterEffects): FilterEffects {
-  if (before.blur !== undefined) throw notDone(text, 'a picture is blurred once')
+  if (before.blur !== undefined) throw notDone(text, 'specify blur once')
   const radius = numberArgument(argument(args, 0), text)
   const given = args[1] === undefined ? 0 : numberArgument(args[1], text)
-  if (radius < 0 || given < 0) throw malformed(text, 'a radius is not negative')
-  if (radius > MAX_BLUR_RADIUS) throw notDone(text, `a radius is at most ${MAX_BLUR_RADIUS}`)
+  if (radius < 0 || given < 0) throw malformed(text, 'the radius should not be negative')
+  if (radius > MAX_BLUR_RADIUS) throw notDone(text, `the maximum radius is ${MAX_BLUR_RADIUS}`)
   const blur = blurSigma(kernelDeviation(radius, given === 0 ? radius : given), text)
   return blur === undefined ? {} : { blur }
 }
@@ -159,13 +160,13 @@ function kernelDeviation(radius: number, sigma: number): number {
 
 /** A point, or a rectangle whose middle counts, in fractions of the picture as imagor takes them. */
 function readFocal({ args, text }: Call, before: FilterEffects): FilterEffects {
-  if (before.focus !== undefined) throw notDone(text, 'there is one focal point')
+  if (before.focus !== undefined) throw notDone(text, 'specify one focal point')
   const parts = args.join(',').split(/[x,:]/)
   if (parts.length !== 2 && parts.length !== 4)
-    throw malformed(text, 'it is a point or a rectangle, as in 0.1x0.2:0.5x0.6')
+    throw malformed(text, 'a focal area should be a point or a rectangle, as in 0.1x0.2:0.5x0.6')
   // Pixels would be those of an original whose size nobody knows yet. Nothing but 0 and 1 is both.
   if (parts.every((part) => /^\d+$/.test(part)) && parts.some((part) => part !== '0' && part !== '1')) {
-    throw notDone(text, 'give a focal point in fractions of the picture, from 0 to 1, and not in pixels')
+    throw notDone(text, 'specify the focal point in fractions of the image from 0 to 1, not in pixels')
   }
   const [left = 0, top = 0, right = left, bottom = top] = parts.map((part) => percentOfSide(part, text))
   return { focus: { x: middle(left, right), y: middle(top, bottom) } }
@@ -176,7 +177,8 @@ function middle(from: number, to: number): number {
 }
 
 function readMaxFrames({ args, text }: Call): FilterEffects {
-  if (argument(args, 0) !== '1') throw notDone(text, 'an animation has all its frames, or one with max_frames(1)')
+  if (argument(args, 0) !== '1')
+    throw notDone(text, 'use max_frames(1) for a still image, or omit the filter for all frames')
   return { still: true }
 }
 
@@ -192,7 +194,8 @@ function readExpire({ args, text }: Call): FilterEffects {
 }
 
 function readColourSpace({ args, text }: Call): FilterEffects {
-  if (args[0] !== undefined && args[0].toLowerCase() !== 'srgb') throw notDone(text, 'pictures are in sRGB')
+  if (args[0] !== undefined && args[0].toLowerCase() !== 'srgb')
+    throw notDone(text, 'the only supported colour profile is srgb')
   return {}
 }
 
@@ -202,7 +205,7 @@ function counterClockwise(args: readonly string[], text: string): number {
 
 function colour(text: string, option: string): string {
   const found = cssColour(text)
-  if (found === undefined) throw malformed(option, 'a colour is a CSS name, or three or six hexadecimal digits')
+  if (found === undefined) throw malformed(option, 'a colour should be a CSS name, or three or six hexadecimal digits')
   return found
 }
 

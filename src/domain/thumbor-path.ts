@@ -36,7 +36,7 @@ export interface ThumborSettings extends ThumborSigning {
 export function parseThumborPath(target: string, settings: ThumborSettings): DialectRequest {
   const { first, rest } = /^\/+(?<first>[^/]*)\/(?<rest>.*)$/s.exec(target)?.groups ?? {}
   if (first === undefined || rest === undefined) {
-    throw invalidPath('A path is /unsafe/… or /{signature}/…, options, and the image')
+    throw invalidPath('Malformed path: use /unsafe/{options}/{image} or /{signature}/{options}/{image}')
   }
   if (first === 'params') throw notDone('params/')
   const { text, decoded } = acceptedText(first, rest, settings)
@@ -59,7 +59,7 @@ interface AcceptedText {
 /** What was signed is what is read: as it came, or, since clients encode what they send, as it was before that. */
 function acceptedText(first: string, rest: string, settings: ThumborSettings): AcceptedText {
   if (first === 'unsafe') {
-    if (!settings.unsafe) throw signatureInvalid('"unsafe" is switched off here: these URLs have to be signed')
+    if (!settings.unsafe) throw signatureInvalid('Unsigned URLs ("unsafe") are disabled: sign the URL')
     return { text: rest, decoded: false }
   }
   const given = percentDecode(first)
@@ -83,7 +83,7 @@ function readParts(text: string): { readonly parts: Parts; readonly effects: Fil
   }
   for (const name of ['crop', 'padding'] as const) {
     const given = parts[name]
-    if (given !== undefined && /[1-9]/.test(given)) throw notDone(given, `there is no ${name} here`)
+    if (given !== undefined && /[1-9]/.test(given)) throw notDone(given, `remove the ${name}`)
   }
   const rest = parts['rest'] ?? ''
   if (!rest.startsWith('filters:')) return { parts, effects: {}, image: rest }
@@ -92,9 +92,9 @@ function readParts(text: string): { readonly parts: Parts; readonly effects: Fil
 }
 
 function readImage(text: string, decoded: boolean): string {
-  if (text.startsWith('color:')) throw notDone(text, 'a picture is made of an image')
+  if (text.startsWith('color:')) throw notDone(text, 'specify an image instead of a colour')
   const image = text.startsWith('b64:') ? base64Decode(text.slice('b64:'.length)) : decoded ? text : percentDecode(text)
-  if (image === '') throw invalidPath('The image is missing: it comes last')
+  if (image === '') throw invalidPath('The image is missing: specify it at the end of the path')
   return image
 }
 
@@ -102,7 +102,7 @@ function readSpec(parts: Parts, effects: FilterEffects): Spec {
   const { width, height } = readSize(parts)
   const fit = readFit(parts, effects)
   if (parts['adaptive'] !== undefined && width !== 0 && height !== 0 && width !== height) {
-    throw notDone('adaptive-fit-in', 'a box has the sides that the URL gives it, whichever way the original lies')
+    throw notDone('adaptive-fit-in', 'the box cannot be rotated to the orientation of the original; use fit-in')
   }
   const wish: Wish = {
     width,
@@ -124,8 +124,9 @@ function readSpec(parts: Parts, effects: FilterEffects): Spec {
 
 function readSize({ size, width = '0', height = '0' }: Parts): { readonly width: number; readonly height: number } {
   if (width === 'orig' && height === 'orig') return { width: 0, height: 0 }
-  if (width === 'orig' || height === 'orig') throw notDone(size?.slice(0, -1) ?? 'orig', 'give both sides in pixels')
-  if (width.length > 6 || height.length > 6) throw malformed(`${width}x${height}`, 'a side has at most six digits')
+  if (width === 'orig' || height === 'orig') throw notDone(size?.slice(0, -1) ?? 'orig', 'specify both sides in pixels')
+  if (width.length > 6 || height.length > 6)
+    throw malformed(`${width}x${height}`, 'a side should have at most six digits')
   return { width: Number(width), height: Number(height) }
 }
 

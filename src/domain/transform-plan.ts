@@ -116,7 +116,10 @@ function assertAnimationLimit(canvas: Canvas, { stored, frames }: OriginalFacts,
   const { width, height } = plannedSize(canvas)
   const pixels = Math.max(width * height, canvas.resize.width * canvas.resize.height)
   if (pixels <= Math.max(stored.width * stored.height, maxSide ** 2 / frames)) return
-  throw new RequestError('invalid_path', `${frames} frames of ${width}x${height} are too many pixels: ask for "still"`)
+  throw new RequestError(
+    'invalid_path',
+    `${frames} frames of ${width}x${height} exceed the limit of pixels: add the option "still"`,
+  )
 }
 
 type Canvas = Pick<Plan, 'resize' | 'crop' | 'pad'>

@@ -13,5 +13,5 @@ export function assertUploadParameters(query: URLSearchParams): void {
   if (unknown === undefined) return
   const meant = nearestWord(unknown.toLowerCase(), PARAMETERS, 2)
   const right = meant === undefined ? 'write /images?sizes=400w+800w, or no query' : `did you mean "${meant}"?`
-  throw new RequestError('invalid_upload', `"${unknown}" is not a parameter of POST /images; ${right}`)
+  throw new RequestError('invalid_upload', `"${unknown}" is not a parameter of POST /images: ${right}`)
 }

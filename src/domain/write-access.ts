@@ -9,17 +9,17 @@ export interface WriteAccess {
 
 /** What needs a token, in the words of a refusal. */
 const GUARDED = {
-  upload: 'An upload',
-  deletion: 'A deletion',
-  original: 'An original',
-  metadata: 'Private metadata (EXIF and the like)',
-  record: 'With SIZE_POLICY=signed, the record of an image',
+  upload: 'Uploading',
+  deletion: 'Deletion',
+  original: 'Access to originals',
+  metadata: 'Access to private metadata (such as EXIF)',
+  record: 'With SIZE_POLICY=signed, access to image records',
 } as const
 export type Guarded = keyof typeof GUARDED
 
 const HOW_TO_SEND =
   'send "Authorization: Bearer <token>" with one of the node\'s UPLOAD_TOKENS, ' +
-  'or, if none are set, with the token in the file upload-token in the folder of its store'
+  'or, if UPLOAD_TOKENS is empty, with the token in the file upload-token in the folder of STORE'
 /** For a message: how to make a node accept tokens. */
 export const HOW_TO_CONFIGURE = 'set UPLOAD_TOKENS, for example to the output of "openssl rand -hex 32"'
 
@@ -32,14 +32,14 @@ export function assertHoldsToken(wanted: Guarded, authorization: string | undefi
   if (holdsToken(authorization, access)) return
   throw new RequestError(
     'token_required',
-    `${mistakeIn(authorization)}${GUARDED[wanted]} needs a token: ${HOW_TO_SEND}`,
+    `${mistakeIn(authorization)}${GUARDED[wanted]} requires a token: ${HOW_TO_SEND}`,
   )
 }
 
 function mistakeIn(authorization: string | undefined): string {
   if (authorization === undefined) return ''
   const hasToken = bearerToken(authorization) !== undefined
-  return hasToken ? 'This token was not accepted. ' : 'The Authorization header is not "Bearer <token>". '
+  return hasToken ? 'Invalid token. ' : 'The Authorization header is not "Bearer <token>". '
 }
 
 /** @throws RequestError `tokens_not_configured` */
@@ -47,7 +47,7 @@ export function assertTokensConfigured(wanted: Guarded, { tokens }: WriteAccess)
   if (tokens.length > 0) return
   throw new RequestError(
     'tokens_not_configured',
-    `${GUARDED[wanted]} needs a token, and this node accepts none: ${HOW_TO_CONFIGURE}`,
+    `${GUARDED[wanted]} requires a token, and no tokens are configured on this node: ${HOW_TO_CONFIGURE}`,
   )
 }
 
@@ -71,12 +71,12 @@ export interface NotifyCredentials {
  */
 export function assertMayNotify({ authorization, inQuery }: NotifyCredentials, tokens: readonly string[]): void {
   if (tokens.length === 0) {
-    throw new RequestError('token_required', 'This node takes no events, because no EVENT_TOKENS are set')
+    throw new RequestError('token_required', 'Events are disabled: set EVENT_TOKENS to enable them')
   }
   const given = [bearerToken(authorization), basicPassword(authorization), inQuery]
   if (given.some((token) => isAmong(token, tokens))) return
   const how = '"Authorization: Bearer <token>", Basic with the token as password, or ?access_token=<token>'
-  throw new RequestError('token_required', `Events need a token: send ${how}`)
+  throw new RequestError('token_required', `Events require a token: send ${how}`)
 }
 
 function bearerToken(authorization: string | undefined): string | undefined {

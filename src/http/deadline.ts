@@ -5,7 +5,7 @@ import type { RequestState } from './request-state.ts'
 /** The client closed the connection before it had its answer. Nobody sees this error but the log. */
 export class ClientGoneError extends Error {
   constructor() {
-    super('The client has gone')
+    super('The client closed the connection')
     this.name = 'ClientGoneError'
   }
 }
@@ -32,6 +32,6 @@ export function deadline(timeoutMs: number): Middleware<RequestState> {
 }
 
 function lateness(hasArrived: boolean, timeoutMs: number): ServiceError {
-  if (hasArrived) return new UnavailableError('timed_out', 'This took too long; try again')
-  return new RequestError('client_too_slow', `The request did not arrive within ${timeoutMs / 1000} seconds`)
+  if (hasArrived) return new UnavailableError('timed_out', 'The request timed out; try again')
+  return new RequestError('client_too_slow', `The request was not received within ${timeoutMs / 1000} seconds`)
 }

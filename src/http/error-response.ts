@@ -52,7 +52,7 @@ export function errorResponse(): Middleware<RequestState> {
 /** What a client is told of an error. */
 export function describeError(error: unknown): { readonly code: string; readonly message: string } {
   if (error instanceof ServiceError) return error
-  return { code: 'internal_error', message: 'Something went wrong in this service' }
+  return { code: 'internal_error', message: 'Internal server error' }
 }
 
 /** Replaces whatever was prepared by the error's own answer. */
@@ -103,7 +103,7 @@ export function errorHeaders(body: string): Record<string, string> {
 export class MethodError extends ServiceError {
   readonly allowed: readonly string[]
   constructor(allowed: readonly string[]) {
-    super('method_not_allowed', `This URL answers ${allowed.join(', ')} only`)
+    super('method_not_allowed', `Method not allowed for this URL; allowed: ${allowed.join(', ')}`)
     this.allowed = allowed
   }
 }
@@ -112,7 +112,7 @@ export class MethodError extends ServiceError {
 export class RangeError416 extends ServiceError {
   readonly sizeBytes: number
   constructor(sizeBytes: number) {
-    super('range_not_satisfiable', `The image has ${sizeBytes} bytes`)
+    super('range_not_satisfiable', `The range starts beyond the end of the image, which has ${sizeBytes} bytes`)
     this.sizeBytes = sizeBytes
   }
 }

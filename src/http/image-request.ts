@@ -28,5 +28,5 @@ export function assertMayKnow(ctx: Context, policy: SizePolicy, access: WriteAcc
 export function idOf(ctx: Context): string {
   const id = (ctx.path.split('/')[2] ?? '').toLowerCase()
   if (isImageId(id)) return id
-  throw new RequestError('invalid_path', 'The id of an image is 40 hexadecimal digits')
+  throw new RequestError('invalid_path', 'An image id must have 40 hexadecimal digits')
 }

@@ -88,7 +88,7 @@ export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<
         })
         if (await answer(found.rendition, found.version)) return
       }
-      throw new UnavailableError('disk_unavailable', 'The disk of the cache fails; try again')
+      throw new UnavailableError('disk_unavailable', 'The cache disk failed; try again')
     }
 
     const remembered = original.kind === 'image' && service.remembered({ id: original.id, spec, as, again })
@@ -168,7 +168,7 @@ async function send(
   const { id, file, bytes, sizeBytes } = rendition
   const conditions = conditionsOf(ctx)
   if (isPreconditionFailed(conditions, validators)) {
-    throw new RequestError('precondition_failed', 'The picture is another one than the request is conditional on')
+    throw new RequestError('precondition_failed', 'The image does not match the If-Match or If-Unmodified-Since header')
   }
   ctx.set(PICTURE_HEADERS)
   ctx.set({ 'Cache-Control': cacheControl, ETag: validators.etag, 'Last-Modified': validators.lastModified })

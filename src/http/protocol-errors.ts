@@ -4,11 +4,11 @@ import { errorHeaders } from './error-response.ts'
 
 // In the words of nginx.conf, but for 413: the only body that Node refuses by itself has such chunks.
 const REFUSALS = {
-  400: ['invalid_request', 'This is not a correct HTTP request; a percent sign in a path is written %25'],
-  408: ['client_too_slow', 'The request took too long to arrive'],
-  413: ['original_too_large', 'The chunk extensions of the request body have too many bytes'],
-  417: ['expectation_failed', 'The only expectation that is met here is 100-continue'],
-  431: ['headers_too_large', 'The headers of the request are too long'],
+  400: ['invalid_request', 'Malformed HTTP request; encode a percent sign in the path as %25'],
+  408: ['client_too_slow', 'The request was not received in time'],
+  413: ['original_too_large', 'The chunk extensions of the request body are too large'],
+  417: ['expectation_failed', 'Unsupported Expect header; the only supported expectation is 100-continue'],
+  431: ['headers_too_large', 'The request headers are too large'],
 } as const
 type Refusal = keyof typeof REFUSALS
 

@@ -40,13 +40,16 @@ export function reticulumForm({ mayWrite, isKey, policy, readSpec, onUnproven }:
     onField(name, value) {
       if (name === FIELDS.hints) sizes = parseSizeHints(FIELDS.hints, value, policy, readSpec)
       if (name !== FIELDS.key || isProven) return
-      if (!isKey(value)) throw keyRequired('This key was not accepted. ')
+      if (!isKey(value)) throw keyRequired('Invalid key. ')
       isProven = true
       release()
     },
     onFile(field) {
       if (field !== FIELDS.image) {
-        throw new RequestError('invalid_upload', `The image belongs into the field "${FIELDS.image}", not "${field}"`)
+        throw new RequestError(
+          'invalid_upload',
+          `Unexpected file field "${field}": send the image in the field "${FIELDS.image}"`,
+        )
       }
       if (!isProven) release = onUnproven()
     },
@@ -60,6 +63,6 @@ export function reticulumForm({ mayWrite, isKey, policy, readSpec, onUnproven }:
 function keyRequired(mistake = ''): RequestError {
   return new RequestError(
     'token_required',
-    `${mistake}An upload needs a token: send it in the field "${FIELDS.key}", or as "Authorization: Bearer <token>"`,
+    `${mistake}Uploading requires a token: send it in the field "${FIELDS.key}", or as "Authorization: Bearer <token>"`,
   )
 }

@@ -29,7 +29,10 @@ export function reticulumUploadHandler(options: ImagesHandlerOptions): Middlewar
       readSpec,
       onUnproven() {
         if (unproven.size >= MAX_UNPROVEN) {
-          throw new UnavailableError('overloaded', 'Too many uploads send the key after the image; send it before')
+          throw new UnavailableError(
+            'overloaded',
+            'Too many uploads send the key after the image; send the key before the image',
+          )
         }
         const release = () => void unproven.delete(ctx.state)
         unproven.add(ctx.state)

@@ -87,7 +87,7 @@ export function unmatched(router: Router<RequestState>): Middleware<RequestState
     if (allowed.length > 0) throw new MethodError([...new Set(allowed)])
     const meant = nearestRoute(ctx.path)
     const hint = meant === undefined ? '' : `; did you mean ${meant}?`
-    throw new RequestError('route_not_found', `There is nothing at this URL${hint}`)
+    throw new RequestError('route_not_found', `No route matches this URL${hint}`)
   }
 }
 

@@ -29,8 +29,5 @@ export async function readSmallBody(request: IncomingMessage, maxBytes: number, 
 }
 
 function tooLong(maxBytes: number): RequestError {
-  return new RequestError(
-    'invalid_event',
-    `The request body has more than ${formatByteAmount(maxBytes)}, which is the limit`,
-  )
+  return new RequestError('invalid_event', `The request body exceeds the limit of ${formatByteAmount(maxBytes)}`)
 }

@@ -30,7 +30,7 @@ export function uploadBody(request: IncomingMessage, maxBytes: number): Readable
   if (!multipart && !/^(?:image\/[\w.+-]+|application\/octet-stream)\s*(?:;|$)/i.test(contentType)) {
     throw new OriginalError(
       'original_unsupported',
-      'Send the image itself with its Content-Type (such as image/jpeg), or a form with one file as multipart/form-data',
+      'Unsupported Content-Type: send the image with its media type (such as image/jpeg), or as one file in multipart/form-data',
     )
   }
   assertNotEncoded(encoding)
@@ -48,7 +48,10 @@ export function uploadBody(request: IncomingMessage, maxBytes: number): Readable
 export function uploadForm(request: IncomingMessage, rules: FormRules): Readable {
   const { 'content-type': contentType = '', 'content-encoding': encoding } = request.headers
   if (!isForm(contentType)) {
-    throw new OriginalError('original_unsupported', 'Send a form with the image in it, as multipart/form-data')
+    throw new OriginalError(
+      'original_unsupported',
+      'Unsupported Content-Type: send the image in a form as multipart/form-data',
+    )
   }
   assertNotEncoded(encoding)
   return singleFile(request, contentType, rules)
@@ -60,7 +63,7 @@ function isForm(contentType: string): boolean {
 
 function assertNotEncoded(encoding: string | undefined): void {
   if (encoding === undefined || encoding === 'identity') return
-  throw new OriginalError('original_unsupported', 'Send the image without a Content-Encoding')
+  throw new OriginalError('original_unsupported', 'Content-Encoding is not supported: send the image without it')
 }
 
 function singleFile(request: IncomingMessage, contentType: string, rules: FormRules): Readable {
@@ -91,7 +94,7 @@ function singleFile(request: IncomingMessage, contentType: string, rules: FormRu
     part.on('error', fail)
     if (files > 1) {
       part.resume()
-      fail(new RequestError('invalid_upload', 'Send one file in a form, not several'))
+      fail(new RequestError('invalid_upload', 'The form contains several files: send one file'))
       return
     }
     if (file.destroyed || !obey(() => rules.onFile?.(field))) {
@@ -103,10 +106,10 @@ function singleFile(request: IncomingMessage, contentType: string, rules: FormRu
     part.pipe(file, { end: false })
   })
   parser.on('error', (cause) =>
-    fail(new RequestError('invalid_upload', 'The form is not correct multipart/form-data', { cause })),
+    fail(new RequestError('invalid_upload', 'The form is not valid multipart/form-data', { cause })),
   )
   parser.on('finish', () => {
-    if (files === 0) fail(new RequestError('invalid_upload', 'The form holds no file: add one as a file field'))
+    if (files === 0) fail(new RequestError('invalid_upload', 'The form contains no file: add a file field'))
     else if (!file.destroyed && obey(() => rules.onEnd?.())) file.end()
   })
   body.on('error', fail)
@@ -120,6 +123,8 @@ function createParser(contentType: string): BusboyInstance {
   try {
     return new Busboy({ headers, limits: { fields: 20, fieldSize: 65_536, parts: 30 } })
   } catch (cause) {
-    throw new RequestError('invalid_upload', 'The form has no boundary: see RFC 7578', { cause })
+    throw new RequestError('invalid_upload', 'The Content-Type of the form has no boundary parameter (RFC 7578)', {
+      cause,
+    })
   }
 }

@@ -23,7 +23,7 @@ export function createBackground(): Background {
       return works.size
     },
     async stop() {
-      stopping.abort(new Error('The node is about to stop'))
+      stopping.abort(new Error('The node is shutting down'))
       // One that ends may have begun another.
       while (works.size > 0) await Promise.all(works)
     },

@@ -54,7 +54,7 @@ export function createDeletionService({ store, watch, now }: DeletionServiceOpti
     if (await isKnown(name, signal)) return name
     const id = await readAlias(store, name, signal)
     if (id !== undefined && (await isKnown(id, signal))) return id
-    throw new OriginalError('original_not_found', 'There is no such image')
+    throw new OriginalError('original_not_found', 'Image not found')
   }
 
   return {

@@ -61,8 +61,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
   }
 
   async function takeIn(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
-    if (spooled.sizeBytes === 0)
-      throw new OriginalError('invalid_upload', 'The file is empty: send the bytes of an image')
+    if (spooled.sizeBytes === 0) throw new OriginalError('invalid_upload', 'The file is empty: send an image')
     const id = imageIdFromSha256(spooled.sha256)
     const { sequence } = watch
     const existing = await readRecord(id, signal)
@@ -118,7 +117,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
       const both = await Promise.all([readRecord(record.id, signal), isIntact(record.id, spooled, signal)])
       if (both.every(Boolean)) return { record: stored.record, created }
     }
-    throw new UnavailableError('store_unavailable', 'This image is being deleted at this moment; upload it again')
+    throw new UnavailableError('store_unavailable', 'This image is being deleted; upload it again')
   }
 
   async function putOriginal({ id, format }: ImageRecord, spooled: Spooled, signal: AbortSignal): Promise<void> {

@@ -230,7 +230,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
 }
 
 function tooSlow(cause?: unknown): UnavailableError {
-  return new UnavailableError('store_unavailable', 'The object store is too slow', { cause })
+  return new UnavailableError('store_unavailable', 'The object store did not respond in time', { cause })
 }
 
 /** Nothing would remove from the store what was made of a version that is no more: each node keeps its own. */

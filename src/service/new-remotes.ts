@@ -61,11 +61,11 @@ export function createNewRemotes({ perMinute, perClient, now }: NewRemotesOption
     forgetOld()
     const client = clients.get(name)
     if (client && client.pending + client.added.length >= perClient) {
-      throw refusal(`from this client (REMOTE_NEW_PER_CLIENT is ${perClient})`, client.added[0])
+      throw refusal(`from this client (REMOTE_NEW_PER_CLIENT=${perClient})`, client.added[0])
     }
     if (pending + additions.size >= perMinute) {
       const [oldest] = additions
-      throw refusal(`from all clients together (REMOTE_NEW_PER_MINUTE is ${perMinute})`, oldest?.at)
+      throw refusal(`from all clients (REMOTE_NEW_PER_MINUTE=${perMinute})`, oldest?.at)
     }
   }
 
@@ -74,8 +74,8 @@ export function createNewRemotes({ perMinute, perClient, now }: NewRemotesOption
     const freeInMs = oldest === undefined ? MINUTE_MS : oldest + MINUTE_MS - now()
     const retryAfterSeconds = Math.max(1, Math.ceil(freeInMs / 1000))
     return new LimitError(
-      `Too many remote images that are new here in a minute ${whose}; ` +
-        `try again in ${retryAfterSeconds} s. Images that are known here are served`,
+      `Rate limit exceeded for new remote images per minute ${whose}; ` +
+        `try again in ${retryAfterSeconds} s. Known images are still served`,
       retryAfterSeconds,
     )
   }

@@ -50,7 +50,7 @@ export function createObjectVersions(options: ObjectVersionsOptions): Versions<O
   function served({ bucket: alias, key }: ObjectRef): ServedBucket {
     const found = buckets.get(alias)
     if (found?.keyPrefix !== undefined && key.startsWith(found.keyPrefix)) return found
-    throw new OriginalError('original_not_found', 'There is no such image')
+    throw new OriginalError('original_not_found', 'Image not found')
   }
 
   async function ask(ref: ObjectRef, known: Located | undefined, signal: AbortSignal): Promise<Located> {
@@ -58,7 +58,7 @@ export function createObjectVersions(options: ObjectVersionsOptions): Versions<O
     const { sequence } = watch
     const checkedAt = now()
     const found = await bucket.look(ref, known?.object.etag, signal)
-    if (found === undefined) throw new OriginalError('original_not_found', 'There is no such image')
+    if (found === undefined) throw new OriginalError('original_not_found', 'Image not found')
     const object = found === 'unchanged' ? known?.object : found
     // Without anything to compare with, no server says so.
     if (object === undefined) throw new ChangedError()
@@ -131,7 +131,7 @@ function sizeOf({ ref }: Located): number {
 }
 
 function unknownAlias(alias: string): RequestError {
-  const reason = `No bucket is configured under the alias "${alias}": aliases are the names below "buckets" in BUCKETS_FILE`
+  const reason = `Unknown bucket alias "${alias}": aliases are the keys of "buckets" in BUCKETS_FILE`
   return new RequestError('bucket_not_found', reason)
 }
 

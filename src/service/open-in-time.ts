@@ -30,7 +30,7 @@ export async function openInTime<T>(
   withinMs: number,
   signal: AbortSignal,
 ): Promise<T> {
-  const late = () => new UnavailableError('store_unavailable', 'The object store did not answer')
+  const late = () => new UnavailableError('store_unavailable', 'The object store did not respond in time')
   const limit = startTimeLimit(signal, withinMs, late)
   try {
     return await open(limit.signal)

@@ -157,7 +157,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
       // The disk took the bytes, but not their move into the cache.
       const held = await keep(id, await fetchOnce(wanted, 'toMemory', limit.signal), sequence)
       if (held) return held
-      throw new UnavailableError('disk_unavailable', 'This node could not keep the original')
+      throw new UnavailableError('disk_unavailable', 'The original could not be written to the local disk')
     } catch (error) {
       throw limit.isOver && !(error instanceof ServiceError) ? tooSlow(error) : error
     } finally {
@@ -190,7 +190,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     if (holderOf(id).isGenuine(id, spooled)) return spooled
     await spooled.discard()
     meter.trouble(`The object store gave other bytes for the original ${id}`, undefined)
-    throw new BodyError('store_unavailable', 'The object store gave a damaged original')
+    throw new BodyError('store_unavailable', 'The object store returned a damaged original')
   }
 
   async function openOriginal({ id, withinMs }: Attempt, signal: AbortSignal): Promise<OpenObject> {
@@ -245,7 +245,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     const { value: source } = await byteFlights.run(id, bringBytes, signal)
     const fetched = 'bytes' in source ? source.bytes : await cache.openOriginal(id, sizeBytes, range)
     if (fetched) return partOf(fetched, range)
-    throw new UnavailableError('disk_unavailable', 'This node has just dropped the original; try again')
+    throw new UnavailableError('disk_unavailable', 'The local copy of the original was evicted; try again')
   }
 
   return {
@@ -280,7 +280,7 @@ interface Fetch {
 }
 
 function tooSlow(cause?: unknown): UnavailableError {
-  return new UnavailableError('store_unavailable', 'The object store is too slow', { cause })
+  return new UnavailableError('store_unavailable', 'The object store did not respond in time', { cause })
 }
 
 interface Attempt {

@@ -17,7 +17,7 @@ export function createRecordService(store: ObjectStore): RecordService {
       const record = text === undefined ? undefined : parseRecord(text)
       if (record) return record
       if (await isDeleted(store, id, signal)) throw new OriginalError('original_deleted', 'This image was deleted')
-      throw new OriginalError('original_not_found', 'There is no such image')
+      throw new OriginalError('original_not_found', 'Image not found')
     },
   }
 }

@@ -104,7 +104,7 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
     const answer = await fetch(ref.url, asked?.validators ?? {}, signal)
     if (answer.kind === 'body') return await takeIn(ref, { ...answer, checkedAt, asked }, signal)
     if (asked === undefined)
-      throw new RemoteError('remote_failed', 'The remote host says that nothing has changed, and nothing is known')
+      throw new RemoteError('remote_failed', 'The remote host responded with status 304 to an unconditional request')
     const { freshness, validators } = answer
     const version = {
       ...asked,
@@ -174,9 +174,13 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
       return await engine.inspect(bytes)
     } catch (cause) {
       if (!(cause instanceof OriginalError) || cause.code !== 'original_unsupported') throw cause
-      throw new RemoteError('remote_failed', 'The remote host answered with something that is no image we read', {
-        cause,
-      })
+      throw new RemoteError(
+        'remote_failed',
+        'The remote host responded with an unsupported image format or with no image',
+        {
+          cause,
+        },
+      )
     }
   }
 

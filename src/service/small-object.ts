@@ -18,7 +18,7 @@ export async function readWhole(object: OpenObject, maxBytes: number): Promise<B
     return Buffer.concat(chunks)
   }
   object.body.destroy()
-  throw new UnavailableError('store_unavailable', 'The object store holds something that is not ours under our key')
+  throw new UnavailableError('store_unavailable', 'The object store contains an object of unexpected format')
 }
 
 /** A stream of ours gives buffers; its type doesn't say so. */

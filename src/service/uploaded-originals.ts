@@ -11,7 +11,7 @@ export function createUploadedOriginals(store: ObjectStore): OriginalHolder {
       const object = await store.open(originalKey(id), signal)
       if (object !== undefined) return object
       if (await isDeleted(store, id, signal)) throw new OriginalError('original_deleted', 'This image was deleted')
-      throw new OriginalError('original_not_found', 'There is no such image')
+      throw new OriginalError('original_not_found', 'Image not found')
     },
     sizeBytes: async (id, signal) => (await store.stat(originalKey(id), signal))?.sizeBytes,
     isGenuine: (id, { sha256 }) => imageIdFromSha256(sha256) === id,

@@ -45,7 +45,7 @@ export interface VersionService {
 /** The version that was to be read is no longer there. */
 export class ChangedError extends UnavailableError {
   constructor() {
-    super('store_unavailable', 'The original is being replaced at this moment; try again')
+    super('store_unavailable', 'The original is being replaced; try again')
   }
 }
 

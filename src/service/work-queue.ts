@@ -152,7 +152,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
     const { work, priority, client } = waiter
     const bytes = work.heldBytes ?? 0
     if (heldBytes + bytes > maxHeldBytes) {
-      throw new UnavailableError('overloaded', `No memory is left for what waits for ${name}`)
+      throw new UnavailableError('overloaded', `The memory limit for requests waiting for ${name} is reached`)
     }
     const leave = priority === 'background' ? waitBehind() : waitInTurn(priority, work, () => end(giveUp))
     lines[priority].add(client, waiter)

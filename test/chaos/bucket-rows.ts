@@ -41,15 +41,15 @@ async function startsUnready(scope: RowScope, env: Readonly<Record<string, strin
 
 async function wrongCredentials(scope: RowScope): Promise<void> {
   const { env } = await newStore()
-  await startsUnready(scope, { ...env, AWS_SECRET_ACCESS_KEY: 'a-wrong-secret' }, /refuses our credentials/)
+  await startsUnready(scope, { ...env, AWS_SECRET_ACCESS_KEY: 'a-wrong-secret' }, /rejects the credentials/)
   const fault = { kind: 'status', status: 403, code: 'InvalidAccessKeyId' } as const
-  await endure(scope, await setStage(scope), { fault, reason: /refuses our credentials/, withinMs: 1000 })
+  await endure(scope, await setStage(scope), { fault, reason: /rejects the credentials/, withinMs: 1000 })
 }
 
 async function missingBucket(scope: RowScope): Promise<void> {
   const { env, settings } = await newStore()
   const bucket = `missing-${Date.now()}`
-  const url = await startsUnready(scope, { ...env, STORE: `s3://${bucket}` }, /no such bucket/)
+  const url = await startsUnready(scope, { ...env, STORE: `s3://${bucket}` }, /bucket does not exist/)
   const { endpoint, region, credentials } = settings
   const client = new S3Client({
     region,
@@ -63,7 +63,7 @@ async function missingBucket(scope: RowScope): Promise<void> {
   const isTaken = ({ status }: { status: number }): boolean => status === 201
   scope.recovered(await recoversIn(() => upload(scope, url, bytes), isTaken))
   const fault = { kind: 'status', status: 404, code: 'NoSuchBucket' } as const
-  await endure(scope, await setStage(scope), { fault, reason: /no such bucket/, withinMs: 1000 })
+  await endure(scope, await setStage(scope), { fault, reason: /bucket does not exist/, withinMs: 1000 })
 }
 
 async function missingKey(scope: RowScope): Promise<void> {
@@ -134,11 +134,11 @@ async function full(scope: RowScope): Promise<void> {
     for (let times = 0; times < 10; times += 1) {
       const refused = await stage.post(stage.late.bytes)
       assertUnavailable(refused, /^store_full$/)
-      assert.match(refused.body.toString(), /Storage is full/)
+      assert.match(refused.body.toString(), /The object store is full/)
       assert.equal((await scope.tally.ask(`${stage.url}/image/${stage.fresh.id}/${60 + times}w/x.jpg`)).status, 200)
     }
   }
-  scope.says('20 uploads 503 "Storage is full", 20 pictures beside them 200')
+  scope.says('20 uploads 503 "The object store is full", 20 pictures beside them 200')
   await stage.proxy.setFault(undefined)
   scope.recovered(
     await recoversIn(

@@ -58,13 +58,13 @@ export async function endure(scope: RowScope, stage: Stage, { fault, reason, wit
 }
 
 async function refused(scope: RowScope): Promise<void> {
-  const outage = { fault: { kind: 'refuse' }, reason: /cannot be reached/, withinMs: 1000 } as const
+  const outage = { fault: { kind: 'refuse' }, reason: /is unreachable/, withinMs: 1000 } as const
   await endure(scope, await setStage(scope), outage)
 }
 
 async function silent(scope: RowScope): Promise<void> {
   const stage = await setStage(scope)
-  const reason = /did not answer in time|cannot be reached/
+  const reason = /did not respond in time|is unreachable/
   await endure(scope, stage, { fault: { kind: 'silent' }, reason, withinMs: 5000 })
   await stage.proxy.setFault({ kind: 'silent' })
   const flight = { landed: false }
@@ -153,13 +153,13 @@ async function failing(scope: RowScope): Promise<void> {
     const then = await burst(scope, stage, 'b')
     scope.says(`${fault.status}: ${BURST} requests in, ${first} at the store; the next ${BURST}: ${then}`)
     assert.ok(first <= 3 * BURST && then <= 10)
-    await endure(scope, stage, { fault, reason: /cannot answer now|cannot be reached/, withinMs: 2000 })
+    await endure(scope, stage, { fault, reason: /is overloaded|is unreachable/, withinMs: 2000 })
   }
 }
 
 async function portal(scope: RowScope): Promise<void> {
   for (const kind of ['html', 'redirect'] as const) {
-    await endure(scope, await setStage(scope), { fault: { kind }, reason: /unexpected answer/, withinMs: 1000 })
+    await endure(scope, await setStage(scope), { fault: { kind }, reason: /unexpected response/, withinMs: 1000 })
   }
 }
 

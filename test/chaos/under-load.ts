@@ -50,7 +50,7 @@ export async function terminate(scope: RowScope, env: Readonly<Record<string, st
   const ready = await untilUnready(node)
   await viewers
   const endedMs = Math.round(await untilEnded(node, signalled))
-  assert.match(ready, /about to stop/)
+  assert.match(ready, /shutting down/)
   assert.ok(endedMs <= 10_000, `${endedMs} ms`)
   const { answers } = seenBy
   const log = await node.log()

@@ -230,7 +230,7 @@ test('s3: a missing bucket is an outage and never an absent key', async (t) => {
   t.after(() => store.close())
   const key = shardedKey('originals')
   const noBucket = (error: unknown): boolean =>
-    unavailable(error) && error instanceof Error && error.message === 'The object store has no such bucket'
+    unavailable(error) && error instanceof Error && error.message === 'The bucket does not exist in the object store'
   await assert.rejects(store.check(never), noBucket)
   await assert.rejects(store.open(key, never), noBucket)
   await assert.rejects(store.stat(key, never), noBucket)
@@ -248,7 +248,7 @@ for (const wrong of ['accessKeyId', 'secretAccessKey'] as const) {
     const bytes = Buffer.from('bytes')
     const refused = (error: unknown): boolean => {
       assert.ok(unavailable(error) && error instanceof Error)
-      assert.equal(error.message, 'The object store refuses our credentials')
+      assert.equal(error.message, 'The object store rejects the credentials')
       const cause = String(error.cause)
       assert.ok(!cause.includes('WRONG') && !cause.includes(credentials.accessKeyId), cause)
       return true

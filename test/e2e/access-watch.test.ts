@@ -68,9 +68,9 @@ test('A bucket with wrong credentials is told in /readyz and once in the log, an
   const node = await startNodeFor(t, { env })
   const reasons = await degradedReasons(node, 3)
   assert.deepEqual(reasons.toSorted(), [
-    'Bucket "bad" in BUCKETS_FILE: The object store refuses our credentials: check its credentials in BUCKETS_FILE, and that they allow ListBucket and GetObject',
-    'Bucket "down" in BUCKETS_FILE: The object store cannot be reached',
-    'Bucket "none" in BUCKETS_FILE: The object store has no such bucket',
+    'Bucket "bad" in BUCKETS_FILE: The object store rejects the credentials: check its credentials in BUCKETS_FILE, and that they allow ListBucket and GetObject',
+    'Bucket "down" in BUCKETS_FILE: The object store is unreachable',
+    'Bucket "none" in BUCKETS_FILE: The bucket does not exist in the object store',
   ])
   assert.equal((await ask(`${node.url}/s3/good/a.jpg/-/40w`)).status, 200)
   assert.equal((await ask(`${node.url}/s3/bad/a.jpg/-/40w`)).status, 503)

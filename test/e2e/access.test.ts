@@ -61,13 +61,13 @@ test('A stranger behind a foreign proxy cannot write to a bare node, or read an 
       assertRefused(
         await rawRequest(origin, '/images', uploading),
         [401, 'token_required'],
-        /An upload needs a token: send/,
+        /Uploading requires a token: send/,
       )
       const asked = { headers: stranger }
       const original = await rawRequest(origin, `/images/${id}/original`, asked)
-      assertRefused(original, [401, 'token_required'], /An original needs a token: send/)
+      assertRefused(original, [401, 'token_required'], /Access to originals requires a token: send/)
       const deleted = await rawRequest(origin, `/images/${id}`, { ...asked, method: 'DELETE' })
-      assertRefused(deleted, [401, 'token_required'], /A deletion needs a token: send/)
+      assertRefused(deleted, [401, 'token_required'], /Deletion requires a token: send/)
       const info = await rawRequest(origin, `/images/${id}/info`, asked)
       assert.deepEqual([info.status, jsonFields(info.body)['metadata']], [200, undefined])
       const { headers, body: parts } = form([
@@ -79,7 +79,7 @@ test('A stranger behind a foreign proxy cannot write to a bare node, or read an 
         headers: { ...stranger, ...headers },
         body: parts,
       })
-      assertRefused(posted, [401, 'token_required'], /An upload needs a token: send it in the field "key"/)
+      assertRefused(posted, [401, 'token_required'], /Uploading requires a token: send it in the field "key"/)
     }
     assert.equal((await rawRequest(origin, `/image/${id}/40w/x.jpg`)).status, 200)
   }
@@ -167,10 +167,10 @@ async function assertServesOnly(node: Darkroom, id: string, why: RegExp): Promis
   const bearer = { Authorization: 'Bearer undefined-undefined' }
   const body = await fixture('fig-alpha.png')
   const refused: readonly (readonly [string, RawRequest, RegExp])[] = [
-    ['/images', { method: 'POST', headers: { ...bearer, 'Content-Type': 'image/png' }, body }, /^An upload /],
-    ['/', { method: 'POST', ...form([['name="key"', 'undefined-undefined']]) }, /^An upload /],
-    [`/images/${id}`, { method: 'DELETE', headers: bearer }, /^A deletion /],
-    [`/images/${id}/original`, { headers: bearer }, /^An original /],
+    ['/images', { method: 'POST', headers: { ...bearer, 'Content-Type': 'image/png' }, body }, /^Uploading /],
+    ['/', { method: 'POST', ...form([['name="key"', 'undefined-undefined']]) }, /^Uploading /],
+    [`/images/${id}`, { method: 'DELETE', headers: bearer }, /^Deletion /],
+    [`/images/${id}/original`, { headers: bearer }, /^Access to originals /],
   ]
   for (const [path, request, what] of refused) {
     const answer = await rawRequest(node.url, path, request)

@@ -20,36 +20,36 @@ interface Outage {
   readonly withinMs: number
 }
 
-const UNREACHED = /cannot be reached/
+const UNREACHED = /is unreachable/
 const OUTAGES: Readonly<Record<string, Outage>> = {
-  'refuses connections': { fault: { kind: 'refuse' }, reason: UNREACHED, withinMs: 1000 },
+  'refused the connection': { fault: { kind: 'refuse' }, reason: UNREACHED, withinMs: 1000 },
   'never answers': {
     fault: { kind: 'silent' },
-    reason: /did not answer in time|cannot be reached/,
+    reason: /did not respond in time|is unreachable/,
     withinMs: 5000,
   },
   'answers 500': {
     fault: { kind: 'status', status: 500 },
-    reason: /cannot answer now|cannot be reached/,
+    reason: /is overloaded|is unreachable/,
     withinMs: 2000,
   },
   'answers 503 SlowDown': {
     fault: { kind: 'status', status: 503, code: 'SlowDown' },
-    reason: /cannot answer now|cannot be reached/,
+    reason: /is overloaded|is unreachable/,
     withinMs: 2000,
   },
   'refuses our key': {
     fault: { kind: 'status', status: 403, code: 'InvalidAccessKeyId' },
-    reason: /refuses our credentials/,
+    reason: /rejects the credentials/,
     withinMs: 1000,
   },
   'has lost the bucket': {
     fault: { kind: 'status', status: 404, code: 'NoSuchBucket' },
-    reason: /no such bucket/,
+    reason: /bucket does not exist/,
     withinMs: 1000,
   },
-  'is hidden by a page of HTML': { fault: { kind: 'html' }, reason: /unexpected answer/, withinMs: 1000 },
-  'is hidden by a redirect': { fault: { kind: 'redirect' }, reason: /unexpected answer/, withinMs: 1000 },
+  'is hidden by a page of HTML': { fault: { kind: 'html' }, reason: /unexpected response/, withinMs: 1000 },
+  'is hidden by a redirect': { fault: { kind: 'redirect' }, reason: /unexpected response/, withinMs: 1000 },
 }
 
 describe('outages of the store', { concurrency: 3 }, () => {
@@ -241,14 +241,14 @@ describe('outages of the store', { concurrency: 3 }, () => {
     const { endpoint, bucket, credentials } = await newBucket()
     const { accessKeyId = '' } = credentials ?? {}
     const node = await startS3Node(t, { endpoint, bucket, accessKeyId, secretAccessKey: 'wrong-secret' })
-    await assertNotReady(node, /refuses our credentials/, [bucket, accessKeyId, 'wrong-secret'])
+    await assertNotReady(node, /rejects the credentials/, [bucket, accessKeyId, 'wrong-secret'])
   })
 
   test('a node whose bucket is missing runs and is not ready, until the bucket is made', async (t) => {
     const { endpoint, region, credentials } = await newBucket()
     const bucket = `missing-${Date.now()}`
     const node = await startS3Node(t, { endpoint, bucket, accessKeyId: '', secretAccessKey: '', ...credentials })
-    await assertNotReady(node, /no such bucket/, [bucket])
+    await assertNotReady(node, /bucket does not exist/, [bucket])
     const client = new S3Client({ endpoint, region, forcePathStyle: true, ...(credentials && { credentials }) })
     t.after(() => client.destroy())
     await client.send(new CreateBucketCommand({ Bucket: bucket }))

@@ -97,7 +97,7 @@ test('The link that a bare node prints opens a page that uploads, and whose addr
   // A tab that was open before, with a token that is wrong.
   await page.evaluate(`sessionStorage.token = 'not-the-right-token'`)
   await page.setInputFiles('#file', MOUNTAINS)
-  await page.getByText(/^This token was not accepted/).waitFor()
+  await page.getByText(/^Invalid token/).waitFor()
   await page.getByLabel('Token').fill('not-the-right-one-either')
   await page.goto(link)
   await page.waitForURL(`${node.url}/`)
@@ -109,7 +109,9 @@ test('The page of a node that only serves says why it takes nothing', async (t) 
   const { url } = await startNodeFor(t, { env: { UPLOAD_TOKENS: '', ACCEL_PREFIX: '/_renditions/' } })
   const { page } = await openPage(t, url)
   await page.setInputFiles('#file', MOUNTAINS)
-  await page.getByText(/^An upload needs a token, and this node accepts none: set UPLOAD_TOKENS/).waitFor()
+  await page
+    .getByText(/^Uploading requires a token, and no tokens are configured on this node: set UPLOAD_TOKENS/)
+    .waitFor()
 })
 
 test('A photograph can be chosen as a file, once more too, and its tag copied', async (t) => {
@@ -128,7 +130,7 @@ test('A photograph can be chosen as a file, once more too, and its tag copied', 
 test('What is no picture is refused in words', async (t) => {
   const { page } = await openHomePage(t)
   await drop(page, Buffer.from('not a picture'), 'notes.txt', 'text/plain')
-  await page.getByText(/^This is not an image that we read/).waitFor()
+  await page.getByText(/^This is not an image in a supported format/).waitFor()
   assert.equal(await page.locator('#result').isVisible(), false)
   assert.equal(await page.locator('#bar').isVisible(), false)
 })
@@ -150,7 +152,7 @@ test('Where a token is needed the page asks for it, and sends the picture again 
   await page.getByText('Uploading here needs a token').waitFor()
   await page.keyboard.type('not-the-right-token')
   await page.keyboard.press('Enter')
-  await page.getByText(/^This token was not accepted/).waitFor()
+  await page.getByText(/^Invalid token/).waitFor()
   await page.getByLabel('Token').fill(TOKEN)
   await page.keyboard.press('Enter')
   assert.ok((await shownTag(page)).includes(`${url}/image/`))

@@ -77,7 +77,7 @@ test('SIGTERM under load cuts no request that was accepted, says "not ready" fir
   const signalledAt = performance.now()
   node.kill('SIGTERM')
   let ready = await rawRequest(url, '/readyz')
-  while (!ready.body.toString().includes('about to stop')) ready = await rawRequest(url, '/readyz')
+  while (!ready.body.toString().includes('shutting down')) ready = await rawRequest(url, '/readyz')
   assert.equal(ready.status, 503)
   await viewers
   await ended

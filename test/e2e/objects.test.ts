@@ -112,7 +112,7 @@ test('An alias that is not configured is told apart from an image that is not th
     const { status, body } = await rawRequest(url, path)
     const { error, message } = jsonFields(body)
     assert.deepEqual([status, error], [404, 'bucket_not_found'], path)
-    assert.match(String(message), /^No bucket is configured under the alias "others": .*BUCKETS_FILE$/)
+    assert.match(String(message), /^Unknown bucket alias "others": .*BUCKETS_FILE$/)
     assert.doesNotMatch(String(message), /photos/)
   }
   const { body } = await rawRequest(url, '/s3/photos/plain.jpg/-/40w')

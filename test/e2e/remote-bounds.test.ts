@@ -88,7 +88,7 @@ test('Every version in a URL of rethumb is one more new image, and its refusal i
   for (const version of ['a', 'b']) assert.equal((await ask(version)).status, 200)
   const { status, headers, body } = await ask('c')
   assert.equal(status, 429)
-  assert.match(String(headers['rethumb-error-message']), /^too_many_requests: .*REMOTE_NEW_PER_CLIENT is 2/)
+  assert.match(String(headers['rethumb-error-message']), /^too_many_requests: .*REMOTE_NEW_PER_CLIENT=2/)
   assert.match(String(headers['retry-after']), /^\d+$/)
   await assertPicture(body, { format: 'png', width: 120 })
   assert.equal((await ask('a')).status, 200)

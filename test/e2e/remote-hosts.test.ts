@@ -112,7 +112,7 @@ test('A query parameter that the list does not name is refused, and the message 
     assert.deepEqual([status, jsonFields(body).error, headers['cache-control']], [400, 'invalid_path', 'no-store'])
     assert.match(
       String(jsonFields(body).message),
-      /may have only the query parameters v, id \(REMOTE_HOSTS\): leave "utm_source" out$/,
+      /may contain only the query parameters v, id \(REMOTE_HOSTS\): remove "utm_source"$/,
     )
   }
   assert.equal(host.requests.length, 2)

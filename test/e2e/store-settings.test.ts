@@ -8,14 +8,14 @@ import { ask } from '../support/ask.ts'
 import { newStore, startNodeFor, temporaryFolder } from '../support/site.ts'
 
 const TLS_ADVICE = (setting: string) =>
-  `TLS with the object store fails: if it speaks plain HTTP, ${setting} should begin with http:// instead of https://`
+  `The TLS connection to the object store failed: if it uses plain HTTP, ${setting} should start with http:// instead of https://`
 
 // The AWS SDK asks for the machine's role twice, a second each; what takes longer than four is told as a silent store.
 test('A store without credentials is told as that, with the settings, and soon', async (t) => {
   const { env } = await newStore()
   const node = await startNodeFor(t, { env: { ...env, ...(await withoutCredentials(t)) }, unready: true })
   const advice =
-    'There are no credentials for the object store: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role'
+    'No credentials for the object store: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or assign a role to this machine'
   assert.ok((await reasonsOf(node.url)).includes(advice))
 })
 
@@ -40,7 +40,7 @@ test('The same of a bucket names its settings in BUCKETS_FILE', async (t) => {
   assert.equal(poor.status, 503)
   assert.match(
     poor.body.toString(),
-    /no credentials for the object store: set accessKeyId and secretAccessKey \(or anonymous/,
+    /No credentials for the object store: set accessKeyId and secretAccessKey \(or anonymous/,
   )
   const open = await ask(`${node.url}/s3/open/a.jpg/-/40w`)
   assert.equal(open.status, 503)

@@ -120,7 +120,7 @@ test('An empty file is refused as that, raw and in a form', async (t) => {
     const options = { method: 'POST', headers: { ...headers, ...AUTHORIZATION }, body }
     const answer = await rawRequest(node.url, '/images', options)
     assertError(answer, 400, 'invalid_upload')
-    assert.equal(jsonFields(answer.body)['message'], 'The file is empty: send the bytes of an image')
+    assert.equal(jsonFields(answer.body)['message'], 'The file is empty: send an image')
   }
   assert.deepEqual(await spooled(node), [])
 })
@@ -162,7 +162,7 @@ test('What decodes with errors is refused with the reason, and nothing of it is 
   const cases = [
     ['gradient-lzma.tiff', await fixture('gradient-lzma.tiff'), /^This TIFF .* unsupported compression/],
     ['gradient-old-jpeg-tiles.tiff', await fixture('gradient-old-jpeg-tiles.tiff'), /^This TIFF .*damaged/],
-    ['a JPEG that ends early', cut, /^This JPEG cannot be decoded without errors: it is damaged or incomplete$/],
+    ['a JPEG that ends early', cut, /^This JPEG cannot be decoded: it is damaged or incomplete$/],
   ] as const
   for (const origin of [node.url, url]) {
     for (const [about, body, message] of cases) {
@@ -205,7 +205,7 @@ test('A HEIC is refused with what to send instead, whatever it says it is, and n
         const answer = await rawRequest(origin, '/images', options)
         assertError(answer, 415, 'original_unsupported', about)
         const { message } = jsonFields(answer.body)
-        assert.match(String(message), /HEIC cannot be read here: send the picture as a JPEG or an AVIF/, about)
+        assert.match(String(message), /HEIC is not supported: send the image as JPEG or AVIF/, about)
       }
       for (const bytes of [heic, generic]) {
         assert.equal((await rawRequest(origin, `/image/${idOf(bytes)}/20w/x.jpg`)).status, 404)
@@ -275,7 +275,7 @@ test('An upload to another spelling of /images is 404 at the node, at nginx and 
       const { status, body: answer } = await rawRequest(origin, path, { method: 'POST', headers, body })
       const { error, message } = jsonFields(answer)
       const hint = /images/i.test(path) && !path.includes('%') ? '; did you mean /images?' : ''
-      assert.deepEqual([status, error, message], [404, 'route_not_found', `There is nothing at this URL${hint}`], path)
+      assert.deepEqual([status, error, message], [404, 'route_not_found', `No route matches this URL${hint}`], path)
     }
   }
   assert.equal((await rawRequest(url, `/images/${idOf(body)}`)).status, 404)

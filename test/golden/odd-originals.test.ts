@@ -18,7 +18,7 @@ const svg = (inner: string, head = '') => Buffer.from(`${head}<svg ${SVG} width=
 
 test('A HEIC is refused with the reason, also where HEIF is switched on', async () => {
   const bytes = await fixture('mountains.heic')
-  const refusal = { code: 'original_unsupported', message: /HEIC cannot be read here: send the picture as a JPEG/ }
+  const refusal = { code: 'original_unsupported', message: /HEIC is not supported: send the image as JPEG/ }
   for (const inputFormats of [['jpeg', 'avif'], INPUT_FORMATS] as const) {
     await assert.rejects(createEngine({ inputFormats }).inspect({ bytes }), refusal)
   }

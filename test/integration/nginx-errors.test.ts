@@ -123,15 +123,15 @@ test("nginx's 413 names the limit of the place where the body goes, and a site's
   ] as const) {
     for (const origin of [site.origin, site.frontOrigin]) {
       for (const [path, message] of [
-        ['/images', `at most ${limit} (MAX_UPLOAD_BYTES) are accepted`],
-        ['/images?sizes=400w', `at most ${limit} (MAX_UPLOAD_BYTES) are accepted`],
-        ['/', `at most ${limit} (MAX_UPLOAD_BYTES) are accepted`],
-        ['/events/s3', 'at most 1 MiB are accepted'],
-        ['/elsewhere', 'at most 64 KiB are accepted'],
+        ['/images', `limit of ${limit} (MAX_UPLOAD_BYTES)`],
+        ['/images?sizes=400w', `limit of ${limit} (MAX_UPLOAD_BYTES)`],
+        ['/', `limit of ${limit} (MAX_UPLOAD_BYTES)`],
+        ['/events/s3', 'limit of 1 MiB'],
+        ['/elsewhere', 'limit of 64 KiB'],
       ] as const) {
         const answer = await rawRequest(origin, path, { method: 'POST', headers })
         assertError(answer, 413, 'original_too_large')
-        assert.equal(jsonFields(answer.body)['message'], `The request body is too large: ${message}`)
+        assert.equal(jsonFields(answer.body)['message'], `The request body exceeds the ${message}`)
       }
     }
   }

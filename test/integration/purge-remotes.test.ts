@@ -94,14 +94,14 @@ test('s3: the rights of packaging/s3-purge-policy.json are enough, and for no up
   const { accessKeyId, secretAccessKey } = SECOND_CREDENTIALS
   const limited = { ...env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey }
   const refused = await purgeRemotes(limited, ['--max-bytes=0'])
-  assert.deepEqual([refused.code, refused.stderr], [1, 'purge-remotes: The object store refuses our credentials\n'])
+  assert.deepEqual([refused.code, refused.stderr], [1, 'purge-remotes: The object store rejects the credentials\n'])
   await allowEverybody(settings.bucket, 'packaging/s3-purge-policy.json')
   assert.deepEqual(await purgeRemotes(limited, ['--max-bytes=0', '--quiet']), { code: 0, stdout: '', stderr: '' })
   assert.deepEqual(await kept(store), ['originals/3f/2a/3f2a'])
   const other = createS3Store({ ...settings, credentials: SECOND_CREDENTIALS })
   t.after(() => other.close())
-  await assert.rejects(other.remove('originals/3f/2a/3f2a', never), /refuses our credentials/)
-  await assert.rejects(keysOf(other, 'originals/', never), /refuses our credentials/)
+  await assert.rejects(other.remove('originals/3f/2a/3f2a', never), /rejects the credentials/)
+  await assert.rejects(keysOf(other, 'originals/', never), /rejects the credentials/)
 })
 
 test('--help says what there is', async () => {

@@ -44,18 +44,18 @@ function flood(socket: Socket, chunk: Buffer | string): void {
 }
 
 const BOMB = gzipSync(Buffer.alloc(10 * MAX_BYTES))
-const ANOTHER_NUMBER = /^The remote host sent another number of bytes than it said$/
-const WRONG_LENGTHS = /another number of bytes|does not speak HTTP/
-const NO_HTTP = /^The remote host does not speak HTTP as it should$/
-const PACKED = /^The remote host sent the image packed/
-const BROKE_OFF = /^The remote host broke the connection off$/
-const NO_BEGIN = /^The remote host did not begin to answer in time$/
+const ANOTHER_NUMBER = /^The remote host sent a body that does not match its Content-Length$/
+const WRONG_LENGTHS = /does not match its Content-Length|malformed HTTP response/
+const NO_HTTP = /^The remote host sent a malformed HTTP response$/
+const PACKED = /^The remote host sent an encoded body/
+const BROKE_OFF = /^The remote host closed the connection$/
+const NO_BEGIN = /^The remote host did not start to respond in time$/
 
 const LIES: readonly Lie[] = [
   {
     name: 'ends before its length',
     tell: (socket) => socket.end(`${OK}Content-Length: 100\r\n\r\nshort`),
-    message: /another number of bytes|broke the connection off/,
+    message: /does not match its Content-Length|closed the connection/,
   },
   {
     name: 'resets before its length',
@@ -75,7 +75,7 @@ const LIES: readonly Lie[] = [
   {
     name: 'ends before its last chunk',
     tell: (socket) => socket.end(`${OK}Transfer-Encoding: chunked\r\n\r\n5\r\nimage\r\n`),
-    message: /broke the connection off|does not speak HTTP/,
+    message: /closed the connection|malformed HTTP response/,
   },
   {
     name: 'has a broken chunk',
@@ -104,7 +104,7 @@ const LIES: readonly Lie[] = [
       flood(socket, Buffer.alloc(65_536))
     },
     code: 'original_too_large',
-    message: /more than 1 MiB, which is the limit \(MAX_UPLOAD_BYTES\)/,
+    message: /more than 1 MiB, the limit set by MAX_UPLOAD_BYTES/,
   },
   {
     name: 'never ends',
@@ -113,7 +113,7 @@ const LIES: readonly Lie[] = [
       flood(socket, Buffer.alloc(65_536))
     },
     code: 'original_too_large',
-    message: /more than 1 MiB, which is the limit \(MAX_UPLOAD_BYTES\)/,
+    message: /more than 1 MiB, the limit set by MAX_UPLOAD_BYTES/,
   },
   {
     name: 'never ends, in chunks',
@@ -122,7 +122,7 @@ const LIES: readonly Lie[] = [
       flood(socket, `10000\r\n${'x'.repeat(65_536)}\r\n`)
     },
     code: 'original_too_large',
-    message: /more than 1 MiB, which is the limit \(MAX_UPLOAD_BYTES\)/,
+    message: /more than 1 MiB, the limit set by MAX_UPLOAD_BYTES/,
   },
   {
     name: 'comes byte by byte',
@@ -130,12 +130,12 @@ const LIES: readonly Lie[] = [
       socket.write(`${OK}Content-Length: 1000000\r\n\r\n`)
       repeat(socket, 'x', 50)
     },
-    message: /^The remote host took too long$/,
+    message: /^The remote host did not complete its response in time$/,
   },
   {
     name: 'stops in the middle',
     tell: (socket) => socket.write(`${OK}Content-Length: 100\r\n\r\nshort`),
-    message: /^The remote host stopped in the middle of its answer$/,
+    message: /^The remote host stopped sending its response$/,
   },
   {
     name: 'is a bomb of gzip',
@@ -166,7 +166,7 @@ const LIES: readonly Lie[] = [
   {
     name: 'has a long header',
     tell: (socket) => socket.write(`${OK}X-Long: ${'x'.repeat(65_536)}\r\n\r\n`),
-    message: /^The remote host sends too many headers$/,
+    message: /^The remote host sent response headers that are too large$/,
   },
   {
     name: 'has headers without end',
@@ -174,7 +174,7 @@ const LIES: readonly Lie[] = [
       socket.write(OK)
       flood(socket, 'X-More: more\r\n'.repeat(1000))
     },
-    message: /^The remote host sends too many headers$/,
+    message: /^The remote host sent response headers that are too large$/,
   },
   {
     name: 'has a reason without end',
@@ -182,7 +182,7 @@ const LIES: readonly Lie[] = [
       socket.write('HTTP/1.1 200 ')
       flood(socket, 'because '.repeat(1000))
     },
-    message: /^The remote host sends too many headers$/,
+    message: /^The remote host sent response headers that are too large$/,
   },
   {
     name: 'announces itself without end',
@@ -194,7 +194,7 @@ const LIES: readonly Lie[] = [
     name: 'wants another protocol',
     tell: (socket) =>
       socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n'),
-    message: /broke the connection off|status 101/,
+    message: /closed the connection|status 101/,
   },
   { name: 'is no HTTP', tell: (socket) => socket.write('220 mail.example ESMTP\r\n'), message: NO_HTTP },
   { name: 'is HTTP 0.9', tell: (socket) => socket.end('<html>cat</html>'), message: NO_HTTP },
@@ -207,38 +207,38 @@ const LIES: readonly Lie[] = [
       flood(socket, Buffer.alloc(65_536))
     },
     code: 'original_not_found',
-    message: /no such image/,
+    message: /no image at this URL/,
   },
   {
-    name: 'redirects without saying where to',
+    name: 'sent a redirect without a Location header',
     tell: (socket) => socket.write('HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n'),
-    message: /redirects without saying where to$/,
+    message: /sent a redirect without a Location header$/,
   },
   {
     name: 'redirects to two places',
     tell: (socket) => socket.write('HTTP/1.1 302 Found\r\nLocation: /a\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n'),
-    message: /redirects without saying where to$/,
+    message: /sent a redirect without a Location header$/,
   },
   {
     name: 'redirects to no URL',
     tell: (socket) => socket.write('HTTP/1.1 302 Found\r\nLocation: http://\r\nContent-Length: 0\r\n\r\n'),
-    message: /redirects without saying where to$/,
+    message: /sent a redirect without a Location header$/,
   },
   {
     name: 'redirects to another scheme',
     tell: (socket) => socket.write('HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n'),
-    message: /redirects to what cannot be the URL of an image$/,
+    message: /redirected to an invalid image URL$/,
   },
   {
     name: 'redirects with a password',
     tell: (socket) =>
       socket.write('HTTP/1.1 302 Found\r\nLocation: http://a:b@127.0.0.1/\r\nContent-Length: 0\r\n\r\n'),
-    message: /redirects to what cannot be the URL of an image$/,
+    message: /redirected to an invalid image URL$/,
   },
   {
     name: 'redirects to itself',
     tell: (socket) => socket.write('HTTP/1.1 301 Moved\r\nLocation: /cat.jpg\r\nContent-Length: 0\r\n\r\n'),
-    message: /^The remote host redirects more than 5 times$/,
+    message: /^The remote host redirected more than 5 times$/,
   },
 ]
 
@@ -289,10 +289,10 @@ test('an answer of just the largest size is taken', async (t) => {
   assert.equal((await fetchAll(t, host.origin)).length, MAX_BYTES)
 })
 
-test('a host that refuses connections is a clean error', async (t) => {
+test('a host that refused the connection is a clean error', async (t) => {
   await assert.rejects(fetchAll(t, `http://127.0.0.1:${await freePort()}`), {
     code: 'remote_failed',
-    message: 'The remote host refuses connections',
+    message: 'The remote host refused the connection',
   })
 })
 
@@ -306,7 +306,7 @@ for (const [name, next] of [
       if (location === undefined) response.end('image')
       else response.writeHead(302, { Location: location }).end()
     })
-    await assert.rejects(fetchAll(t, host.origin), { message: 'The remote host redirects more than 5 times' })
+    await assert.rejects(fetchAll(t, host.origin), { message: 'The remote host redirected more than 5 times' })
     assert.equal(host.requests.length, 6)
   })
 }

@@ -67,7 +67,7 @@ for (const [what, settings, isTrusted] of BAD_CERTIFICATES) {
     const source = remoteSource(t, { hosts: [`cat.example:${host.port}`], dnsServers: [dns.server] })
     await assert.rejects(source.fetch(`https://cat.example:${host.port}/`, {}, never), {
       code: 'remote_failed',
-      message: 'The remote host has no valid certificate',
+      message: 'The remote host has no valid TLS certificate',
     })
     assert.deepEqual([host.accepted(), requests], [1, 0])
   })
@@ -80,11 +80,11 @@ test('a server that does not speak TLS, or never shakes hands, is a clean error 
   const source = remoteSource(t, { hosts, limits: { connectTimeoutMs: 200 } })
   await assert.rejects(source.fetch(`https://127.0.0.1:${plain.port}/`, {}, never), {
     code: 'remote_failed',
-    message: 'The remote host does not speak TLS as it should',
+    message: 'The remote host caused a TLS protocol error',
   })
   await assert.rejects(source.fetch(`https://127.0.0.1:${silent.port}/`, {}, never), {
     code: 'remote_failed',
-    message: 'The remote host could not be connected to in time',
+    message: 'The remote host did not accept the connection in time',
   })
   while (silent.open() > 0) await new Promise(setImmediate)
 })
@@ -107,6 +107,6 @@ test('a redirection from https to http is refused, the other way is followed', a
   const answer = await source.fetch(`${plain.origin}/`, {}, never)
   assert.ok(answer.kind === 'body' && (await buffer(answer.body)).toString() === 'cat')
   const down = source.fetch(`https://127.0.0.1:${secure.port}/down`, {}, never)
-  await assert.rejects(down, { code: 'remote_failed', message: 'The remote host redirects from https to http' })
+  await assert.rejects(down, { code: 'remote_failed', message: 'The remote host redirected from https to http' })
   assert.equal(plain.accepted(), 1)
 })

@@ -399,11 +399,11 @@ test('What takes more memory than there is gets a refusal with the reason, alone
   assert.ok((facts.decodingBytes ?? 0) > 1_000_000)
   await assert.rejects(pool.verify({ bytes: large }, facts), {
     ...tooLarge,
-    message: /take 4\.9 MiB of memory to make; at most \S+ KiB may be used \(RENDER_MEMORY_BYTES\)$/,
+    message: /requires 4\.9 MiB of memory; the limit is \S+ KiB \(RENDER_MEMORY_BYTES\)$/,
   })
   const ofSmall = await pool.inspect({ bytes: interlaced })
   const [avif, jpg] = pool.render({ bytes: interlaced }, plans(ofSmall, ['full', 'avif'], ['100w', 'jpg']))
-  await assert.rejects(avif ?? Promise.resolve(), { ...tooLarge, message: /at most 977 KiB may be used/ })
+  await assert.rejects(avif ?? Promise.resolve(), { ...tooLarge, message: /the limit is 977 KiB/ })
   assert.deepEqual(await sizes(jpg ? [jpg] : []), [['jpeg', 100]])
 })
 

@@ -61,7 +61,7 @@ test('clocks that differ are corrected once, also where the answer has no body t
     await run(etag)
   }
   await proxy.setFault(skewed)
-  await assert.rejects(calls.look(), { message: /^The object store refuses our credentials/ })
+  await assert.rejects(calls.look(), { message: /^The object store rejects the credentials/ })
 })
 
 const BROKEN_BODIES: readonly Fault[] = [

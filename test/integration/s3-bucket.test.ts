@@ -26,7 +26,7 @@ const Policy = z.looseObject({ Statement: z.array(z.looseObject({})) })
 const never = new AbortController().signal
 
 const REFUSED =
-  'The object store refuses our credentials: check its credentials in BUCKETS_FILE, and that they allow ListBucket and GetObject'
+  'The object store rejects the credentials: check its credentials in BUCKETS_FILE, and that they allow ListBucket and GetObject'
 
 test('an object is looked at and opened', async (t) => {
   const { bucket, put } = await filledBucket(t)
@@ -250,7 +250,7 @@ test('a missing bucket is an outage and never an absent key', async (t) => {
   const settings = { ...(await newBucket()), bucket: `test-missing-${randomUUID()}` }
   const bucket = createS3Bucket(settings)
   t.after(() => bucket.close())
-  const noBucket = outage('The object store has no such bucket')
+  const noBucket = outage('The bucket does not exist in the object store')
   const { check, open, ...looks } = callsOf(bucket)
   for (const call of [check, ...Object.values(looks)]) await assert.rejects(call, noBucket)
   // Asked for a certain version, SeaweedFS says that there is no such key; whoever opens has looked before.

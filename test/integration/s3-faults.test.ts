@@ -49,7 +49,7 @@ const OUTAGES: readonly Fault[] = [
 
 // Most of them wait for a deadline: four at a time take a quarter of the time.
 describe('an S3 store with faults', { concurrency: 4 }, () => {
-  test('a store that refuses connections is given up within a second', async (t) => {
+  test('a store that refused the connection is given up within a second', async (t) => {
     const { store, proxy } = await faultyStore(t)
     await proxy.setFault({ kind: 'refuse' })
     for (const [name, call] of callsOf(store)) {
@@ -253,7 +253,7 @@ describe('an S3 store with faults', { concurrency: 4 }, () => {
     proxy.requests.length = 0
     for (let index = 0; index < 10; index += 1) {
       const put = store.put('originals/aa/bb/aabb', { bytes: BYTES }, optionsFor(BYTES), never)
-      await assert.rejects(put, { name: 'S3Failure', code: 'store_full', message: 'Storage is full' })
+      await assert.rejects(put, { name: 'S3Failure', code: 'store_full', message: 'The object store is full' })
     }
     assert.equal(proxy.requests.length, 10)
     assert.deepEqual(await read(store), BYTES)
@@ -266,7 +266,7 @@ describe('an S3 store with faults', { concurrency: 4 }, () => {
     assert.deepEqual(await read(store), BYTES)
     await proxy.setFault(skewed)
     proxy.requests.length = 0
-    await assert.rejects(read(store), { message: /^The object store refuses our credentials/ })
+    await assert.rejects(read(store), { message: /^The object store rejects the credentials/ })
     assert.equal(proxy.requests.length, 2)
   })
 

@@ -139,7 +139,7 @@ test('A claim of too many pixels is refused before any memory is spent on it', a
   ] as const) {
     await assert.rejects(accept(claimingPng(width, height)), {
       code: 'original_too_large',
-      message: /at most (?:100 MP|100000000 pixels) are accepted \(MAX_PIXELS\)$/,
+      message: /the limit is (?:100 MP|100000000 pixels) \(MAX_PIXELS\)$/,
     })
   }
   await assert.rejects(accept(claimingPng(10_000, 10_000)), { code: 'original_broken' })
@@ -152,11 +152,11 @@ test('Pixels are counted over all frames, and frames by themselves', async () =>
   await accept(bytes, { maxPixels: pixels, maxFrames: 6 })
   await assert.rejects(accept(bytes, { maxPixels: pixels - 1 }), {
     code: 'original_too_large',
-    message: /86400 pixels over all frames; at most 86399 pixels are accepted \(MAX_PIXELS\)$/,
+    message: /86400 pixels over all frames; the limit is 86399 pixels \(MAX_PIXELS\)$/,
   })
   await assert.rejects(accept(bytes, { maxFrames: 5 }), {
     code: 'original_too_large',
-    message: /6 frames; at most 5 are accepted \(MAX_FRAMES\)$/,
+    message: /6 frames; the limit is 5 \(MAX_FRAMES\)$/,
   })
 })
 

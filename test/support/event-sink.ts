@@ -53,7 +53,7 @@ export async function startEventSink(t: TestContext, tokens: readonly string[]):
     async onEvents(told) {
       if (failures > 0) {
         failures -= 1
-        throw new UnavailableError('store_unavailable', 'The object store cannot be reached')
+        throw new UnavailableError('store_unavailable', 'The object store is unreachable')
       }
       events.push(...told)
     },

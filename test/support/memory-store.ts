@@ -36,7 +36,7 @@ export function createMemoryStore(): ObjectStore & { readonly objects: Map<strin
       const bytes = 'bytes' in source ? Buffer.from(source.bytes) : await readFile(source.path)
       signal.throwIfAborted()
       if (bytes.length !== sizeBytes || createHash('md5').update(bytes).digest('hex') !== md5) {
-        throw new UnavailableError('store_unavailable', 'The object arrived damaged at the store')
+        throw new UnavailableError('store_unavailable', 'The object was damaged in transit to the object store')
       }
       if (objects.has(key) && overwrite !== true) return 'exists'
       objects.set(key, { bytes, contentType, md5, modifiedAt: new Date() })

@@ -133,21 +133,21 @@ test('what is nothing to us need have no object', () => {
 
 const { s3 } = AWS_RECORD
 const WRONG: readonly (readonly [body: string, message: string])[] = [
-  ['', 'The body should be JSON: an object with "Records"'],
-  ['<xml/>', 'The body should be JSON: an object with "Records"'],
-  ['"text"', 'The body should be JSON: an object with "Records"'],
-  ['[]', 'The body should be JSON: an object with "Records"'],
+  ['', 'The body should be a JSON object with "Records"'],
+  ['<xml/>', 'The body should be a JSON object with "Records"'],
+  ['"text"', 'The body should be a JSON object with "Records"'],
+  ['[]', 'The body should be a JSON object with "Records"'],
   ['{}', '"Records" should be a list'],
   ['{"Records":{}}', '"Records" should be a list'],
   ['{"Records":[1]}', '"Records[0]" should be an object'],
-  ['{"Records":[{}]}', '"Records[0].eventName" should be a text'],
+  ['{"Records":[{}]}', '"Records[0].eventName" should be a string'],
   [record({ s3: undefined }), '"Records[0].s3" should be an object'],
   [record({ s3: { ...s3, bucket: [] } }), '"Records[0].s3.bucket" should be an object'],
-  [record({ s3: { ...s3, bucket: { name: '' } } }), '"Records[0].s3.bucket.name" should be a text'],
-  [record({ s3: { ...s3, object: { key: 1 } } }), '"Records[0].s3.object.key" should be a text'],
+  [record({ s3: { ...s3, bucket: { name: '' } } }), '"Records[0].s3.bucket.name" should be a string'],
+  [record({ s3: { ...s3, object: { key: 1 } } }), '"Records[0].s3.object.key" should be a string'],
   [
     record({ s3: { ...s3, object: { key: '100%' } } }),
-    '"Records[0].s3.object.key" should be encoded as in a form, as a+b%2Bc.jpg',
+    '"Records[0].s3.object.key" should be form-encoded, as in a+b%2Bc.jpg',
   ],
 ]
 for (const [body, message] of WRONG) {

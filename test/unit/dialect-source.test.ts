@@ -53,7 +53,7 @@ for (const [source, base, original] of RELATIVE) {
 }
 
 const REFUSED: readonly (readonly [source: string, base: string | undefined, message: RegExp])[] = [
-  ['a.jpg', undefined, /names no place/],
+  ['a.jpg', undefined, /not an absolute source/],
   ['gs://bucket/a.jpg', undefined, /"gs:\/\/"/],
   ['local:///etc/passwd', undefined, /"local:\/\/"/],
   ['file:///etc/passwd', 'https://host.example/', /"file:\/\/"/],
@@ -66,11 +66,11 @@ const REFUSED: readonly (readonly [source: string, base: string | undefined, mes
   ['%2E%2e/secret.jpg', 'https://host.example/photos/', /"\.\."/],
   ['.%2e?x', 'https://host.example/photos/', /"\.\."/],
   ['..', 'https://host.example/photos/', /"\.\."/],
-  ['a.jpg', 'https://', /name of a host/],
+  ['a.jpg', 'https://', /host name/],
   ['https:///a.jpg', undefined, /no host/],
-  ['user@host.example/a.jpg', 'https://', /name of a host/],
-  ['a.jpg', 'image/', /no image of this site/],
-  ['/', 'https://host.example/', /no image of this site/],
+  ['user@host.example/a.jpg', 'https://', /host name/],
+  ['a.jpg', 'image/', /not a valid image source/],
+  ['/', 'https://host.example/', /not a valid image source/],
   ['a\nb.jpg', 'https://host.example/', /control characters/],
   ['a\u0000.jpg', 's3://photos/', /control characters/],
 ]

@@ -78,7 +78,8 @@ const REFUSED = {
   '400w.auto-avif.webp': '"400w.auto-avif" is not a size: write full, 400w, 300h, 400w300h or 100s',
   '400w.': '"400w." is not a size: write full, 400w, 300h, 400w300h or 100s',
   '.webp': '"" is not a size: write full, 400w, 300h, 400w300h or 100s',
-  '400w/webp': 'After the size comes nothing, or a name, a dot and a format: write 400w, 400w.webp or 400w/cat.webp',
+  '400w/webp':
+    'The size may only be followed by a format, or by a name and a format: use 400w, 400w.webp or 400w/cat.webp',
 } as const
 for (const [rest, message] of Object.entries(REFUSED)) {
   test(`/image/{id}/${rest} is refused with the reason`, () => {

@@ -100,14 +100,14 @@ for (const [source, expected] of Object.entries(SOURCES)) {
 }
 
 const REFUSED = {
-  '/': /A path is/,
-  '/insecure': /A path is/,
+  '/': /Malformed path/,
+  '/insecure': /Malformed path/,
   '/insecure/': /source is missing/,
   '/insecure/w:300': /source is missing/,
-  '/insecure/w:300/plain/': /source behind "plain\/"/,
-  '/insecure/w:300/plain': /source behind "plain\/"/,
-  '/plain/https://host.example/a.jpg': /begins with a signature/,
-  '/rs:fill:300:200/plain/a.jpg': /begins with a signature/,
+  '/insecure/w:300/plain/': /source after "plain\/"/,
+  '/insecure/w:300/plain': /source after "plain\/"/,
+  '/plain/https://host.example/a.jpg': /should start with a signature/,
+  '/rs:fill:300:200/plain/a.jpg': /should start with a signature/,
   '/insecure/enc/abc': /"enc\/"/,
   '/insecure/plain/a@2x.jpg@png': /%40/,
   '/insecure/plain/a.jpg@heic': /"@heic"/,

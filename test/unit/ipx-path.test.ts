@@ -82,10 +82,10 @@ for (const [path, source] of Object.entries(SOURCES)) {
 }
 
 const REFUSED = {
-  '/': /A path is/,
-  '/_': /A path is/,
-  '/_/': /A path is/,
-  '/w_300/': /A path is/,
+  '/': /Malformed path/,
+  '/_': /Malformed path/,
+  '/_/': /Malformed path/,
+  '/w_300/': /Malformed path/,
   '/,/a.jpg': /""/,
   '/w_0/a.jpg': /"w_0"/,
   '/w/a.jpg': /"w"/,

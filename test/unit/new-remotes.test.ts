@@ -35,7 +35,7 @@ test('A client adds so many in a minute, and another one as many again', () => {
   }
   const { code, message, retryAfterSeconds } = refused(CLIENT)
   assert.equal(code, 'too_many_requests')
-  assert.match(message, /from this client \(REMOTE_NEW_PER_CLIENT is 3\); try again in 30 s\./)
+  assert.match(message, /from this client \(REMOTE_NEW_PER_CLIENT=3\); try again in 30 s\./)
   assert.equal(retryAfterSeconds, 30)
   for (let times = 0; times < 3; times += 1) add(OTHER)
   clock.ms += 29_999
@@ -49,7 +49,7 @@ test('All clients together add no more than the bound', () => {
   const { clock, add, refused } = setUp(5, 3)
   for (const client of [CLIENT, OTHER, CLIENT, OTHER, '192.0.2.3']) add(client)
   const { message, retryAfterSeconds } = refused('192.0.2.4')
-  assert.match(message, /from all clients together \(REMOTE_NEW_PER_MINUTE is 5\); try again in 60 s\./)
+  assert.match(message, /from all clients \(REMOTE_NEW_PER_MINUTE=5\); try again in 60 s\./)
   assert.equal(retryAfterSeconds, 60)
   clock.ms += 60_000
   add('192.0.2.4')

@@ -4,23 +4,19 @@ import { brokenOriginal, tooManyBytes, tooManyFrames, tooManyPixels } from '../.
 
 const MIB = 2 ** 20
 const MESSAGES = {
-  'The original has 70.2 MiB; at most 64 MiB are accepted (MAX_UPLOAD_BYTES)': tooManyBytes(64 * MIB, 70.2 * MIB),
-  'The original has 67108865 bytes; at most 67108864 bytes are accepted (MAX_UPLOAD_BYTES)': tooManyBytes(
+  'The original has 70.2 MiB; the limit is 64 MiB (MAX_UPLOAD_BYTES)': tooManyBytes(64 * MIB, 70.2 * MIB),
+  'The original has 67108865 bytes; the limit is 67108864 bytes (MAX_UPLOAD_BYTES)': tooManyBytes(
     64 * MIB,
     64 * MIB + 1,
   ),
-  'The original has more than 64 MiB, which is the limit (MAX_UPLOAD_BYTES)': tooManyBytes(64 * MIB),
-  'The original has 120.5 MP; at most 100 MP are accepted (MAX_PIXELS)': tooManyPixels(100e6, 120.5e6, 1),
-  'The original has 144 MP over all frames; at most 100 MP are accepted (MAX_PIXELS)': tooManyPixels(1e8, 144e6, 12),
-  'The original has 100000001 pixels; at most 100000000 pixels are accepted (MAX_PIXELS)': tooManyPixels(
-    1e8,
-    1e8 + 1,
-    1,
-  ),
-  'The original has 2 MP; at most 900 pixels are accepted (MAX_PIXELS)': tooManyPixels(900, 2e6, 1),
-  'The original has 600 frames; at most 500 are accepted (MAX_FRAMES)': tooManyFrames(500, 600),
-  'This PNG cannot be decoded without errors: it is damaged or incomplete': brokenOriginal('png', undefined),
-  'This image cannot be decoded without errors: it is damaged or incomplete': brokenOriginal(undefined, undefined),
+  'The original has more than 64 MiB, the limit set by MAX_UPLOAD_BYTES': tooManyBytes(64 * MIB),
+  'The original has 120.5 MP; the limit is 100 MP (MAX_PIXELS)': tooManyPixels(100e6, 120.5e6, 1),
+  'The original has 144 MP over all frames; the limit is 100 MP (MAX_PIXELS)': tooManyPixels(1e8, 144e6, 12),
+  'The original has 100000001 pixels; the limit is 100000000 pixels (MAX_PIXELS)': tooManyPixels(1e8, 1e8 + 1, 1),
+  'The original has 2 MP; the limit is 900 pixels (MAX_PIXELS)': tooManyPixels(900, 2e6, 1),
+  'The original has 600 frames; the limit is 500 (MAX_FRAMES)': tooManyFrames(500, 600),
+  'This PNG cannot be decoded: it is damaged or incomplete': brokenOriginal('png', undefined),
+  'This image cannot be decoded: it is damaged or incomplete': brokenOriginal(undefined, undefined),
 } as const
 for (const [text, { message }] of Object.entries(MESSAGES)) {
   test(`A refusal says: ${text}`, () => assert.equal(message, text))

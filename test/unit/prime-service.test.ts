@@ -67,7 +67,7 @@ test('Sizes are given by spaces or several times, each once', () => {
 for (const [query, code, message] of [
   ['sizes=0100w', 'invalid_upload', /should be written "100w"/],
   ['sizes=huge', 'invalid_upload', /"huge"/],
-  [`sizes=${Array.from({ length: 21 }, (_, at) => `${at + 1}w`).join('+')}`, 'invalid_upload', /at most 20/],
+  [`sizes=${Array.from({ length: 21 }, (_, at) => `${at + 1}w`).join('+')}`, 'invalid_upload', /the limit is 20/],
 ] as const) {
   test(`${query.slice(0, 20)} is refused with the reason`, () => {
     assert.throws(() => sizes(query), { code, message })

@@ -33,13 +33,14 @@ const REFUSED = [
 for (const [url, name, path] of REFUSED) {
   test(`${url} is refused, and ${path} is shown`, () => {
     const [before = '', query = ''] = url.split('?')
-    const message = `"${name}" is part of the path, not of the query: write ${path}`
+    const message = `"${name}" belongs in the path, not in the query: use ${path}`
     assert.throws(() => assertNoQueryOptions(before, query), { name: 'RequestError', code: 'invalid_path', message })
   })
 }
 
 test('A remote image behind a slash too many is shown its own path', () => {
-  const message = 'A remote image is at /image?url={url}&size={size}, without a slash before the question mark'
+  const message =
+    'Malformed URL of a remote image: use /image?url={url}&size={size}, without a slash before the question mark'
   assert.throws(() => assertNoQueryOptions('/image/', 'url=https://a.example/b.jpg&size=400w'), { message })
 })
 

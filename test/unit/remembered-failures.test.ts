@@ -8,12 +8,12 @@ function setStage(maxRemembered = 1000) {
   return { clock, failures: createRememberedFailures({ maxRemembered, now: () => clock.ms }) }
 }
 
-const notFound = () => new OriginalError('original_not_found', 'There is no such image')
+const notFound = () => new OriginalError('original_not_found', 'Image not found')
 
 const ERRORS = [
   notFound(),
-  new RemoteError('remote_failed', 'The remote host refuses connections', { cause: new Error('ECONNREFUSED') }),
-  new UnavailableError('store_unavailable', 'The object store did not answer'),
+  new RemoteError('remote_failed', 'The remote host refused the connection', { cause: new Error('ECONNREFUSED') }),
+  new UnavailableError('store_unavailable', 'The object store did not respond in time'),
   new UnavailableError('overloaded', 'Too many requests', { retryAfterSeconds: 7 }),
 ] as const
 

@@ -149,7 +149,7 @@ test('What the store does not delete is counted, and the others are deleted', as
 test('A store that does not answer ends it, and so do too many failures', async () => {
   const { store, add, purge } = setUp()
   for (let index = 0; index < 200; index += 1) add(`${index}`)
-  const down = new UnavailableError('store_unavailable', 'The object store does not answer')
+  const down = new UnavailableError('store_unavailable', 'The object store does not respond')
   async function* listObjects(prefix: string, after: string, signal: AbortSignal) {
     yield* store.listObjects(prefix, after, signal)
     throw down

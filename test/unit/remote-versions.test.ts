@@ -148,7 +148,7 @@ test('An image that must not be used without asking is not', async () => {
 test('An image that is gone from its host is gone', async () => {
   const stage = setStage()
   await stage.current()
-  stage.remote.failure = new OriginalError('original_not_found', 'There is no such image')
+  stage.remote.failure = new OriginalError('original_not_found', 'Image not found')
   stage.pass(91)
   for (let times = 0; times < 3; times += 1) await assert.rejects(stage.current(), { code: 'original_not_found' })
   assert.equal(stage.remote.asked.length, 2)
@@ -340,7 +340,7 @@ test('An image whose bytes were removed from the store is known all the same', a
 
 test('What adds nothing to the store does not count: what is absent, and what may not be kept', async () => {
   const stage = setStage({ newRemotes: 1 })
-  stage.remote.failure = new OriginalError('original_not_found', 'There is no such image')
+  stage.remote.failure = new OriginalError('original_not_found', 'Image not found')
   for (const name of ['2', '3', '4'])
     await assert.rejects(stage.remoteVersions.current(refOf(name), never), { code: 'original_not_found' })
   stage.remote.failure = undefined

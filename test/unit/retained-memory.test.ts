@@ -37,12 +37,12 @@ const FAILURES: Readonly<Record<string, () => () => Promise<unknown>>> = {
     return () => objectVersions.current(OBJECT, never)
   },
   'a missing remote image': () => {
-    const fail = () => new OriginalError('original_not_found', 'The remote host has no such image')
+    const fail = () => new OriginalError('original_not_found', 'The remote host has no image at this URL')
     const { remoteVersions } = createStage({ remoteSource: remoteThat(fail) })
     return () => remoteVersions.current(REMOTE, never)
   },
   'a remote host that fails': () => {
-    const fail = () => new RemoteError('remote_failed', 'The remote host refuses connections')
+    const fail = () => new RemoteError('remote_failed', 'The remote host refused the connection')
     const { remoteVersions } = createStage({ remoteSource: remoteThat(fail) })
     return () => remoteVersions.current(REMOTE, never)
   },
@@ -121,7 +121,9 @@ for (const [name, ask] of Object.entries(MISSING)) {
       memoryBytes: BOUND * 600,
       minPixels: 1,
       buckets: new Map([['photos', { bucket, keyPrefix: '', freshness: FRESHNESS }]]),
-      remoteSource: remoteThat(() => new OriginalError('original_not_found', 'The remote host has no such image')),
+      remoteSource: remoteThat(
+        () => new OriginalError('original_not_found', 'The remote host has no image at this URL'),
+      ),
     })
     await stage.plant(original())
     const missOnes = async (from: number, count: number) => {

@@ -57,11 +57,11 @@ test("rethumb's exif/all asks for no picture", () => {
 })
 
 const REFUSED = {
-  '/v1/': /A path is/,
-  '/v2/width/300/http://h.example/a': /A path is/,
-  '/v1/width/300/ftp://h.example/a': /A path is/,
-  '/v1/width/300/h.example/a.jpg': /A path is/,
-  '/v1/http://h.example/a': /no parameter/,
+  '/v1/': /Malformed path/,
+  '/v2/width/300/http://h.example/a': /Malformed path/,
+  '/v1/width/300/ftp://h.example/a': /Malformed path/,
+  '/v1/width/300/h.example/a.jpg': /Malformed path/,
+  '/v1/http://h.example/a': /parameter is missing/,
   '/v1/width/http://h.example/a': /"width".*value is missing/,
   '/v1//width/300/http://h.example/a': /""/,
   '/v1/size/300/http://h.example/a': /"size"/,
@@ -69,8 +69,8 @@ const REFUSED = {
   '/v1/width/0/http://h.example/a': /"width"/,
   '/v1/width/300px/http://h.example/a': /"300px"/,
   '/v1/width/300/width/400/http://h.example/a': /"width\/400"/,
-  '/v1/width/300/square/100/http://h.example/a': /only one of these/,
-  '/v1/cover/300x200/height/100/http://h.example/a': /only one of these/,
+  '/v1/width/300/square/100/http://h.example/a': /only one of width/,
+  '/v1/cover/300x200/height/100/http://h.example/a': /only one of width/,
   '/v1/cover/300/http://h.example/a': /"cover\/300"/,
   '/v1/cover/1x2x3/http://h.example/a': /"cover\/1x2x3"/,
   '/v1/format/bmp/http://h.example/a': /"format\/bmp"/,

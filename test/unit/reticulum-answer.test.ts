@@ -69,8 +69,8 @@ test("Hints are sizes of Reticulum's between commas, each once", () => {
 for (const [text, code, message] of [
   ['100s,large', 'invalid_upload', /size_hints: "large" is not a size: write full, 400w/],
   ['0w', 'invalid_upload', /size_hints: "0w" is not a length/],
-  [Array.from({ length: 21 }, (_, at) => `${at + 1}w`).join(), 'invalid_upload', /size_hints: at most 20/],
-  ['100s,200w', 'size_not_allowed', /size_hints: "200w" is not among/],
+  [Array.from({ length: 21 }, (_, at) => `${at + 1}w`).join(), 'invalid_upload', /size_hints: .* the limit is 20/],
+  ['100s,200w', 'size_not_allowed', /size_hints: "200w" is not an allowed size/],
 ] as const) {
   test(`The hints "${text.slice(0, 20)}" are refused with the reason`, () => {
     const policy = { kind: 'list', sizes: ['100s'], fallback: 'refuse' } as const

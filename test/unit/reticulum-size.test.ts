@@ -73,7 +73,7 @@ for (const text of [
 
 test('A spec of ours keeps its meaning, and options are never overheard', () => {
   fc.assert(fc.property(anySpec(), (spec) => assert.deepEqual(parseSpecOrReticulumSize(formatSpec(spec)), spec)))
-  assert.throws(() => parseSpecOrReticulumSize('400w,cover'), { message: /needs a width and a height/ })
+  assert.throws(() => parseSpecOrReticulumSize('400w,cover'), { message: /requires a width and a height/ })
 })
 
 test('Whatever it makes of a text is canonical', () => {

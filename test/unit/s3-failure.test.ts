@@ -52,14 +52,14 @@ test('the cause says what was tried and what was answered, and neither text nor 
   const error = Object.assign(sdkError({ name: 'InvalidAccessKeyId', status: 403 }), { AWSAccessKeyId: secret })
   error.message = `The key ${secret} is not known`
   const { message, cause } = toS3Failure(error, 'GET bucket/key')
-  assert.equal(message, 'The object store refuses our credentials')
+  assert.equal(message, 'The object store rejects the credentials')
   assert.ok(cause instanceof Error)
   assert.equal(cause.message, 'GET bucket/key: InvalidAccessKeyId, HTTP 403')
   assert.deepEqual(Object.keys(cause), [])
 })
 
 test('what has been judged already is passed on', () => {
-  const error = new UnavailableError('store_unavailable', 'The file to be stored cannot be read')
+  const error = new UnavailableError('store_unavailable', 'The file to store cannot be read')
   assert.equal(toS3Failure(error, 'PUT bucket/key'), error)
 })
 

@@ -87,8 +87,8 @@ for (const [path, expected] of Object.entries(UNDERSTOOD)) {
 }
 
 const REFUSED = {
-  '/': /A path is/,
-  '/unsafe': /A path is/,
+  '/': /Malformed path/,
+  '/unsafe': /Malformed path/,
   '/unsafe/': /image is missing/,
   '/unsafe/300x200/': /image is missing/,
   '/unsafe/300x200/filters:quality(60)/': /image is missing/,
@@ -132,7 +132,7 @@ const REFUSED = {
   '/unsafe/filters:to_colorspace(p3)/a.jpg': /"to_colorspace\(p3\)"/,
   '/unsafe/filters:expire(soon)/a.jpg': /"expire\(soon\)"/,
   '/unsafe/filters:attachment(a%0d%0ab)/a.jpg': /control characters/,
-  '/unsafe/filters:quality(60/a.jpg': /not closed/,
+  '/unsafe/filters:quality(60/a.jpg': /closing parenthesis/,
   '/unsafe/filters:quality/a.jpg': /parentheses/,
   '/unsafe/filters:quality(60)a.jpg': /followed by/,
 } as const

@@ -31,11 +31,15 @@ for (const authorization of [
 
 test('A refusal says what was refused and how to send a token, and names no token', () => {
   const refusals = [
-    ['upload', undefined, /^An upload needs a token: send "Authorization: Bearer <token>"/],
-    ['deletion', 'Bearer x', /^This token was not accepted\. A deletion needs a token: send/],
-    ['original', 'Basic eDp5', /^The Authorization header is not "Bearer <token>"\. An original needs a token: send/],
-    ['metadata', undefined, /^Private metadata \(EXIF and the like\) needs a token/],
-    ['record', undefined, /^With SIZE_POLICY=signed, the record of an image needs a token/],
+    ['upload', undefined, /^Uploading requires a token: send "Authorization: Bearer <token>"/],
+    ['deletion', 'Bearer x', /^Invalid token\. Deletion requires a token: send/],
+    [
+      'original',
+      'Basic eDp5',
+      /^The Authorization header is not "Bearer <token>"\. Access to originals requires a token: send/,
+    ],
+    ['metadata', undefined, /^Access to private metadata \(such as EXIF\) requires a token/],
+    ['record', undefined, /^With SIZE_POLICY=signed, access to image records requires a token/],
   ] as const
   for (const [wanted, authorization, message] of refusals) {
     const refuse = () => assertHoldsToken(wanted, authorization, ACCESS)
@@ -50,7 +54,8 @@ test('Without tokens nothing is accepted, and the refusal names the setting and 
     assert.throws(() => assertHoldsToken('original', authorization, { tokens: [] }), {
       name: 'RequestError',
       code: 'tokens_not_configured',
-      message: /^An original needs a token, and this node accepts none: set UPLOAD_TOKENS, .*"openssl rand -hex 32"$/,
+      message:
+        /^Access to originals requires a token, and no tokens are configured on this node: set UPLOAD_TOKENS, .*"openssl rand -hex 32"$/,
     })
   }
   assert.throws(() => assertTokensConfigured('upload', { tokens: [] }), { code: 'tokens_not_configured' })
