@@ -12,7 +12,7 @@ const LICENCES = new Set([
   'MIT',
   'MPL-2.0',
 ])
-/** Those that want to run something when they are installed; `.npmrc` and the Dockerfile never let them, and they work without. */
+/** Packages with an install script; `npm start` and the Dockerfile skip it, and they work without. */
 const WITH_SCRIPTS = new Set(['exifreader'])
 
 const Manifest = z.object({ dependencies: z.record(z.string(), z.string()) })

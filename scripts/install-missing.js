@@ -137,7 +137,8 @@ function isAlive(pid) {
 async function install(missing) {
   say(`installing the locked dependencies (${missing} is missing or another version)`)
   const omitsDev = process.env.NODE_ENV === 'production' && !needsDev
-  const args = ['ci', '--loglevel=error', omitsDev ? '--omit=dev' : '--include=dev']
+  // No package needs its script, and lefthook's would install git hooks for a user who only starts a node.
+  const args = ['ci', '--ignore-scripts', '--loglevel=error', omitsDev ? '--omit=dev' : '--include=dev']
   // npm's own output goes to stderr, so that what the script itself prints can be piped on.
   const npm = spawn('npm', args, { cwd: ROOT, stdio: ['ignore', 2, 2] })
   // Ctrl-C reaches npm by itself. We wait until npm has ended, so that the lock is held as long as anybody writes.

@@ -9,7 +9,7 @@ import { type Share, type SweepLedger, shareKept, shareRemoved } from './cache-s
 import { attempt, type WalkPolicy, type WalkTally, walk } from './cache-sweep-walk.ts'
 
 /** What is in `tmp/` under a name that begins so was hidden there to be removed at once: deleted images. */
-export const HIDDEN_PREFIX = 'gone-'
+const HIDDEN_PREFIX = 'gone-'
 
 /** Folders at this depth below `renditions` and `originals` share out the ids evenly: at most 256 in each. */
 const SHARD_DEPTH = 2

@@ -13,7 +13,7 @@ import { base64Decode } from './dialect-text.ts'
 import type { OutputFormat } from './image-format.ts'
 import type { Gravity, Position } from './spec-option.ts'
 
-export const RESIZING_TYPES = ['fit', 'fill', 'fill-down', 'force', 'auto'] as const
+const RESIZING_TYPES = ['fit', 'fill', 'fill-down', 'force', 'auto'] as const
 export type ResizingType = (typeof RESIZING_TYPES)[number]
 
 /** Where a picture lies, and by how much it is moved from there. */

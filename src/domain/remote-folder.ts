@@ -18,7 +18,7 @@ export interface RemoteFolder {
 }
 
 /** @returns the `resourceId` of the folder that the object is in; undefined for what is not ours. */
-export function resourceOf(key: string): string | undefined {
+function resourceOf(key: string): string | undefined {
   const resource = /^remotes\/[0-9a-f]{2}\/[0-9a-f]{2}\/(?<resource>r[0-9a-f]{40})\/[^/]+$/.exec(key)?.groups?.[
     'resource'
   ]

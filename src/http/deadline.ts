@@ -3,7 +3,7 @@ import { RequestError, type ServiceError, UnavailableError } from '../errors.ts'
 import type { RequestState } from './request-state.ts'
 
 /** The client closed the connection before it had its answer. Nobody sees this error but the log. */
-export class ClientGoneError extends Error {
+class ClientGoneError extends Error {
   constructor() {
     super('The client closed the connection')
     this.name = 'ClientGoneError'

@@ -22,7 +22,7 @@ const srgbCurve = {
   fromLight: (light: number) => (light <= 0.0031308 ? light * 12.92 : 1.055 * light ** (1 / 2.4) - 0.055),
 }
 
-export const ADOBE_GAMMA = 563 / 256
+const ADOBE_GAMMA = 563 / 256
 
 /** @see https://www.w3.org/TR/css-color-4/#color-conversion-code */
 export const SRGB: RgbSpace = { red: [0.64, 0.33], green: [0.3, 0.6], blue: [0.15, 0.06], white: D65, ...srgbCurve }
@@ -35,7 +35,7 @@ export const ADOBE_RGB: RgbSpace = {
 }
 
 /** From light of that space to X, Y and Z under its own white. */
-export function toXyz(space: RgbSpace): Matrix {
+function toXyz(space: RgbSpace): Matrix {
   const [red, green, blue, white] = [space.red, space.green, space.blue, space.white].map(([x, y]) => xyzOf(x, y))
   if (!red || !green || !blue || !white) throw new Error('A space has three primaries and a white')
   const columns = transpose([red, green, blue])
@@ -106,7 +106,7 @@ function scaled(triple: Triple, factor: number): Triple {
   return map(triple, (value) => value * factor)
 }
 
-export function multiply(matrix: Matrix, [a, b, c]: Triple): Triple {
+function multiply(matrix: Matrix, [a, b, c]: Triple): Triple {
   const [p, q, r] = matrix
   const dot = (row: Triple) => row[0] * a + row[1] * b + row[2] * c
   return [dot(p), dot(q), dot(r)]

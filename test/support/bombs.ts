@@ -230,7 +230,7 @@ function small(): Promise<Buffer> {
 }
 
 /** Zeros as zlib packs them, made without ever having them: a thousandth of their number. */
-export function deflatedZeros(length: number): Buffer {
+function deflatedZeros(length: number): Buffer {
   const piece = deflateRawSync(Buffer.alloc(MIB), { finishFlush: constants.Z_FULL_FLUSH })
   const rest = deflateRawSync(Buffer.alloc(length % MIB))
   // Adler-32 of zeros: the first sum stays 1, the second counts.
