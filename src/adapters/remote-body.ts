@@ -66,7 +66,7 @@ export function remoteTooLarge(maxBytes: number): OriginalError {
   const limit = formatByteAmount(maxBytes)
   return new OriginalError(
     'original_too_large',
-    `The remote image has more than ${limit}, the limit set by MAX_UPLOAD_BYTES`,
+    `The remote image has more than ${limit}, the limit (MAX_UPLOAD_BYTES)`,
   )
 }
 

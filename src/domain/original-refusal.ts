@@ -14,7 +14,7 @@ export function unsupportedOriginal(format: InputFormat | undefined, readable: r
 /** @param sizeBytes Absent: nobody knows where it ends. */
 export function tooManyBytes(limit: number, sizeBytes?: number): OriginalError {
   const amount = formatByteAmount(limit)
-  if (sizeBytes === undefined) return tooLarge(`more than ${amount}, the limit set by MAX_UPLOAD_BYTES`)
+  if (sizeBytes === undefined) return tooLarge(`more than ${amount}, the limit (MAX_UPLOAD_BYTES)`)
   const [actual, most] = distinct([sizeBytes, limit], formatByteAmount, 'bytes')
   return tooLarge(`${actual}; the limit is ${most} (MAX_UPLOAD_BYTES)`)
 }

@@ -138,8 +138,8 @@ test('What is no picture, is broken, or has too many pixels or frames is refused
     ['a TIFF', 'image/jpeg', tiff, 415, 'original_unsupported'],
     ['half a JPEG', 'image/jpeg', jpeg.subarray(0, jpeg.length / 2), 422, 'original_broken'],
     ['the head of a PNG', 'image/png', (await fixture('fig-alpha.png')).subarray(0, 200), 422, 'original_broken'],
-    ['1.1 MP; at most 0.4 MP', 'image/jpeg', await fixture('mountains.jpg'), 413, 'original_too_large'],
-    ['6 frames; at most 5', 'image/gif', await fixture('dandelion.gif'), 413, 'original_too_large'],
+    ['1.1 MP; the limit is 0.4 MP', 'image/jpeg', await fixture('mountains.jpg'), 413, 'original_too_large'],
+    ['6 frames; the limit is 5', 'image/gif', await fixture('dandelion.gif'), 413, 'original_too_large'],
   ] as const
   for (const origin of [node.url, url]) {
     for (const [about, type, body, status, code] of cases) {
@@ -257,7 +257,7 @@ test('An upload with a parameter that does not exist is refused and stores nothi
   for (const origin of [node.url, url]) {
     const answer = await post(origin, '/images?size=40w')
     assertError(answer, 400, 'invalid_upload')
-    assert.match(String(jsonFields(answer.body)['message']), /^"size" is not .*; did you mean "sizes"\?$/)
+    assert.match(String(jsonFields(answer.body)['message']), /^"size" is not .*: did you mean "sizes"\?$/)
     assertError(await post(origin, '/images?v=3'), 400, 'invalid_upload')
     assert.equal((await rawRequest(origin, `/images/${idOf(body)}`)).status, 404)
   }

@@ -104,7 +104,7 @@ const LIES: readonly Lie[] = [
       flood(socket, Buffer.alloc(65_536))
     },
     code: 'original_too_large',
-    message: /more than 1 MiB, the limit set by MAX_UPLOAD_BYTES/,
+    message: /more than 1 MiB, the limit \(MAX_UPLOAD_BYTES\)/,
   },
   {
     name: 'never ends',
@@ -113,7 +113,7 @@ const LIES: readonly Lie[] = [
       flood(socket, Buffer.alloc(65_536))
     },
     code: 'original_too_large',
-    message: /more than 1 MiB, the limit set by MAX_UPLOAD_BYTES/,
+    message: /more than 1 MiB, the limit \(MAX_UPLOAD_BYTES\)/,
   },
   {
     name: 'never ends, in chunks',
@@ -122,7 +122,7 @@ const LIES: readonly Lie[] = [
       flood(socket, `10000\r\n${'x'.repeat(65_536)}\r\n`)
     },
     code: 'original_too_large',
-    message: /more than 1 MiB, the limit set by MAX_UPLOAD_BYTES/,
+    message: /more than 1 MiB, the limit \(MAX_UPLOAD_BYTES\)/,
   },
   {
     name: 'comes byte by byte',

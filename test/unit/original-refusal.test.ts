@@ -9,7 +9,7 @@ const MESSAGES = {
     64 * MIB,
     64 * MIB + 1,
   ),
-  'The original has more than 64 MiB, the limit set by MAX_UPLOAD_BYTES': tooManyBytes(64 * MIB),
+  'The original has more than 64 MiB, the limit (MAX_UPLOAD_BYTES)': tooManyBytes(64 * MIB),
   'The original has 120.5 MP; the limit is 100 MP (MAX_PIXELS)': tooManyPixels(100e6, 120.5e6, 1),
   'The original has 144 MP over all frames; the limit is 100 MP (MAX_PIXELS)': tooManyPixels(1e8, 144e6, 12),
   'The original has 100000001 pixels; the limit is 100000000 pixels (MAX_PIXELS)': tooManyPixels(1e8, 1e8 + 1, 1),
