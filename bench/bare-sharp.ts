@@ -5,11 +5,11 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import sharp from 'sharp'
-import { encode } from '../src/adapters/sharp-encode.ts'
-import { planEncoding } from '../src/domain/encoding.ts'
+import { encode } from '../src/adapters/sharp/sharp-encode.ts'
+import { planEncoding } from '../src/domain/picture/encoding.ts'
 
 const folder = process.env.IMAGES ?? '.'
-// As in the service: see src/adapters/sharp-engine.ts and RENDER_CONCURRENCY.
+// As in the service: see src/adapters/sharp/sharp-engine.ts and RENDER_CONCURRENCY.
 sharp.cache(false)
 sharp.concurrency(1)
 const limit = pLimit(availableParallelism())

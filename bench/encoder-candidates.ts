@@ -1,6 +1,6 @@
 import type { AvifOptions, JpegOptions, WebpOptions } from 'sharp'
-import { encode } from '../src/adapters/sharp-encode.ts'
-import { planEncoding } from '../src/domain/encoding.ts'
+import { encode } from '../src/adapters/sharp/sharp-encode.ts'
+import { planEncoding } from '../src/domain/picture/encoding.ts'
 import type { Candidate } from './encoder-samples.ts'
 
 // Other services are stood for by sharp with their parameters: libvips encodes in all of them. imgproxy 4: JPEG and WebP

@@ -1,4 +1,4 @@
-import type { OutputFormat } from '../src/domain/image-format.ts'
+import type { OutputFormat } from '../src/domain/spec/image-format.ts'
 import { atQuality, geometricMean, type Row } from './encoder-curves.ts'
 import type { Sample } from './encoder-samples.ts'
 import { linePlot, type Series } from './plot.ts'

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp, { type Sharp } from 'sharp'
-import type { UrlFormat } from '../src/domain/image-format.ts'
+import type { UrlFormat } from '../src/domain/spec/image-format.ts'
 import type { Judge } from './image-judges.ts'
 
 /** One way to encode, at qualities from the lowest to the highest. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { formatSignature, signPath } from '../src/domain/signature.ts'
+import { formatSignature, signPath } from '../src/domain/access/signature.ts'
 import { type Darkroom, fixture, startDarkroom, upload } from '../test/support/darkroom.ts'
 import { startNginx } from '../test/support/nginx.ts'
 import { jsonFields } from '../test/support/raw-request.ts'

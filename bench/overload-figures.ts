@@ -1,6 +1,6 @@
+import type { Sample } from './generator-plan.ts'
 import { median } from './measure.ts'
 import { percentile99 } from './render-views.ts'
-import type { Sample } from './generator-plan.ts'
 
 /** What came of the requests of a stretch of time. Times in milliseconds. */
 export interface Outcome {

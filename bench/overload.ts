@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { backgroundIsDone, type Darkroom, fixture, startDarkroom, upload } from '../test/support/darkroom.ts'
 import { startNginx } from '../test/support/nginx.ts'
 import { jsonFields } from '../test/support/raw-request.ts'
+import type { Sample, Segment } from './generator-plan.ts'
 import { type BenchOptions, type BenchReport, cpuSeconds, type Figure } from './measure.ts'
 import { type Outcome, outcomeOf, recoveredAfterMs, type Span } from './overload-figures.ts'
 import { plotOverload } from './overload-plot.ts'
 import { readPhotographs, withComment } from './render-photographs.ts'
 import { askAll, percentile99 } from './render-views.ts'
-import type { Sample, Segment } from './generator-plan.ts'
 import { generateLoad } from './run-generator.ts'
 
 const TOKEN = 'overload'.repeat(4)

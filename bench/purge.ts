@@ -5,9 +5,9 @@ import { linkSync, lutimesSync, mkdirSync, mkdtempSync, readdirSync, rmSync, wri
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { createCacheSweeper } from '../src/adapters/cache-sweep.ts'
-import type { SweepReport } from '../src/adapters/cache-sweep-ledger.ts'
-import { CACHE_FOLDERS, CACHE_MARKER, originalFile, renditionFolder } from '../src/domain/cache-layout.ts'
+import { createCacheSweeper } from '../src/adapters/sweep/cache-sweep.ts'
+import type { SweepReport } from '../src/adapters/sweep/cache-sweep-ledger.ts'
+import { CACHE_FOLDERS, CACHE_MARKER, originalFile, renditionFolder } from '../src/domain/stored/cache-layout.ts'
 
 const USAGE = `Usage: node bench/purge.ts [--files 1000000] [--rounds 3] [--dir <folder>]
 

@@ -1,10 +1,10 @@
 // The body of `npm run chaos`: provokes every fault of the table against real processes, and writes docs/faults.md.
 import { parseArgs } from 'node:util'
 import { ALL_ROWS } from '../test/chaos/all-rows.ts'
-import { uploadThroughFaults } from '../test/chaos/long-uploads.ts'
 import { rollThrough } from '../test/chaos/long-rolling.ts'
 import { terminateAgainAndAgain } from '../test/chaos/long-sigterm.ts'
-import { changedVerdicts, formatAnswers, mergeReports, type LongResult } from '../test/chaos/report.ts'
+import { uploadThroughFaults } from '../test/chaos/long-uploads.ts'
+import { changedVerdicts, formatAnswers, type LongResult, mergeReports } from '../test/chaos/report.ts'
 import { loadReport, saveReport } from '../test/chaos/report-file.ts'
 import type { FaultRow, RowResult, RowScope } from '../test/chaos/row.ts'
 import { runRow } from '../test/chaos/run-row.ts'

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { ParseArgsOptionsConfig } from 'node:util'
-import { parseByteAmount } from '../src/domain/byte-amount.ts'
-import { MIN_IDLE_DAYS, type SweepSettings } from '../src/domain/sweep-plan.ts'
+import { MIN_IDLE_DAYS, type SweepSettings } from '../src/domain/sweep/sweep-plan.ts'
+import { parseByteAmount } from '../src/domain/text/byte-amount.ts'
 import { readFlags } from './read-flags.ts'
 
 export const USAGE = `Usage: scripts/purge-cache [options]

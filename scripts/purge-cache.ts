@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
-import { type CacheSweeper, createCacheSweeper } from '../src/adapters/cache-sweep.ts'
-import { SweepRefused } from '../src/adapters/cache-sweep-folder.ts'
-import type { SweepReport } from '../src/adapters/cache-sweep-ledger.ts'
-import { formatByteAmount } from '../src/domain/byte-amount.ts'
+import { type CacheSweeper, createCacheSweeper } from '../src/adapters/sweep/cache-sweep.ts'
+import { SweepRefused } from '../src/adapters/sweep/cache-sweep-folder.ts'
+import type { SweepReport } from '../src/adapters/sweep/cache-sweep-ledger.ts'
+import { formatByteAmount } from '../src/domain/text/byte-amount.ts'
 import { becomeOwner } from './become-owner.ts'
 import { type PurgeOptions, parseCommand, USAGE } from './purge-cache-options.ts'
 

@@ -1,5 +1,5 @@
 import type { ParseArgsOptionsConfig } from 'node:util'
-import { parseByteAmount } from '../src/domain/byte-amount.ts'
+import { parseByteAmount } from '../src/domain/text/byte-amount.ts'
 import { readFlags } from './read-flags.ts'
 
 export const USAGE = `Usage: scripts/purge-remotes [options]

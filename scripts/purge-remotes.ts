@@ -1,14 +1,14 @@
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { bucketVariables } from '../src/buckets-file.ts'
-import { createStore } from '../src/compose-parts.ts'
-import { type Config, ConfigError, loadConfig } from '../src/config.ts'
-import { formatByteAmount } from '../src/domain/byte-amount.ts'
-import { REMOTE_PREFIXES } from '../src/domain/store-layout.ts'
-import { createRemotePurge, type RemotePurge, type RemotePurgeReport } from '../src/service/remote-purge.ts'
+import { bucketVariables } from '../src/config/buckets-file.ts'
+import { type Config, ConfigError, loadConfig } from '../src/config/env.ts'
+import { REMOTE_PREFIXES } from '../src/domain/stored/store-layout.ts'
+import { formatByteAmount } from '../src/domain/text/byte-amount.ts'
+import { createStore } from '../src/node/services.ts'
+import { createRemotePurge, type RemotePurge, type RemotePurgeReport } from '../src/service/library/remote-purge.ts'
 import { becomeOwner } from './become-owner.ts'
 import { lowerPriority } from './lower-priority.ts'
-import { parseCommand, type PurgeRemotesOptions, USAGE } from './purge-remotes-options.ts'
+import { type PurgeRemotesOptions, parseCommand, USAGE } from './purge-remotes-options.ts'
 
 const EXIT = { done: 0, failed: 1, usage: 2 } as const
 const BAR_WIDTH = 30

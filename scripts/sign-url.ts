@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
-import { formatSignature, signPath } from '../src/domain/signature.ts'
-import { formatPictureUrl, parsePictureUrl, signedPath } from '../src/domain/picture-url.ts'
+import { formatSignature, signPath } from '../src/domain/access/signature.ts'
+import { formatPictureUrl, parsePictureUrl, signedPath } from '../src/domain/url/picture-url.ts'
 import { RequestError } from '../src/errors.ts'
 
 const USAGE = `Usage: scripts/sign-url [--expires-in <seconds>] <URL> ...

@@ -1,4 +1,4 @@
-/** Every failure that a client can be told of, by its stable name. `http/error-response.ts` gives each its status. */
+/** Every failure that a client can be told of, by its stable name. `http/answer/error-response.ts` gives each its status. */
 export type ErrorCode =
   | 'invalid_path'
   | 'invalid_upload'

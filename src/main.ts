@@ -1,10 +1,10 @@
 import { totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
-import { bucketVariables, loadBuckets } from './buckets-file.ts'
-import { startNode } from './compose.ts'
-import { ConfigError, loadConfig } from './config.ts'
-import { formatSettings } from './config-help.ts'
-import { atStart, HungDiskError, PassingError } from './start-trouble.ts'
+import { bucketVariables, loadBuckets } from './config/buckets-file.ts'
+import { ConfigError, loadConfig } from './config/env.ts'
+import { formatSettings } from './config/help.ts'
+import { startNode } from './node/start.ts'
+import { atStart, HungDiskError, PassingError } from './node/start-trouble.ts'
 
 const HELP = `Darkroom stores original images in an S3-compatible object store and serves them at any size by URL.
 

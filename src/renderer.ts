@@ -1,5 +1,5 @@
 // A renderer: the decoders and encoders in a process of their own, started by a node and by nobody else.
-import { serveRenderer } from './adapters/renderer-process.ts'
+import { serveRenderer } from './adapters/renderer/renderer-process.ts'
 
 const send = process.send?.bind(process)
 if (send === undefined) {

@@ -1,4 +1,4 @@
-import { describeSettings, type SettingRow } from '../src/config-help.ts'
+import { describeSettings, type SettingRow } from '../src/config/help.ts'
 
 const INTRODUCTION = `# Settings
 

@@ -1,10 +1,10 @@
 import Koa from 'koa'
 import type { Log } from '../telemetry/log.ts'
-import { type AccessReport, accessLog } from './access-log.ts'
-import { errorResponse } from './error-response.ts'
-import type { RequestState } from './request-state.ts'
+import { errorResponse } from './answer/error-response.ts'
+import { type AccessReport, accessLog } from './connection/access-log.ts'
+import type { RequestState } from './request/request-state.ts'
+import { dropUnreadBody } from './request/unread-body.ts'
 import { picturesFirst, type RoutesOptions, routes, unmatched } from './routes.ts'
-import { dropUnreadBody } from './unread-body.ts'
 
 /** The order of what happens to a request. */
 export function createApp(log: Log, report: AccessReport, options: RoutesOptions): Koa<RequestState> {

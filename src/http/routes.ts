@@ -2,24 +2,24 @@ import Router from '@koa/router'
 import type { Middleware } from 'koa'
 import { RequestError } from '../errors.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { recordAlias } from './alias-redirect.ts'
-import type { ClientOf } from './client-of.ts'
-import { deadline } from './deadline.ts'
-import { MethodError } from './error-response.ts'
-import { liveHandler, metricsHandler, type Readiness, readyHandler } from './health-handler.ts'
-import { homeHandler } from './home-handler.ts'
+import { MethodError } from './answer/error-response.ts'
+import { type EventsHandlerOptions, eventsHandler } from './api/events-handler.ts'
+import { liveHandler, metricsHandler, type Readiness, readyHandler } from './api/health-handler.ts'
+import { homeHandler } from './api/home-handler.ts'
 import {
   deleteHandler,
   type ImagesHandlerOptions,
   originalHandler,
   recordHandler,
   uploadHandler,
-} from './images-handler.ts'
-import { type EventsHandlerOptions, eventsHandler } from './events-handler.ts'
-import { type InfoHandlerOptions, infoHandler } from './info-handler.ts'
-import type { PictureHandlers } from './picture-handlers.ts'
-import type { RequestState } from './request-state.ts'
-import { reticulumUploadHandler } from './reticulum-handler.ts'
+} from './api/images-handler.ts'
+import { type InfoHandlerOptions, infoHandler } from './api/info-handler.ts'
+import { reticulumUploadHandler } from './api/reticulum-handler.ts'
+import { recordAlias } from './pictures/alias-redirect.ts'
+import type { PictureHandlers } from './pictures/picture-handlers.ts'
+import type { ClientOf } from './request/client-of.ts'
+import { deadline } from './request/deadline.ts'
+import type { RequestState } from './request/request-state.ts'
 
 export interface RoutesOptions {
   readonly images: ImagesHandlerOptions

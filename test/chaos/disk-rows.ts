@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { chmod, chown, mkdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { originalFile, renditionFolder } from '../../src/domain/cache-layout.ts'
+import { originalFile, renditionFolder } from '../../src/domain/stored/cache-layout.ts'
 import { type Answer, ask, assertUnavailable, filesBelow, logged, recoversIn } from '../support/ask.ts'
 import { startLoad } from '../support/load.ts'
 import { assertPicture, decoded, noisePicture, type Picture } from '../support/picture.ts'
-import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts'
 import { temporaryFolder } from '../support/site.ts'
+import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts'
 import type { FaultRow, RowScope } from './row.ts'
-import { setStage, startNode, type Stage, type StageOptions } from './stage.ts'
+import { type Stage, type StageOptions, setStage, startNode } from './stage.ts'
 
 const COUNT = 10
 const NOBODY = 65_534

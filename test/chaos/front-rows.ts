@@ -80,7 +80,7 @@ async function otherVersion(scope: RowScope): Promise<string> {
   await cp(join(ROOT, 'src'), join(folder, 'src'), { recursive: true })
   await cp(join(ROOT, 'package.json'), join(folder, 'package.json'))
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-  const file = join(folder, 'src/adapters/sharp-engine.ts')
+  const file = join(folder, 'src/adapters/sharp/sharp-engine.ts')
   const text = await readFile(file, 'utf8')
   const changed = text.replace(/^const REVISION = (\d+)$/m, 'const REVISION = 1$1')
   assert.notEqual(changed, text, 'sharp-engine.ts has no REVISION')

@@ -8,7 +8,7 @@ import { jsonFields } from '../support/raw-request.ts'
 import { startRawHost } from '../support/remote-host.ts'
 import { type DnsAnswer, startStubDns } from '../support/stub-dns.ts'
 import type { FaultRow, RowScope } from './row.ts'
-import { setStage, type Stage } from './stage.ts'
+import { type Stage, setStage } from './stage.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n'
 

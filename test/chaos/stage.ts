@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { S3StoreSettings } from '../../src/adapters/s3-store.ts'
+import type { S3StoreSettings } from '../../src/adapters/s3/s3-store.ts'
 import { type Answer, ask, recoversIn } from '../support/ask.ts'
 import { type Darkroom, type DarkroomOptions, startDarkroom } from '../support/darkroom.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'

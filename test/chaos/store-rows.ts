@@ -7,7 +7,7 @@ import { percentile } from '../support/percentile.ts'
 import { noisePicture } from '../support/picture.ts'
 import { AUTHORIZATION } from '../support/site.ts'
 import type { FaultRow, RowScope } from './row.ts'
-import { assertRecovers, cachedAnswers, setStage, type Stage } from './stage.ts'
+import { assertRecovers, cachedAnswers, type Stage, setStage } from './stage.ts'
 
 const CACHED_MS = 50
 const MAX_CALLS = 64

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import { buffer } from 'node:stream/consumers'
-import { createS3Store, type S3StoreSettings } from '../../src/adapters/s3-store.ts'
+import { createS3Store, type S3StoreSettings } from '../../src/adapters/s3/s3-store.ts'
 import { idOf } from '../support/picture.ts'
 
 const never = new AbortController().signal

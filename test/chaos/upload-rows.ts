@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict'
-import { createS3Store } from '../../src/adapters/s3-store.ts'
 import { setTimeout as delay } from 'node:timers/promises'
+import { createS3Store } from '../../src/adapters/s3/s3-store.ts'
 import { recoversIn } from '../support/ask.ts'
 import { surviveCrashes } from '../support/crash.ts'
 import { s3CrashStore } from '../support/crash-stores.ts'
-import { commandOutput } from '../support/process.ts'
 import { noisePicture } from '../support/picture.ts'
+import { commandOutput } from '../support/process.ts'
 import { jsonFields } from '../support/raw-request.ts'
 import { keysOf } from '../support/s3-bucket.ts'
 import { startNginxFor, temporaryFolder } from '../support/site.ts'
-import { damagedOriginals } from './stored-originals.ts'
 import type { FaultRow, RowScope } from './row.ts'
 import { setStage, startNode, upload } from './stage.ts'
+import { damagedOriginals } from './stored-originals.ts'
 
 const never = new AbortController().signal
 

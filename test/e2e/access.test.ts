@@ -11,8 +11,8 @@ import { startForeignProxy } from '../support/foreign-proxy.ts'
 import { form } from '../support/form.ts'
 import { commandOutput } from '../support/process.ts'
 import { jsonFields, type RawRequest, type RawResponse, rawRequest } from '../support/raw-request.ts'
-import { mountSmallDisk } from '../support/small-disk.ts'
 import { newStore, startNodeFor, temporaryFolder } from '../support/site.ts'
+import { mountSmallDisk } from '../support/small-disk.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const FIXTURES = fileURLToPath(new URL('../fixtures', import.meta.url))

@@ -5,7 +5,7 @@ import type { Page } from 'playwright-core'
 import { launchBrowser } from '../support/browser.ts'
 import { fixture } from '../support/darkroom.ts'
 import { noisePicture } from '../support/picture.ts'
-import { startNodeFor, temporaryFolder, TOKEN } from '../support/site.ts'
+import { startNodeFor, TOKEN, temporaryFolder } from '../support/site.ts'
 
 const MOUNTAINS = fileURLToPath(new URL('../fixtures/mountains.jpg', import.meta.url))
 const WAIT_MS = 15_000

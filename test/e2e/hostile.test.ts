@@ -8,8 +8,8 @@ import { fuzzImages, problemOfPicture } from '../support/fuzz-images.ts'
 import { fuzzSeeds } from '../support/fuzz-seeds.ts'
 import { startFuzzSite } from '../support/fuzz-site.ts'
 import { fuzzUrls } from '../support/fuzz-urls.ts'
-import { rendererPids } from '../support/renderers.ts'
 import { jsonFields, rawRequest } from '../support/raw-request.ts'
+import { rendererPids } from '../support/renderers.ts'
 import { AUTHORIZATION } from '../support/site.ts'
 
 const SEED = 20_261_121

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import { createFileStore } from '../../src/adapters/file-store.ts'
-import { formatRecord } from '../../src/domain/image-record.ts'
-import { originalKey, recordKey } from '../../src/domain/store-layout.ts'
+import { createFileStore } from '../../src/adapters/file-store/file-store.ts'
+import { formatRecord } from '../../src/domain/info/image-record.ts'
+import { originalKey, recordKey } from '../../src/domain/stored/store-layout.ts'
 import { fixture, uploadFixture } from '../support/darkroom.ts'
 import { idOf } from '../support/picture.ts'
 import { jsonFields, rawRequest } from '../support/raw-request.ts'
-import { AUTHORIZATION, startNginxFor, startNodeFor, temporaryFolder, TOKEN } from '../support/site.ts'
+import { AUTHORIZATION, startNginxFor, startNodeFor, TOKEN, temporaryFolder } from '../support/site.ts'
 
 const FORMATS = 'jpeg png gif tiff'
 const ORIGINALS = [

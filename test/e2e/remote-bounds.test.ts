@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import sharp from 'sharp'
-import { createS3Store } from '../../src/adapters/s3-store.ts'
+import { createS3Store } from '../../src/adapters/s3/s3-store.ts'
 import { assertPicture } from '../support/picture.ts'
 import { jsonFields, rawRequest } from '../support/raw-request.ts'
 import { startRemoteSite } from '../support/remote-site.ts'

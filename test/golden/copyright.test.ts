@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import sharp from 'sharp'
-import { copyrightOf } from '../../src/adapters/sharp-copyright.ts'
-import { OUTPUT_FORMATS } from '../../src/domain/image-format.ts'
-import { parseSpec } from '../../src/domain/spec.ts'
-import { planTransform } from '../../src/domain/transform-plan.ts'
+import { copyrightOf } from '../../src/adapters/sharp/sharp-copyright.ts'
+import { planTransform } from '../../src/domain/picture/transform-plan.ts'
+import { OUTPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
+import { parseSpec } from '../../src/domain/spec/spec.ts'
 import { createEngine, fixture, renderOne } from '../support/render.ts'
 
 const OWNER = { copyright: 'Änne & Söhne © 2026 <all rights>', artist: '山田 太郎' }

@@ -1,4 +1,4 @@
-import type { UrlFormat } from '../../src/domain/image-format.ts'
+import type { UrlFormat } from '../../src/domain/spec/image-format.ts'
 import type { Raster } from './raster.ts'
 
 /** One original, what is asked of it, and what it must look like by other means than the service's own. */

@@ -1,5 +1,5 @@
 import sharp, { type Sharp } from 'sharp'
-import type { Size } from '../../src/domain/original-facts.ts'
+import type { Size } from '../../src/domain/picture/original-facts.ts'
 
 /** Pixels as they are shown: red, green, blue and alpha, 0-255, alpha not multiplied in, row by row from the top. */
 export interface Raster extends Size {

@@ -18,15 +18,15 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { probeAccessTimes } from '../../src/adapters/atime-probe.ts'
-import { createCacheSweeper } from '../../src/adapters/cache-sweep.ts'
-import { expectRead } from '../../src/adapters/cache-sweep-expect.ts'
-import { takeSweepLock } from '../../src/adapters/cache-sweep-lock.ts'
-import type { SweepTask } from '../../src/adapters/cache-sweep-passes.ts'
-import { runSweep } from '../../src/adapters/cache-sweep-run.ts'
-import { walk } from '../../src/adapters/cache-sweep-walk.ts'
-import { createDiskCache, prepareCacheDir } from '../../src/adapters/disk-cache.ts'
-import { originalFile, renditionFolder } from '../../src/domain/cache-layout.ts'
+import { probeAccessTimes } from '../../src/adapters/cache/atime-probe.ts'
+import { createDiskCache, prepareCacheDir } from '../../src/adapters/cache/disk-cache.ts'
+import { createCacheSweeper } from '../../src/adapters/sweep/cache-sweep.ts'
+import { expectRead } from '../../src/adapters/sweep/cache-sweep-expect.ts'
+import { takeSweepLock } from '../../src/adapters/sweep/cache-sweep-lock.ts'
+import type { SweepTask } from '../../src/adapters/sweep/cache-sweep-passes.ts'
+import { runSweep } from '../../src/adapters/sweep/cache-sweep-run.ts'
+import { walk } from '../../src/adapters/sweep/cache-sweep-walk.ts'
+import { originalFile, renditionFolder } from '../../src/domain/stored/cache-layout.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
 
 const HOUR_MS = 3_600_000
@@ -335,7 +335,7 @@ test('one sweep at a time: while the lock is held another one is refused', async
 
 test('the lock of a process that was killed is nobody’s', async (t) => {
   const cacheDir = await makeCache(t)
-  const lockModule = new URL('../../src/adapters/cache-sweep-lock.ts', import.meta.url).href
+  const lockModule = new URL('../../src/adapters/sweep/cache-sweep-lock.ts', import.meta.url).href
   const code = `(await import('${lockModule}')).takeSweepLock(process.argv[1]); console.log('held'); setInterval(() => {}, 1e6)`
   const child = spawn(process.execPath, ['--input-type=module', '-e', code, cacheDir], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import sharp from 'sharp'
-import { mirroredAfter, settleSpec, turnedAfter, type Wish } from '../../src/domain/dialect-spec.ts'
-import { formatSpec } from '../../src/domain/spec.ts'
+import { mirroredAfter, settleSpec, turnedAfter, type Wish } from '../../src/domain/dialect/dialect-spec.ts'
+import { formatSpec } from '../../src/domain/spec/spec.ts'
 import { fixture, render } from '../support/render.ts'
 
 const WISHES: Readonly<Record<string, Wish>> = {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
-import { createDiskSpool } from '../../src/adapters/disk-spool.ts'
+import { createDiskSpool } from '../../src/adapters/cache/disk-spool.ts'
 
 const never = new AbortController().signal
 const BYTES = randomBytes(200_000)

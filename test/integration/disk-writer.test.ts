@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { createDiskWriter } from '../../src/adapters/disk-writer.ts'
+import { createDiskWriter } from '../../src/adapters/cache/disk-writer.ts'
 
 async function createStage(context: TestContext, idleMs?: number) {
   const root = await mkdtemp(join(tmpdir(), 'darkroom-test-'))

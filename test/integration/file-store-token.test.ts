@@ -3,8 +3,8 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { prepareFileStore } from '../../src/adapters/file-store.ts'
-import { loadUploadToken } from '../../src/adapters/file-store-token.ts'
+import { prepareFileStore } from '../../src/adapters/file-store/file-store.ts'
+import { loadUploadToken } from '../../src/adapters/file-store/file-store-token.ts'
 
 test('Of many calls at once one makes the token, all get it, and at no moment may another user read it', async (t) => {
   const parent = await mkdtemp(join(tmpdir(), 'darkroom-token-'))

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
-import { createFileStore, removeOrphans } from '../../src/adapters/file-store.ts'
-import type { PutOptions } from '../../src/service/ports.ts'
+import { createFileStore, removeOrphans } from '../../src/adapters/file-store/file-store.ts'
+import type { PutOptions } from '../../src/service/ports/ports.ts'
 
 const never = new AbortController().signal
 const BYTES = Buffer.from('the bytes of an object')

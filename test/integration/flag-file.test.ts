@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { setImmediate as immediate, setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises'
 import { createRandom } from '../../bench/seeded-random.ts'
-import { createFlagFile } from '../../src/adapters/flag-file.ts'
+import { createFlagFile } from '../../src/adapters/cache/flag-file.ts'
 import { temporaryFolder } from '../support/site.ts'
 
 async function setUp(t: TestContext) {

@@ -4,7 +4,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { createFlagFolder } from '../../src/adapters/flag-folder.ts'
+import { createFlagFolder } from '../../src/adapters/cache/flag-folder.ts'
 import { temporaryFolder } from '../support/site.ts'
 
 async function setUp(t: TestContext) {

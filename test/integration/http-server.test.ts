@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { type TestContext, test } from 'node:test'
 import { text } from 'node:stream/consumers'
+import { type TestContext, test } from 'node:test'
 import Koa from 'koa'
-import { createHttpServer, listen } from '../../src/http/server.ts'
-import { originForm } from '../../src/http/request-target.ts'
+import { originForm } from '../../src/http/connection/request-target.ts'
+import { createHttpServer, listen } from '../../src/http/connection/server.ts'
 
 /** What a server answers to these bytes, to the end of the connection. */
 async function answerTo(t: TestContext, bytes: string): Promise<string> {

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import Koa from 'koa'
-import type { RequestState } from '../../src/http/request-state.ts'
-import { close, createHttpServer, listen } from '../../src/http/server.ts'
+import { close, createHttpServer, listen } from '../../src/http/connection/server.ts'
+import type { RequestState } from '../../src/http/request/request-state.ts'
 import { isCollected } from '../support/is-collected.ts'
 
 test('An idle connection does not hold its last request in memory', async (t) => {

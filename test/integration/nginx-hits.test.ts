@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { acceptClass } from '../../src/domain/image-format.ts'
+import { acceptClass } from '../../src/domain/spec/image-format.ts'
 import { jsonFields, rawRequest } from '../support/raw-request.ts'
 import { answerOwn, FOLDER, ID, PICTURE_HEADERS, setStage } from '../support/stand-in-node.ts'
 

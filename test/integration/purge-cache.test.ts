@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { takeSweepLock } from '../../src/adapters/cache-sweep-lock.ts'
-import { prepareCacheDir } from '../../src/adapters/disk-cache.ts'
+import { prepareCacheDir } from '../../src/adapters/cache/disk-cache.ts'
+import { takeSweepLock } from '../../src/adapters/sweep/cache-sweep-lock.ts'
 
 const SCRIPT = resolve(import.meta.dirname, '../../scripts/purge-cache')
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { createServer, type Server } from 'node:https'
 import { buffer } from 'node:stream/consumers'
-import { test, type TestContext } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls'
 import { type Certificate, type CertificateSettings, makeCertificate } from '../support/certificate.ts'
-import { listen, remoteSource, type RemoteHostServer, startRawHost, startRemoteHost } from '../support/remote-host.ts'
+import { listen, type RemoteHostServer, remoteSource, startRawHost, startRemoteHost } from '../support/remote-host.ts'
 import { startStubDns } from '../support/stub-dns.ts'
 
 const never = new AbortController().signal

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { setTimeout as delay } from 'node:timers/promises'
 import { buffer } from 'node:stream/consumers'
 import { test } from 'node:test'
-import type { RemoteAnswer } from '../../src/service/ports.ts'
-import { startRawHost, startRemoteHost, remoteSource } from '../support/remote-host.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { RemoteAnswer } from '../../src/service/ports/ports.ts'
+import { remoteSource, startRawHost, startRemoteHost } from '../support/remote-host.ts'
 import { startStubDns } from '../support/stub-dns.ts'
 
 const never = new AbortController().signal

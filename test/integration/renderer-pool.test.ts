@@ -9,12 +9,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import sharp from 'sharp'
-import { createRendererPool, type RendererPool, type RendererPoolOptions } from '../../src/adapters/renderer-pool.ts'
-import { createRendererSlot } from '../../src/adapters/renderer-slot.ts'
-import type { OutputFormat } from '../../src/domain/image-format.ts'
-import type { OriginalFacts } from '../../src/domain/original-facts.ts'
-import { parseSpec } from '../../src/domain/spec.ts'
-import { type Plan, planTransform } from '../../src/domain/transform-plan.ts'
+import {
+  createRendererPool,
+  type RendererPool,
+  type RendererPoolOptions,
+} from '../../src/adapters/renderer/renderer-pool.ts'
+import { createRendererSlot } from '../../src/adapters/renderer/renderer-slot.ts'
+import type { OriginalFacts } from '../../src/domain/picture/original-facts.ts'
+import { type Plan, planTransform } from '../../src/domain/picture/transform-plan.ts'
+import type { OutputFormat } from '../../src/domain/spec/image-format.ts'
+import { parseSpec } from '../../src/domain/spec/spec.ts'
 import { filesBelow } from '../support/ask.ts'
 import { decoded, noisePicture } from '../support/picture.ts'
 import { rendererPids, untilGone } from '../support/renderers.ts'

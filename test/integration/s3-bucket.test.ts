@@ -12,9 +12,9 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3'
 import { z } from 'zod'
-import { createS3Bucket, type S3BucketSettings } from '../../src/adapters/s3-bucket.ts'
+import { createS3Bucket, type S3BucketSettings } from '../../src/adapters/s3/s3-bucket.ts'
 import { UnavailableError } from '../../src/errors.ts'
-import type { Bucket, ObjectAddress, ObjectVersion } from '../../src/service/ports.ts'
+import type { Bucket, ObjectAddress, ObjectVersion } from '../../src/service/ports/ports.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { newBucket } from '../support/s3-bucket.ts'
 import { s3ForTests } from '../support/s3-server.ts'

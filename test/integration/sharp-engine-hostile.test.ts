@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
 import sharp from 'sharp'
-import { OUTPUT_FORMATS } from '../../src/domain/image-format.ts'
-import { parseSpec } from '../../src/domain/spec.ts'
-import { planTransform } from '../../src/domain/transform-plan.ts'
+import { planTransform } from '../../src/domain/picture/transform-plan.ts'
+import { OUTPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
+import { parseSpec } from '../../src/domain/spec/spec.ts'
 import { createEngine, fixture, render, renderOne } from '../support/render.ts'
 
 /** What an upload of these bytes ends with. */

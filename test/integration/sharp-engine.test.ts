@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import sharp from 'sharp'
-import { OUTPUT_FORMATS } from '../../src/domain/image-format.ts'
-import { displayedSize } from '../../src/domain/original-facts.ts'
+import { displayedSize } from '../../src/domain/picture/original-facts.ts'
+import { OUTPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
 import { assertAlike, distance, meanColour } from '../support/perceive.ts'
 import { createEngine, fixture, render } from '../support/render.ts'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
-import type { Spec, SpecSize } from '../../src/domain/spec.ts'
-import { GRAVITIES, type Position, type SpecOptions } from '../../src/domain/spec-option.ts'
+import type { Spec, SpecSize } from '../../src/domain/spec/spec.ts'
+import { GRAVITIES, type Position, type SpecOptions } from '../../src/domain/spec/spec-option.ts'
 
 /** Every spec that `parseSpec` can give: canonical, and with no option that could have no effect. */
 export function anySpec(maxSide = 999_999): fc.Arbitrary<Spec> {

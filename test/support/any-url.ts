@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { formatSpec } from '../../src/domain/spec.ts'
+import { formatSpec } from '../../src/domain/spec/spec.ts'
 import { anySpec } from './any-spec.ts'
 
 /** What there is to be asked for. */

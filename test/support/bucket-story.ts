@@ -14,7 +14,7 @@ import {
   type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
-import type { BucketEvent } from '../../src/domain/bucket-event.ts'
+import type { BucketEvent } from '../../src/domain/url/bucket-event.ts'
 import { awsCli } from './aws-cli.ts'
 import type { S3Access } from './servers/s3-server.ts'
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
-import { createS3Store } from '../../src/adapters/s3-store.ts'
+import { createS3Store } from '../../src/adapters/s3/s3-store.ts'
 import { filesBelow } from './ask.ts'
 import type { CrashOptions } from './crash.ts'
 import { newBucket } from './s3-bucket.ts'

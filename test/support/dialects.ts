@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { formatSpec, parseSpec, type Spec } from '../../src/domain/spec.ts'
+import { formatSpec, parseSpec, type Spec } from '../../src/domain/spec/spec.ts'
 import { RequestError } from '../../src/errors.ts'
 
 interface Asked {

@@ -1,14 +1,14 @@
 import { EventEmitter, once } from 'node:events'
 import type { TestContext } from 'node:test'
 import Koa from 'koa'
-import type { BucketEvent } from '../../src/domain/bucket-event.ts'
+import type { BucketEvent } from '../../src/domain/url/bucket-event.ts'
 import { UnavailableError } from '../../src/errors.ts'
-import { deadline } from '../../src/http/deadline.ts'
-import { errorResponse } from '../../src/http/error-response.ts'
-import { eventsHandler } from '../../src/http/events-handler.ts'
-import type { RequestState } from '../../src/http/request-state.ts'
-import { dropUnreadBody } from '../../src/http/unread-body.ts'
-import { close, createHttpServer, listen } from '../../src/http/server.ts'
+import { errorResponse } from '../../src/http/answer/error-response.ts'
+import { eventsHandler } from '../../src/http/api/events-handler.ts'
+import { close, createHttpServer, listen } from '../../src/http/connection/server.ts'
+import { deadline } from '../../src/http/request/deadline.ts'
+import type { RequestState } from '../../src/http/request/request-state.ts'
+import { dropUnreadBody } from '../../src/http/request/unread-body.ts'
 
 /** A service that does nothing but take the events of buckets. */
 export interface EventSink {

@@ -1,4 +1,4 @@
-import { assertUnavailable, type Answer } from './ask.ts'
+import { type Answer, assertUnavailable } from './ask.ts'
 import { jsonFields } from './raw-request.ts'
 
 /** An answer that must not be, and what it was an answer to. */

@@ -6,7 +6,7 @@ import type { Published } from './fuzz-images.ts'
 import { startRemoteHost } from './remote-host.ts'
 import { startRemoteSite } from './remote-site.ts'
 import type { Scope } from './scope.ts'
-import { type Site, startSite, temporaryFolder, TOKEN } from './site.ts'
+import { type Site, startSite, TOKEN, temporaryFolder } from './site.ts'
 
 /** A node with everything switched on that reads something from outside, behind nginx. */
 export interface FuzzSite extends Site {

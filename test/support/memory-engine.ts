@@ -1,9 +1,9 @@
-import { imageInfo } from '../../src/domain/image-info.ts'
-import { uprightFacts } from '../../src/domain/mezzanine.ts'
-import type { OriginalFacts } from '../../src/domain/original-facts.ts'
-import { type Plan, plannedSize } from '../../src/domain/transform-plan.ts'
+import { imageInfo } from '../../src/domain/info/image-info.ts'
+import { uprightFacts } from '../../src/domain/picture/mezzanine.ts'
+import type { OriginalFacts } from '../../src/domain/picture/original-facts.ts'
+import { type Plan, plannedSize } from '../../src/domain/picture/transform-plan.ts'
 import { OriginalError, UnavailableError } from '../../src/errors.ts'
-import type { ImageEngine, ObjectSource } from '../../src/service/ports.ts'
+import type { ImageEngine, ObjectSource } from '../../src/service/ports/ports.ts'
 import type { MemoryDisk } from './memory-cache.ts'
 
 export const FACTS: OriginalFacts = {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
-import { objectBody } from '../../src/adapters/object-body.ts'
+import { objectBody } from '../../src/adapters/calls/object-body.ts'
 import { UnavailableError } from '../../src/errors.ts'
-import type { ObjectStore } from '../../src/service/ports.ts'
+import type { ObjectStore } from '../../src/service/ports/ports.ts'
 
 interface MemoryObject {
   readonly bytes: Buffer

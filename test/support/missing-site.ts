@@ -11,7 +11,7 @@ import { jsonFields } from './raw-request.ts'
 import { listen } from './remote-host.ts'
 import { newBucket } from './s3-bucket.ts'
 import type { Scope } from './scope.ts'
-import { startNodeFor, temporaryFolder, TOKEN } from './site.ts'
+import { startNodeFor, TOKEN, temporaryFolder } from './site.ts'
 
 /** What there is any number of that a node does not have: uploads, objects, remote images, and sizes of a picture. */
 export const MISSING_KINDS = ['ids', 'keys', 'remotes', 'specs'] as const

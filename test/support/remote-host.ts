@@ -1,9 +1,9 @@
 import { createServer as createHttpServer, type IncomingHttpHeaders, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { createRemoteSource, type RemoteSourceSettings } from '../../src/adapters/remote-source.ts'
-import { parseAddressBlock } from '../../src/domain/ip-address.ts'
-import { parseRemoteHost } from '../../src/domain/remote-hosts.ts'
-import type { RemoteSource } from '../../src/service/ports.ts'
+import { createRemoteSource, type RemoteSourceSettings } from '../../src/adapters/hosts/remote-source.ts'
+import { parseAddressBlock } from '../../src/domain/network/ip-address.ts'
+import { parseRemoteHost } from '../../src/domain/network/remote-hosts.ts'
+import type { RemoteSource } from '../../src/service/ports/ports.ts'
 import type { Scope } from './scope.ts'
 
 export interface RemoteHostServer {

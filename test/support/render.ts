@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
-import { createSharpEngine, type SharpEngineOptions } from '../../src/adapters/sharp-engine.ts'
-import type { OutputFormat } from '../../src/domain/image-format.ts'
-import { parseSpec } from '../../src/domain/spec.ts'
-import { type Plan, planTransform } from '../../src/domain/transform-plan.ts'
-import type { ImageEngine, ObjectSource } from '../../src/service/ports.ts'
+import { createSharpEngine, type SharpEngineOptions } from '../../src/adapters/sharp/sharp-engine.ts'
+import { type Plan, planTransform } from '../../src/domain/picture/transform-plan.ts'
+import type { OutputFormat } from '../../src/domain/spec/image-format.ts'
+import { parseSpec } from '../../src/domain/spec/spec.ts'
+import type { ImageEngine, ObjectSource } from '../../src/service/ports/ports.ts'
 
 const OPTIONS: SharpEngineOptions = {
   inputFormats: ['jpeg', 'png', 'webp', 'avif', 'gif'],

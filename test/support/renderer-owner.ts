@@ -1,5 +1,5 @@
 // A process that does nothing but own a pool of renderers; for tests of what becomes of them without it.
-import { createRendererPool } from '../../src/adapters/renderer-pool.ts'
+import { createRendererPool } from '../../src/adapters/renderer/renderer-pool.ts'
 
 const pool = createRendererPool({
   slots: 2,

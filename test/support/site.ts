@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { S3StoreSettings } from '../../src/adapters/s3-store.ts'
+import type { S3StoreSettings } from '../../src/adapters/s3/s3-store.ts'
 import { type Darkroom, type DarkroomOptions, startDarkroom } from './darkroom.ts'
 import { type Nginx, type NginxOptions, startNginx } from './nginx.ts'
 import { newBucket } from './s3-bucket.ts'

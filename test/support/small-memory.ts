@@ -1,5 +1,5 @@
 import sharp from 'sharp'
-import { ask, type Answer } from './ask.ts'
+import { type Answer, ask } from './ask.ts'
 import { BOMBS } from './bombs.ts'
 import { fixture } from './darkroom.ts'
 import { createFuzzTally, type FuzzReport, problemOfError } from './fuzz-finding.ts'

@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram'
-import { parseIpAddress } from '../../src/domain/ip-address.ts'
+import { parseIpAddress } from '../../src/domain/network/ip-address.ts'
 import type { Scope } from './scope.ts'
 
 export interface DnsQuestion {

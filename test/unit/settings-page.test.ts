@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { Env } from '../../src/config-groups.ts'
+import { Env } from '../../src/config/groups.ts'
 import { settingsPage } from '../../tools/settings-page.ts'
 
 const PAGE = join(import.meta.dirname, '../../docs/settings.md')

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { formatDeletionMark, isUnderWay, parseDeletionMark } from '../../src/domain/deletion-mark.ts'
-import { INPUT_FORMATS } from '../../src/domain/image-format.ts'
-import { formatRecord, type ImageRecord, parseRecord } from '../../src/domain/image-record.ts'
+import { formatRecord, type ImageRecord, parseRecord } from '../../src/domain/info/image-record.ts'
+import { INPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
+import { formatDeletionMark, isUnderWay, parseDeletionMark } from '../../src/domain/stored/deletion-mark.ts'
 
 const NOW = 1_800_000_000_000
 const RECORD: ImageRecord = {

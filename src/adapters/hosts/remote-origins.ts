@@ -1,0 +1,87 @@
+import { UnavailableError } from '../../errors.ts'
+import { type CallGate, createCallGate } from '../calls/call-gate.ts'
+import { type CircuitBreaker, createCircuitBreaker } from '../calls/circuit-breaker.ts'
+import { remoteFailed } from './remote-failure.ts'
+import type { RemoteLimits } from './remote-limits.ts'
+
+/** A turn at an origin. Whoever has it says whether the origin answered, and calls `leave` in the end. */
+export interface RemoteTurn {
+  answered(): void
+  /** It could not be reached, or was silent. */
+  failed(): void
+  leave(): void
+}
+
+export interface RemoteOrigins {
+  /**
+   * Waits for a place at the origin, then for one of all: so a slow origin takes up no more than its share.
+   * @throws UnavailableError `overloaded`; RemoteError `remote_failed` at once while the origin is down; the signal's reason.
+   */
+  enter(origin: string, signal: AbortSignal): Promise<RemoteTurn>
+}
+
+interface Entry {
+  readonly gate: CallGate
+  readonly breaker: CircuitBreaker
+  users: number
+}
+
+const BREAKER = { failures: 5, probeEveryMs: 1000, now: () => performance.now() } as const
+/** With an entry like `*.example.com` there can be any number of them. */
+const MAX_REMEMBERED = 1000
+
+/** Bounds the calls, of each origin and of all, and spares origins that are down. One is scheme, host and port. */
+export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
+  const entries = new Map<string, Entry>()
+  const createGate = (maxCalls: number): CallGate =>
+    createCallGate({
+      maxCalls,
+      maxWaiting: limits.maxWaitingCalls,
+      waitTimeoutMs: limits.waitTimeoutMs,
+      longestWaitMs: limits.longestWaitMs,
+      refusal: () => new UnavailableError('overloaded', 'Too many remote images are being fetched; try again'),
+    })
+  const all = createGate(limits.maxCalls)
+
+  const entryOf = (origin: string): Entry => {
+    const entry = entries.get(origin) ?? {
+      gate: createGate(limits.maxCallsPerOrigin),
+      breaker: createCircuitBreaker(BREAKER),
+      users: 0,
+    }
+    entry.users += 1
+    // Anew, so that the map is in the order of last use.
+    entries.delete(origin)
+    entries.set(origin, entry)
+    return entry
+  }
+
+  const release = (entry: Entry): void => {
+    entry.users -= 1
+    for (const [origin, { users }] of entries) {
+      if (entries.size <= MAX_REMEMBERED) return
+      if (users === 0) entries.delete(origin)
+    }
+  }
+
+  return {
+    async enter(origin, signal) {
+      const entry = entryOf(origin)
+      const leaves = [() => release(entry)]
+      const leave = (): void => {
+        for (const undo of leaves.splice(0)) undo()
+      }
+      try {
+        leaves.push(await entry.gate.enter(signal))
+        leaves.push(await all.enter(signal))
+        if (!entry.breaker.allows()) {
+          throw remoteFailed('failed repeatedly; requests to it resume in about one second')
+        }
+        return { answered: () => entry.breaker.succeeded(), failed: () => entry.breaker.failed(), leave }
+      } catch (error) {
+        leave()
+        throw error
+      }
+    },
+  }
+}

@@ -1,0 +1,103 @@
+import type { AddressBlock } from '../../domain/network/ip-address.ts'
+import { parseRemoteUrl, type RemoteHost } from '../../domain/network/remote-hosts.ts'
+import { assertAllowedUrl } from '../../domain/network/remote-permission.ts'
+import { contentTypeOf, type InputFormat } from '../../domain/spec/image-format.ts'
+import type { RemoteFreshness, RemoteSource, RemoteValidators } from '../../service/ports/ports.ts'
+import { startDeadline } from '../calls/deadline.ts'
+import { dropAnswer, keepWithoutBody, openImage } from './remote-answer.ts'
+import { createRemoteConnections } from './remote-connections.ts'
+import { createRemoteDns } from './remote-dns.ts'
+import { createRemoteExchange, type RemoteExchange } from './remote-exchange.ts'
+import { remoteFailed } from './remote-failure.ts'
+import { redirectFreshness, remoteFreshness, stricterOf, UNLIMITED } from './remote-freshness.ts'
+import { REMOTE_LIMITS, type RemoteLimits } from './remote-limits.ts'
+import { createRemoteOrigins } from './remote-origins.ts'
+import { isRedirect, redirectTarget } from './remote-redirect.ts'
+import { createRemoteSocket } from './remote-socket.ts'
+import { conditionalHeaders, readValidators } from './remote-validators.ts'
+
+export interface RemoteSourceSettings {
+  /** None: nothing can be fetched. */
+  readonly hosts: readonly RemoteHost[]
+  /** Allowed although they are not public. */
+  readonly allowedAddresses: readonly AddressBlock[]
+  /** As `parseDnsServer` returns them. None: the system's. */
+  readonly dnsServers: readonly string[]
+  /** What is asked for. What comes is not checked here. */
+  readonly formats: readonly InputFormat[]
+  readonly maxBytes: number
+  /** For answers that don't say how long they may be kept. */
+  readonly defaultFreshSeconds: number
+  readonly limits?: Partial<RemoteLimits>
+}
+
+/** An answer that is no redirection. */
+interface Arrival {
+  readonly exchange: RemoteExchange
+  /** What the redirections before it allow. */
+  readonly freshness: RemoteFreshness
+  /** It is of the URL that was asked for. */
+  readonly isDirect: boolean
+}
+
+/** Images on allowed hosts, by HTTP/1.1. All requests are alike, so nothing of a client's request gets out. */
+export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource {
+  const { hosts, allowedAddresses, dnsServers, defaultFreshSeconds } = settings
+  const limits = { ...REMOTE_LIMITS, ...settings.limits }
+  const dns = createRemoteDns({ servers: dnsServers, timeoutMs: limits.dnsTimeoutMs })
+  const openSocket = createRemoteSocket({ dns, allowedAddresses, connectTimeoutMs: limits.connectTimeoutMs })
+  const connections = createRemoteConnections(openSocket, limits)
+  const ask = createRemoteExchange({ connections, origins: createRemoteOrigins(limits) })
+  const common = {
+    accept: [...settings.formats.map(contentTypeOf), 'image/*;q=0.5'].join(', '),
+    'accept-encoding': 'identity',
+    'user-agent': 'Darkroom',
+  }
+
+  async function follow(url: string, known: RemoteValidators, signal: AbortSignal): Promise<Arrival> {
+    let target = url
+    let freshness: RemoteFreshness = UNLIMITED
+    for (let redirects = 0; ; redirects += 1) {
+      const isDirect = redirects === 0
+      // A validator says something at the URL that gave it, and may fit quite another image elsewhere.
+      const exchange = await ask(target, { ...common, ...(isDirect && conditionalHeaders(known)) }, signal)
+      if (!isRedirect(exchange.status)) return { exchange, freshness, isDirect }
+      dropAnswer(exchange)
+      if (redirects === limits.maxRedirects) throw remoteFailed(`redirected more than ${limits.maxRedirects} times`)
+      target = redirectTarget(target, exchange.headers, hosts)
+      freshness = stricterOf(freshness, redirectFreshness(exchange.status, exchange.headers, defaultFreshSeconds))
+    }
+  }
+
+  return {
+    async fetch(url, known, signal) {
+      const target = parseRemoteUrl(url)
+      assertAllowedUrl(target, hosts)
+      const deadline = startDeadline(signal, limits.totalTimeoutMs, () =>
+        remoteFailed('did not complete its response in time'),
+      )
+      try {
+        const { exchange, freshness, isDirect } = await follow(target, known, deadline.signal)
+        const { status, headers } = exchange
+        const terms = {
+          freshness: stricterOf(freshness, remoteFreshness(headers, defaultFreshSeconds)),
+          validators: isDirect ? readValidators(headers) : {},
+        }
+        if (status === 304 && isDirect && Object.keys(conditionalHeaders(known)).length > 0) {
+          keepWithoutBody(exchange)
+          deadline.stop()
+          return { kind: 'unchanged', ...terms, validators: { ...known, ...terms.validators } }
+        }
+        const { maxBytes } = settings
+        const { stallTimeoutMs } = limits
+        const body = openImage(exchange, { maxBytes, stallTimeoutMs, signal: deadline.signal, onClose: deadline.stop })
+        return { kind: 'body', body, ...terms }
+      } catch (error) {
+        deadline.stop()
+        deadline.signal.throwIfAborted()
+        throw error
+      }
+    },
+    close: () => connections.close(),
+  }
+}

@@ -1,0 +1,99 @@
+import type { ImageInfo } from '../../domain/info/image-info.ts'
+import type { MezzanineLevel } from '../../domain/picture/mezzanine.ts'
+import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
+import type { Plan } from '../../domain/picture/transform-plan.ts'
+import { type ErrorCode, OriginalError, RequestError, ServiceError, UnavailableError } from '../../errors.ts'
+import type { ObjectSource, Reduced } from '../../service/ports/ports.ts'
+import type { SharpEngineOptions } from '../sharp/sharp-engine.ts'
+
+/** A call of the engine, as it travels. */
+export type RendererTask =
+  | { readonly kind: 'inspect'; readonly source: ObjectSource }
+  | { readonly kind: 'verify'; readonly source: ObjectSource; readonly facts: OriginalFacts }
+  | { readonly kind: 'measure'; readonly source: ObjectSource; readonly facts: OriginalFacts }
+  | {
+      readonly kind: 'reduce'
+      readonly source: ObjectSource
+      readonly facts: OriginalFacts
+      readonly levels: readonly MezzanineLevel[]
+    }
+  | { readonly kind: 'render'; readonly source: ObjectSource; readonly plans: readonly Plan[] }
+
+/** What the node tells a renderer: first the settings, then a task at a time. */
+export type RendererOrder = { readonly engine: SharpEngineOptions } | { readonly task: RendererTask }
+
+/** What a task gives: one value, or in a render one for each plan. */
+export type RendererValue =
+  | { readonly kind: 'inspect'; readonly facts: OriginalFacts }
+  | { readonly kind: 'verify' }
+  | { readonly kind: 'measure'; readonly info: ImageInfo }
+  | { readonly kind: 'reduce'; readonly reduced: readonly Reduced[] }
+  | { readonly kind: 'render'; readonly bytes: Buffer }
+
+export type RendererOutcome = { readonly value: RendererValue } | { readonly failure: RendererFailure }
+
+/** It takes tasks. Resident memory in bytes. */
+export interface RendererReady {
+  readonly kind: 'ready'
+  readonly pipelineMtimeSeconds: number
+  readonly residentBytes: number
+}
+
+/** What a renderer tells the node. `part`: which plan, else 0. */
+export type RendererReport =
+  | RendererReady
+  | { readonly kind: 'part'; readonly part: number; readonly outcome: RendererOutcome }
+  | { readonly kind: 'end'; readonly residentBytes: number }
+
+/** An error as data: classes do not survive the way between processes. */
+export type RendererFailure =
+  | {
+      readonly class: keyof typeof CLASSES
+      readonly code: ErrorCode
+      readonly message: string
+      readonly cause?: string
+    }
+  | { readonly class: 'Error'; readonly message: string; readonly stack: string }
+
+const CLASSES = { OriginalError, RequestError, UnavailableError } as const
+
+export function toFailure(error: unknown): RendererFailure {
+  if (!(error instanceof Error)) return { class: 'Error', message: String(error), stack: '' }
+  const name = classOf(error)
+  if (name === undefined || !(error instanceof ServiceError)) {
+    return { class: 'Error', message: error.message, stack: error.stack ?? '' }
+  }
+  const { code, message, cause } = error
+  return { class: name, code, message, ...(cause instanceof Error && { cause: cause.message }) }
+}
+
+/** The inverse of `toFailure`, as far as an error can be rebuilt: its cause is an `Error` that says the same. */
+export function fromFailure(failure: RendererFailure): Error {
+  if (failure.class !== 'Error') {
+    const { code, message, cause } = failure
+    return new CLASSES[failure.class](code, message, cause === undefined ? {} : { cause: new Error(cause) })
+  }
+  const error = new Error(failure.message)
+  // Where it happened, not where it was rebuilt.
+  if (failure.stack !== '') error.stack = failure.stack
+  return error
+}
+
+function classOf(error: Error): keyof typeof CLASSES | undefined {
+  if (error instanceof OriginalError) return 'OriginalError'
+  if (error instanceof RequestError) return 'RequestError'
+  return error instanceof UnavailableError ? 'UnavailableError' : undefined
+}
+
+/** Both ends are this program, of one version: a look at the kind is enough. */
+export function assertRendererOrder(message: unknown): asserts message is RendererOrder {
+  if (typeof message !== 'object' || message === null || !('engine' in message || 'task' in message)) {
+    throw new TypeError('A renderer is started by the node')
+  }
+}
+
+export function assertRendererReport(message: unknown): asserts message is RendererReport {
+  if (typeof message !== 'object' || message === null || !('kind' in message)) {
+    throw new TypeError('A renderer reported something unknown')
+  }
+}

@@ -1,0 +1,78 @@
+import { writeFile } from 'node:fs/promises'
+import { flushCompileCache } from 'node:module'
+import type { ImageEngine } from '../../service/ports/ports.ts'
+import { createSharpEngine, pipelineMtimeSeconds } from '../sharp/sharp-engine.ts'
+import {
+  assertRendererOrder,
+  type RendererOutcome,
+  type RendererReport,
+  type RendererTask,
+  type RendererValue,
+  toFailure,
+} from './renderer-messages.ts'
+
+/** What a renderer has of its process. */
+export interface RendererChannel {
+  /** Calls the listener for each message of the node. */
+  listen(listener: (message: unknown) => void): void
+  send(report: RendererReport): void
+  /** Resident memory now, bytes. */
+  residentBytes(): number
+}
+
+/** When memory is short, the kernel is to end a renderer, which costs one job, rather than the node; 1000 is the most. */
+const OOM_SCORE = '500'
+
+/**
+ * The renderer's side: does what the node asks, a task at a time, and reports each picture as soon as it is made. The
+ * node sends the next task after the end of the last one.
+ */
+export function serveRenderer({ listen, send, residentBytes }: RendererChannel): void {
+  let engine: ImageEngine | undefined
+  // Elsewhere than on Linux there is no such file, and nothing depends on it.
+  writeFile('/proc/self/oom_score_adj', OOM_SCORE).catch(() => {})
+
+  async function work(task: RendererTask): Promise<void> {
+    if (engine === undefined) throw new TypeError('A renderer gets its settings before its first task')
+    await Promise.all(
+      perform(engine, task).map(async (value, part) => send({ kind: 'part', part, outcome: await settled(value) })),
+    )
+    send({ kind: 'end', residentBytes: residentBytes() })
+  }
+
+  listen((message) => {
+    assertRendererOrder(message)
+    if ('task' in message) {
+      void work(message.task)
+      return
+    }
+    engine = createSharpEngine(message.engine)
+    // A renderer ends by force, when Node would not write it.
+    flushCompileCache()
+    send({ kind: 'ready', pipelineMtimeSeconds: pipelineMtimeSeconds(), residentBytes: residentBytes() })
+  })
+}
+
+function perform(engine: ImageEngine, task: RendererTask): readonly Promise<RendererValue>[] {
+  const { kind, source } = task
+  switch (kind) {
+    case 'inspect':
+      return [engine.inspect(source).then((facts) => ({ kind, facts }))]
+    case 'verify':
+      return [engine.verify(source, task.facts).then(() => ({ kind }))]
+    case 'measure':
+      return [engine.measure(source, task.facts).then((info) => ({ kind, info }))]
+    case 'reduce':
+      return [engine.reduce(source, task.facts, task.levels).then((reduced) => ({ kind, reduced }))]
+    case 'render':
+      return engine.render(source, task.plans).map((made) => made.then((bytes) => ({ kind, bytes })))
+  }
+}
+
+async function settled(value: Promise<RendererValue>): Promise<RendererOutcome> {
+  try {
+    return { value: await value }
+  } catch (error) {
+    return { failure: toFailure(error) }
+  }
+}

@@ -1,0 +1,213 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { UnavailableError } from '../../errors.ts'
+import { createCallGate } from '../calls/call-gate.ts'
+import { createCircuitBreaker } from '../calls/circuit-breaker.ts'
+import { startDeadline } from '../calls/deadline.ts'
+import { createRetryBudget } from '../calls/retry-budget.ts'
+import { isOutage, S3Failure, type S3SettingNames, toS3Failure } from './s3-failure.ts'
+
+export interface S3Limits {
+  readonly connectTimeoutMs: number
+  /** From the end of the request to the head of the answer. Not retried: a silent store is given up after this. */
+  readonly firstByteTimeoutMs: number
+  /** Between two pieces of a body, in either direction. */
+  readonly stallTimeoutMs: number
+  /** A whole call with its wait, its attempts and its body, other than a put. */
+  readonly totalTimeoutMs: number
+  readonly putTimeoutMs: number
+  /** At once, an unread body included; as many sockets. */
+  readonly maxCalls: number
+  /** Calls that may wait for their turn. Beyond it they fail at once. */
+  readonly maxWaitingCalls: number
+  /** While no call ends. Together with the first byte's, it bounds what a silent store can cost a client. */
+  readonly waitTimeoutMs: number
+  /** Whether calls end or not. */
+  readonly longestWaitMs: number
+}
+
+export const S3_LIMITS = {
+  connectTimeoutMs: 1000,
+  firstByteTimeoutMs: 4000,
+  stallTimeoutMs: 3000,
+  totalTimeoutMs: 10_000,
+  putTimeoutMs: 60_000,
+  maxCalls: 64,
+  maxWaitingCalls: 2500,
+  waitTimeoutMs: 800,
+  longestWaitMs: 8000,
+} as const satisfies S3Limits
+
+const MAX_ATTEMPTS = 3
+const JITTER_BASE_MS = 100
+const BREAKER = { failures: 5, probeEveryMs: 1000, now: () => performance.now() } as const
+/** With what is saved up, less than a fifth more than the calls from the hundredth one on. */
+const RETRIES = { perCall: 0.1, perSecond: 0.1, most: 10, now: () => performance.now() } as const
+
+/** One try of one request. */
+export interface S3Attempt {
+  /** From 1. */
+  readonly number: number
+  readonly signal: AbortSignal
+  /** A piece of the request's body went out. */
+  progressed(): void
+  /** All of the request's body went out. */
+  sent(): void
+  /** Gives up, for a reason that is not the store's. */
+  fail(reason: Error): void
+}
+
+/** A call under way: it has a place and a deadline until `end`. */
+export interface S3Call<T> {
+  readonly result: T
+  /** Aborts with the caller's reason, or with an `UnavailableError` at the deadline. */
+  readonly signal: AbortSignal
+  /** A second time it does nothing. @param error Of the body, if that failed. */
+  end(error?: unknown): void
+}
+
+export interface S3CallSettings {
+  /** For the log: what, on which key. */
+  readonly operation: string
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+}
+
+export interface S3Calls {
+  /** Makes the call and keeps its place and deadline for a body; the caller must `end` it. */
+  begin<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<S3Call<T>>
+  run<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<T>
+  /** Whether a call whose body was no good may be made again. It takes a retry, so ask once for each. */
+  mayRetry(): boolean
+}
+
+/**
+ * Bounds calls in number, time and attempts, and refuses them at once while the store is down. All calls share one budget of
+ * retries, and one circuit breaker. What `send` throws is judged by `toS3Failure`; the caller's own abort is thrown as its
+ * reason.
+ */
+export function createS3Calls(limits: S3Limits, names: S3SettingNames): S3Calls {
+  const gate = createCallGate({ ...limits, maxWaiting: limits.maxWaitingCalls })
+  const breaker = createCircuitBreaker(BREAKER)
+  const retries = createRetryBudget(RETRIES)
+
+  // What is known to be down, or is being probed, is not asked twice.
+  const mayRetry = (): boolean => !breaker.isOpen && retries.take()
+
+  async function attempts<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<T> {
+    for (let number = 1; ; number += 1) {
+      try {
+        return await attemptOnce({ number, limits, signal: settings.signal }, send)
+      } catch (error) {
+        settings.signal.throwIfAborted()
+        const failure = toS3Failure(error, settings.operation, names)
+        if (!(failure instanceof S3Failure)) throw failure
+        if (!isWorthRetry(failure, number) || !mayRetry()) {
+          if (isOutage(failure.verdict)) breaker.failed()
+          else breaker.succeeded()
+          throw failure
+        }
+        await delay(Math.random() * JITTER_BASE_MS * 2 ** (number - 1), undefined, { signal: settings.signal })
+      }
+    }
+  }
+
+  async function begin<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<S3Call<T>> {
+    const { signal } = settings
+    signal.throwIfAborted()
+    const deadline = startDeadline(signal, settings.timeoutMs, () => new S3Failure('silent'))
+    let leave = (): void => {}
+    const stop = (): void => {
+      deadline.stop()
+      leave()
+    }
+    let ended = false
+    const end = (error?: unknown): void => {
+      stop()
+      if (ended) return
+      ended = true
+      if (error === undefined) breaker.succeeded()
+      else if (isStores(error) && !signal.aborted) breaker.failed()
+    }
+    try {
+      leave = await gate.enter(deadline.signal)
+      if (!breaker.allows())
+        throw new S3Failure('down', new Error(`${settings.operation}: not sent after other failures`))
+      retries.called()
+      const result = await attempts({ ...settings, signal: deadline.signal }, send)
+      return { result, signal: deadline.signal, end }
+    } catch (error) {
+      stop()
+      deadline.signal.throwIfAborted()
+      throw error
+    }
+  }
+
+  return {
+    begin,
+    mayRetry,
+    async run(settings, send) {
+      const call = await begin(settings, send)
+      call.end()
+      return call.result
+    },
+  }
+}
+
+/** A lasting difference of the clocks is no cause to go on: the SDK corrects its own by the first refusal. */
+function isWorthRetry({ verdict }: S3Failure, attempt: number): boolean {
+  if (verdict === 'skewed') return attempt === 1
+  return (verdict === 'busy' || verdict === 'down' || verdict === 'conflict') && attempt < MAX_ATTEMPTS
+}
+
+/** A body also fails because its reader does, whose disk may be full. */
+function isStores(error: unknown): boolean {
+  return error instanceof UnavailableError && error.code === 'store_unavailable'
+}
+
+interface AttemptSettings {
+  readonly number: number
+  readonly limits: S3Limits
+  readonly signal: AbortSignal
+}
+
+function attemptOnce<T>(
+  { number, limits, signal }: AttemptSettings,
+  send: (attempt: S3Attempt) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController()
+  const stop = (): void => controller.abort(signal.reason)
+  const late = (): void => controller.abort(new S3Failure('silent'))
+  let timer = setTimeout(late, limits.firstByteTimeoutMs)
+  const rearm = (ms: number): void => {
+    clearTimeout(timer)
+    timer = setTimeout(late, ms)
+  }
+  const { promise, resolve, reject } = Promise.withResolvers<T>()
+  // Listening here, rather than trusting the SDK to, also ends what it does before there is a request: fetching credentials.
+  controller.signal.addEventListener('abort', () => reject(controller.signal.reason), { once: true })
+  if (signal.aborted) stop()
+  else signal.addEventListener('abort', stop, { once: true })
+  const settle = (): void => {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', stop)
+  }
+  send({
+    number,
+    signal: controller.signal,
+    progressed: () => rearm(limits.stallTimeoutMs),
+    sent: () => rearm(limits.firstByteTimeoutMs),
+    fail: (reason) => controller.abort(reason),
+  }).then(
+    (result) => {
+      settle()
+      resolve(result)
+    },
+    (error: unknown) => {
+      settle()
+      reject(error)
+      // A store that answers before it has read the whole request would leave a socket that nobody ends.
+      controller.abort()
+    },
+  )
+  return promise
+}

@@ -1,0 +1,196 @@
+import { UnavailableError } from '../../errors.ts'
+
+/** What a failed call of S3 means for us. */
+export type S3Verdict =
+  | 'absent'
+  | 'unnamable'
+  | 'malformed'
+  | 'marker'
+  | 'unchanged'
+  | 'taken'
+  | 'conflict'
+  | 'skewed'
+  | 'busy'
+  | 'down'
+  | 'silent'
+  | 'full'
+  | 'no_bucket'
+  | 'refused'
+  | 'no_credentials'
+  | 'no_tls'
+  | 'damaged'
+  | 'unclear'
+  | 'foreign'
+
+const MESSAGES = {
+  absent: 'The object store does not have this object',
+  unnamable: 'The object store does not allow an object of this name',
+  malformed: 'The object store sent an unexpected response',
+  marker: 'The object store sent an unexpected response',
+  unchanged: 'The object store sent an unexpected response',
+  taken: 'The object store already has this object',
+  conflict: 'The object store reports a conflict on this object',
+  skewed: 'The object store rejects the credentials because the clocks differ: synchronise the clock of this machine',
+  busy: 'The object store is overloaded',
+  down: 'The object store is unreachable',
+  silent: 'The object store did not respond in time',
+  full: 'The object store is full',
+  no_bucket: 'The bucket does not exist in the object store',
+  refused: 'The object store rejects the credentials',
+  no_credentials: 'No credentials for the object store',
+  no_tls: 'The TLS connection to the object store failed',
+  damaged: 'The object was damaged in transit to the object store',
+  unclear: 'The object store sent an unexpected response',
+  foreign: 'The object store sent an unexpected response',
+} as const satisfies Record<S3Verdict, string>
+
+/** What the settings of a store or a bucket are called, for messages. */
+export interface S3SettingNames {
+  readonly endpoint: string
+  readonly credentials: string
+  /** What to look at when the credentials are refused. */
+  readonly rights?: string
+}
+
+export const STORE_SETTINGS: S3SettingNames = {
+  endpoint: 'S3_ENDPOINT',
+  credentials: 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+}
+
+export const BUCKET_SETTINGS: S3SettingNames = {
+  endpoint: 'its endpoint in BUCKETS_FILE',
+  credentials: 'accessKeyId and secretAccessKey (or anonymous: true) in BUCKETS_FILE',
+  rights: 'its credentials in BUCKETS_FILE, and that they allow ListBucket and GetObject',
+}
+
+/** What to do about it, where the settings are to blame. */
+function adviceFor(verdict: S3Verdict, { endpoint, credentials, rights }: S3SettingNames): string {
+  if (verdict === 'no_credentials') return `: set ${credentials}, or assign a role to this machine`
+  if (verdict === 'refused' && rights !== undefined) return `: check ${rights}`
+  if (verdict === 'no_tls') return `: if it uses plain HTTP, ${endpoint} should start with http:// instead of https://`
+  return ''
+}
+
+/**
+ * A failed call of S3, translated. Of what answers a question (`absent`, `unchanged`, `taken` and the like) and of `unclear`
+ * the adapters make something else wherever they asked it.
+ */
+export class S3Failure extends UnavailableError {
+  readonly verdict: S3Verdict
+  constructor(verdict: S3Verdict, cause?: unknown, settings: S3SettingNames = STORE_SETTINGS) {
+    const message = MESSAGES[verdict] + adviceFor(verdict, settings)
+    super(verdict === 'full' ? 'store_full' : 'store_unavailable', message, { cause })
+    this.verdict = verdict
+  }
+}
+
+/** True where more calls would only wait, or add to the load. */
+export function isOutage(verdict: S3Verdict): boolean {
+  return verdict === 'down' || verdict === 'silent' || verdict === 'busy'
+}
+
+/** What a call gave; undefined if it failed with this verdict. */
+export async function unless<T>(verdict: S3Verdict, result: Promise<T>): Promise<T | undefined> {
+  try {
+    return await result
+  } catch (error) {
+    if (error instanceof S3Failure && error.verdict === verdict) return undefined
+    throw error
+  }
+}
+
+const BY_CODE = new Map<string, S3Verdict>([
+  ['NoSuchKey', 'absent'],
+  ['NoSuchVersion', 'absent'],
+  // MinIO's, Ceph's and AWS's words for a key that they could not have.
+  ['XMinioInvalidObjectName', 'unnamable'],
+  ['XMinioInvalidResourceName', 'unnamable'],
+  ['InvalidObjectName', 'unnamable'],
+  ['KeyTooLongError', 'unnamable'],
+  ['InvalidURI', 'unnamable'],
+  // What is wrong these two do not say: an id of a version, or with SeaweedFS a key.
+  ['InvalidArgument', 'malformed'],
+  ['InvalidRequest', 'malformed'],
+  // The version that was asked for is the mark of a deletion.
+  ['MethodNotAllowed', 'marker'],
+  ['PreconditionFailed', 'taken'],
+  ['ConditionalRequestConflict', 'conflict'],
+  ['OperationAborted', 'conflict'],
+  ['RequestTimeTooSkewed', 'skewed'],
+  ['SlowDown', 'busy'],
+  ['NoSuchBucket', 'no_bucket'],
+  ['QuotaExceeded', 'full'],
+  ['XMinioStorageFull', 'full'],
+  ['XMinioAdminBucketQuotaExceeded', 'full'],
+  ['BadDigest', 'damaged'],
+  ['AuthorizationHeaderMalformed', 'refused'],
+  ['CredentialsProviderError', 'no_credentials'],
+])
+
+// What came is no TLS: as a rule it is an answer in plain HTTP. How this is told depends on the version of Node.
+const BY_SYSTEM_CODE = new Map<string, S3Verdict>([
+  ['EPROTO', 'no_tls'],
+  ['ERR_SSL_WRONG_VERSION_NUMBER', 'no_tls'],
+  ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'no_tls'],
+])
+
+// A 404 without the code NoSuchKey may be a missing bucket, or a proxy that knows nothing of S3: never an absent key. The
+// answers to HEAD have no code at all.
+const BY_STATUS = new Map<number, S3Verdict>([
+  [304, 'unchanged'],
+  [400, 'unclear'],
+  [401, 'refused'],
+  [403, 'refused'],
+  [404, 'unclear'],
+  [405, 'unclear'],
+  [412, 'taken'],
+  [500, 'busy'],
+  [502, 'busy'],
+  [503, 'busy'],
+  [504, 'silent'],
+  [507, 'full'],
+])
+
+/** Judges an error of the SDK by its code and status, never by its text. Passes on what has been judged already. */
+export function toS3Failure(
+  error: unknown,
+  operation: string,
+  settings: S3SettingNames = STORE_SETTINGS,
+): UnavailableError {
+  if (error instanceof UnavailableError) return error
+  const { status, name, code } = facts(error)
+  // The SDK renames ECONNRESET and EPIPE to TimeoutError; a time-out of its own has no code, and only connecting has one.
+  const network = status === undefined && (code !== undefined || name === 'TimeoutError')
+  const verdict = BY_CODE.get(name) ?? (status === undefined ? BY_SYSTEM_CODE.get(code ?? '') : BY_STATUS.get(status))
+  return new S3Failure(verdict ?? (network ? 'down' : 'foreign'), summary(error, operation), settings)
+}
+
+/** Only what is safe to log: the SDK's own error carries the access key and the string that was signed. */
+function summary(error: unknown, operation: string): Error {
+  const { status, name, code, requestId } = facts(error)
+  const parts = [
+    name,
+    code === name ? undefined : code,
+    status && `HTTP ${status}`,
+    requestId && `request ${requestId}`,
+  ]
+  return new Error(`${operation}: ${parts.filter((part) => part !== undefined).join(', ')}`)
+}
+
+function facts(error: unknown): { status?: number; name: string; code?: string; requestId?: string } {
+  const name = field(error, 'name')
+  const code = field(error, 'code')
+  const metadata = field(error, '$metadata')
+  const status = field(metadata, 'httpStatusCode')
+  const requestId = field(metadata, 'requestId')
+  return {
+    name: typeof name === 'string' ? name : 'Error',
+    ...(typeof code === 'string' && { code }),
+    ...(typeof status === 'number' && { status }),
+    ...(typeof requestId === 'string' && { requestId }),
+  }
+}
+
+function field(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
+}

@@ -1,0 +1,214 @@
+import { DOMParser } from '@xmldom/xmldom'
+import ExifReader from 'exifreader'
+import type { MetadataGroups } from '../../domain/info/capture.ts'
+import { type Place, parsePlace, parseXmpPlace } from '../../domain/info/place.ts'
+import type { PlainGroup, PlainValue } from '../../domain/info/plain-value.ts'
+
+/** What a decoder finds beside the picture, as it stands in the file. */
+export interface MetadataBlocks {
+  readonly exif?: Buffer | undefined
+  /** The Photoshop block of a JPEG. */
+  readonly iptc?: Buffer | undefined
+  readonly xmp?: Buffer | undefined
+  readonly icc?: Buffer | undefined
+}
+
+/** Neither bounded nor cleaned: it may say anything, in any amount that the blocks' own bounds allow. */
+export interface ReadMetadata {
+  readonly groups: MetadataGroups
+  /** Some block was too large to be read. */
+  readonly cut: boolean
+  readonly place?: Place
+  readonly iccProfile?: string
+}
+
+/** A camera's EXIF has a few kilobytes, or tens with a thumbnail; a segment of a JPEG holds 64 KiB. Larger ones are left. */
+const MAX_EXIF_BYTES = 256 * 1024
+const MAX_SEGMENT_BYTES = 65_533
+/** A profile for printing has half a megabyte. */
+const MAX_ICC_BYTES = 4 * 1024 * 1024
+
+/** Levels within a group; an XMP of 64 KiB could have thousands. */
+const MAX_DEPTH = 8
+
+/**
+ * Reads EXIF, IPTC, XMP and the profile's name. What is broken, too large or none at all counts as absent: nothing here says
+ * whether the picture is good. The only importer of ExifReader and of the XML parser that it is given.
+ */
+export function readMetadata({ exif, iptc, xmp, icc }: MetadataBlocks): ReadMetadata {
+  const tiff = exif === undefined || isLonger(exif, MAX_EXIF_BYTES) ? undefined : tiffOf(exif)
+  const ofExif = tiff && load(tiff, { exif: true, gps: true })
+  const rest = load(jpegOf([...iptcSegments(iptc), ...xmpSegments(xmp), ...iccSegments(icc)]), {
+    iptc: true,
+    xmp: true,
+    icc: true,
+  })
+  const { Latitude: latitude, Longitude: longitude, Altitude: altitude } = ofExif?.gps ?? {}
+  const place = parsePlace(latitude, longitude, altitude) ?? placeOfXmp(rest?.xmp)
+  const iccProfile = rest?.icc?.['ICC Description']?.description
+  return {
+    groups: {
+      exif: toGroup(ofExif?.exif, exifValue),
+      iptc: toGroup(rest?.iptc, iptcValue),
+      xmp: toGroup(rest?.xmp, xmpValue),
+    },
+    cut: isLonger(exif, MAX_EXIF_BYTES) || isLonger(iptc, MAX_SEGMENT_BYTES) || isLonger(xmp, MAX_XMP_BYTES),
+    ...(place && { place }),
+    ...(typeof iccProfile === 'string' && { iccProfile }),
+  }
+}
+
+/** Editors and phones that write no EXIF of a place write it here. */
+function placeOfXmp(xmp: unknown): Place | undefined {
+  const text = (name: string): unknown => {
+    const tag = isRecord(xmp) ? xmp[name] : undefined
+    return isRecord(tag) ? tag['value'] : undefined
+  }
+  return parseXmpPlace({
+    latitude: text('GPSLatitude'),
+    longitude: text('GPSLongitude'),
+    altitude: text('GPSAltitude'),
+    altitudeRef: text('GPSAltitudeRef'),
+  })
+}
+
+type Wanted = Partial<Record<'exif' | 'iptc' | 'xmp' | 'icc' | 'gps', true>>
+
+/** The notes of camera makers and thumbnails are not even parsed. @returns undefined for what is malformed as a whole. */
+function load(file: Buffer, includeTags: Wanted) {
+  // Only its silence is ours: by itself it writes to the console.
+  const domParser = new DOMParser({ onError: onXmlError })
+  try {
+    return ExifReader.load(file, { expanded: true, computed: true, includeTags, domParser })
+  } catch {
+    // It throws errors of all kinds at what is malformed, and does nothing that could fail otherwise.
+    return undefined
+  }
+}
+
+function onXmlError(level: 'warning' | 'error' | 'fatalError', message: string): void {
+  if (level !== 'warning') throw new SyntaxError(message)
+}
+
+function isLonger(block: Buffer | undefined, maxBytes: number): boolean {
+  return block !== undefined && block.length > maxBytes
+}
+
+function tiffOf(exif: Buffer): Buffer {
+  return exif.toString('latin1', 0, 6) === 'Exif\0\0' ? exif.subarray(6) : exif
+}
+
+interface Segment {
+  readonly marker: number
+  readonly content: Buffer
+}
+
+/** The header of a JPEG without a picture: the one form in which the reader takes all three together. */
+function jpegOf(segments: readonly Segment[]): Buffer {
+  const parts = segments.map(({ marker, content }) => {
+    const head = Buffer.from([0xff, marker, 0, 0])
+    head.writeUInt16BE(content.length + 2, 2)
+    return Buffer.concat([head, content])
+  })
+  return Buffer.concat([Buffer.from([0xff, 0xd8]), ...parts, Buffer.from([0xff, 0xda, ...Buffer.alloc(16)])])
+}
+
+function iptcSegments(iptc: Buffer | undefined): Segment[] {
+  const isPhotoshops = iptc?.toString('latin1', 0, PHOTOSHOP.length) === PHOTOSHOP
+  return iptc && isPhotoshops && !isLonger(iptc, MAX_SEGMENT_BYTES) ? [{ marker: 0xed, content: iptc }] : []
+}
+
+/**
+ * Without its wrapping, on which the reader's regular expressions could spend minutes, and only if it declares no entities,
+ * which XMP has no use for.
+ */
+function xmpSegments(xmp: Buffer | undefined): Segment[] {
+  if (xmp === undefined || isLonger(xmp, MAX_XMP_BYTES)) return []
+  const packet = xmp.toString('latin1').replaceAll(/<\?xpacket[^>]*>/g, '')
+  const content = Buffer.from(`${XMP}${packet}`, 'latin1')
+  return /<!(?:DOCTYPE|ENTITY)|<\?xpacket/i.test(packet) ? [] : [{ marker: 0xe1, content }]
+}
+
+function iccSegments(icc: Buffer | undefined): Segment[] {
+  if (icc === undefined || isLonger(icc, MAX_ICC_BYTES)) return []
+  const count = Math.ceil(icc.length / ICC_CHUNK_BYTES)
+  return Array.from({ length: count }, (_, index) => {
+    const chunk = icc.subarray(index * ICC_CHUNK_BYTES, (index + 1) * ICC_CHUNK_BYTES)
+    return { marker: 0xe2, content: Buffer.concat([Buffer.from(ICC), Buffer.from([index + 1, count]), chunk]) }
+  })
+}
+
+const PHOTOSHOP = 'Photoshop 3.0\0'
+const XMP = 'http://ns.adobe.com/xap/1.0/\0'
+const ICC = 'ICC_PROFILE\0'
+const MAX_XMP_BYTES = MAX_SEGMENT_BYTES - XMP.length
+const ICC_CHUNK_BYTES = MAX_SEGMENT_BYTES - ICC.length - 2
+
+type Convert = (tag: unknown, depth: number) => PlainValue | undefined
+
+function toGroup(tags: unknown, convert: Convert, depth = 0): PlainGroup {
+  if (!isRecord(tags)) return {}
+  const members = Object.entries(tags).flatMap(([name, tag]) => {
+    // Where in the file the next group stands.
+    const value = name.endsWith(' Pointer') ? undefined : convert(tag, depth)
+    return value === undefined ? [] : [[name, value] as const]
+  })
+  return Object.fromEntries(members)
+}
+
+/** Rationals exactly, as `1/250`; what is bytes by its type as the text that the reader finds in it. */
+function exifValue(tag: unknown): PlainValue | undefined {
+  if (!isRecord(tag)) return undefined
+  const { value, description, computed } = tag
+  if (typeof value === 'number') return value
+  if (!Array.isArray(value)) return undefined
+  if (isPair(value) && (typeof computed === 'number' || computed === null)) return rational(value)
+  if (value.length > 0 && value.every(isPair)) return value.map(rational)
+  if (value.length > 0 && value.every((item) => typeof item === 'string')) return joined(value)
+  if (typeof description === 'string' && description !== value.join(', ')) return description
+  return value.every((item) => typeof item === 'number') ? value : undefined
+}
+
+function iptcValue(tag: unknown): PlainValue | undefined {
+  if (Array.isArray(tag)) return tag.flatMap((item) => iptcValue(item) ?? [])
+  return isRecord(tag) && typeof tag['description'] === 'string' ? tag['description'] : undefined
+}
+
+function xmpValue(tag: unknown, depth: number): PlainValue | undefined {
+  if (!isRecord(tag) || depth > MAX_DEPTH) return undefined
+  const { value } = tag
+  if (typeof value === 'string') return value
+  if (!Array.isArray(value)) return toGroup(value, xmpValue, depth + 1)
+  const items = value.map((item: unknown) => ({ language: languageOf(item), text: xmpValue(item, depth + 1) }))
+  const texts = items.flatMap(({ language, text }) => (text === undefined ? [] : [[language ?? '', text] as const]))
+  const hasLanguages = items.length > 0 && items.every(({ language }) => language !== undefined)
+  if (!hasLanguages) return texts.map(([, text]) => text)
+  const [first] = texts
+  return texts.length === 1 && first?.[0] === 'x-default' ? first[1] : Object.fromEntries(texts)
+}
+
+function languageOf(item: unknown): string | undefined {
+  const attributes = isRecord(item) ? item['attributes'] : undefined
+  const language = isRecord(attributes) ? attributes['lang'] : undefined
+  return typeof language === 'string' ? language : undefined
+}
+
+function rational([numerator, denominator]: readonly [number, number]): string {
+  return `${numerator}/${denominator}`
+}
+
+/** EXIF divides a photographer's from an editor's copyright by a zero. */
+function joined(texts: readonly string[]): string {
+  return texts
+    .map((text) => text.trim())
+    .filter((text) => text !== '')
+    .join(', ')
+}
+
+function isPair(value: unknown): value is [number, number] {
+  return Array.isArray(value) && value.length === 2 && value.every((item) => typeof item === 'number')
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,208 @@
+import { createHash } from 'node:crypto'
+import { open, readFile } from 'node:fs/promises'
+import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
+import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
+import {
+  brokenOriginal,
+  tooManyFrames,
+  tooManyPixels,
+  unsupportedOriginal,
+} from '../../domain/picture/original-refusal.ts'
+import { pipelineTime } from '../../domain/picture/pipeline-time.ts'
+import { decodingBytes } from '../../domain/picture/render-memory.ts'
+import { SNIFF_BYTES, sniffFormat } from '../../domain/picture/sniff-format.ts'
+import type { InputFormat } from '../../domain/spec/image-format.ts'
+import { OriginalError, UnavailableError } from '../../errors.ts'
+import type { ImageEngine, ObjectSource } from '../../service/ports/ports.ts'
+import { isWholeGif } from './gif-file.ts'
+import { type Copyright, copyrightOf } from './sharp-copyright.ts'
+import { measurePicture } from './sharp-measure.ts'
+import { reducePicture } from './sharp-reduce.ts'
+import { type PixelSource, renderPlans } from './sharp-render.ts'
+import { verifyPicture } from './sharp-verify.ts'
+
+export interface SharpEngineOptions {
+  readonly inputFormats: readonly InputFormat[]
+  /** Over all frames. */
+  readonly maxPixels: number
+  readonly maxFrames: number
+  /** A render or check that takes longer is ended by libvips. */
+  readonly timeoutSeconds: number
+  /** Renditions carry the copyright and the artist of the original; else they carry no metadata at all. */
+  readonly keepCopyright?: boolean
+}
+
+// libvips' loaders by the format that they read. What is not asked for is blocked, so that no clever file reaches it.
+const LOADERS = {
+  jpeg: ['VipsForeignLoadJpeg'],
+  png: ['VipsForeignLoadPng'],
+  webp: ['VipsForeignLoadWebp'],
+  gif: ['VipsForeignLoadNsgif'],
+  avif: ['VipsForeignLoadHeif'],
+  heif: ['VipsForeignLoadHeif'],
+  tiff: ['VipsForeignLoadTiff'],
+  svg: ['VipsForeignLoadSvg'],
+} as const satisfies Record<InputFormat, readonly string[]>
+
+/** Goes up with every change of ours to what the same plan gives. */
+const REVISION = 3
+
+/**
+ * The mtime that renditions get, seconds since 1970: it stands for this pipeline, whose parts decide the bytes. nginx and Node make the ETag of it, so another encoder means another ETag.
+ */
+export function pipelineMtimeSeconds(): number {
+  const versions = Object.entries(sharp.versions).map(([part, version]) => `${part} ${version}`)
+  const parts = [REVISION, ...versions.toSorted((a, b) => (a < b ? -1 : 1))].join('\n')
+  const hash = createHash('sha256').update(parts).digest().readUInt32BE(0)
+  return pipelineTime(hash)
+}
+
+/**
+ * Renders with libvips. Process-wide settings of sharp are made here, so there is one engine in a process.
+ */
+export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
+  const { inputFormats, maxPixels, maxFrames, timeoutSeconds, keepCopyright = false } = options
+  // Renditions are cached as files, and libvips' own cache only keeps memory and open files; one thread for each render
+  // makes the most of the cores when several run.
+  sharp.cache(false)
+  sharp.concurrency(1)
+  sharp.block({ operation: ['VipsForeignLoad'] })
+  sharp.unblock({ operation: [...new Set(inputFormats.flatMap((format) => LOADERS[format]))] })
+
+  function load(source: ObjectSource, more: SharpOptions): Sharp {
+    // Below 'error' a TIFF of an unsupported compression is black, and a damaged PNG is shown. 'warning', sharp's default, refuses
+    // sound files too.
+    const settings = { limitInputPixels: maxPixels, failOn: 'error', sequentialRead: true, ...more } as const
+    return sharp('path' in source ? source.path : source.bytes, settings).timeout({ seconds: timeoutSeconds })
+  }
+
+  /**
+   * A drawing may name other files of the folder that it lies in, here other people's originals, and libvips would draw
+   * them. Bytes lie in no folder.
+   */
+  async function detached(source: ObjectSource): Promise<ObjectSource> {
+    if ('bytes' in source || !inputFormats.includes('svg') || sniffFormat(await readHead(source)) !== 'svg')
+      return source
+    return { bytes: await readFile(source.path).catch(gone) }
+  }
+
+  async function inspect(original: ObjectSource): Promise<OriginalFacts> {
+    const source = await detached(original)
+    const format = sniffFormat(await readHead(source))
+    if (format === undefined || !inputFormats.includes(format)) throw unsupportedOriginal(format, inputFormats)
+    // The limits below give better reasons than libvips' own, and hold as early: only the header has been read.
+    const metadata = await load(source, { limitInputPixels: false })
+      .metadata()
+      .catch((cause: unknown) => blame(source, cause))
+    // sharp reads the compression off the file's main brand, and an AVIF's may be that of any HEIF.
+    if (metadata.format === 'heif' && metadata.compression !== 'av1' && format !== 'avif')
+      throw unsupportedOriginal('heif', inputFormats)
+    const facts = toFacts(format, metadata)
+    const { stored, frames } = facts
+    const pixels = stored.width * stored.height * frames
+    if (frames > maxFrames) throw tooManyFrames(maxFrames, frames)
+    if (pixels > maxPixels) throw tooManyPixels(maxPixels, pixels, frames)
+    return facts
+  }
+
+  /** What fails within the time is the image's fault; libvips' messages would say no more that can be relied on. */
+  async function decoding<T>(source: ObjectSource, work: Promise<T>): Promise<T> {
+    const began = performance.now()
+    try {
+      return await work
+    } catch (error) {
+      if (performance.now() - began < timeoutSeconds * 1000) return await blame(source, error)
+      throw new UnavailableError('timed_out', 'Rendering this image took too long (RENDER_TIMEOUT_SECONDS)', {
+        cause: error,
+      })
+    }
+  }
+
+  /** What can't be read here fails the rendering too, which then says why. */
+  const readCopyright = async (source: ObjectSource): Promise<Copyright> =>
+    copyrightOf(
+      await load(await detached(source), {})
+        .metadata()
+        .catch(() => ({})),
+    )
+
+  async function openPixels(original: ObjectSource): Promise<PixelSource> {
+    const source = await detached(original)
+    return { open: (more) => load(source, more), timeoutSeconds }
+  }
+
+  return {
+    inspect,
+    async verify(source, facts) {
+      if (facts.format === 'gif' && !(await isWholeGif(source).catch(gone))) {
+        throw brokenOriginal('gif', new Error('The GIF ends before its trailer'))
+      }
+      const detachedSource = await detached(source)
+      await decoding(
+        source,
+        verifyPicture((more) => load(detachedSource, more), facts),
+      )
+    },
+    render(source, plans) {
+      const copyright = keepCopyright ? readCopyright(source) : Promise.resolve({})
+      return renderPlans(openPixels(source), plans, copyright).map((made) => decoding(source, made))
+    },
+    async measure(source, facts) {
+      const metadata = await load(await detached(source), {})
+        .metadata()
+        .catch((cause: unknown) => blame(source, cause))
+      return await decoding(source, measurePicture(await openPixels(source), facts, metadata))
+    },
+    async reduce(source, facts, levels) {
+      // Always with its copyright, so that what is made of the reduced picture can have it.
+      const copyright = await readCopyright(source)
+      return await decoding(source, reducePicture(await openPixels(source), facts, { levels, copyright }))
+    },
+  }
+}
+
+async function readHead(source: ObjectSource): Promise<Buffer> {
+  if ('bytes' in source) return source.bytes.subarray(0, SNIFF_BYTES)
+  const file = await open(source.path).catch(gone)
+  try {
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(SNIFF_BYTES) })
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
+
+const SAMPLE_BYTES: Readonly<Record<string, number>> = { ushort: 2, short: 2, uint: 4, int: 4, float: 4, double: 8 }
+
+function toFacts(format: InputFormat, metadata: Metadata): OriginalFacts {
+  const { width, height, orientation = 1, hasAlpha, pages = 1, depth, channels, icc } = metadata
+  const frames = format === 'gif' || format === 'webp' ? Math.max(1, pages) : 1
+  const held = decodingBytes({
+    format,
+    size: { width, height },
+    frames,
+    channels,
+    bytesPerSample: SAMPLE_BYTES[depth] ?? 1,
+    progressive: metadata.isProgressive,
+    halvedColours: metadata.chromaSubsampling?.startsWith('4:2:0') ?? false,
+  })
+  return {
+    format,
+    stored: { width, height },
+    orientation: frames > 1 ? 1 : orientation,
+    alpha: hasAlpha,
+    ...(depth === 'ushort' && channels >= 3 && icc !== undefined && { deepProfile: true }),
+    ...(held > 0 && { decodingBytes: held }),
+    frames,
+  }
+}
+
+/** It is the image's fault, unless its file is not there any more. */
+async function blame(source: ObjectSource, cause: unknown): Promise<never> {
+  if (cause instanceof OriginalError) throw cause
+  throw brokenOriginal(sniffFormat(await readHead(source)), cause)
+}
+
+function gone(cause: unknown): never {
+  throw new UnavailableError('disk_unavailable', 'The local copy of the original was deleted; try again', { cause })
+}

@@ -1,0 +1,90 @@
+import sharp, { type Metadata, type Sharp } from 'sharp'
+import { type Animation, type ImageInfo, imageInfo } from '../../domain/info/image-info.ts'
+import { dominantColour } from '../../domain/picture/dominant-colour.ts'
+import { combineOrientation, turnsOnSide } from '../../domain/picture/orientation.ts'
+import { displayedSize, type OriginalFacts, type Size } from '../../domain/picture/original-facts.ts'
+import { differenceHash, HASHED_SIZE } from '../../domain/picture/perceptual-hash.ts'
+import type { ReadMetadata } from './metadata-reader.ts'
+import { blurHash, type SmallPicture, thumbHash } from './placeholder-hash.ts'
+import { type PixelSource, toPixels, toSrgb, turn } from './sharp-render.ts'
+
+/** Longest side of the picture that is measured: ThumbHash takes no longer one, and nothing here sees finer things. */
+const LONGEST_SIDE = 100
+/** BlurHash takes any, but a tenth of a second for a large one. */
+const BLURRED_SIDE = 32
+const SPACES: Readonly<Record<string, string>> = { srgb: 'rgb', rgb16: 'rgb', 'b-w': 'gray', grey16: 'gray' }
+const DEPTH_BITS: Readonly<Record<string, number>> = { uchar: 8, char: 8, ushort: 16, short: 16, float: 32 }
+
+/** Measures the picture as it is shown, and reads what the file says of it: one decoding, at the least size. */
+export async function measurePicture(
+  source: PixelSource,
+  facts: OriginalFacts,
+  metadata: Metadata,
+): Promise<ImageInfo> {
+  const picture = await smallPicture(source, facts)
+  const { space, depth, bitsPerSample } = metadata
+  const { groups, cut, place, iccProfile } = await read(metadata)
+  const animation = animationOf(facts, metadata)
+  return imageInfo(facts, {
+    colorSpace: SPACES[space] ?? space,
+    ...(iccProfile !== undefined && { iccProfile }),
+    bitsPerSample: bitsPerSample ?? DEPTH_BITS[depth] ?? 8,
+    ...(animation && { animation }),
+    dominantColor: dominantColour(picture.rgba),
+    thumbHash: thumbHash(picture),
+    blurHash: blurHash(await reduced(picture)),
+    perceptualHash: await hashOf(picture),
+    metadata: groups,
+    metadataCut: cut,
+    ...(place && { place }),
+  })
+}
+
+/** The readers take 40 ms to load and 13 MB, which a renderer that only renders can do without. */
+async function read({ exif, iptc, xmp, icc }: Metadata): Promise<ReadMetadata> {
+  if ([exif, iptc, xmp, icc].every((block) => block === undefined)) return { groups: {}, cut: false }
+  const { readMetadata } = await import('./metadata-reader.ts')
+  return readMetadata({ exif, iptc, xmp, icc })
+}
+
+/** Upright, in sRGB, with alpha; of an animation its first frame. */
+async function smallPicture(source: PixelSource, facts: OriginalFacts): Promise<SmallPicture> {
+  const orientation = combineOrientation(facts.orientation, {})
+  const { width, height } = smallSize(displayedSize(facts), LONGEST_SIDE)
+  const stored = turnsOnSide(orientation) ? { width: height, height: width } : { width, height }
+  const image = toSrgb(source.open({ pages: 1 }).resize({ ...stored, fit: 'fill' }), facts)
+  const base = await toPixels(turn(image, { orientation }), source.timeoutSeconds)
+  const rgba = await base.open({}).toColourspace('srgb').ensureAlpha().raw({ depth: 'uchar' }).toBuffer()
+  return { width, height, rgba }
+}
+
+async function reduced(picture: SmallPicture): Promise<SmallPicture> {
+  const size = smallSize(picture, BLURRED_SIDE)
+  const rgba = await open(picture)
+    .resize({ ...size, fit: 'fill' })
+    .raw()
+    .toBuffer()
+  return { ...size, rgba }
+}
+
+function open({ width, height, rgba }: SmallPicture): Sharp {
+  return sharp(rgba, { raw: { width, height, channels: 4 } })
+}
+
+function smallSize({ width, height }: Size, longest: number): Size {
+  const scale = Math.min(1, longest / Math.max(width, height))
+  return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) }
+}
+
+async function hashOf(picture: SmallPicture): Promise<string> {
+  const grey = open(picture)
+    .flatten({ background: '#fff' })
+    .toColourspace('b-w')
+    .resize({ ...HASHED_SIZE, fit: 'fill' })
+  return differenceHash(await grey.extractChannel(0).raw().toBuffer())
+}
+
+function animationOf({ frames }: OriginalFacts, { delay = [], loop = 0 }: Metadata): Animation | undefined {
+  if (frames === 1) return undefined
+  return { durationMs: delay.reduce((sum, ms) => sum + ms, 0), loop }
+}

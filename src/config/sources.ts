@@ -1,0 +1,155 @@
+import { z } from 'zod'
+import { parseDnsServer } from '../domain/network/dns-server.ts'
+import { parseAddressBlock } from '../domain/network/ip-address.ts'
+import { parseRemoteHost } from '../domain/network/remote-hosts.ts'
+import { byteSize, count, facts, flag, list, optionalByteSize, readable, text, webUrl, whole } from './fields.ts'
+
+const MIB = 2 ** 20
+
+/** Settings of the store that holds the originals. */
+export const OBJECT_STORE = {
+  STORE: z
+    .string()
+    .regex(/^(?:file:.+|s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])$/, 'should be file:<folder> or s3://<bucket>')
+    .default('file:./data')
+    .meta(
+      facts({
+        about: 'Location of the originals: a folder, or a bucket of an S3-compatible object store.',
+        allowed: 'file:<folder> or s3://<bucket>',
+      }),
+    ),
+  S3_ENDPOINT: webUrl('https://s3.example.net:9000', {
+    about: 'URL of the S3 server. Requires STORE=s3://<bucket>.',
+    whenUnset: 'the AWS endpoint of S3_REGION',
+  }),
+  S3_REGION: z
+    .string()
+    .min(1)
+    .default('us-east-1')
+    .meta(facts({ about: 'Region of the bucket. Requires STORE=s3://<bucket>.', allowed: 'region name' })),
+  S3_FORCE_PATH_STYLE: flag(true, {
+    about:
+      'Address the bucket in the path of the URL (path style) instead of in the host name (virtual-hosted style). Requires STORE=s3://<bucket>.',
+  }),
+  AWS_ACCESS_KEY_ID: text({
+    about: 'Access key of the S3 server. Set it together with AWS_SECRET_ACCESS_KEY.',
+    whenUnset: 'the credential chain of the AWS SDK (environment, profile, instance role)',
+  }),
+  AWS_SECRET_ACCESS_KEY: text({ about: 'Secret of AWS_ACCESS_KEY_ID.', whenUnset: 'see AWS_ACCESS_KEY_ID' }),
+  AWS_SESSION_TOKEN: text({ about: 'Session token of temporary credentials.', whenUnset: 'none' }),
+} as const
+
+/** Settings of the images that Darkroom serves from elsewhere. */
+export const ELSEWHERE = {
+  BUCKETS_FILE: text({
+    about: 'YAML or JSON file that lists the buckets whose objects are served under /s3/ (docs/buckets.md).',
+    allowed: 'path of a file',
+    whenUnset: 'no buckets',
+  }),
+  REMOTE_HOSTS: list(
+    { check: readable(parseRemoteHost) },
+    {
+      about:
+        'Allow-list of the hosts that remote images are fetched from (docs/remote.md). An entry may limit the protocol, the port and the query parameters. * allows every host and requires SIZE_POLICY=signed.',
+      allowed:
+        'entries such as example.com, *.example.com, https://example.com:8443 or example.com?v,id, separated by spaces',
+      whenUnset: 'no remote images',
+    },
+  ),
+  REMOTE_MAX_BYTES: byteSize(20 * 1024 * MIB, {
+    about:
+      'Total size of remote images in the store. scripts/purge-remotes deletes the least recently requested ones above it.',
+  }),
+  REMOTE_NEW_PER_MINUTE: count(1000, {
+    about:
+      'Rate limit of this node for remote images that are not in the store yet. Requests above it are answered 429.',
+    unit: 'images per minute',
+  }),
+  REMOTE_NEW_PER_CLIENT: whole(1)
+    .optional()
+    .meta(
+      facts({
+        about:
+          'The same rate limit for each client: an IPv4 address, or the first 64 bits of an IPv6 address. At most REMOTE_NEW_PER_MINUTE.',
+        unit: 'images per minute',
+        whenUnset: 'a quarter of REMOTE_NEW_PER_MINUTE',
+      }),
+    ),
+  REMOTE_ALLOW_ADDRESSES: list(
+    { check: readable(parseAddressBlock) },
+    {
+      about: 'Non-public addresses that remote images may be fetched from.',
+      allowed: 'addresses and CIDR blocks such as 10.1.0.0/16, separated by spaces',
+      whenUnset: 'public addresses only',
+    },
+  ),
+  REMOTE_DNS: list(
+    { check: readable(parseDnsServer) },
+    {
+      about: 'DNS servers that resolve the names of remote hosts.',
+      allowed: 'entries such as 192.0.2.53 or [2001:db8::53]:5353, separated by spaces',
+      whenUnset: 'the DNS servers of the system',
+    },
+  ),
+  REMOTE_TIMEOUT_SECONDS: count(14, {
+    about: 'Timeout of fetching a remote image, redirects included.',
+    unit: 'seconds',
+  }),
+  REMOTE_DEFAULT_FRESH_SECONDS: whole(0)
+    .default(300)
+    .meta(
+      facts({
+        about: 'Freshness lifetime of a remote image whose response does not state one (RFC 9111).',
+        unit: 'seconds',
+      }),
+    ),
+  REMOTE_STALE_IF_ERROR_SECONDS: whole(0)
+    .default(31_536_000)
+    .meta(
+      facts({
+        about:
+          'stale-if-error (RFC 5861): a stale remote image is served for this time while its host fails, unless the response forbids it. The default is one year.',
+        unit: 'seconds',
+      }),
+    ),
+  REMOTE_KEEP_RENDITIONS: flag(false, {
+    about: 'Keep the renditions of remote images in the store, beside the originals.',
+  }),
+} as const
+
+/** Settings of the caches on disk and in memory. */
+export const CACHE = {
+  CACHE_DIR: z
+    .string()
+    .min(1)
+    .default('./cache')
+    .meta(facts({ about: 'Folder of the disk cache of this node.', allowed: 'path of a folder' })),
+  CACHE_MAX_BYTES: optionalByteSize({
+    about: 'Maximum disk space of the cache. Above nine tenths of it, the least recently used files are evicted.',
+    whenUnset: '10 % of the disk',
+  }),
+  CACHE_MIN_FREE_BYTES: optionalByteSize({
+    about: 'Minimum free disk space. Below it, the least recently used files of the cache are evicted.',
+    whenUnset: '5 % of the disk',
+  }),
+  CACHE_MAX_IDLE_DAYS: whole(2)
+    .default(30)
+    .meta(facts({ about: 'Files that were not requested for this time are deleted from the cache.', unit: 'days' })),
+  CACHE_SWEEP_SECONDS: count(600, {
+    about: 'Interval between two sweeps of the cache, which delete idle files and evict others.',
+    unit: 'seconds',
+  }),
+  MEMORY_CACHE_BYTES: optionalByteSize({
+    about: 'In-memory cache of renditions; also the fallback while the disk is full or read-only.',
+    whenUnset: '1/16 of the memory of the machine or its container, at most 128 MiB',
+  }),
+  MEMORY_CACHE_ENTRIES: whole(1000)
+    .default(50_000)
+    .meta(
+      facts({
+        about:
+          'Originals whose metadata and version are kept in memory: each for uploads, buckets and remote images. An entry takes about 1 KB.',
+        unit: 'entries',
+      }),
+    ),
+} as const

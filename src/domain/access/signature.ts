@@ -1,0 +1,82 @@
+import { createHmac } from 'node:crypto'
+import { RequestError } from '../../errors.ts'
+import { isOneOf } from './constant-time.ts'
+
+/** What a signed URL carries in its query. */
+export interface Signature {
+  /** `s=`: base64url of an HMAC-SHA256, without padding. */
+  readonly signature: string
+  /** `e=`: seconds since 1970 after which the URL is refused; absent: never. */
+  readonly expires?: number
+}
+
+/**
+ * Signs a path as `signedPath` gives it. The signed text is `path`, or `path?e=<expires>`; `&` if the path has a query.
+ * @param key Any string; 32 random bytes or more are wise.
+ */
+export function signPath(path: string, key: string, expires?: number): Signature {
+  const text = expires === undefined ? path : `${path}${path.includes('?') ? '&' : '?'}e=${expires}`
+  const signature = createHmac('sha256', key).update(text).digest('base64url')
+  return expires === undefined ? { signature } : { signature, expires }
+}
+
+/** The query that carries a signature, without the question mark. */
+export function formatSignature({ signature, expires }: Signature): string {
+  return expires === undefined ? `s=${signature}` : `e=${expires}&s=${signature}`
+}
+
+/**
+ * Reads `s=` and `e=`.
+ * @throws RequestError `signature_invalid` if there is no signature or a parameter is malformed or given twice.
+ */
+export function parseSignature(query: URLSearchParams): Signature {
+  const [signature, ...moreSignatures] = query.getAll('s')
+  const [expires, ...moreExpiries] = query.getAll('e')
+  if (signature === undefined)
+    throw new RequestError('signature_invalid', 'This image requires a signed URL: the parameter s= is missing')
+  if (moreSignatures.length > 0 || moreExpiries.length > 0) {
+    throw new RequestError('signature_invalid', 'Specify the parameters s= and e= once each')
+  }
+  if (expires === undefined) return { signature }
+  if (!/^[1-9]\d{0,14}$/.test(expires)) {
+    throw new RequestError('signature_invalid', 'The parameter e= should be a Unix time in seconds')
+  }
+  return { signature, expires: Number(expires) }
+}
+
+/**
+ * A signature of another path that lets through no more than the given one: until the same time, by the same key.
+ *
+ * @param from The path that is signed; `to` the one that is to be.
+ * @throws RequestError `signature_invalid` if no key made the given one.
+ */
+export function transferSignature(
+  { from, to }: { readonly from: string; readonly to: string },
+  given: Signature,
+  keys: readonly string[],
+): Signature {
+  const key = keys.find((each) => isSignedBy(each, from, given))
+  if (key === undefined) throw new RequestError('signature_invalid', 'The signature does not match this URL')
+  return signPath(to, key, given.expires)
+}
+
+/**
+ * Accepts a signature made with any of the keys, in constant time for each.
+ *
+ * @param keys Several, so that they can be rotated: sign with the first, accept all.
+ * @param nowSeconds Seconds since 1970.
+ * @throws RequestError `signature_invalid`, or `signature_expired` for one that was right until its expiry.
+ */
+export function assertSignature(path: string, given: Signature, keys: readonly string[], nowSeconds: number): void {
+  const signatures = keys.map((key) => signPath(path, key, given.expires).signature)
+  if (!isOneOf(given.signature, signatures)) {
+    throw new RequestError('signature_invalid', 'The signature does not match this URL')
+  }
+  if (given.expires !== undefined && given.expires <= nowSeconds) {
+    throw new RequestError('signature_expired', 'The signature of this URL has expired')
+  }
+}
+
+function isSignedBy(key: string, path: string, given: Signature): boolean {
+  return isOneOf(given.signature, [signPath(path, key, given.expires).signature])
+}

@@ -1,0 +1,115 @@
+import { RequestError } from '../../errors.ts'
+import { formatSpec, parseSpec, type Spec } from '../spec/spec.ts'
+import type { ImageRequest } from '../url/image-path.ts'
+import { signedPath } from '../url/picture-url.ts'
+import { assertSignature, formatSignature, parseSignature, signPath, transferSignature } from './signature.ts'
+
+/** Who may ask for which sizes. */
+export type SizePolicy =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'list'; readonly sizes: readonly string[]; readonly fallback: 'refuse' | 'redirect' }
+  | { readonly kind: 'signed'; readonly keys: readonly string[] }
+
+/** The answer to an allowed request; seconds until its signature expires, if it does. */
+export interface Admission {
+  readonly expiresInSeconds?: number
+  /** The spec to ask for instead. */
+  readonly redirect?: Spec
+}
+
+/**
+ * Lets a request for a size pass, or not.
+ *
+ * @param nowSeconds Seconds since 1970.
+ * @throws RequestError `size_not_allowed`, `signature_invalid`, `signature_expired`
+ */
+export function admit(
+  request: ImageRequest,
+  query: URLSearchParams,
+  policy: SizePolicy,
+  nowSeconds: number,
+): Admission {
+  if (policy.kind === 'list') return admitListed(request.spec, policy)
+  if (policy.kind === 'open') return {}
+  const signature = parseSignature(query)
+  assertSignature(signedPath(request), signature, policy.keys, nowSeconds)
+  return signature.expires === undefined ? {} : { expiresInSeconds: signature.expires - nowSeconds }
+}
+
+/**
+ * The same for a URL in another service's grammar, which is never redirected.
+ * @param isSigned In that service's own way.
+ */
+export function admitOtherwise(spec: Spec, policy: SizePolicy, isSigned: boolean): void {
+  if (policy.kind === 'list') admitListed(spec, { ...policy, fallback: 'refuse' })
+  if (policy.kind === 'signed' && !isSigned) {
+    throw new RequestError(
+      'signature_invalid',
+      'This service accepts only signed URLs, and this URL has no signature (SIZE_POLICY)',
+    )
+  }
+}
+
+/** The query that a URL of ours needs under the policy, without the question mark; empty if none. */
+export function admittingQuery(request: ImageRequest, policy: SizePolicy): string {
+  const key = policy.kind === 'signed' ? policy.keys[0] : undefined
+  return key === undefined ? '' : formatSignature(signPath(signedPath(request), key))
+}
+
+/**
+ * The query of a signed request, for the same picture under another path: signed anew, for no longer and by the same key.
+ * @throws RequestError `signature_invalid`
+ */
+export function readmittingQuery(
+  given: ImageRequest,
+  wanted: ImageRequest,
+  query: URLSearchParams,
+  keys: readonly string[],
+): string {
+  const paths = { from: signedPath(given), to: signedPath(wanted) }
+  const { signature } = transferSignature(paths, parseSignature(query), keys)
+  const carried = new URLSearchParams(query)
+  carried.set('s', signature)
+  return carried.toString()
+}
+
+/**
+ * Widths that are offered in a `srcset`: the policy's own; or a usual ladder up to the original's own width, so that who
+ * follows it loses nothing.
+ * @param ownWidth Of the original, as displayed. Pixels.
+ */
+export function offeredSpecs(policy: SizePolicy, ownWidth: number): readonly Spec[] {
+  const lower = USUAL_WIDTHS.filter((width) => width < ownWidth)
+  const ladder = lower.length < USUAL_WIDTHS.length ? [...lower, ownWidth] : lower
+  const texts = policy.kind === 'list' ? policy.sizes : ladder.map((width) => `${width}w`)
+  return texts.map(parseSpec).filter((spec) => formatSpec(spec) === `${widthOf(spec)}w`)
+}
+
+const USUAL_WIDTHS = [160, 320, 480, 640, 800, 1024, 1280, 1600, 2048, 2560, 3840]
+
+function admitListed(spec: Spec, { sizes, fallback }: Extract<SizePolicy, { kind: 'list' }>): Admission {
+  if (sizes.includes(formatSpec(spec))) return {}
+  const redirect = fallback === 'redirect' ? nextLarger(spec, sizes) : undefined
+  if (redirect !== undefined) return { redirect }
+  throw new RequestError('size_not_allowed', `"${formatSpec(spec)}" is not an allowed size (SIZES)`)
+}
+
+/** The listed spec with the next larger width that is otherwise equal. */
+function nextLarger(spec: Spec, sizes: readonly string[]): Spec | undefined {
+  const width = widthOf(spec)
+  if (width === undefined) return undefined
+  return sizes
+    .map(parseSpec)
+    .filter((listed) => formatSpec(withWidth(listed, width)) === formatSpec(spec) && (widthOf(listed) ?? 0) > width)
+    .toSorted((a, b) => (widthOf(a) ?? 0) - (widthOf(b) ?? 0))[0]
+}
+
+function widthOf({ size }: Spec): number | undefined {
+  if (size.kind === 'square') return size.side
+  return size.kind === 'box' ? size.width : undefined
+}
+
+function withWidth(spec: Spec, width: number): Spec {
+  if (spec.size.kind === 'square') return { ...spec, size: { kind: 'square', side: width } }
+  return spec.size.kind === 'box' && spec.size.width !== undefined ? { ...spec, size: { ...spec.size, width } } : spec
+}

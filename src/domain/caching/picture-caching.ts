@@ -1,0 +1,60 @@
+import { isTransientId } from '../identity/version-id.ts'
+import { type Freshness, formatFreshness } from './freshness.ts'
+import { fileValidators, renditionCacheControl, type Validators } from './http-caching.ts'
+
+/** What an answer with a picture says to caches. */
+export interface PictureCaching {
+  readonly cacheControl: string
+  readonly validators: Validators
+  /** Of that time, how much is over. Whole seconds; absent: the picture never changes. */
+  readonly ageSeconds?: number
+}
+
+/** The file that is sent. */
+export interface PictureFile {
+  readonly mtimeSeconds: number
+  readonly sizeBytes: number
+}
+
+/** The version of the original that it was made of, where the original may change. */
+export interface PictureVersion {
+  readonly id: string
+  readonly modifiedAt?: Date
+  /** Ms since 1970. */
+  readonly checkedAt: number
+  readonly freshness: Freshness
+  readonly isFixed: boolean
+}
+
+/** @param expiresInSeconds Of the signature; absent: no expiry. */
+export function uploadCaching({ mtimeSeconds, sizeBytes }: PictureFile, expiresInSeconds?: number): PictureCaching {
+  return {
+    cacheControl: renditionCacheControl(expiresInSeconds),
+    validators: fileValidators(mtimeSeconds, sizeBytes),
+  }
+}
+
+/**
+ * Two versions of an original may give files of one size, and all files have the same mtime: so the ETag names the version.
+ * @param now Ms since 1970.
+ */
+export function versionCaching(
+  file: PictureFile,
+  version: PictureVersion,
+  now: number,
+  expiresInSeconds?: number,
+): PictureCaching {
+  const { modifiedAt, checkedAt, freshness, isFixed } = version
+  const { etag } = fileValidators(file.mtimeSeconds, file.sizeBytes)
+  const changedAt = Math.max(file.mtimeSeconds * 1000, modifiedAt?.getTime() ?? 0)
+  const validators = {
+    etag: `${etag.slice(0, -1)}-${version.id.slice(1, 17)}"`,
+    lastModified: new Date(changedAt).toUTCString(),
+  }
+  if (isTransientId(version.id)) return { cacheControl: 'no-store', validators }
+  if (isFixed) return { cacheControl: renditionCacheControl(expiresInSeconds), validators }
+  const ageSeconds = Math.max(0, Math.floor((now - checkedAt) / 1000))
+  if (expiresInSeconds === undefined) return { cacheControl: formatFreshness(freshness), validators, ageSeconds }
+  const maxAge = Math.max(0, Math.min(freshness.freshSeconds, Math.floor(expiresInSeconds) + ageSeconds))
+  return { cacheControl: `public, max-age=${maxAge}`, validators, ageSeconds }
+}

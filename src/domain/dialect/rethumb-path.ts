@@ -1,0 +1,114 @@
+import type { OutputFormat } from '../spec/image-format.ts'
+import { invalidPath } from '../text/invalid-path.ts'
+import { type DialectRequest, dialectFormat, malformed } from './dialect.ts'
+import { wholeArgument } from './dialect-argument.ts'
+import { settleSpec, type Wish } from './dialect-spec.ts'
+import { percentDecode } from './dialect-text.ts'
+
+/** rethumb makes TIFF as well. `source` is the original's format, or PNG for a TIFF. */
+export type RethumbFormat = OutputFormat | 'source' | 'tiff'
+
+/** What a URL of rethumb asks for: a picture, or what its EXIF says. */
+export type RethumbRequest =
+  | (DialectRequest<RethumbFormat> & { readonly kind: 'picture' } & Versioned)
+  | ({ readonly kind: 'exif'; readonly source: string } & Versioned)
+
+interface Versioned {
+  /** Letters and digits: another one is another entry of the cache. */
+  readonly version?: string
+}
+
+/**
+ * Reads a URL of rethumb.
+ *
+ * ```
+ * path  = "/v1" 1*( "/" param "/" value ) "/" url       ; the parameters in any order, each once; http or https
+ * param = "width" | "height" | "square" ; pixels        | "cover" ; <w>x<h>
+ *       | "format" ; jpg, png, gif, tiff or webp        | "version" ; letters and digits        | "exif" ; all
+ * ```
+ *
+ * Width and height together are an exact size, so they distort and enlarge.
+ *
+ * @param target The path as it came, with the query, which belongs to the image.
+ * @throws RequestError `invalid_path` naming what can't be read.
+ */
+export function parseRethumbPath(target: string): RethumbRequest {
+  // Whoever encodes the URL encodes all of it; proxies make one slash of two.
+  const { head, url } = /^\/+v1\/(?<head>(?:[^/]*\/)*?)(?<url>https?(?::|%3[Aa]).*)$/s.exec(target)?.groups ?? {}
+  if (head === undefined || url === undefined) {
+    throw invalidPath(
+      'Malformed path: use /v1/{parameter}/{value}/…, ending with the URL of an image (http://… or https://…)',
+    )
+  }
+  const params = readParams(head)
+  const source = /^https?:/i.test(url) ? url : percentDecode(url)
+  const version = params.get('version')
+  if (version !== undefined && !/^[a-z0-9]{1,64}$/i.test(version)) {
+    throw malformed(`version/${version}`, 'a version should have 1 to 64 letters and digits')
+  }
+  const versioned = version === undefined ? {} : { version }
+  const exif = params.get('exif')
+  if (exif !== undefined) {
+    if (exif !== 'all') throw malformed(`exif/${exif}`, 'write exif/all')
+    for (const name of params.keys()) {
+      if (name !== 'exif' && name !== 'version')
+        throw malformed(name, 'it cannot be combined with exif/all, which returns no image')
+    }
+    return { kind: 'exif', source, ...versioned }
+  }
+  return { kind: 'picture', source, spec: settleSpec(readWish(params)), format: readFormat(params), ...versioned }
+}
+
+type Params = ReadonlyMap<string, string>
+
+const PARAMS: ReadonlySet<string> = new Set(['width', 'height', 'square', 'cover', 'format', 'version', 'exif'])
+
+function readParams(head: string): Params {
+  const parts = head.split('/').slice(0, -1)
+  if (parts.length === 0) throw invalidPath('A parameter is missing before the URL, such as width/300')
+  const params = new Map<string, string>()
+  for (let index = 0; index < parts.length; index += 2) {
+    const name = parts[index] ?? ''
+    const value = parts[index + 1]
+    if (!PARAMS.has(name)) throw malformed(name, `the parameter should be one of ${[...PARAMS].join(', ')}`)
+    if (value === undefined) throw malformed(name, 'its value is missing')
+    if (params.has(name)) throw malformed(`${name}/${value}`, 'specify each parameter once')
+    params.set(name, value)
+  }
+  return params
+}
+
+function readWish(params: Params): Wish {
+  const square = params.get('square')
+  const cover = params.get('cover')
+  const width = params.get('width')
+  const height = params.get('height')
+  const sizes = [square, cover, width ?? height].filter((size) => size !== undefined)
+  if (sizes.length > 1) throw invalidPath('Conflicting sizes: use only one of width and height, "square" or "cover"')
+  if (square !== undefined) {
+    const length = side(square, 'square')
+    return { width: length, height: length, fit: 'cover' }
+  }
+  if (cover !== undefined) {
+    const [coverWidth = '', coverHeight = '', ...more] = cover.split('x')
+    if (more.length > 0) throw malformed(`cover/${cover}`, 'write cover/300x200')
+    return { width: side(coverWidth, `cover/${cover}`), height: side(coverHeight, `cover/${cover}`), fit: 'cover' }
+  }
+  return {
+    width: width === undefined ? 0 : side(width, 'width'),
+    height: height === undefined ? 0 : side(height, 'height'),
+    fit: 'fill',
+    up: width !== undefined && height !== undefined,
+  }
+}
+
+function side(text: string, option: string): number {
+  return wholeArgument(text, option, { min: 1, max: 999_999 })
+}
+
+function readFormat(params: Params): RethumbFormat {
+  const format = params.get('format')
+  if (format === undefined) return 'source'
+  if (format === 'tiff' || format === 'tif') return 'tiff'
+  return dialectFormat(format, `format/${format}`)
+}

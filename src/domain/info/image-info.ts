@@ -1,0 +1,125 @@
+import type { OriginalFacts, Size } from '../picture/original-facts.ts'
+import { parseJson } from '../text/json-text.ts'
+import { type Capture, captureOf, type MetadataGroups } from './capture.ts'
+import type { Place } from './place.ts'
+import { boundGroup, isPlainValue, tidyText } from './plain-value.ts'
+
+/** All that is measured of an original: it can always be measured again. Kept in the store as `infos/…`. */
+export interface ImageInfo {
+  readonly picture: PictureInfo
+  readonly capture: CaptureInfo
+  readonly place?: Place
+}
+
+/** What anybody sees who has the picture. */
+export interface PictureInfo {
+  /** Before the EXIF orientation; of one frame. */
+  readonly stored: Size
+  /** EXIF orientation, 1-8. */
+  readonly orientation: number
+  /** `rgb`, `gray` or `cmyk`, else libvips' name; which rgb it is, the profile says. */
+  readonly colorSpace: string
+  /** The ICC profile's own name; absent without a profile: then rgb is sRGB. */
+  readonly iccProfile?: string
+  readonly bitsPerSample: number
+  readonly animation?: Animation
+  /** `#rrggbb` */
+  readonly dominantColor: string
+  /** Base64. */
+  readonly thumbHash: string
+  /** Base83. */
+  readonly blurHash: string
+  /** dHash: 64 bits as 16 hex digits. */
+  readonly perceptualHash: string
+}
+
+export interface Animation {
+  /** Of one round, by the file: browsers show what is shorter than 20 ms a frame more slowly. */
+  readonly durationMs: number
+  /** How many rounds; 0: for ever. */
+  readonly loop: number
+}
+
+/** What only the photographer's file says: needs a token. */
+export interface CaptureInfo extends Capture {
+  readonly metadata: MetadataGroups
+  /** Some of the metadata was too much to be read or shown. */
+  readonly metadataCut?: true
+}
+
+/** Part of an info's key: goes up when its form, or the way in which something is measured, changes. */
+export const INFO_VERSION = 2
+
+/** With the short form beside them all stays below 64 KiB of JSON: what is larger is not read back. */
+const MAX_METADATA_BYTES = { exif: 16_384, iptc: 12_288, xmp: 20_480 } as const
+const MAX_PROFILE_NAME = 100
+
+/** What an engine measured, not yet fit to be shown. */
+export interface Measured extends Omit<PictureInfo, keyof Pick<OriginalFacts, 'stored' | 'orientation'>> {
+  readonly metadata: MetadataGroups
+  /** Some of it was too large to be read at all. */
+  readonly metadataCut: boolean
+  readonly place?: Place
+}
+
+/** Bounds and cleans all that the file itself says. */
+export function imageInfo({ stored, orientation }: OriginalFacts, measured: Measured): ImageInfo {
+  const { metadata, metadataCut, place, iccProfile, ...picture } = measured
+  const profile = tidyText(iccProfile ?? '')
+    .slice(0, MAX_PROFILE_NAME)
+    .toWellFormed()
+  const groups = (['exif', 'iptc', 'xmp'] as const).map((name) => {
+    return { name, ...boundGroup(metadata[name] ?? {}, MAX_METADATA_BYTES[name]) }
+  })
+  const shown: MetadataGroups = Object.fromEntries(
+    groups.flatMap(({ name, group }) => (Object.keys(group).length === 0 ? [] : [[name, group]])),
+  )
+  return {
+    picture: { stored, orientation, ...picture, ...(profile !== '' && { iccProfile: profile }) },
+    capture: {
+      ...captureOf(shown),
+      metadata: shown,
+      ...((metadataCut || groups.some(({ cut }) => cut)) && { metadataCut: true }),
+    },
+    ...(place && { place }),
+  }
+}
+
+/** Who looks. */
+export interface Audience {
+  /** Holds a token. */
+  readonly isTrusted: boolean
+  /** And may see where the picture was taken. */
+  readonly showGps: boolean
+}
+
+/** What of an info an audience sees: `gps` only if it is both. */
+export function visibleInfo({ picture, capture, place }: ImageInfo, { isTrusted, showGps }: Audience) {
+  return {
+    ...picture,
+    ...(isTrusted && capture),
+    ...(isTrusted && showGps && place && { gps: place }),
+  }
+}
+
+export function formatInfo(info: ImageInfo): string {
+  return JSON.stringify(info)
+}
+
+/** The inverse of `formatInfo`. @returns undefined for anything else. */
+export function parseInfo(text: string): ImageInfo | undefined {
+  const value = parseJson(text)
+  return isInfo(value) ? value : undefined
+}
+
+/** The node itself wrote it, of this very version: a look at the parts is enough. */
+function isInfo(value: unknown): value is ImageInfo {
+  if (typeof value !== 'object' || value === null || !('picture' in value && 'capture' in value)) return false
+  const { picture, capture } = value
+  if (typeof picture !== 'object' || picture === null || typeof capture !== 'object' || capture === null) return false
+  return 'perceptualHash' in picture && 'metadata' in capture && Object.values(value).every(isPlainPart)
+}
+
+function isPlainPart(value: unknown): boolean {
+  return isPlainValue(value, -3)
+}

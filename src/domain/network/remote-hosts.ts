@@ -1,0 +1,132 @@
+import { RequestError } from '../../errors.ts'
+import { SettingError } from '../text/setting-error.ts'
+import { parseIpAddress } from './ip-address.ts'
+
+/** An entry of the list of hosts that images may be fetched from. */
+export interface RemoteHost {
+  /** Absent: http and https. */
+  readonly protocol?: 'http:' | 'https:'
+  /** As the WHATWG's parser writes it, without a dot at the end. Absent: every host. */
+  readonly hostname?: string
+  /** The names below `hostname`, at any depth, rather than `hostname` itself. */
+  readonly subdomains: boolean
+  /** Absent: the default port of the protocol. */
+  readonly port?: number
+  /** Names of the query parameters that its URLs may have, as they stand in a URL. Absent: any. */
+  readonly parameters?: readonly string[]
+}
+
+const MAX_URL_LENGTH = 2048
+const ENTRY =
+  /^(?:(?<scheme>[^:/]*):\/\/)?(?:(?<any>\*)|(?<below>\*\.)?(?<host>\[[\da-f:.]*\]|[^\s:/\\?#@[\]*%]+))(?::(?<port>\d{1,5}))?(?:\?(?<names>[^?]*))?$/i
+const PARAMETER_NAME = /^[^\s,&=#?+;"'<>]+$/
+
+/**
+ * Reads one entry: `example.com`, `*.example.com` (its subdomains, not itself), `https://example.com`, `example.com:8443`,
+ * `192.0.2.7`, `[2001:db8::7]`, `*` (every host). Without a scheme both are meant, without a port their default ones. Upper
+ * case and letters beyond ASCII are read as browsers do. `example.com?v,id` limits the query parameters, `example.com?` to
+ * none.
+ *
+ * @throws SettingError
+ */
+export function parseRemoteHost(text: string): RemoteHost {
+  const { scheme, any, below, host = '', port, names } = ENTRY.exec(text)?.groups ?? {}
+  const hostname = URL.canParse(`http://${host}/`) ? plainHostname(new URL(`http://${host}/`)) : undefined
+  if (any === undefined && (host === '' || hostname === undefined)) {
+    throw new SettingError(
+      `"${text}" should be a host such as example.com, *.example.com, https://example.com, example.com:8443 or [2001:db8::7]`,
+    )
+  }
+  const protocol = scheme === undefined ? undefined : readProtocol(scheme)
+  if (scheme !== undefined && protocol === undefined) {
+    throw new SettingError(`"${text}" should begin with http:// or https://, or with the host`)
+  }
+  if (below !== undefined && hostname !== undefined && isAddress(hostname)) {
+    throw new SettingError(`"${text}" should be without "*.": an address has no subdomains`)
+  }
+  if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) {
+    throw new SettingError(`"${text}" should have a port from 1 to 65535`)
+  }
+  return {
+    ...(protocol !== undefined && { protocol }),
+    ...(hostname !== undefined && { hostname }),
+    subdomains: below !== undefined,
+    ...(port !== undefined && { port: Number(port) }),
+    ...(names !== undefined && { parameters: parseNames(names, text) }),
+  }
+}
+
+/** Whether the entry is `*`, with whatever scheme, port and parameters. It may be wrong otherwise. */
+export function isEveryHost(text: string): boolean {
+  return ENTRY.exec(text)?.groups?.['any'] !== undefined
+}
+
+function parseNames(names: string, text: string): readonly string[] {
+  if (names === '') return []
+  const parameters = names.split(',')
+  if (parameters.every((name) => PARAMETER_NAME.test(name))) return parameters
+  throw new SettingError(
+    `"${text}" should name query parameters as example.com?v,id does, or end with "?" to allow none`,
+  )
+}
+
+/**
+ * Reads the URL of a remote image.
+ *
+ * @returns As in `RemoteRef`: two spellings that a browser takes for the same have the same result.
+ * @throws RequestError `invalid_path`
+ */
+export function parseRemoteUrl(text: string): string {
+  if (text.length > MAX_URL_LENGTH) throw invalid(`should have at most ${MAX_URL_LENGTH} characters`)
+  if (!URL.canParse(text)) throw invalid('should be an absolute URL such as https://example.com/cat.jpg')
+  const url = new URL(text)
+  if (readProtocol(url.protocol.slice(0, -1)) === undefined) throw invalid('should start with http:// or https://')
+  if (url.username !== '' || url.password !== '') throw invalid('should not contain a user name or a password')
+  const hostname = plainHostname(url)
+  if (hostname === undefined) throw invalid('should have a valid DNS host name')
+  url.hostname = hostname
+  url.hash = ''
+  if (url.href.length > MAX_URL_LENGTH) throw invalid(`should have at most ${MAX_URL_LENGTH} characters when encoded`)
+  return url.href
+}
+
+/**
+ * The entries of the list that allow the host of a URL. None: it may not be fetched.
+ * @param url As `parseRemoteUrl` returns it.
+ */
+export function hostsAllowing(url: string, hosts: readonly RemoteHost[]): readonly RemoteHost[] {
+  const { protocol, hostname, port } = new URL(url)
+  return hosts.filter((host) => {
+    if (host.protocol !== undefined && host.protocol !== protocol) return false
+    const wantedPort = host.port ?? defaultPort(protocol)
+    if (wantedPort !== (port === '' ? defaultPort(protocol) : Number(port))) return false
+    if (host.hostname === undefined) return true
+    return host.subdomains ? hostname.endsWith(`.${host.hostname}`) : hostname === host.hostname
+  })
+}
+
+/** Without the dot that a name may end with: it means the same host. undefined: no name of a host. */
+function plainHostname({ hostname }: URL): string | undefined {
+  const name = hostname.replace(/\.$/, '')
+  if (isAddress(name)) return name
+  const labels = name.split('.')
+  return name.length <= 253 && labels.every(({ length }) => length >= 1 && length <= 63) ? name : undefined
+}
+
+function isAddress(hostname: string): boolean {
+  return hostname.startsWith('[') || parseIpAddress(hostname) !== undefined
+}
+
+function readProtocol(scheme: string): 'http:' | 'https:' | undefined {
+  const name = scheme.toLowerCase()
+  if (name === 'http') return 'http:'
+  return name === 'https' ? 'https:' : undefined
+}
+
+function defaultPort(protocol: string): number {
+  return protocol === 'https:' ? 443 : 80
+}
+
+function invalid(what: string): RequestError {
+  return new RequestError('invalid_path', `The URL of the remote image ${what}`)
+}

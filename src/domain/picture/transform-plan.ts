@@ -1,0 +1,209 @@
+import { RequestError } from '../../errors.ts'
+import { canAnimate, type OutputFormat } from '../spec/image-format.ts'
+import { defaultFit, deviceBox, type Spec } from '../spec/spec.ts'
+import type { Position } from '../spec/spec-option.ts'
+import { type Encoding, type EncodingWish, planEncoding } from './encoding.ts'
+import { combineOrientation, type Orientation, turnsOnSide } from './orientation.ts'
+import { displayedSize, type OriginalFacts, type Size } from './original-facts.ts'
+import { type DrawnPicture, encodingBytes } from './render-memory.ts'
+
+/** A rectangle in device pixels. */
+export interface Area extends Size {
+  readonly left: number
+  readonly top: number
+}
+
+/** A rectangle of that size, wherever most is to be seen. */
+export interface InterestArea extends Size {
+  readonly interest: 'smart' | 'entropy'
+}
+
+/** A spec resolved against a real original. Device pixels; steps in the order of the fields. */
+export interface Plan {
+  /** All frames, or the first only. */
+  readonly animated: boolean
+  readonly orientation: Orientation
+  /** As in the original's facts. */
+  readonly deepProfile?: true
+  /** Size of the whole picture after orientation, before anything is cut off. */
+  readonly resize: Size
+  /** What to keep of it: exactly, or as much as that wherever most is to be seen. */
+  readonly crop?: Area | InterestArea
+  /** The larger canvas that it goes onto, and where. */
+  readonly pad?: Area
+  /** `rrggbb`: takes the place of transparency. */
+  readonly background?: string
+  readonly gray: boolean
+  /** Sigma in device pixels. */
+  readonly blur?: number
+  readonly sharpen: boolean
+  readonly encoding: Encoding
+  /** Of lines rather than pixels: an SVG. */
+  readonly drawing?: true
+  /** Memory that it takes, estimated. */
+  readonly memoryBytes: number
+}
+
+/**
+ * What to do to an original so that the spec holds.
+ *
+ * @param maxSide Longest side that is made, device pixels: `full` and one-sided boxes of huge originals shrink to it.
+ * @throws RequestError `invalid_path` if the frames of an animation would together be too large.
+ */
+export function planTransform(spec: Spec, original: OriginalFacts, format: OutputFormat, maxSide: number): Plan {
+  const orientation = combineOrientation(original.orientation, spec)
+  const upright = displayedSize(original)
+  const turned = spec.rotate === 90 || spec.rotate === 270
+  const picture = turned ? { width: upright.height, height: upright.width } : upright
+  // A drawing has no pixels of its own: it is drawn at the size asked for, and `full` is the size that it names.
+  const boxed = original.format === 'svg' && spec.size.kind !== 'full' ? { ...spec, up: true as const } : spec
+  const density = effectiveDensity(boxed, picture, maxSide)
+  const canvas = planCanvas(boxed, picture, { density, maxSide })
+  // What cannot be seen through needs a colour behind it; where it can, only if the spec names one.
+  const background = spec.background ?? (format === 'jpg' ? 'ffffff' : undefined)
+  const animated = original.frames > 1 && canAnimate(format) && !spec.still
+  if (animated) assertAnimationLimit(canvas, original, maxSide)
+  return {
+    animated,
+    orientation,
+    ...(original.deepProfile && { deepProfile: true }),
+    ...(original.format === 'svg' && { drawing: true }),
+    ...canvas,
+    ...(background !== undefined && { background }),
+    gray: spec.gray ?? false,
+    ...(spec.blur !== undefined && { blur: Math.max(0.3, spec.blur * density) }),
+    sharpen: spec.sharpen ?? false,
+    encoding: planEncoding(format, encodingWish(spec, canvas, animated ? original.frames : 1)),
+    memoryBytes:
+      (original.decodingBytes ?? 0) +
+      encodingBytes(drawnPicture(canvas, format, animated ? original.frames : 1), original.format),
+  }
+}
+
+function drawnPicture(canvas: Canvas, format: OutputFormat, frames: number): DrawnPicture {
+  return { size: plannedSize(canvas), whole: canvas.resize, frames, format }
+}
+
+/** The same picture by the encoder's slower ways to fewer bytes, for when nobody waits for it. */
+export function withoutHurry(plan: Plan, spec: Spec, frames: number): Plan {
+  const wish = { ...encodingWish(spec, plan, plan.animated ? frames : 1), primed: true }
+  return { ...plan, encoding: planEncoding(plan.encoding.format, wish) }
+}
+
+function encodingWish({ quality }: Spec, canvas: Canvas, frames: number): EncodingWish {
+  const { width, height } = plannedSize(canvas)
+  return { pixels: width * height * frames, ...(quality !== undefined && { quality }) }
+}
+
+/** Size of the finished rendition, device pixels. */
+export function plannedSize({ resize, crop, pad }: Pick<Plan, 'resize' | 'crop' | 'pad'>): Size {
+  const { width, height } = pad ?? crop ?? resize
+  return { width, height }
+}
+
+/** The whole picture once it is turned, before it is resized: what `resize` stands for. */
+export function turnedPicture({ stored }: OriginalFacts, { orientation }: Pick<Plan, 'orientation'>): Size {
+  return turnsOnSide(orientation) ? { width: stored.height, height: stored.width } : stored
+}
+
+/** `resize` in the stored pixels' own directions, before the picture is turned. */
+export function sizeBeforeTurn({ resize, orientation }: Pick<Plan, 'resize' | 'orientation'>): Size {
+  return turnsOnSide(orientation) ? { width: resize.height, height: resize.width } : resize
+}
+
+/** Enlarged or padded, an animation may have no more pixels than the largest still picture, over all its frames. */
+function assertAnimationLimit(canvas: Canvas, { stored, frames }: OriginalFacts, maxSide: number): void {
+  const { width, height } = plannedSize(canvas)
+  const pixels = Math.max(width * height, canvas.resize.width * canvas.resize.height)
+  if (pixels <= Math.max(stored.width * stored.height, maxSide ** 2 / frames)) return
+  throw new RequestError(
+    'invalid_path',
+    `${frames} frames of ${width}x${height} exceed the limit of pixels: add the option "still"`,
+  )
+}
+
+type Canvas = Pick<Plan, 'resize' | 'crop' | 'pad'>
+
+/**
+ * Device pixels per CSS pixel that the rendition really has: as many as the spec asks for, but no more than the original
+ * has for its place in the box, and never fewer than one for that. So `2x` of a small original is its `1x`.
+ */
+function effectiveDensity(spec: Spec, picture: Size, maxSide: number): number {
+  const { dpr = 1 } = spec
+  if (dpr <= 1 || spec.up) return dpr
+  const { width = Infinity, height = Infinity } = deviceBox({ ...spec, dpr: 1 })
+  const scales = [width / picture.width, height / picture.height].filter(Number.isFinite)
+  const fit = spec.fit ?? defaultFit(spec.size)
+  const atOne = fit === 'inside' || fit === 'contain' ? Math.min(...scales) : Math.max(...scales)
+  return Math.min(dpr, Math.max(1, largestScale(spec, picture, maxSide) / atOne))
+}
+
+/** The most that a picture may grow by. */
+function largestScale({ up }: Spec, picture: Size, maxSide: number): number {
+  return Math.min(up ? Infinity : 1, maxSide / picture.width, maxSide / picture.height)
+}
+
+interface CanvasLimits {
+  readonly density: number
+  readonly maxSide: number
+}
+
+function planCanvas(spec: Spec, picture: Size, { density, maxSide }: CanvasLimits): Canvas {
+  const { width, height } = deviceBox(spec)
+  const fit = spec.fit ?? defaultFit(spec.size)
+  const largest = largestScale(spec, picture, maxSide)
+  const widthScale = (width ?? Infinity) / picture.width
+  const heightScale = (height ?? Infinity) / picture.height
+  if (fit === 'inside' || width === undefined || height === undefined) {
+    return { resize: scale(picture, Math.min(widthScale, heightScale, largest)) }
+  }
+  if (fit === 'outside') return { resize: scale(picture, Math.min(Math.max(widthScale, heightScale), largest)) }
+  if (fit === 'contain') {
+    const resize = scale(picture, Math.min(widthScale, heightScale, largest))
+    const box = deviceBox({ ...spec, dpr: density })
+    const canvas = {
+      width: Math.max(box.width ?? 1, resize.width),
+      height: Math.max(box.height ?? 1, resize.height),
+    }
+    return { resize, pad: { ...canvas, ...offsetIn(canvas, resize, spec.position) } }
+  }
+  // The box keeps its shape when the picture is too small for it, so that a square stays a square. What is enlarged is
+  // limited as a whole, with what the crop will cut off.
+  const enlarge = spec.up ? Math.max(1, Math.min(maxSide / picture.width, maxSide / picture.height)) : 1
+  const box = scale({ width, height }, Math.min(1, enlarge / Math.max(widthScale, heightScale)))
+  if (fit === 'fill') return { resize: box }
+  const resize = cover(picture, box)
+  if (resize.width === box.width && resize.height === box.height) return { resize }
+  const { position } = spec
+  if (position === 'smart' || position === 'entropy') return { resize, crop: { ...box, interest: position } }
+  return { resize, crop: { ...box, ...offsetIn(resize, box, position) } }
+}
+
+/** Scales, rounds as sharp does, and keeps at least a pixel. */
+function scale({ width, height }: Size, factor: number): Size {
+  return { width: Math.max(1, Math.round(width * factor)), height: Math.max(1, Math.round(height * factor)) }
+}
+
+/** The picture's shape at the smallest size that covers the box. */
+function cover(picture: Size, box: Size): Size {
+  const resized = scale(picture, Math.max(box.width / picture.width, box.height / picture.height))
+  return { width: Math.max(resized.width, box.width), height: Math.max(resized.height, box.height) }
+}
+
+/** Where the smaller rectangle lies in the larger one. */
+function offsetIn(outer: Size, inner: Size, position: Position = 'center'): Pick<Area, 'left' | 'top'> {
+  const spare = { width: outer.width - inner.width, height: outer.height - inner.height }
+  if (typeof position === 'object') {
+    // The focal point comes to lie in the middle, as far as the edges allow.
+    const left = Math.round((position.x / 100) * outer.width - inner.width / 2)
+    const top = Math.round((position.y / 100) * outer.height - inner.height / 2)
+    return { left: clamp(left, spare.width), top: clamp(top, spare.height) }
+  }
+  const horizontal = position.endsWith('left') ? 0 : position.endsWith('right') ? 1 : 0.5
+  const vertical = position.startsWith('top') ? 0 : position.startsWith('bottom') ? 1 : 0.5
+  return { left: Math.round(horizontal * spare.width), top: Math.round(vertical * spare.height) }
+}
+
+function clamp(value: number, max: number): number {
+  return Math.min(Math.max(value, 0), max)
+}

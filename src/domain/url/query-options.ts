@@ -1,0 +1,86 @@
+import { suggestSpec } from '../spec/spec.ts'
+import { invalidPath } from '../text/invalid-path.ts'
+import { readFormat } from './picture-tail.ts'
+
+/**
+ * Parameters that other services read options from, and how `suggestSpec` takes them. nginx.conf has the same names: a direct
+ * hit must not have one of them.
+ */
+const OPTIONS = {
+  w: (value: string) => `w${value}`,
+  width: (value: string) => `w${value}`,
+  h: (value: string) => `h${value}`,
+  height: (value: string) => `h${value}`,
+  size: (value: string) => value,
+  fit: (value: string) => value,
+  dpr: (value: string) => `dpr${value}`,
+  q: (value: string) => `q${value}`,
+  quality: (value: string) => `q${value}`,
+  format: () => '',
+} as const satisfies Record<string, (value: string) => string>
+type OptionName = keyof typeof OPTIONS
+
+const SIZE_NAMES: readonly OptionName[] = ['w', 'width', 'h', 'height', 'size']
+/** For a path that has no size, as an example. */
+const EXAMPLE_SIZE = '400w'
+
+/**
+ * Refuses a query that looks like options on the path of a picture: it would be ignored, and another picture shown than was
+ * meant. The names count in any case. Other parameters (signatures, cache busters) are none of its business.
+ *
+ * @param path Below `/image/` or `/s3/`.
+ * @throws RequestError `invalid_path` with the path to write.
+ * @example assertNoQueryOptions('/image/3f2a…', 'w=400') // throws: write /image/{id}/400w
+ */
+export function assertNoQueryOptions(path: string, querystring: string): void {
+  if (querystring === '') return
+  const query = new URLSearchParams(querystring)
+  if (path === '/image/' && query.has('url')) {
+    throw invalidPath(
+      'Malformed URL of a remote image: use /image?url={url}&size={size}, without a slash before the question mark',
+    )
+  }
+  const given = [...query].flatMap(([name, value]) => {
+    const option = name.toLowerCase()
+    return isOption(option) ? [{ name: option, value }] : []
+  })
+  const [first] = given
+  if (first === undefined) return
+  throw invalidPath(`"${first.name}" belongs in the path, not in the query: use ${pathWith(path, given)}`)
+}
+
+interface GivenOption {
+  readonly name: OptionName
+  readonly value: string
+}
+
+function pathWith(path: string, given: readonly GivenOption[]): string {
+  const isObject = path.startsWith('/s3/')
+  const tail = isObject ? path.slice(path.lastIndexOf('/-/') + 1) : path.replace(/^\/image\//, '')
+  const [, first = '', fileText = first] = tail.split('/')
+  const { specText = first, extension = '' } = /^(?<specText>.*)\.(?<extension>[^.]+)$/.exec(fileText)?.groups ?? {}
+  const [asked] = given.filter(({ name }) => name === 'format').map(({ value }) => readFormat(value))
+  const inPath = readFormat(extension)
+  const format = asked ?? inPath
+  const isNameless = fileText === first && inPath !== undefined
+  const spec = specWith(isNameless ? specText : first, given)
+  return `${isObject ? '/s3/{bucket}/{key}/-' : '/image/{id}'}/${spec}${format === undefined ? '' : `.${format}`}`
+}
+
+/** The size and the options of the query, as far as they make a spec; else a size as an example. */
+function specWith(specText: string, given: readonly GivenOption[]): string {
+  const hasSize = given.some(({ name }) => SIZE_NAMES.includes(name))
+  const tokensOf = (options: readonly GivenOption[]) => options.map(({ name, value }) => OPTIONS[name](value)).join()
+  const all = tokensOf(given)
+  // "fit" needs both sides, which other services can do without.
+  const fitless = tokensOf(given.filter(({ name }) => name !== 'fit'))
+  const candidates = hasSize
+    ? [all, fitless]
+    : [`${specText},${all}`, `${specText},${fitless}`, `${EXAMPLE_SIZE},${all}`, `${EXAMPLE_SIZE},${fitless}`]
+  const [spec] = candidates.map((text) => suggestSpec(text.toLowerCase())).filter((each) => each !== undefined)
+  return spec ?? EXAMPLE_SIZE
+}
+
+function isOption(name: string): name is OptionName {
+  return Object.hasOwn(OPTIONS, name)
+}

@@ -1,0 +1,118 @@
+import type { Context, Middleware } from 'koa'
+import { type ErrorCode, LimitError, ServiceError, UnavailableError } from '../../errors.ts'
+import type { RequestState } from '../request/request-state.ts'
+
+const STATUS = {
+  invalid_path: 400,
+  invalid_upload: 400,
+  invalid_event: 400,
+  token_required: 401,
+  tokens_not_configured: 403,
+  size_not_allowed: 403,
+  signature_invalid: 403,
+  signature_expired: 403,
+  remote_not_allowed: 403,
+  route_not_found: 404,
+  original_not_found: 404,
+  bucket_not_found: 404,
+  method_not_allowed: 405,
+  client_too_slow: 408,
+  original_deleted: 410,
+  precondition_failed: 412,
+  original_too_large: 413,
+  original_unsupported: 415,
+  range_not_satisfiable: 416,
+  original_broken: 422,
+  too_many_requests: 429,
+  remote_failed: 502,
+  store_unavailable: 503,
+  store_full: 503,
+  disk_unavailable: 503,
+  overloaded: 503,
+  timed_out: 504,
+} as const satisfies Record<ErrorCode, number>
+
+/** How long a browser or CDN may believe that there is no such image: uploads may be on their way. */
+const NOT_FOUND_SECONDS = 5
+const RETRY_AFTER_SECONDS = 2
+
+/** Turns whatever was thrown into `{ error, message }`. What is not a `ServiceError` is a bug: a bare 500. */
+export function errorResponse(): Middleware<RequestState> {
+  return async (ctx, next) => {
+    try {
+      await next()
+    } catch (error) {
+      ctx.state.error = error
+      if (ctx.res.headersSent || !ctx.writable) return
+      answerError(ctx, error)
+    }
+  }
+}
+
+/** What a client is told of an error. */
+export function describeError(error: unknown): { readonly code: string; readonly message: string } {
+  if (error instanceof ServiceError) return error
+  return { code: 'internal_error', message: 'Internal server error' }
+}
+
+/** Replaces whatever was prepared by the error's own answer. */
+export function answerError(ctx: Context, error: unknown): void {
+  for (const name of ctx.res.getHeaderNames()) ctx.remove(name)
+  const { status, headers, body } = errorAnswer(error)
+  ctx.status = status
+  ctx.set(headers)
+  ctx.body = body
+}
+
+export interface ErrorAnswer {
+  readonly status: number
+  readonly headers: Record<string, string>
+  readonly body: string
+}
+
+/** What is answered to whoever an error has reached. */
+export function errorAnswer(error: unknown): ErrorAnswer {
+  const { code, message } = describeError(error)
+  const body = JSON.stringify({ error: code, message })
+  const status = error instanceof ServiceError ? STATUS[error.code] : 500
+  const headers = errorHeaders(body)
+  if (status === 404) headers['Cache-Control'] = `public, max-age=${NOT_FOUND_SECONDS}`
+  if (status === 401) headers['WWW-Authenticate'] = 'Bearer'
+  if (error instanceof UnavailableError || error instanceof LimitError) {
+    headers['Retry-After'] = String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS)
+  }
+  if (error instanceof MethodError) headers['Allow'] = error.allowed.join(', ')
+  if (error instanceof RangeError416) headers['Content-Range'] = `bytes */${error.sizeBytes}`
+  return { status, headers, body }
+}
+
+/** Of every error, whoever answers it. @param body JSON */
+export function errorHeaders(body: string): Record<string, string> {
+  return {
+    'Cache-Control': 'no-store',
+    'Access-Control-Allow-Origin': '*',
+    'X-Content-Type-Options': 'nosniff',
+    'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
+    // Without a charset, which JSON does not have, as nginx sends its own errors.
+    'Content-Type': 'application/json',
+    'Content-Length': String(Buffer.byteLength(body)),
+  }
+}
+
+/** A path that is there, but not for this method. */
+export class MethodError extends ServiceError {
+  readonly allowed: readonly string[]
+  constructor(allowed: readonly string[]) {
+    super('method_not_allowed', `Method not allowed for this URL; allowed: ${allowed.join(', ')}`)
+    this.allowed = allowed
+  }
+}
+
+/** A range that begins beyond the end. */
+export class RangeError416 extends ServiceError {
+  readonly sizeBytes: number
+  constructor(sizeBytes: number) {
+    super('range_not_satisfiable', `The range starts beyond the end of the image, which has ${sizeBytes} bytes`)
+    this.sizeBytes = sizeBytes
+  }
+}

@@ -1,0 +1,29 @@
+import type { Middleware } from 'koa'
+import { assertMayNotify } from '../../domain/access/write-access.ts'
+import { type BucketEvent, parseBucketEvents } from '../../domain/url/bucket-event.ts'
+import { API_HEADERS } from '../answer/json-answer.ts'
+import type { RequestState } from '../request/request-state.ts'
+import { readSmallBody } from '../request/small-body.ts'
+
+export interface EventsHandlerOptions {
+  /** Those that senders may show. Without any nobody may send. */
+  readonly tokens: readonly string[]
+  /** What it throws is answered, so that the sender tries again. */
+  onEvents(events: readonly BucketEvent[], signal: AbortSignal): Promise<void>
+}
+
+/** A message has one event, with AWS some; an event has one or two kilobytes. */
+const MAX_BODY_BYTES = 2 ** 20
+
+/** `POST /events/s3`: a bucket tells what came and went. `204` when it has been acted upon. */
+export function eventsHandler({ tokens, onEvents }: EventsHandlerOptions): Middleware<RequestState> {
+  return async (ctx) => {
+    const { authorization } = ctx.req.headers
+    const inQuery = new URLSearchParams(ctx.querystring).get('access_token') ?? undefined
+    assertMayNotify({ authorization, inQuery }, tokens)
+    const events = parseBucketEvents(await readSmallBody(ctx.req, MAX_BODY_BYTES, ctx.state.signal))
+    if (events.length > 0) await onEvents(events, ctx.state.signal)
+    ctx.set({ ...API_HEADERS, 'Cache-Control': 'no-store' })
+    ctx.status = 204
+  }
+}

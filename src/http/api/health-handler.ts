@@ -1,0 +1,49 @@
+import type { Middleware } from 'koa'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import { API_HEADERS } from '../answer/json-answer.ts'
+
+const UNKEPT = { ...API_HEADERS, 'Cache-Control': 'no-store' } as const
+
+/** What a load balancer wants to know before it sends requests here. */
+export interface Readiness {
+  /** @returns reasons why this node should get none; empty if it should. */
+  reasons(): Promise<readonly string[]>
+  /** What is wrong without being a reason: the disk takes nothing, and pictures are served uncached. */
+  degraded(): readonly string[]
+  /** What an operator should know of a node that does all that its role asks of it: it serves only. */
+  notes(): readonly string[]
+}
+
+/** `GET /healthz`: the process lives and its event loop turns. */
+export function liveHandler(): Middleware {
+  return (ctx) => {
+    ctx.set(UNKEPT)
+    ctx.body = { status: 'ok' }
+  }
+}
+
+/** `GET /readyz`: `503` with the reasons while this node should get no requests. */
+export function readyHandler(readiness: Readiness): Middleware {
+  return async (ctx) => {
+    const reasons = await readiness.reasons()
+    const degraded = readiness.degraded()
+    const notes = readiness.notes()
+    ctx.set(UNKEPT)
+    ctx.status = reasons.length > 0 ? 503 : 200
+    if (reasons.length > 0) ctx.set('Retry-After', '1')
+    ctx.body = {
+      status: reasons.length > 0 ? 'not ready' : degraded.length > 0 ? 'degraded' : 'ready',
+      reasons: [...reasons, ...degraded],
+      ...(notes.length > 0 && { notes }),
+    }
+  }
+}
+
+/** `GET /metrics`, in Prometheus' text format. */
+export function metricsHandler({ registry }: Metrics): Middleware {
+  return async (ctx) => {
+    ctx.set(UNKEPT)
+    ctx.type = registry.contentType
+    ctx.body = await registry.metrics()
+  }
+}

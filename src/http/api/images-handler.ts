@@ -1,0 +1,110 @@
+import type { Middleware } from 'koa'
+import { parsePrimeSizes } from '../../domain/access/prime-sizes.ts'
+import type { SizePolicy } from '../../domain/access/size-policy.ts'
+import type { WriteAccess } from '../../domain/access/write-access.ts'
+import { selectRange } from '../../domain/caching/http-caching.ts'
+import type { ImageRecord } from '../../domain/info/image-record.ts'
+import { imageUrls } from '../../domain/info/image-urls.ts'
+import { contentTypeOf, type InputFormat } from '../../domain/spec/image-format.ts'
+import type { Spec } from '../../domain/spec/spec.ts'
+import { assertUploadParameters } from '../../domain/url/upload-query.ts'
+import type { AliasService } from '../../service/library/alias-service.ts'
+import type { DeletionService } from '../../service/library/deletion-service.ts'
+import type { IngestService } from '../../service/library/ingest-service.ts'
+import type { RecordService } from '../../service/library/record-service.ts'
+import type { OriginalService } from '../../service/originals/original-service.ts'
+import type { PrimeService } from '../../service/renditions/prime-service.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import { RangeError416 } from '../answer/error-response.ts'
+import { API_HEADERS, answerJson } from '../answer/json-answer.ts'
+import { conditionsOf } from '../request/conditional-headers.ts'
+import { assertMay, assertMayKnow, idOf } from '../request/image-request.ts'
+import type { RequestState } from '../request/request-state.ts'
+import { uploadBody } from '../request/upload-body.ts'
+
+export interface ImagesHandlerOptions {
+  readonly ingest: IngestService
+  readonly records: RecordService
+  readonly originals: OriginalService
+  readonly deletions: DeletionService
+  readonly aliases: AliasService
+  readonly primes: PrimeService
+  /** Reads the sizes that a form of Reticulum's hints at. */
+  readonly readSpec: (text: string) => Spec
+  /** Made ahead of every upload. */
+  readonly primeSizes: readonly Spec[]
+  readonly metrics: Metrics
+  readonly access: WriteAccess
+  readonly policy: SizePolicy
+  /** What URLs in answers begin with; empty: a slash. */
+  readonly publicUrl: string
+  readonly maxUploadBytes: number
+}
+
+/** `POST /images[?sizes=…]`: `201` for a new image, `200` for one that was here already. */
+export function uploadHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
+  const { ingest, primes, primeSizes, metrics, access, policy, maxUploadBytes } = options
+  return async (ctx) => {
+    assertMay('upload', ctx, access)
+    const query = new URLSearchParams(ctx.querystring)
+    assertUploadParameters(query)
+    const sizes = [...primeSizes, ...parsePrimeSizes(query, policy)]
+    const { record, created } = await ingest.ingest(uploadBody(ctx.req, maxUploadBytes), ctx.state.signal)
+    primes.prime(record.id, sizes)
+    metrics.uploads.inc({ created: String(created) })
+    ctx.status = created ? 201 : 200
+    ctx.set('Location', `${options.publicUrl}/images/${record.id}`)
+    ctx.set({ ...API_HEADERS, 'Cache-Control': 'no-store' })
+    ctx.body = describeImage(record, options)
+  }
+}
+
+/** `GET /images/<id>`: the record. */
+export function recordHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
+  const { access, policy } = options
+  return async (ctx) => {
+    assertMayKnow(ctx, policy, access)
+    const record = await options.records.record(idOf(ctx), ctx.state.signal)
+    // The image may be deleted: a copy is checked before it is used again.
+    const caching = policy.kind === 'signed' ? 'private, no-cache' : 'no-cache'
+    answerJson(ctx, describeImage(record, options), { 'Cache-Control': caching })
+  }
+}
+
+/** `GET /images/<id>/original`: the bytes as uploaded, or a range of them, never shown by a browser in our name. */
+export function originalHandler({ records, originals, access }: ImagesHandlerOptions): Middleware<RequestState> {
+  return async (ctx) => {
+    assertMay('original', ctx, access)
+    const id = idOf(ctx)
+    const { format, bytes: sizeBytes } = await records.record(id, ctx.state.signal)
+    const validators = { etag: `"${id}"`, lastModified: '' }
+    const range = selectRange(conditionsOf(ctx), validators, sizeBytes)
+    if (range === 'unsatisfiable') throw new RangeError416(sizeBytes)
+    const { start, end } = range ?? { start: 0, end: sizeBytes - 1 }
+    ctx.set({ ...API_HEADERS, 'Cache-Control': 'private, no-store', 'Accept-Ranges': 'bytes', ETag: validators.etag })
+    ctx.type = contentTypeOf(format)
+    ctx.set('Content-Disposition', `attachment; filename="${id}.${extensionOf(format)}"`)
+    if (range) ctx.set('Content-Range', `bytes ${start}-${end}/${sizeBytes}`)
+    ctx.status = range ? 206 : 200
+    if (ctx.method !== 'HEAD') ctx.body = await originals.open({ id, sizeBytes, range }, ctx.state.signal)
+    ctx.length = end - start + 1
+  }
+}
+
+/** `DELETE /images/<id or SHA-1>`: gone from the store, and from every node's cache within seconds. */
+export function deleteHandler({ deletions, access }: ImagesHandlerOptions): Middleware<RequestState> {
+  return async (ctx) => {
+    assertMay('deletion', ctx, access)
+    await deletions.remove(idOf(ctx), ctx.state.signal)
+    ctx.set({ ...API_HEADERS, 'Cache-Control': 'no-store' })
+    ctx.status = 204
+  }
+}
+
+function describeImage(record: ImageRecord, { publicUrl, policy }: ImagesHandlerOptions) {
+  return { ...record, urls: imageUrls(record, publicUrl, policy) }
+}
+
+function extensionOf(format: InputFormat): string {
+  return format === 'jpeg' ? 'jpg' : format
+}

@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Middleware } from 'koa'
+import { ServiceError } from '../../errors.ts'
+import type { Log } from '../../telemetry/log.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import type { ClientOf } from '../request/client-of.ts'
+import type { RequestState } from '../request/request-state.ts'
+
+/** A request that has been answered, or left. */
+export interface Ended {
+  readonly method: string
+  /** Without the query, which may hold a signature. */
+  readonly path: string
+  readonly client: string
+  readonly requestId: string
+  /** 499: the client left before it began to be answered. */
+  readonly status: number
+  readonly bytes: number
+  readonly seconds: number
+  readonly tier: string | undefined
+  readonly error: unknown
+}
+
+export type AccessReport = (ended: Ended) => void
+
+/** One line in the log and one count in the metrics for each request. */
+export function createAccessReport(log: Log, metrics: Metrics): AccessReport {
+  let ended: Ended[] = []
+  // Those that end in one turn of the event loop are reported together, which costs each half of what it does alone.
+  const reportAll = () => {
+    const batch = ended
+    ended = []
+    for (const each of batch) report(each)
+  }
+  return (each) => {
+    if (ended.length === 0) setImmediate(reportAll)
+    ended.push(each)
+  }
+
+  function report({ error, tier, seconds, ...rest }: Ended): void {
+    const { method, status } = rest
+    metrics.requests.inc({ method: METHODS.has(method) ? method : 'other', status })
+    metrics.requestSeconds.observe(seconds)
+    if (tier !== undefined) metrics.renditions.inc(renditionLabels(tier))
+    const line = { ...rest, seconds: Number(seconds.toFixed(4)), tier: tier ?? '' }
+    if (error === undefined || status === 499) log.info(line, 'request')
+    else if (!(error instanceof ServiceError)) log.error({ ...line, err: error }, 'request')
+    else if (status >= 500) log.warn({ ...line, error: error.code, cause: describeCause(error.cause) }, 'request')
+    else log.info({ ...line, error: error.code }, 'request')
+  }
+}
+
+/** Where a rendition came from, as the labels of the metric: a hit names its cache, a miss or a joined render has none. */
+function renditionLabels(tier: string): Record<'cache_status' | 'cache', string> {
+  const isHit = tier === 'memory' || tier === 'disk'
+  return isHit ? { cache_status: 'hit', cache: tier } : { cache_status: tier, cache: 'none' }
+}
+
+/** Reports each request when its answer has ended. */
+export function accessLog(report: AccessReport, clientOf: ClientOf): Middleware<RequestState> {
+  return async (ctx, next) => {
+    const began = performance.now()
+    ctx.res.once('close', () => {
+      const { tier, error } = ctx.state
+      report({
+        client: clientOf(ctx.req),
+        requestId: requestIdOf(ctx.req),
+        method: ctx.method,
+        path: ctx.path,
+        // Koa answers even those who have left, once their request has failed: too late to be an answer.
+        status: ctx.res.headersSent ? ctx.status : 499,
+        bytes: ctx.response.length ?? 0,
+        seconds: (performance.now() - began) / 1000,
+        tier,
+        error,
+      })
+    })
+    await next()
+  }
+}
+
+/** nginx's id, or a client's own if it is short and plain: a log is no place for whatever somebody likes to send. */
+export function requestIdOf({ headers }: IncomingMessage): string {
+  const id = headers['x-request-id']
+  return typeof id === 'string' && /^[\w.-]{1,64}$/.test(id) ? id : randomUUID()
+}
+
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS', 'PUT', 'PATCH'])
+
+/** The chain of causes in a line. */
+function describeCause(cause: unknown): string | undefined {
+  if (!(cause instanceof Error)) return undefined
+  const deeper = describeCause(cause.cause)
+  return deeper === undefined ? `${cause.name}: ${cause.message}` : `${cause.name}: ${cause.message}; ${deeper}`
+}

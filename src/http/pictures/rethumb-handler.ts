@@ -1,0 +1,56 @@
+import type { Context, Middleware } from 'koa'
+import { admitOtherwise, type SizePolicy } from '../../domain/access/size-policy.ts'
+import type { WriteAccess } from '../../domain/access/write-access.ts'
+import { remoteRef } from '../../domain/dialect/dialects.ts'
+import { rethumbExif } from '../../domain/dialect/rethumb-exif.ts'
+import { parseRethumbPath } from '../../domain/dialect/rethumb-path.ts'
+import type { InfoService } from '../../service/library/info-service.ts'
+import type { VersionService } from '../../service/originals/versions.ts'
+import { answerJson } from '../answer/json-answer.ts'
+import type { AskedBy } from '../request/client-of.ts'
+import { assertMay } from '../request/image-request.ts'
+import type { RequestState } from '../request/request-state.ts'
+import { choiceOf, type PictureAnswer } from './picture-answer.ts'
+
+export interface RethumbHandlerOptions {
+  readonly answer: PictureAnswer
+  readonly policy: SizePolicy
+  readonly versions: VersionService
+  readonly infos: InfoService
+  readonly askedBy: AskedBy
+  /** What a file says of its making needs a token here as well. */
+  readonly access: WriteAccess
+  /** And where it was taken a setting. */
+  readonly showGps: boolean
+}
+
+/** `GET /v1/<param>/<value>/…/<url>` in rethumb's grammar: a picture, or with `exif/all` what EXIF says. */
+export function rethumbHandler(
+  options: RethumbHandlerOptions,
+  within: Middleware<RequestState>,
+): Middleware<RequestState> {
+  const { answer, policy, versions, infos, askedBy, access, showGps } = options
+
+  async function answerExif(ctx: Context & { state: RequestState }, source: string): Promise<void> {
+    assertMay('metadata', ctx, access)
+    const { signal } = ctx.state
+    const asked = askedBy(ctx.req, remoteRef(source))
+    const { capture, place } = await versions.use(asked, signal, (id) => infos.info(id, signal))
+    answerJson(ctx, rethumbExif(capture.metadata.exif ?? {}, showGps ? place : undefined), {
+      'Cache-Control': 'private, no-cache',
+      Vary: 'Authorization',
+    })
+  }
+
+  return async (ctx) => {
+    const asked = parseRethumbPath(ctx.url)
+    if (asked.kind === 'exif') {
+      await within(ctx, () => answerExif(ctx, asked.source))
+      return
+    }
+    const { source, spec, format, version } = asked
+    admitOtherwise(spec, policy, false)
+    const original = { ...remoteRef(source), ...(version !== undefined && { tag: version }) }
+    await answer(ctx, { original, spec, as: choiceOf(ctx, format) })
+  }
+}

@@ -1,0 +1,71 @@
+import type { IncomingMessage } from 'node:http'
+import type { Degradation } from '../../service/load/degradation.ts'
+
+/** The nginx in front of this process: whether it sends the files of the cache, as it should. */
+export interface NginxFront {
+  /** nginx's internal location over `CACHE_DIR/renditions`, ending in a slash; empty: there is no nginx. */
+  readonly accelPrefix: string
+  /** Whether this request came through an nginx that sends files from that location. */
+  sendsFiles(request: IncomingMessage): boolean
+  /** nginx was told to send a file. */
+  pointed(): void
+  /** nginx could not send a file that is there. */
+  failed(): void
+}
+
+export interface NginxFrontOptions {
+  readonly accelPrefix: string
+  readonly degradation: Degradation
+  /** Ms; a clock that is never set back. */
+  readonly now: () => number
+  /** Who may enter the folders of the cache, for the log. */
+  readonly access: string
+}
+
+/** nginx.conf sets it, over whatever a client says. */
+const PREFIX_HEADER = 'x-darkroom-accel-prefix'
+/** After the last sign of it, and after that of nginx's failures. */
+const LASTS_MS = 300_000
+const WINDOW_MS = 60_000
+/** A file that is purged and made again at that moment looks the same: as a rule, and not once in a while. */
+const LEAST_FAILURES = 2
+
+const BYPASSED =
+  'ACCEL_PREFIX is set, but pictures are asked for without nginx, so this process sends the files itself: ask nginx instead, ' +
+  'or unset ACCEL_PREFIX. An nginx.conf of your own needs "proxy_set_header X-Darkroom-Accel-Prefix" with the same value'
+const UNREADABLE =
+  'nginx cannot read files that are in the cache, so this process sends them: let the user or the group of its workers enter ' +
+  'CACHE_DIR/renditions and all folders above it, and compare $hit_tree in nginx.conf with CACHE_DIR'
+
+export function createNginxFront({ accelPrefix, degradation, now, access }: NginxFrontOptions): NginxFront {
+  let since = now()
+  let pointed = 0
+  let failed = 0
+
+  function startWindow(): void {
+    if (now() - since < WINDOW_MS) return
+    since = now()
+    pointed = 0
+    failed = 0
+  }
+
+  return {
+    accelPrefix,
+    sendsFiles({ headers }) {
+      if (accelPrefix === '') return false
+      if (headers[PREFIX_HEADER] === accelPrefix) return true
+      degradation.begin(BYPASSED, { lastsMs: LASTS_MS })
+      return false
+    },
+    pointed() {
+      startWindow()
+      pointed += 1
+    },
+    failed() {
+      startWindow()
+      failed += 1
+      if (failed < LEAST_FAILURES || failed * 2 < pointed) return
+      degradation.begin(UNREADABLE, { cause: new Error(`The folders are ${access}`), lastsMs: LASTS_MS })
+    },
+  }
+}

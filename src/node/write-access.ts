@@ -1,0 +1,43 @@
+import { prepareFileStore } from '../adapters/file-store/file-store.ts'
+import { loadUploadToken, type UploadToken } from '../adapters/file-store/file-store-token.ts'
+import { type Config, ConfigError } from '../config/env.ts'
+import { servesOnly, tokenSource } from '../domain/access/token-source.ts'
+import type { WriteAccess } from '../domain/access/write-access.ts'
+import { SettingError } from '../domain/text/setting-error.ts'
+import type { Log } from '../telemetry/log.ts'
+import { storePlace } from './services.ts'
+import { atStart } from './start-trouble.ts'
+
+/** Who may write to a node, and where its token is kept. */
+export interface NodeAccess extends WriteAccess {
+  /** Absent where the tokens come from the settings, or there are none. */
+  readonly generated?: UploadToken
+  /** For `/readyz`: why the node serves only. */
+  readonly notes: readonly string[]
+}
+
+/**
+ * Finds the node's upload tokens; generates one where the settings allow it. To be called before the store is opened.
+ *
+ * @throws ConfigError for a file with a token that cannot be used.
+ */
+export async function findAccess(config: Config, log: Log): Promise<NodeAccess> {
+  const source = tokenSource(config)
+  if (source.kind === 'settings') return { tokens: source.tokens, notes: [] }
+  if (source.kind === 'none') return serveOnly(source.reason, log)
+  const place = storePlace(source.folder)
+  await atStart(place, prepareFileStore(source.folder))
+  const found = await atStart(place, loadUploadToken(source.folder)).catch((error: unknown) => {
+    throw error instanceof SettingError ? new ConfigError(`STORE: ${error.message}`) : error
+  })
+  if ('errorCode' in found) {
+    return serveOnly(servesOnly(`none could be saved in the folder of STORE (${found.errorCode})`), log)
+  }
+  if (!found.isPrivate) log.warn({ path: found.path }, 'Other users can read the upload token: chmod 600 its file')
+  return { tokens: [found.token], generated: found, notes: [] }
+}
+
+function serveOnly(reason: string, log: Log): NodeAccess {
+  log.warn(reason)
+  return { tokens: [], notes: [reason] }
+}

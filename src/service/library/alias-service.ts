@@ -1,0 +1,63 @@
+import { LRUCache } from 'lru-cache'
+import { formatAlias, parseAlias } from '../../domain/identity/sha1-alias.ts'
+import { aliasKey } from '../../domain/stored/store-layout.ts'
+import type { ObjectStore } from '../ports/ports.ts'
+import { createCoalescer } from '../tools/coalesce.ts'
+import { putBytes, readText } from '../tools/small-object.ts'
+
+/** Images that are also known by the SHA-1 of their bytes, as Reticulum names them. */
+export interface AliasService {
+  /**
+   * Our id of that image, whether it still exists or not.
+   * @param sha1 40 lower-case hex digits.
+   * @returns undefined if nothing was ever known by it.
+   * @throws UnavailableError
+   */
+  find(sha1: string, signal: AbortSignal): Promise<string | undefined>
+  /**
+   * Durable when it returns. Two files with one SHA-1 can be made on purpose: what a name leads to is never changed.
+   * @returns `exists` if the SHA-1 leads to an image already, be it another one.
+   * @throws UnavailableError
+   */
+  add(sha1: string, id: string, signal: AbortSignal): Promise<'created' | 'exists'>
+}
+
+const MAX_ABSENCES = 10_000
+/** As for originals: so long, an import on another machine goes unnoticed here. */
+const ABSENCE_MS = 1_000
+
+/** @param maxRemembered Entries of each table in memory at most. */
+export function createAliasService(store: ObjectStore, maxRemembered: number): AliasService {
+  const flights = createCoalescer<string | undefined>()
+  const ids = new LRUCache<string, string>({ max: maxRemembered })
+  const absences = new LRUCache<string, true>({ max: Math.min(maxRemembered, MAX_ABSENCES), ttl: ABSENCE_MS })
+
+  async function read(sha1: string, signal: AbortSignal): Promise<string | undefined> {
+    const id = await readAlias(store, sha1, signal)
+    if (id === undefined) absences.set(sha1, true)
+    else ids.set(sha1, id)
+    return id
+  }
+
+  return {
+    async find(sha1, signal) {
+      const known = ids.get(sha1)
+      if (known !== undefined || absences.has(sha1)) return known
+      return (await flights.run(sha1, (within) => read(sha1, within), signal)).value
+    },
+    async add(sha1, id, signal) {
+      const alias = { key: aliasKey(sha1), bytes: Buffer.from(formatAlias(id)), contentType: 'text/plain' }
+      const outcome = await putBytes(store, alias, signal)
+      absences.delete(sha1)
+      if (outcome === 'created' || (await readAlias(store, sha1, signal)) !== undefined) return outcome
+      // What stands there is no alias.
+      return await putBytes(store, { ...alias, overwrite: true }, signal)
+    },
+  }
+}
+
+/** What the store says of a SHA-1 now. @returns undefined if nothing is known by it. */
+export async function readAlias(store: ObjectStore, sha1: string, signal: AbortSignal): Promise<string | undefined> {
+  const text = await readText(store, aliasKey(sha1), signal)
+  return text === undefined ? undefined : parseAlias(text)
+}

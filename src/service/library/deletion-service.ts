@@ -1,0 +1,72 @@
+import { formatDeletionMark } from '../../domain/stored/deletion-mark.ts'
+import { deletedKey, infoKeys, mezzanineKeys, originalKey, recordKey } from '../../domain/stored/store-layout.ts'
+import { OriginalError, UnavailableError } from '../../errors.ts'
+import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { ObjectStore } from '../ports/ports.ts'
+import { putBytes } from '../tools/small-object.ts'
+import { readAlias } from './alias-service.ts'
+
+export interface DeletionService {
+  /**
+   * Removes an image from the store and tells every node to forget it. Repeating it completes what a crash left undone.
+   * @param name Its id, or a SHA-1 that leads to it: that goes on leading there, and tells that it was deleted.
+   * @throws OriginalError `original_not_found`; UnavailableError
+   */
+  remove(name: string, signal: AbortSignal): Promise<void>
+}
+
+export interface DeletionServiceOptions {
+  readonly store: ObjectStore
+  readonly watch: InvalidationWatch
+  readonly now: () => number
+}
+
+export function createDeletionService({ store, watch, now }: DeletionServiceOptions): DeletionService {
+  async function mark(id: string, finished: boolean, signal: AbortSignal): Promise<void> {
+    const bytes = Buffer.from(formatDeletionMark({ time: now(), finished }))
+    const contentType = 'application/json'
+    await putBytes(store, { key: deletedKey(id), bytes, contentType, overwrite: true, forDeletion: true }, signal)
+  }
+
+  /** What can be made again may go first, if the mark has no room otherwise. */
+  async function begin(id: string, signal: AbortSignal): Promise<void> {
+    try {
+      await mark(id, false, signal)
+    } catch (error) {
+      if (!(error instanceof UnavailableError) || error.code !== 'store_full') throw error
+      await removeDerived(id, signal)
+      await mark(id, false, signal)
+    }
+  }
+
+  async function removeDerived(id: string, signal: AbortSignal): Promise<void> {
+    await Promise.all([...mezzanineKeys(id), ...infoKeys(id)].map((key) => store.remove(key, signal)))
+  }
+
+  async function isKnown(id: string, signal: AbortSignal): Promise<boolean> {
+    for (const key of [recordKey(id), originalKey(id), deletedKey(id)]) {
+      if ((await store.stat(key, signal)) !== undefined) return true
+    }
+    return false
+  }
+
+  async function idOf(name: string, signal: AbortSignal): Promise<string> {
+    if (await isKnown(name, signal)) return name
+    const id = await readAlias(store, name, signal)
+    if (id !== undefined && (await isKnown(id, signal))) return id
+    throw new OriginalError('original_not_found', 'Image not found')
+  }
+
+  return {
+    async remove(name, signal) {
+      const id = await idOf(name, signal)
+      await begin(id, signal)
+      await store.remove(recordKey(id), signal)
+      await store.remove(originalKey(id), signal)
+      await removeDerived(id, signal)
+      // From here on an upload of the same bytes is safe from this deletion.
+      await mark(id, true, signal)
+      await watch.announce(id, signal)
+    },
+  }
+}

@@ -1,0 +1,158 @@
+import { LRUCache } from 'lru-cache'
+import { isTransientId, isVersionId } from '../../domain/identity/version-id.ts'
+import { formatInfo, type ImageInfo, parseInfo } from '../../domain/info/image-info.ts'
+import { decodingCost } from '../../domain/picture/work-cost.ts'
+import { infoKey, originalKey } from '../../domain/stored/store-layout.ts'
+import { OriginalError, UnavailableError } from '../../errors.ts'
+import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { Work, WorkQueue } from '../load/work-queue.ts'
+import type { OriginalService } from '../originals/original-service.ts'
+import type { ImageEngine, Meter, ObjectStore } from '../ports/ports.ts'
+import { createBackground } from '../tools/background.ts'
+import { createCoalescer } from '../tools/coalesce.ts'
+import { createSharing } from '../tools/sharing.ts'
+import { readText } from '../tools/small-object.ts'
+
+/** What is measured of originals: once, after the upload or when somebody asks, and kept in the store for all nodes. */
+export interface InfoService {
+  /**
+   * From memory or the store, else measured now. Whether the image is there, its record says: this does not look.
+   * @throws OriginalError, UnavailableError
+   */
+  info(id: string, signal: AbortSignal): Promise<ImageInfo>
+  /**
+   * Measures a new original in the background. What fails is measured for the first who asks.
+   * @returns when it has ended, in whichever way.
+   */
+  make(id: string): Promise<void>
+  /** Drops what memory knows of these images. */
+  forget(ids: ReadonlySet<string>): void
+  /** Infos that are being made in the background or written to the store. */
+  readonly pending: number
+  /** Gives up what has not been begun, and resolves when nothing is under way. */
+  stop(): Promise<void>
+}
+
+export interface InfoServiceOptions {
+  readonly store: ObjectStore
+  readonly engine: ImageEngine
+  readonly originals: OriginalService
+  readonly watch: InvalidationWatch
+  readonly renderQueue: WorkQueue
+  readonly meter: Meter
+}
+
+/** Of measuring an original of which nothing is known yet. */
+const USUAL_COST_MS = 30
+/** More are left for those who ask. */
+const MAX_PENDING = 10_000
+/** Of JSON: what a store that takes nothing does not keep. */
+const MAX_REMEMBERED_BYTES = 8 * 1024 * 1024
+
+const UNSHARED = 'An info could not be written to the object store: other nodes will measure again'
+
+export function createInfoService(options: InfoServiceOptions): InfoService {
+  const { store, engine, originals, watch, renderQueue, meter } = options
+  const flights = createCoalescer<ImageInfo>()
+  const remembered = new LRUCache<string, ImageInfo>({
+    maxSize: MAX_REMEMBERED_BYTES,
+    sizeCalculation: (info) => formatInfo(info).length,
+  })
+  const making = new Map<string, Promise<void>>()
+  const sharing = createSharing({ store, meter, trouble: UNSHARED })
+  const background = createBackground()
+
+  async function bring(id: string, signal: AbortSignal): Promise<ImageInfo> {
+    const { sequence } = watch
+    const stored = isVersionId(id) ? undefined : await readStored(id, signal)
+    if (stored === undefined) return await measureNow(id, signal)
+    remember(id, stored, sequence)
+    return stored
+  }
+
+  /** A store that does not give it costs the time to measure again; if nothing else can be had of it, the original says so. */
+  async function readStored(id: string, signal: AbortSignal): Promise<ImageInfo | undefined> {
+    try {
+      const text = await readText(store, infoKey(id), signal)
+      return text === undefined ? undefined : parseInfo(text)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof UnavailableError)) throw error
+      meter.trouble(`The info of ${id} could not be read`, error)
+      return undefined
+    }
+  }
+
+  /** Refused before anything is fetched for it. */
+  async function measureNow(id: string, signal: AbortSignal): Promise<ImageInfo> {
+    const place = renderQueue.enter('viewer', { costMs: USUAL_COST_MS })
+    try {
+      return await measure(id, signal, { priority: 'viewer', place })
+    } finally {
+      place.leave()
+    }
+  }
+
+  async function measure(id: string, signal: AbortSignal, work: Work): Promise<ImageInfo> {
+    const { sequence } = watch
+    const { source, facts } = await originals.ready({ id }, signal)
+    work.place?.revise(decodingCost(facts, 1))
+    const info = await renderQueue.run(() => engine.measure(source, facts), signal, work)
+    if (watch.forgottenSince(id, sequence)) throw new OriginalError('original_deleted', 'This image was deleted')
+    remember(id, info, sequence)
+    // Nobody waits for the store to take it; and it would keep for ever what is said of a version.
+    if (!isVersionId(id)) background.track(share(id, info))
+    return info
+  }
+
+  function remember(id: string, info: ImageInfo, sequence: number): void {
+    if (!isTransientId(id) && !watch.forgottenSince(id, sequence)) remembered.set(id, info)
+  }
+
+  /** A store that can't be written to costs the other nodes the time to measure, and nobody an answer. */
+  async function share(id: string, info: ImageInfo): Promise<void> {
+    const { signal } = background
+    if (signal.aborted) return
+    const bytes = Buffer.from(formatInfo(info))
+    try {
+      if (!(await sharing.share({ key: infoKey(id), bytes, contentType: 'application/json' }, signal))) return
+      // A deletion removes the original before it removes this, and may have been done while this was on its way.
+      if ((await store.stat(originalKey(id), signal)) === undefined) await store.remove(infoKey(id), signal)
+    } catch (error) {
+      if (!signal.aborted) meter.trouble(UNSHARED, error)
+    }
+  }
+
+  async function measureAhead(id: string): Promise<void> {
+    const { signal } = background
+    try {
+      await measure(id, signal, { priority: 'background' })
+    } catch (error) {
+      // Deleted meanwhile, or broken: whoever asks hears of it.
+      if (signal.aborted || error instanceof OriginalError) return
+      meter.trouble(`The info of ${id} could not be made ahead`, error)
+    }
+  }
+
+  return {
+    async info(id, signal) {
+      return remembered.get(id) ?? (await flights.run(id, (within) => bring(id, within), signal)).value
+    },
+    async make(id) {
+      const underWay = making.get(id)
+      if (underWay || background.signal.aborted || remembered.has(id) || background.pending >= MAX_PENDING)
+        return await underWay
+      const work = measureAhead(id).finally(() => making.delete(id))
+      making.set(id, work)
+      background.track(work)
+      await work
+    },
+    forget(ids) {
+      for (const id of ids) remembered.delete(id)
+    },
+    get pending() {
+      return background.pending
+    },
+    stop: background.stop,
+  }
+}

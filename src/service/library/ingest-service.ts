@@ -1,0 +1,171 @@
+import type { Readable } from 'node:stream'
+import { imageIdFromSha256 } from '../../domain/identity/image-id.ts'
+import { formatRecord, type ImageRecord, parseRecord } from '../../domain/info/image-record.ts'
+import { displayedSize, type OriginalFacts } from '../../domain/picture/original-facts.ts'
+import { decodingCost } from '../../domain/picture/work-cost.ts'
+import { contentTypeOf } from '../../domain/spec/image-format.ts'
+import { isUnderWay, parseDeletionMark } from '../../domain/stored/deletion-mark.ts'
+import { deletedKey, originalKey, recordKey } from '../../domain/stored/store-layout.ts'
+import { OriginalError, UnavailableError } from '../../errors.ts'
+import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { WorkQueue } from '../load/work-queue.ts'
+import type { OriginalService } from '../originals/original-service.ts'
+import type { ImageCache, ImageEngine, ObjectStore, Spool, Spooled } from '../ports/ports.ts'
+import type { MezzanineService } from '../renditions/mezzanine-service.ts'
+import { putBytes, readText } from '../tools/small-object.ts'
+import type { InfoService } from './info-service.ts'
+
+/** `created` is false if the very bytes were here already. */
+export interface Ingested {
+  readonly record: ImageRecord
+  readonly created: boolean
+}
+
+export interface IngestService {
+  /**
+   * Takes in an original: checked, then the bytes and their record, both durable when this returns. The same bytes again
+   * change nothing.
+   *
+   * @throws OriginalError `invalid_upload` for no bytes, `original_too_large`, `original_unsupported`, `original_broken`; UnavailableError
+   */
+  ingest(body: Readable, signal: AbortSignal): Promise<Ingested>
+}
+
+export interface IngestServiceOptions {
+  readonly store: ObjectStore
+  readonly spool: Pick<Spool, 'toDisk'>
+  readonly cache: Pick<ImageCache, 'adoptOriginal' | 'hide'>
+  readonly engine: Pick<ImageEngine, 'inspect' | 'verify'>
+  readonly originals: Pick<OriginalService, 'learn'>
+  readonly mezzanines: Pick<MezzanineService, 'make'>
+  readonly infos: Pick<InfoService, 'make'>
+  readonly watch: Pick<InvalidationWatch, 'sequence' | 'forgottenSince'>
+  readonly renderQueue: Pick<WorkQueue, 'refusal' | 'enter' | 'run' | 'holdBackground'>
+  readonly maxUploadBytes: number
+  readonly now: () => number
+}
+
+const ROUNDS = 3
+
+export function createIngestService(options: IngestServiceOptions): IngestService {
+  const { store, spool, cache, engine, originals, mezzanines, infos, watch, renderQueue, maxUploadBytes, now } = options
+
+  /** Whoever uploads goes before what is made of the uploads before. */
+  async function ingestSpooled(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
+    const release = renderQueue.holdBackground()
+    try {
+      return await takeIn(spooled, signal)
+    } finally {
+      release()
+    }
+  }
+
+  async function takeIn(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
+    if (spooled.sizeBytes === 0) throw new OriginalError('invalid_upload', 'The file is empty: send an image')
+    const id = imageIdFromSha256(spooled.sha256)
+    const { sequence } = watch
+    const existing = await readRecord(id, signal)
+    if (existing && (await isIntact(id, spooled, signal))) return { record: existing, created: false }
+    const facts = await engine.inspect(spooled.source)
+    await verify(spooled, facts, signal)
+    const written = await write(newRecord(id, spooled, facts), spooled, signal)
+    originals.learn(id, facts)
+    // The first view then needs no fetch. Losing it costs only that.
+    if ('path' in spooled.source) await cache.adoptOriginal(id, spooled.source.path)
+    if (watch.forgottenSince(id, sequence)) await cache.hide([id])
+    // The uploader waits for none of it.
+    else void mezzanines.make(id).then(() => infos.make(id))
+    return written
+  }
+
+  async function verify({ source }: Spooled, facts: OriginalFacts, signal: AbortSignal): Promise<void> {
+    const place = renderQueue.enter('upload', { costMs: decodingCost(facts, facts.frames) })
+    try {
+      await renderQueue.run(() => engine.verify(source, facts), signal, { priority: 'upload', place })
+    } finally {
+      place.leave()
+    }
+  }
+
+  function newRecord(id: string, { sizeBytes }: Spooled, facts: OriginalFacts): ImageRecord {
+    const { format, alpha, frames } = facts
+    return {
+      id,
+      ...displayedSize(facts),
+      format,
+      bytes: sizeBytes,
+      alpha,
+      frames,
+      uploadedAt: new Date(now()).toISOString(),
+    }
+  }
+
+  /**
+   * Original first, then record, so that a crash leaves at most an original that nobody was told of. A deletion of the
+   * same image leaves its mark before it removes anything: with no mark after both are written, they stay.
+   */
+  async function write(record: ImageRecord, spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
+    let created = false
+    for (let round = 0; round < ROUNDS; round += 1) {
+      await putOriginal(record, spooled, signal)
+      const stored = await putRecord(record, signal)
+      created ||= stored.created
+      const mark = await readText(store, deletedKey(record.id), signal)
+      if (mark === undefined) return { record: stored.record, created }
+      if (isUnderWay(parseDeletionMark(mark), now())) break
+      await store.remove(deletedKey(record.id), signal)
+      const both = await Promise.all([readRecord(record.id, signal), isIntact(record.id, spooled, signal)])
+      if (both.every(Boolean)) return { record: stored.record, created }
+    }
+    throw new UnavailableError('store_unavailable', 'This image is being deleted; upload it again')
+  }
+
+  async function putOriginal({ id, format }: ImageRecord, spooled: Spooled, signal: AbortSignal): Promise<void> {
+    const { source, sizeBytes, md5 } = spooled
+    const put = { contentType: contentTypeOf(format), sizeBytes, md5 }
+    if ((await store.put(originalKey(id), source, put, signal)) === 'created') return
+    if (await isIntact(id, spooled, signal)) return
+    await store.put(originalKey(id), source, { ...put, overwrite: true }, signal)
+  }
+
+  async function putRecord(record: ImageRecord, signal: AbortSignal): Promise<Ingested> {
+    const bytes = Buffer.from(formatRecord(record))
+    const object = { key: recordKey(record.id), bytes, contentType: 'application/json' }
+    if ((await putBytes(store, object, signal)) === 'created') return { record, created: true }
+    const existing = await readRecord(record.id, signal)
+    if (existing) return { record: existing, created: false }
+    await putBytes(store, { ...object, overwrite: true }, signal)
+    return { record, created: true }
+  }
+
+  async function readRecord(id: string, signal: AbortSignal): Promise<ImageRecord | undefined> {
+    const text = await readText(store, recordKey(id), signal)
+    return text === undefined ? undefined : parseRecord(text)
+  }
+
+  /** True if the store holds these very bytes, as far as it can tell without reading them. */
+  async function isIntact(id: string, { sizeBytes, md5 }: Spooled, signal: AbortSignal): Promise<boolean> {
+    const stat = await store.stat(originalKey(id), signal)
+    return stat !== undefined && stat.sizeBytes === sizeBytes && (stat.md5 === undefined || stat.md5 === md5)
+  }
+
+  /** Nobody is to send megabytes for a refusal. */
+  function assertRoom(body: Readable): void {
+    const error = renderQueue.refusal('upload')
+    if (error === undefined) return
+    body.destroy()
+    throw error
+  }
+
+  return {
+    async ingest(body, signal) {
+      assertRoom(body)
+      const spooled = await spool.toDisk(body, maxUploadBytes, signal)
+      try {
+        return await ingestSpooled(spooled, signal)
+      } finally {
+        await spooled.discard()
+      }
+    },
+  }
+}

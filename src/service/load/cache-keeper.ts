@@ -1,0 +1,99 @@
+import type { Meter } from '../ports/ports.ts'
+
+/** Deletes what the cache need not keep. One sweep at a time. */
+export interface CacheSweep {
+  /** @returns undefined if somebody else is sweeping. */
+  sweep(): Promise<{ readonly bytesAfter: number } | undefined>
+  stop(): Promise<void>
+}
+
+/** Decides when to sweep: from time to time, and at once when the disk refuses something or the budget must be used up. */
+export interface CacheKeeper {
+  start(): void
+  stop(): Promise<void>
+  /** Bytes that went into the cache. */
+  wrote(bytes: number): void
+  /** The disk refused something: for now the cache takes less than it should. */
+  refused(cause: unknown): void
+  /** Bytes of disk that the cache uses, by the last sweep and what was written since. */
+  readonly usedBytes: number
+  /** True for a while after the disk has refused something. */
+  readonly degraded: boolean
+}
+
+export interface CacheKeeperOptions {
+  readonly sweep: CacheSweep
+  readonly meter: Meter
+  readonly now: () => number
+  readonly everyMs: number
+  readonly maxBytes: number
+}
+
+const TROUBLE_MS = 60_000
+/** A full disk asks for a sweep with every request. */
+const LEAST_PAUSE_MS = 5_000
+
+export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: CacheKeeperOptions): CacheKeeper {
+  let timer: NodeJS.Timeout | undefined
+  let underWay: Promise<void> | undefined
+  let usedBytes = 0
+  let sweptAt = Number.NEGATIVE_INFINITY
+  let refusedAt = Number.NEGATIVE_INFINITY
+  const toldAt = new Map<string, number>()
+
+  /** A disk that fails does so with every request. */
+  function tell(message: string, cause: unknown): void {
+    if (now() - (toldAt.get(message) ?? Number.NEGATIVE_INFINITY) < TROUBLE_MS) return
+    toldAt.set(message, now())
+    meter.trouble(message, cause)
+  }
+
+  function sweepSoon(): void {
+    if (now() - sweptAt >= LEAST_PAUSE_MS) sweepNow()
+  }
+
+  function sweepNow(): void {
+    if (timer === undefined || underWay !== undefined) return
+    sweptAt = now()
+    underWay = sweep
+      .sweep()
+      .then(
+        (report) => {
+          usedBytes = report?.bytesAfter ?? usedBytes
+        },
+        (error: unknown) => tell('The sweep of the cache failed', error),
+      )
+      .finally(() => {
+        underWay = undefined
+      })
+  }
+
+  return {
+    start() {
+      timer = setInterval(sweepNow, everyMs)
+      timer.unref()
+      sweepSoon()
+    },
+    async stop() {
+      clearInterval(timer)
+      timer = undefined
+      await sweep.stop()
+      await underWay
+    },
+    wrote(bytes) {
+      usedBytes += bytes
+      if (usedBytes > maxBytes) sweepSoon()
+    },
+    refused(cause) {
+      refusedAt = now()
+      sweepSoon()
+      tell('The disk of the cache takes nothing: pictures are served uncached', cause)
+    },
+    get usedBytes() {
+      return usedBytes
+    },
+    get degraded() {
+      return now() - refusedAt < TROUBLE_MS
+    },
+  }
+}

@@ -1,0 +1,109 @@
+import type { Freshness } from '../../domain/caching/freshness.ts'
+import type { AskedRef, AskedRemote, ObjectRef, RemoteRef } from '../../domain/identity/original-ref.ts'
+import { isVersionId } from '../../domain/identity/version-id.ts'
+import { UnavailableError } from '../../errors.ts'
+import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { OriginalHolder } from '../ports/ports.ts'
+import type { Answer } from './fresh-answers.ts'
+
+/** One version of an original that may change: of what is said of it, its name never means anything else. */
+export interface Version extends Answer {
+  /** By `versionId` or `transientId`. */
+  readonly id: string
+  /** By `resourceId`. */
+  readonly resource: string
+  readonly sizeBytes: number
+  /** When it was made, if whoever keeps it says so. */
+  readonly modifiedAt?: Date
+  readonly checkedAt: number
+  readonly freshness: Freshness
+  /** It was asked for by the name of this very version. */
+  readonly isFixed: boolean
+}
+
+/** Originals of one kind that may change, as the versions that count now. */
+export interface Versions<R extends ObjectRef | RemoteRef> extends OriginalHolder {
+  /** @throws LimitError, OriginalError, RemoteError, RequestError, UnavailableError */
+  current(ref: R, signal: AbortSignal): Promise<Version>
+  /** What was told of it is no longer true. */
+  expire(ref: R): void
+  forget(ids: ReadonlySet<string>): void
+  /** Whether it is a version of one of these originals. */
+  knows(id: string): boolean
+  stop(): Promise<void>
+}
+
+/** Names an unchanging original for as long as some work takes. */
+export interface VersionService {
+  /**
+   * Runs `work` on the id of an upload, or on the version that counts now. If that turns out to have changed meanwhile, or
+   * this node is told so, once more on the next: who has waited gets no older picture than who comes now.
+   */
+  use<T>(ref: AskedRef, signal: AbortSignal, work: (id: string, version?: Version) => Promise<T>): Promise<T>
+}
+
+/** The version that was to be read is no longer there. */
+export class ChangedError extends UnavailableError {
+  constructor() {
+    super('store_unavailable', 'The original is being replaced; try again')
+  }
+}
+
+/**
+ * Of an original that changes faster than it can be read, the answer is a 503. One that can be read, but is told to change
+ * with every reading, is answered as it was read last.
+ */
+const ROUNDS = 3
+
+interface VersionHolders {
+  readonly objects: Versions<ObjectRef>
+  readonly remotes: Versions<AskedRemote>
+}
+
+export interface VersionServiceOptions extends VersionHolders {
+  readonly watch: InvalidationWatch
+}
+
+export function createVersionService({ objects, remotes, watch }: VersionServiceOptions): VersionService {
+  async function current(ref: ObjectRef | AskedRemote, signal: AbortSignal): Promise<Version> {
+    if (ref.kind === 'object') return await objects.current(ref, signal)
+    return await remotes.current(ref, signal)
+  }
+
+  function expire(ref: ObjectRef | AskedRemote): void {
+    if (ref.kind === 'object') objects.expire(ref)
+    else remotes.expire(ref)
+  }
+
+  return {
+    async use<T>(ref: AskedRef, signal: AbortSignal, work: (id: string, version?: Version) => Promise<T>): Promise<T> {
+      if (ref.kind === 'image') return await work(ref.id)
+      let done: { readonly id: string; readonly value: T } | undefined
+      for (let round = 1; ; round += 1) {
+        const { sequence } = watch
+        const version = await current(ref, signal)
+        // What was told was of the very version that was read, or of one that has come and gone.
+        if (done?.id === version.id) return done.value
+        try {
+          const value = await work(version.id, version)
+          if (round === ROUNDS || !watch.forgottenSince(version.resource, sequence)) return value
+          done = { id: version.id, value }
+        } catch (error) {
+          if (!(error instanceof ChangedError) || round === ROUNDS) throw error
+          expire(ref)
+        }
+      }
+    },
+  }
+}
+
+/** Who has the bytes of an original, by its id. */
+export function createHolders(
+  holders: VersionHolders & { readonly uploads: OriginalHolder },
+): (id: string) => OriginalHolder {
+  const { uploads, objects, remotes } = holders
+  return (id) => {
+    if (!isVersionId(id)) return uploads
+    return objects.knows(id) ? objects : remotes
+  }
+}

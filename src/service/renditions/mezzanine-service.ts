@@ -1,0 +1,251 @@
+import { LRUCache } from 'lru-cache'
+import { isTransientId, isVersionId } from '../../domain/identity/version-id.ts'
+import { type MezzanineLevel, mezzanineFormat, mezzanineLevels, worthKeeping } from '../../domain/picture/mezzanine.ts'
+import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
+import { contentTypeOf } from '../../domain/spec/image-format.ts'
+import { openMezzanine, sealMezzanine } from '../../domain/stored/mezzanine-file.ts'
+import { mezzanineKey } from '../../domain/stored/store-layout.ts'
+import { OriginalError, UnavailableError } from '../../errors.ts'
+import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { Viewer } from '../load/admission.ts'
+import type { WorkQueue } from '../load/work-queue.ts'
+import { createFirstByteBudget, openInTime } from '../originals/open-in-time.ts'
+import type { OriginalService } from '../originals/original-service.ts'
+import { ChangedError } from '../originals/versions.ts'
+import type { ImageCache, ImageEngine, Meter, ObjectStore, OpenObject, OriginalHolder } from '../ports/ports.ts'
+import { createBackground } from '../tools/background.ts'
+import { createCoalescer } from '../tools/coalesce.ts'
+import { createSharing } from '../tools/sharing.ts'
+import { readWhole } from '../tools/small-object.ts'
+import { startTimeLimit } from '../tools/time-limit.ts'
+import { createMezzanineShelf, type Mezzanine, type Sealed } from './mezzanine-shelf.ts'
+
+/** Reduced pictures of large originals: made once, after the upload or the first decoding, kept in the store for all nodes. */
+export interface MezzanineService {
+  /** Those that an original of such facts may have: some turn out not to be worth their bytes. */
+  levels(facts: OriginalFacts): readonly MezzanineLevel[]
+  /** @returns undefined if it is not on this node. */
+  here(id: string, level: MezzanineLevel): Promise<Mezzanine | undefined>
+  /**
+   * From this node or else from the store, checked.
+   * @returns undefined if there is none, or it is damaged: then the original says what is true.
+   * @throws UnavailableError if the store does not answer.
+   */
+  find(wanted: WantedMezzanine, signal: AbortSignal): Promise<Mezzanine | undefined>
+  /**
+   * Makes in the background what is missing. What fails is made after the next decoding.
+   * @returns when it has ended, in whichever way.
+   */
+  make(id: string): Promise<void>
+  /** Drops what memory knows of these images. */
+  forget(ids: ReadonlySet<string>): void
+  /** Originals whose mezzanines are being made, or wait for it. */
+  readonly pending: number
+  /** Gives up what has not been begun, and resolves when nothing is under way. */
+  stop(): Promise<void>
+}
+
+export interface WantedMezzanine {
+  readonly id: string
+  readonly level: MezzanineLevel
+  /** The request that waits for it, if one does. */
+  readonly viewer?: Viewer | undefined
+}
+
+export interface MezzanineServiceOptions {
+  readonly store: ObjectStore
+  readonly holderOf: (id: string) => OriginalHolder
+  readonly cache: ImageCache
+  readonly engine: ImageEngine
+  readonly originals: OriginalService
+  readonly watch: InvalidationWatch
+  readonly fetchQueue: WorkQueue
+  readonly renderQueue: WorkQueue
+  readonly meter: Meter
+  /** Entries of each table in memory at most; of those of what is not there 10,000. */
+  readonly maxRemembered: number
+  /** The fewest pixels of an original that has any; 0: none has. */
+  readonly minPixels: number
+  /** For one of them, its check included. */
+  readonly fetchTimeoutMs: number
+}
+
+/** More are left for their next decoding. */
+const MAX_PENDING = 10_000
+/** Read whole into memory. Some are larger: of drawings with alpha, kept without loss. */
+const MAX_BYTES = 4 * 1024 * 1024
+const MAX_ABSENCES = 10_000
+/** How long an absence is remembered: so long, a mezzanine that another node has just made goes unnoticed here. */
+const ABSENCE_MS = 5_000
+
+export function createMezzanineService(options: MezzanineServiceOptions): MezzanineService {
+  const { store, holderOf, cache, engine, originals, watch, renderQueue, meter, minPixels } = options
+  const flights = createCoalescer<Mezzanine | undefined>()
+  const max = Math.min(options.maxRemembered, MAX_ABSENCES)
+  const absences = new LRUCache<string, true>({ max, ttl: ABSENCE_MS })
+  const unworthy = new LRUCache<string, true>({ max: options.maxRemembered })
+  const shelf = createMezzanineShelf(cache, options.maxRemembered)
+  const sharing = createSharing({
+    store,
+    meter,
+    trouble: 'A mezzanine could not be written to the object store: other nodes will make their own',
+  })
+  const making = new Map<string, Promise<void>>()
+  const background = createBackground()
+  const firstByte = createFirstByteBudget(() => performance.now())
+
+  async function find({ id, level, viewer }: WantedMezzanine, signal: AbortSignal): Promise<Mezzanine | undefined> {
+    const key = mezzanineKey(id, level)
+    const here = await shelf.get(id, level)
+    if (here || minPixels === 0 || !isShared(id) || absences.has(key)) return here
+    const asked = performance.now()
+    const fly = (within: AbortSignal) =>
+      options.fetchQueue.run(() => fetch({ id, level, asked }, within), within, { viewer })
+    return (await flights.run(key, fly, signal)).value
+  }
+
+  async function fetch({ id, level, asked }: Fetch, signal: AbortSignal): Promise<Mezzanine | undefined> {
+    const key = mezzanineKey(id, level)
+    const { sequence } = watch
+    const limit = startTimeLimit(signal, options.fetchTimeoutMs, tooSlow)
+    const within = limit.signal
+    try {
+      const object = await openInTime((limited) => store.open(key, limited), firstByte.withinMs(asked), within)
+      firstByte.answered()
+      const bytes = object && (await readExisting(id, object, { signal, within }))
+      const facts = bytes && openMezzanine(bytes)
+      if (bytes && facts) return await keep({ id, level, bytes, facts }, sequence)
+      if (bytes) meter.trouble(`The object store gave other bytes for a mezzanine of ${id}`, undefined)
+      absences.set(key, true)
+      return undefined
+    } catch (error) {
+      throw limit.isOver ? tooSlow(error) : error
+    } finally {
+      limit.stop()
+    }
+  }
+
+  /**
+   * A mezzanine that was still being written while its original was deleted must not bring it back to life, so nothing is
+   * believed without the original beside it.
+   */
+  async function readExisting(
+    id: string,
+    object: OpenObject,
+    { signal, within }: { readonly signal: AbortSignal; readonly within: AbortSignal },
+  ): Promise<Buffer | undefined> {
+    const original = holderOf(id).sizeBytes(id, within)
+    // Both are waited for, whichever fails first.
+    original.catch(() => object.body.destroy())
+    const bytes = await readWhole(object, MAX_BYTES).catch(async (error: unknown) => {
+      // Whoever asked has left, which says nothing of the mezzanine.
+      signal.throwIfAborted()
+      await original
+      meter.trouble(`A mezzanine of ${id} could not be read`, error)
+      return undefined
+    })
+    return (await original) === undefined ? undefined : bytes
+  }
+
+  async function keep({ id, level, ...sealed }: Made, sequence: number): Promise<Mezzanine> {
+    assertNotDeleted(id, sequence)
+    const mezzanine = await shelf.put(id, level, sealed)
+    if (watch.forgottenSince(id, sequence)) {
+      shelf.forget(new Set([id]))
+      await cache.hide([id])
+    }
+    assertNotDeleted(id, sequence)
+    return mezzanine
+  }
+
+  function assertNotDeleted(id: string, sequence: number): void {
+    if (watch.forgottenSince(id, sequence)) throw new OriginalError('original_deleted', 'This image was deleted')
+  }
+
+  function levels(facts: OriginalFacts): readonly MezzanineLevel[] {
+    return mezzanineLevels(facts, minPixels)
+  }
+
+  /** The original is on this disk as a rule: it has just been uploaded, or decoded. */
+  async function build(id: string, signal: AbortSignal): Promise<void> {
+    const { sequence } = watch
+    const { source, facts } = await originals.ready({ id }, signal)
+    const missing = await missingLevels(id, facts, signal)
+    const sizeBytes = missing.length > 0 ? await holderOf(id).sizeBytes(id, signal) : undefined
+    if (sizeBytes === undefined) return
+    const reduce = () => engine.reduce(source, facts, missing)
+    const reduced = await renderQueue.run(reduce, signal, { priority: 'background' })
+    const worth = worthKeeping(facts, Math.min(sizeBytes, MAX_BYTES), reduced)
+    if (worth.length < missing.length) unworthy.set(id, true)
+    try {
+      for (const { level, bytes: picture } of worth) {
+        const bytes = sealMezzanine(picture, facts)
+        await keep({ id, level, bytes, facts }, sequence)
+        const contentType = contentTypeOf(mezzanineFormat(facts))
+        if (isShared(id)) await sharing.share({ key: mezzanineKey(id, level), bytes, contentType }, background.signal)
+      }
+    } finally {
+      // A deletion removes the original before it removes these, and may have been done while they were on their way.
+      const isGone = isShared(id) && (await holderOf(id).sizeBytes(id, signal)) === undefined
+      for (const { level } of isGone ? worth : []) await store.remove(mezzanineKey(id, level), signal)
+    }
+  }
+
+  /** Those that neither this disk nor the store has. */
+  async function missingLevels(id: string, facts: OriginalFacts, signal: AbortSignal): Promise<MezzanineLevel[]> {
+    const missing: MezzanineLevel[] = []
+    for (const level of unworthy.has(id) ? [] : levels(facts)) {
+      if ((await find({ id, level }, signal)) === undefined) missing.push(level)
+    }
+    return missing
+  }
+
+  return {
+    levels,
+    here: shelf.get,
+    find,
+    forget: shelf.forget,
+    async make(id) {
+      const { signal } = background
+      const underWay = making.get(id)
+      if (underWay || minPixels === 0 || isTransientId(id) || signal.aborted || making.size >= MAX_PENDING)
+        return await underWay
+      const building = build(id, signal)
+        .catch((error: unknown) => {
+          // Deleted or replaced meanwhile, or broken: whoever asks for the picture hears of it.
+          if (!signal.aborted && !(error instanceof OriginalError) && !(error instanceof ChangedError)) {
+            meter.trouble(`The mezzanines of ${id} could not be made`, error)
+          }
+        })
+        .finally(() => making.delete(id))
+      making.set(id, building)
+      background.track(building)
+      await building
+    },
+    get pending() {
+      return making.size
+    },
+    stop: background.stop,
+  }
+}
+
+function tooSlow(cause?: unknown): UnavailableError {
+  return new UnavailableError('store_unavailable', 'The object store did not respond in time', { cause })
+}
+
+/** Nothing would remove from the store what was made of a version that is no more: each node keeps its own. */
+function isShared(id: string): boolean {
+  return !isVersionId(id)
+}
+
+interface Fetch {
+  readonly id: string
+  readonly level: MezzanineLevel
+  /** When, by `performance.now()`. */
+  readonly asked: number
+}
+
+interface Made extends Sealed {
+  readonly id: string
+  readonly level: MezzanineLevel
+}

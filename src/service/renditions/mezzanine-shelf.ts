@@ -1,0 +1,100 @@
+import { LRUCache } from 'lru-cache'
+import type { MezzanineLevel } from '../../domain/picture/mezzanine.ts'
+import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
+import { openMezzanine } from '../../domain/stored/mezzanine-file.ts'
+import type { ImageCache, ObjectSource } from '../ports/ports.ts'
+
+/** A reduced picture of an original, upright and in sRGB, and the facts of the original itself. */
+export interface Mezzanine {
+  readonly level: MezzanineLevel
+  readonly source: ObjectSource
+  readonly facts: OriginalFacts
+}
+
+/** The mezzanines that this node has: on its disk, or in memory while the disk takes none. */
+export interface MezzanineShelf {
+  /**
+   * The disk is asked once for an image, and what it has is checked; then memory knows.
+   * @returns undefined if it is not here. One that is may have been swept since: then the renderer finds no file.
+   */
+  get(id: string, level: MezzanineLevel): Promise<Mezzanine | undefined>
+  put(id: string, level: MezzanineLevel, sealed: Sealed): Promise<Mezzanine>
+  /** Drops what memory knows of these images. */
+  forget(ids: ReadonlySet<string>): void
+}
+
+/** A mezzanine as it is kept, and what it says. */
+export interface Sealed {
+  readonly bytes: Buffer
+  readonly facts: OriginalFacts
+}
+
+type Shelf = ReadonlyMap<MezzanineLevel, Mezzanine>
+
+/** Most images have none: one for all of them. */
+const EMPTY: Shelf = new Map()
+/** What the disk did not take, for the sizes that follow. */
+const MAX_LOOSE_BYTES = 16 * 1024 * 1024
+const LOOSE_MS = 30_000
+
+/** @param maxRemembered Images at most whose shelves memory knows. */
+export function createMezzanineShelf(cache: ImageCache, maxRemembered: number): MezzanineShelf {
+  const shelves = new LRUCache<string, Shelf>({ max: maxRemembered })
+  const reading = new Map<string, Promise<Shelf>>()
+  const loose = new LRUCache<string, ReadonlyMap<MezzanineLevel, Sealed>>({
+    maxSize: MAX_LOOSE_BYTES,
+    sizeCalculation: (held) => [...held.values()].reduce((sum, { bytes }) => sum + bytes.length, 1),
+    ttl: LOOSE_MS,
+  })
+
+  async function shelfOf(id: string): Promise<Shelf> {
+    const known = shelves.get(id) ?? (await reading.get(id))
+    if (known) return known
+    const began = readShelf(id)
+    reading.set(id, began)
+    try {
+      const shelf = await began
+      // Unless it was forgotten meanwhile.
+      if (reading.get(id) === began) shelves.set(id, shelf)
+      return shelf
+    } finally {
+      if (reading.get(id) === began) reading.delete(id)
+    }
+  }
+
+  /** A crash of the machine can leave half of a file under its final name, as these are not synced. */
+  async function readShelf(id: string): Promise<Shelf> {
+    const shelf = new Map<MezzanineLevel, Mezzanine>()
+    for (const { level, path, bytes } of await cache.readMezzanines(id)) {
+      const facts = openMezzanine(bytes)
+      if (facts) shelf.set(level, { level, source: { path }, facts })
+    }
+    return shelf.size > 0 ? shelf : EMPTY
+  }
+
+  return {
+    async get(id, level) {
+      const onDisk = (await shelfOf(id)).get(level)
+      if (onDisk) return onDisk
+      const held = loose.get(id)?.get(level)
+      return held && { level, source: { bytes: held.bytes }, facts: held.facts }
+    },
+    async put(id, level, sealed) {
+      const { bytes, facts } = sealed
+      await shelfOf(id)
+      const path = await cache.publishMezzanine(id, level, bytes)
+      if (path === undefined) loose.set(id, new Map(loose.get(id)).set(level, sealed))
+      const mezzanine = { level, source: path === undefined ? { bytes } : { path }, facts }
+      const shelf = shelves.get(id)
+      if (path !== undefined && shelf) shelves.set(id, new Map(shelf).set(level, mezzanine))
+      return mezzanine
+    },
+    forget(ids) {
+      for (const id of ids) {
+        shelves.delete(id)
+        reading.delete(id)
+        loose.delete(id)
+      }
+    },
+  }
+}

@@ -1,0 +1,157 @@
+import { type Plan, sizeBeforeTurn } from '../../domain/picture/transform-plan.ts'
+import { UnavailableError } from '../../errors.ts'
+import type { Viewer } from '../load/admission.ts'
+import type { Place } from '../load/backlog.ts'
+import type { Priority, WorkQueue } from '../load/work-queue.ts'
+import type { ImageEngine, Meter, ObjectSource } from '../ports/ports.ts'
+import { unlessAborted } from '../tools/coalesce.ts'
+
+/** Renders in their turn; what waits for the same source goes together, from one decoding. */
+export interface RenderBatcher {
+  /** @throws OriginalError, UnavailableError */
+  render(job: RenderJob, signal: AbortSignal): Promise<Buffer>
+}
+
+export interface RenderJob {
+  readonly source: ObjectSource
+  /** The same for jobs of the same source. */
+  readonly key: string
+  readonly plan: Plan
+  readonly priority: Exclude<Priority, 'upload'>
+  readonly cost: RenderCost
+  /** In the queue, of a viewer. It is left when the work begins; if it never does, by whoever has it. */
+  readonly place?: Place | undefined
+  /** The request that waits for it; a batch waits in the line of the client that began it. */
+  readonly viewer?: Viewer | undefined
+}
+
+/** Milliseconds of CPU, expected. */
+export interface RenderCost {
+  /** Once for all that are made together. */
+  readonly decodingMs: number
+  readonly encodingMs: number
+}
+
+interface Batch {
+  readonly members: Member[]
+  readonly controller: AbortController
+  /** Members who have not left. */
+  waiting: number
+  /** Not begun yet. */
+  isOpen: boolean
+}
+
+interface Member {
+  readonly plan: Plan
+  readonly place: Place | undefined
+  left: boolean
+  readonly made: PromiseWithResolvers<Buffer>
+}
+
+/** Raw pixels that are decoded for several sizes are in memory at once: 12.6 MB of them. Larger ones go alone. */
+const MAX_SHARED_PIXELS = 2048 * 2048
+/** One turn of a renderer is not for ever; what is made ahead takes long for each. */
+const MAX_MEMBERS = { viewer: 20, background: 4 } as const
+
+export interface RenderBatcherOptions {
+  readonly engine: ImageEngine
+  readonly renderQueue: WorkQueue
+  readonly meter: Meter
+  /** How many may wait in batches, over all of them, before a job without a place of its own is refused. */
+  readonly maxWaiting: number
+}
+
+export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: RenderBatcherOptions): RenderBatcher {
+  const open = new Map<string, Batch>()
+  let waiting = 0
+
+  function begin(key: string | undefined, { source, priority, viewer }: RenderJob, first: Member): Batch {
+    const batch: Batch = { members: [first], controller: new AbortController(), waiting: 1, isOpen: true }
+    if (key !== undefined) open.set(key, batch)
+    const end = () => {
+      waiting -= batch.isOpen ? batch.waiting : 0
+      batch.isOpen = false
+      if (key !== undefined && open.get(key) === batch) open.delete(key)
+    }
+    const work = async () => {
+      end()
+      const members = batch.members.filter(({ left }) => !left)
+      for (const { place } of members) place?.leave()
+      const began = performance.now()
+      const rendered = engine.render(
+        source,
+        members.map(({ plan }) => plan),
+      )
+      const settled = rendered.map(async (rendition, index) => {
+        const made = members[index]?.made
+        try {
+          const bytes = await rendition
+          meter.rendered((performance.now() - began) / 1000)
+          made?.resolve(bytes)
+        } catch (error) {
+          made?.reject(error)
+        }
+      })
+      // The slot is held until all of it has really ended.
+      await Promise.all(settled)
+    }
+    const place = first.place && placeOfAll(batch)
+    const heldBytes = 'bytes' in source ? source.bytes.length : 0
+    renderQueue.run(work, batch.controller.signal, { priority, place, viewer, heldBytes }).catch((error: unknown) => {
+      end()
+      for (const { made } of batch.members) made.reject(error)
+    })
+    return batch
+  }
+
+  return {
+    async render(job, signal) {
+      signal.throwIfAborted()
+      const key = isShareable(job.plan) ? `${job.priority} ${job.key}` : undefined
+      const joined = key === undefined ? undefined : open.get(key)
+      if (joined && job.place === undefined && waiting >= maxWaiting) {
+        throw new UnavailableError('overloaded', 'Too many requests are waiting for a renderer')
+      }
+      const hasRoom = joined !== undefined && joined.members.length < MAX_MEMBERS[job.priority]
+      const { plan, cost, place } = job
+      place?.revise((hasRoom ? 0 : cost.decodingMs) + cost.encodingMs)
+      const member: Member = { plan, place, left: false, made: Promise.withResolvers<Buffer>() }
+      waiting += 1
+      const batch = hasRoom ? join(joined, member) : begin(key, job, member)
+      return await unlessAborted(member.made.promise, signal, (reason) => {
+        member.left = true
+        batch.waiting -= 1
+        if (batch.isOpen) waiting -= 1
+        // Who comes now begins anew.
+        if (batch.waiting > 0) return
+        if (key !== undefined && open.get(key) === batch) open.delete(key)
+        batch.controller.abort(reason)
+      })
+    },
+  }
+}
+
+function join(batch: Batch, member: Member): Batch {
+  batch.members.push(member)
+  batch.waiting += 1
+  return batch
+}
+
+/** What all of them together take, whoever leaves meanwhile. */
+function placeOfAll({ members }: Batch): Place {
+  const places = () => members.flatMap(({ place, left }) => (place && !left ? [place] : []))
+  return {
+    get costMs() {
+      return places().reduce((sum, { costMs }) => sum + costMs, 0)
+    },
+    revise: () => {},
+    leave() {
+      for (const place of places()) place.leave()
+    },
+  }
+}
+
+function isShareable(plan: Plan): boolean {
+  const { width, height } = sizeBeforeTurn(plan)
+  return !plan.animated && width * height <= MAX_SHARED_PIXELS
+}

@@ -1,0 +1,137 @@
+import {
+  likelyMezzanine,
+  MEZZANINE_LEVELS,
+  type MezzanineLevel,
+  mezzanineFormat,
+  mezzanineSize,
+  mezzaninesFor,
+  uprightFacts,
+} from '../../domain/picture/mezzanine.ts'
+import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
+import { type Plan, planTransform } from '../../domain/picture/transform-plan.ts'
+import { decodingCost, planCost } from '../../domain/picture/work-cost.ts'
+import type { OutputFormat } from '../../domain/spec/image-format.ts'
+import { deviceBox, type Spec } from '../../domain/spec/spec.ts'
+import { UnavailableError } from '../../errors.ts'
+import type { Viewer } from '../load/admission.ts'
+import type { OriginalService, WantedOriginal } from '../originals/original-service.ts'
+import type { ObjectSource } from '../ports/ports.ts'
+import type { MezzanineService } from './mezzanine-service.ts'
+import type { Mezzanine } from './mezzanine-shelf.ts'
+import type { RenderCost } from './render-batch.ts'
+
+/** What a rendition is made from: the least that gives as good a picture. */
+export interface SourceService {
+  /**
+   * Facts of an original, from whatever has them at the least cost.
+   * @param next The rendition that is wanted next: what is brought here for the facts should serve it too.
+   * @throws OriginalError, UnavailableError
+   */
+  facts(id: string, next: NextRendition, signal: AbortSignal): Promise<OriginalFacts>
+  /** @throws RequestError, OriginalError, UnavailableError */
+  prepare(id: string, target: RenderTarget, signal: AbortSignal): Promise<Prepared>
+}
+
+export interface NextRendition {
+  readonly spec: Spec
+  /** The request that waits for it, if one does. */
+  readonly viewer?: Viewer | undefined
+}
+
+export interface RenderTarget extends NextRendition {
+  readonly format: OutputFormat
+  /** Trust nothing but the original. */
+  readonly fromOriginal?: boolean
+}
+
+/** A plan, and what it is for. */
+export interface Prepared {
+  readonly source: ObjectSource
+  readonly plan: Plan
+  readonly facts: OriginalFacts
+  readonly from: 'original' | 'mezzanine'
+  /** Milliseconds of CPU, expected. */
+  readonly cost: RenderCost
+  /** The same for plans of the same source. */
+  readonly key: string
+}
+
+export interface SourceServiceOptions {
+  readonly originals: OriginalService
+  readonly mezzanines: MezzanineService
+  /** Longest side, device pixels. */
+  readonly maxSide: number
+}
+
+export function createSourceService({ originals, mezzanines, maxSide }: SourceServiceOptions): SourceService {
+  async function facts(id: string, next: NextRendition, signal: AbortSignal): Promise<OriginalFacts> {
+    const known = originals.remembered(id) ?? (await factsOfMezzanine(id, next, signal))
+    if (known === undefined) return (await originals.ready({ id, viewer: next.viewer }, signal)).facts
+    originals.learn(id, known)
+    return known
+  }
+
+  async function factsOfMezzanine(
+    id: string,
+    { spec, viewer }: NextRendition,
+    signal: AbortSignal,
+  ): Promise<OriginalFacts | undefined> {
+    const here = await firstHere(id, MEZZANINE_LEVELS)
+    if (here) return here.facts
+    // Nobody waits for the store for what is on this node.
+    if (await originals.isHere(id)) return undefined
+    const { width = 0, height = 0 } = deviceBox(spec)
+    const likely = spec.size.kind === 'full' ? undefined : likelyMezzanine(Math.max(width, height))
+    return likely && (await mezzanines.find({ id, level: likely, viewer }, signal))?.facts
+  }
+
+  /** The smallest of these levels, wherever it is; a larger one that is here before anything that is far or fails. */
+  async function bestOf(
+    { id, viewer }: WantedOriginal,
+    [smallest, ...larger]: readonly MezzanineLevel[],
+    signal: AbortSignal,
+  ): Promise<Mezzanine | undefined> {
+    if (smallest === undefined) return undefined
+    const here = await mezzanines.here(id, smallest)
+    if (here) return here
+    if (await originals.isHere(id)) return await firstHere(id, larger)
+    try {
+      return (await mezzanines.find({ id, level: smallest, viewer }, signal)) ?? (await firstHere(id, larger))
+    } catch (error) {
+      const instead = error instanceof UnavailableError ? await firstHere(id, larger) : undefined
+      if (instead) return instead
+      throw error
+    }
+  }
+
+  async function firstHere(id: string, levels: readonly MezzanineLevel[]): Promise<Mezzanine | undefined> {
+    for (const level of levels) {
+      const here = await mezzanines.here(id, level)
+      if (here) return here
+    }
+    return undefined
+  }
+
+  return {
+    facts,
+    async prepare(id, target, signal) {
+      const { spec, format, viewer, fromOriginal = false } = target
+      const known = await facts(id, target, signal)
+      const plan = planTransform(spec, known, format, maxSide)
+      const levels = fromOriginal ? [] : mezzaninesFor(plan, known, mezzanines.levels(known))
+      const mezzanine = await bestOf({ id, viewer }, levels, signal)
+      if (mezzanine) {
+        const { source, level } = mezzanine
+        const ofReduced = planTransform(spec, uprightFacts(known), format, maxSide)
+        const reduced = { format: mezzanineFormat(known), stored: mezzanineSize(known, level) }
+        const cost = { decodingMs: decodingCost(reduced, 1), encodingMs: planCost(ofReduced, 1) }
+        return { source, plan: ofReduced, facts: known, from: 'mezzanine', key: `${id}/${level}`, cost }
+      }
+      const { source } = await originals.ready({ id, viewer }, signal)
+      const { frames } = known
+      const decodingMs = decodingCost(known, plan.animated ? frames : 1)
+      const cost = { decodingMs, encodingMs: planCost(plan, frames) }
+      return { source, plan, facts: known, from: 'original', key: id, cost }
+    },
+  }
+}

@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto'
+import { UnavailableError } from '../../errors.ts'
+import type { ObjectStore, OpenObject, PutOptions } from '../ports/ports.ts'
+
+const MAX_TEXT_BYTES = 65_536
+
+/** Reads an object of ours that is small by design. @returns undefined if there is no such key. */
+export async function readText(store: ObjectStore, key: string, signal: AbortSignal): Promise<string | undefined> {
+  const object = await store.open(key, signal)
+  return object && (await readWhole(object, MAX_TEXT_BYTES)).toString()
+}
+
+/** Reads an open object into memory. @throws UnavailableError `store_unavailable` if it is larger, cut or stalls. */
+export async function readWhole(object: OpenObject, maxBytes: number): Promise<Buffer> {
+  if (object.sizeBytes <= maxBytes) {
+    const chunks: Buffer[] = []
+    for await (const chunk of byteChunks(object.body)) chunks.push(chunk)
+    return Buffer.concat(chunks)
+  }
+  object.body.destroy()
+  throw new UnavailableError('store_unavailable', 'The object store contains an object of unexpected format')
+}
+
+/** A stream of ours gives buffers; its type doesn't say so. */
+function byteChunks(body: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  return body
+}
+
+/** Writes bytes from memory. */
+export async function putBytes(
+  store: ObjectStore,
+  small: SmallObject,
+  signal: AbortSignal,
+): Promise<'created' | 'exists'> {
+  const { key, bytes, ...options } = small
+  const md5 = createHash('md5').update(bytes).digest('hex')
+  return await store.put(key, { bytes }, { ...options, sizeBytes: bytes.length, md5 }, signal)
+}
+
+export interface SmallObject extends Pick<PutOptions, 'contentType' | 'overwrite' | 'forDeletion'> {
+  readonly key: string
+  readonly bytes: Buffer
+}

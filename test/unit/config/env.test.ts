@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Config, ConfigError, loadConfig } from '../../../src/config/env.ts'
+
+const TOKEN = '0123456789abcdef'
+
+/** The mistakes that are reported, one a line. */
+function mistakes(env: Readonly<Record<string, string>>): string[] {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    assert.ok(error instanceof ConfigError)
+    return error.message.split('\n')
+  }
+  return []
+}
+
+test('Nothing needs to be set', () => {
+  const { STORE, HOST, PORT, SIZE_POLICY, UPLOAD_TOKENS, MAX_UPLOAD_BYTES, PUBLIC_URL } = loadConfig({})
+  assert.deepEqual([STORE, HOST, PORT, SIZE_POLICY], ['file:./data', '127.0.0.1', 8080, 'open'])
+  assert.deepEqual([UPLOAD_TOKENS, MAX_UPLOAD_BYTES, PUBLIC_URL], [[], 64 * 2 ** 20, ''])
+})
+
+test('An empty or blank variable is one that is not set', () => {
+  const blank = Object.fromEntries(Object.keys(loadConfig({})).map((name) => [name, '']))
+  assert.deepEqual(loadConfig(blank), loadConfig({}))
+  assert.deepEqual(loadConfig({ PORT: undefined, STORE: ' ' }), loadConfig({}))
+})
+
+const READ: readonly (readonly [Readonly<Record<string, string>>, Partial<Config>])[] = [
+  [{ PORT: '0' }, { PORT: 0 }],
+  [{ STORE: 's3://my.bucket-1' }, { STORE: 's3://my.bucket-1' }],
+  [{ MAX_UPLOAD_BYTES: '1.5G' }, { MAX_UPLOAD_BYTES: 1.5 * 2 ** 30 }],
+  [{ PUBLIC_URL: 'https://img.example/pictures//' }, { PUBLIC_URL: 'https://img.example/pictures' }],
+  [{ UPLOAD_TOKENS: ` ${TOKEN}  ${TOKEN}2\n` }, { UPLOAD_TOKENS: [TOKEN, `${TOKEN}2`] }],
+  [{ EVENT_TOKENS: TOKEN }, { EVENT_TOKENS: [TOKEN], UPLOAD_TOKENS: [] }],
+  [{ BUCKETS_FILE: 'buckets.yaml' }, { BUCKETS_FILE: 'buckets.yaml' }],
+  [{ HOST: '0.0.0.0' }, { HOST: '0.0.0.0', UPLOAD_TOKENS: [] }],
+  [{ ACCEL_PREFIX: '/_renditions/' }, { ACCEL_PREFIX: '/_renditions/', UPLOAD_TOKENS: [] }],
+  [{ SIZE_POLICY: 'list', SIZES: '400w 100s,2x' }, { SIZES: ['400w', '100s,2x'] }],
+  [{ SIZE_POLICY: 'signed', URL_KEYS: TOKEN }, { URL_KEYS: [TOKEN] }],
+  [{ STORE: 's3://bucket', S3_FORCE_PATH_STYLE: 'false' }, { S3_FORCE_PATH_STYLE: false }],
+  [{ INPUT_FORMATS: 'jpeg tiff' }, { INPUT_FORMATS: ['jpeg', 'tiff'] }],
+  [{}, { REMOTE_HOSTS: [], REMOTE_ALLOW_ADDRESSES: [], REMOTE_DNS: [], REMOTE_TIMEOUT_SECONDS: 14 }],
+  [{ REMOTE_HOSTS: '*.example.com  bücher.example' }, { REMOTE_HOSTS: ['*.example.com', 'bücher.example'] }],
+  [{ REMOTE_ALLOW_ADDRESSES: '10.1.0.0/16 ::1' }, { REMOTE_ALLOW_ADDRESSES: ['10.1.0.0/16', '::1'] }],
+  [{ REMOTE_HOSTS: '*', SIZE_POLICY: 'signed', URL_KEYS: TOKEN }, { REMOTE_HOSTS: ['*'] }],
+  [{ TRUSTED_PROXIES: '10.0.0.0/8 ::1' }, { TRUSTED_PROXIES: ['10.0.0.0/8', '::1'] }],
+  [{ REMOTE_DNS: '192.0.2.53:5353' }, { REMOTE_DNS: ['192.0.2.53:5353'] }],
+  [{ REMOTE_DEFAULT_FRESH_SECONDS: '0' }, { REMOTE_DEFAULT_FRESH_SECONDS: 0 }],
+]
+for (const [env, expected] of READ) {
+  test(`${JSON.stringify(env)} is read`, () => assert.partialDeepStrictEqual(loadConfig(env), expected))
+}
+
+const WRONG: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = [
+  [{ PORT: '65536' }, /^PORT: /],
+  [{ PORT: 'http' }, /^PORT: /],
+  [{ PORT: '80.5' }, /^PORT: /],
+  [{ STORE: 'data' }, /^STORE: /],
+  [{ STORE: 's3://' }, /^STORE: /],
+  [{ STORE: 's3://Bucket' }, /^STORE: /],
+  [
+    { STORE: 's3://bucket', S3_ENDPOINT: 'minio:9000' },
+    /^S3_ENDPOINT: should begin with .* https:\/\/s3\.example\.net:9000$/,
+  ],
+  [
+    { STORE: 's3://bucket', S3_ENDPOINT: 'not a URL' },
+    /^S3_ENDPOINT: should begin with .* https:\/\/s3\.example\.net:9000$/,
+  ],
+  [
+    { STORE: 's3://bucket', S3_ENDPOINT: 'https://' },
+    /^S3_ENDPOINT: should begin with .* https:\/\/s3\.example\.net:9000$/,
+  ],
+  [{ S3_ENDPOINT: 'https://s3.example' }, /^S3_ENDPOINT: has no effect without STORE=s3:/],
+  [{ PUBLIC_URL: 'ftp://img.example' }, /^PUBLIC_URL: should begin with .* https:\/\/img\.example\.com$/],
+  [{ CACHE_MAX_BYTE: '1G' }, /^CACHE_MAX_BYTE: unknown setting\. Did you mean CACHE_MAX_BYTES\?/],
+  [{ ACCEL_PREFIX: '_renditions', UPLOAD_TOKENS: TOKEN }, /^ACCEL_PREFIX: /],
+  [{ ACCEL_PREFIX: '/_renditions', UPLOAD_TOKENS: TOKEN }, /^ACCEL_PREFIX: /],
+  [{ UPLOAD_TOKENS: `${TOKEN} short` }, /^UPLOAD_TOKENS: .*16/],
+  [{ EVENT_TOKENS: 'short' }, /^EVENT_TOKENS: .*16/],
+  [{ SIZE_POLICY: 'closed' }, /^SIZE_POLICY: /],
+  [{ SIZE_POLICY: 'list' }, /^SIZES: is required/],
+  [{ SIZE_POLICY: 'list', SIZES: ' ' }, /^SIZES: is required/],
+  [{ SIZE_POLICY: 'list', SIZES: '400w nonsense' }, /^SIZES: .*nonsense/],
+  [{ SIZES: '400w' }, /^SIZES: has no effect without SIZE_POLICY=list/],
+  [{ SIZE_POLICY: 'signed' }, /^URL_KEYS: is required/],
+  [{ SIZE_POLICY: 'signed', URL_KEYS: ' ' }, /^URL_KEYS: is required/],
+  [{ SIZE_POLICY: 'signed', URL_KEYS: 'short' }, /^URL_KEYS: .*16/],
+  [{ URL_KEYS: TOKEN }, /^URL_KEYS: has no effect without SIZE_POLICY=signed/],
+  [{ AWS_ACCESS_KEY_ID: 'x' }, /^AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: /],
+  [{ INPUT_FORMATS: 'jpeg bmp' }, /^INPUT_FORMATS: .*bmp/],
+  [{ REMOTE_HOSTS: 'example.com *' }, /^REMOTE_HOSTS: "\*" requires SIZE_POLICY=signed: /],
+  [
+    { REMOTE_HOSTS: 'https://*', SIZE_POLICY: 'list', SIZES: '400w' },
+    /^REMOTE_HOSTS: "\*" requires SIZE_POLICY=signed: /,
+  ],
+  [{ REMOTE_HOSTS: '*.*' }, /^REMOTE_HOSTS: "\*\.\*" should be a host such as example\.com/],
+  [{ REMOTE_HOSTS: 'example.com?v&w' }, /^REMOTE_HOSTS: "example\.com\?v&w" should name query parameters/],
+  [{ REMOTE_HOSTS: 'ftp://example.com' }, /^REMOTE_HOSTS: "ftp:\/\/example.com" should begin with http:\/\//],
+  [{ REMOTE_ALLOW_ADDRESSES: '10.1.2.3/16' }, /^REMOTE_ALLOW_ADDRESSES: .*"10\.1\.0\.0\/16"/],
+  [{ REMOTE_ALLOW_ADDRESSES: 'localhost' }, /^REMOTE_ALLOW_ADDRESSES: "localhost" should be an address or a block/],
+  [{ TRUSTED_PROXIES: 'cdn.example' }, /^TRUSTED_PROXIES: "cdn\.example" should be an address or a block/],
+  [{ REMOTE_DNS: 'dns.example' }, /^REMOTE_DNS: "dns\.example" should be the address of a DNS server/],
+  [{ REMOTE_TIMEOUT_SECONDS: '0' }, /^REMOTE_TIMEOUT_SECONDS: /],
+  [{ REMOTE_MAX_BYTES: 'lots' }, /^REMOTE_MAX_BYTES: should be a number of bytes such as/],
+  [{ REMOTE_NEW_PER_MINUTE: '0' }, /^REMOTE_NEW_PER_MINUTE: /],
+  [{ REMOTE_NEW_PER_MINUTE: '10', REMOTE_NEW_PER_CLIENT: '11' }, /^REMOTE_NEW_PER_CLIENT: should be at most 10/],
+  [{ REMOTE_DEFAULT_FRESH_SECONDS: '-1' }, /^REMOTE_DEFAULT_FRESH_SECONDS: /],
+  [{ MAX_UPLOAD_BYTES: '0' }, /^MAX_UPLOAD_BYTES: /],
+  [{ MAX_UPLOAD_BYTES: '64 megabytes' }, /^MAX_UPLOAD_BYTES: /],
+  [{ MEMORY_CACHE_BYTES: '0' }, /^MEMORY_CACHE_BYTES: /],
+  [{ CACHE_MAX_IDLE_DAYS: '1' }, /^CACHE_MAX_IDLE_DAYS: /],
+  [{ MAX_PIXELS: '0' }, /^MAX_PIXELS: /],
+  [{ MAX_SIDE: '16384' }, /^MAX_SIDE: /],
+  [{ RENDER_CONCURRENCY: '0' }, /^RENDER_CONCURRENCY: /],
+  [{ RENDER_QUEUE_MAX: 'Infinity' }, /^RENDER_QUEUE_MAX: /],
+  [{ RENDER_WAIT_MAX_SECONDS: '0' }, /^RENDER_WAIT_MAX_SECONDS: /],
+  [
+    { RENDER_TIMEOUT_SECONDS: '60' },
+    /^REQUEST_TIMEOUT_SECONDS: should be more than 75, the sum of RENDER_WAIT_MAX_SECONDS and RENDER_TIMEOUT_SECONDS, /,
+  ],
+  [
+    { REMOTE_HOSTS: 'example.com', REMOTE_TIMEOUT_SECONDS: '20' },
+    /^REQUEST_TIMEOUT_SECONDS: should be more than 32, the sum of REMOTE_TIMEOUT_SECONDS and RENDER_TIMEOUT_SECONDS, /,
+  ],
+  [{ REQUEST_TIMEOUT_SECONDS: '10' }, /^REQUEST_TIMEOUT_SECONDS: should be more than 27, /],
+  [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL: /],
+]
+for (const [env, expected] of WRONG) {
+  test(`${JSON.stringify(env)} is a mistake`, () => {
+    const [first = '', ...more] = mistakes(env)
+    assert.match(first, expected)
+    assert.deepEqual(more, [])
+  })
+}
+
+test('All mistakes are reported together, of single settings and of several that contradict each other', () => {
+  const names = mistakes({ PORT: 'x', STORE: 'y', UPLOAD_TOKENS: 'z', SIZE_POLICY: 'list', AWS_ACCESS_KEY_ID: 'z' })
+  assert.deepEqual(names.map((line) => line.replace(/:.*/, '')).toSorted(), [
+    'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+    'PORT',
+    'SIZES',
+    'STORE',
+    'UPLOAD_TOKENS',
+  ])
+})
+
+test('No mistake repeats a secret', () => {
+  const secrets = { UPLOAD_TOKENS: 'tooshort1', URL_KEYS: 'tooshort2', AWS_SECRET_ACCESS_KEY: 'tooshort3' }
+  assert.doesNotMatch(mistakes(secrets).join('\n'), /tooshort/)
+})

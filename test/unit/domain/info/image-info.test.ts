@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { formatInfo, imageInfo, parseInfo, visibleInfo } from '../../../../src/domain/info/image-info.ts'
+import { dominantColour } from '../../../../src/domain/picture/dominant-colour.ts'
+import { differenceHash } from '../../../../src/domain/picture/perceptual-hash.ts'
+import { FACTS, MEASURED } from '../../../support/memory-engine.ts'
+
+const TAKEN = {
+  ...MEASURED,
+  iccProfile: 'Display P3\0',
+  metadata: { exif: { Make: 'Darkroom', GPSLatitude: '51/1' }, iptc: {} },
+  metadataCut: false,
+  place: { latitude: 1, longitude: 2 },
+} as const
+const INFO = imageInfo(FACTS, TAKEN)
+
+test('An info is read back as it was written', () => {
+  assert.deepEqual(parseInfo(formatInfo(INFO)), INFO)
+  assert.deepEqual(INFO.capture, { camera: { make: 'Darkroom' }, metadata: { exif: { Make: 'Darkroom' } } })
+  assert.equal(INFO.picture.iccProfile, 'Display P3')
+})
+
+for (const text of [
+  '',
+  'null',
+  '[]',
+  '{}',
+  '{"picture":{},"capture":{}}',
+  '{"picture":null,"capture":null}',
+  '{"pic',
+]) {
+  test(`${JSON.stringify(text)} is no info`, () => assert.equal(parseInfo(text), undefined))
+}
+
+test('A place is seen by those who hold a token where that is set, and by nobody else', () => {
+  for (const isTrusted of [true, false]) {
+    for (const showGps of [true, false]) {
+      const seen = visibleInfo(INFO, { isTrusted, showGps })
+      assert.equal('gps' in seen, isTrusted && showGps)
+      assert.equal('metadata' in seen, isTrusted)
+      assert.equal('camera' in seen, isTrusted)
+      assert.equal('thumbHash' in seen, true)
+      assert.equal('place' in seen, false)
+    }
+  }
+})
+
+test('The largest info that there can be is read back', () => {
+  const text = '山'.repeat(3000)
+  const group = (names: readonly string[]) =>
+    Object.fromEntries([...names, ...Array.from({ length: 99 }, (_, at) => `Name${at}`)].map((name) => [name, text]))
+  const metadata = {
+    exif: group(['Make', 'Model', 'LensModel', 'Artist']),
+    iptc: group(['Copyright Notice', 'Caption/Abstract']),
+    xmp: group(['title']),
+  }
+  const info = imageInfo(FACTS, { ...TAKEN, metadata, iccProfile: text })
+  assert.equal(info.capture.metadataCut, true)
+  assert.equal(info.capture.caption?.length, 500)
+  const bytes = Buffer.byteLength(formatInfo(info))
+  assert.ok(bytes > 45_000 && bytes <= 65_536, `${bytes}`)
+})
+
+test('dHash: a bit for each pixel that is darker than its right neighbour, from the top left', () => {
+  const rising = Uint8Array.from({ length: 72 }, (_, at) => (at % 9) * 10)
+  assert.equal(differenceHash(rising), 'ffffffffffffffff')
+  assert.equal(differenceHash(rising.toReversed()), '0000000000000000')
+  const first = new Uint8Array(72).fill(5)
+  first[0] = 4
+  assert.equal(differenceHash(first), '8000000000000000')
+  const last = new Uint8Array(72).fill(5)
+  last[71] = 6
+  assert.equal(differenceHash(last), '0000000000000001')
+})
+
+test('The dominant colour is the mean of the fullest box, weighed by opacity', () => {
+  const pixels = (...colours: readonly (readonly number[])[]) => Uint8Array.from(colours.flat())
+  assert.equal(dominantColour(pixels([16, 32, 48, 255], [18, 34, 50, 255], [200, 0, 0, 255])), '#112131')
+  assert.equal(dominantColour(pixels([16, 32, 48, 10], [16, 32, 48, 10], [200, 0, 0, 255])), '#c80000')
+  assert.equal(dominantColour(pixels([200, 0, 0, 0])), '#000000')
+})

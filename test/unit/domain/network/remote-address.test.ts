@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { formatIpAddress, parseAddressBlock, parseIpAddress } from '../../../../src/domain/network/ip-address.ts'
+import { isRemoteAddressAllowed } from '../../../../src/domain/network/remote-address.ts'
+import { parseRemoteUrl } from '../../../../src/domain/network/remote-hosts.ts'
+import { SettingError } from '../../../../src/domain/text/setting-error.ts'
+import { RequestError } from '../../../../src/errors.ts'
+import { FORBIDDEN_HOSTS } from '../../../support/forbidden-addresses.ts'
+
+/** The host of `http://{host}/` as something would connect to it; undefined if that is no URL of an image. */
+function hostOf(host: string): string | undefined {
+  try {
+    return new URL(parseRemoteUrl(`http://${host}/cat.jpg`)).hostname.replace(/^\[(.*)\]$/, '$1')
+  } catch (error) {
+    assert.ok(error instanceof RequestError)
+    return undefined
+  }
+}
+
+for (const host of FORBIDDEN_HOSTS) {
+  test(`${JSON.stringify(host)} leads nowhere`, () => {
+    const address = hostOf(host)
+    if (address === undefined) return
+    assert.notEqual(parseIpAddress(address), undefined, `${address} should have been read as an address`)
+    assert.equal(isRemoteAddressAllowed(address, []), false)
+  })
+}
+
+const PUBLIC = [
+  '1.1.1.1',
+  '8.8.8.8',
+  '9.255.255.255',
+  '11.0.0.0',
+  '100.63.255.255',
+  '100.128.0.0',
+  '126.255.255.255',
+  '128.0.0.0',
+  '168.63.129.15',
+  '169.253.255.255',
+  '172.15.255.255',
+  '172.32.0.0',
+  '192.0.1.0',
+  '192.0.3.0',
+  '198.17.255.255',
+  '198.20.0.0',
+  '203.0.112.255',
+  '203.0.114.0',
+  '223.255.255.255',
+  '2001:200::1',
+  '2001:4860:4860::8888',
+  '2003::1',
+  '2606:4700:4700::1111',
+  '2a00::1',
+  '3ff0::1',
+] as const
+for (const address of PUBLIC) {
+  test(`${address} is public`, () => assert.equal(isRemoteAddressAllowed(address, []), true))
+}
+
+const NO_ADDRESSES = [
+  '',
+  'localhost',
+  '127.1',
+  '0x7f.0.0.1',
+  '010.8.8.8',
+  '8.8.8.08',
+  '8.8.8.256',
+  '8.8.8',
+  '8.8.8.8.8',
+]
+const NO_IPV6 = ['fe80::1%lo', '::1/128', '[::1]', '1:2:3', '2606:::1', '1:2:3:4:5:6:7:8:9', '2606::g', ' 2606::1']
+for (const text of [...NO_ADDRESSES, ...NO_IPV6]) {
+  test(`${JSON.stringify(text)} is no address, and nothing connects to it`, () => {
+    assert.equal(parseIpAddress(text), undefined)
+    assert.equal(isRemoteAddressAllowed(text, []), false)
+    assert.throws(() => parseAddressBlock(text === '::1/128' ? '::1/129' : text), SettingError)
+  })
+}
+
+const SPECIAL = [
+  '0.0.0.0/8',
+  '10.0.0.0/8',
+  '100.64.0.0/10',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '172.16.0.0/12',
+  '192.0.0.0/24',
+  '192.0.2.0/24',
+  '192.168.0.0/16',
+  '198.18.0.0/15',
+  '198.51.100.0/24',
+  '203.0.113.0/24',
+  '224.0.0.0/4',
+  '240.0.0.0/4',
+] as const
+const SPECIAL_IPV6 = [
+  '::/3',
+  '4000::/2',
+  '8000::/1',
+  '::ffff:0:0/96',
+  '64:ff9b::/96',
+  '64:ff9b:1::/48',
+  '100::/64',
+  '2001::/23',
+  '2001:db8::/32',
+  '2002::/16',
+  '3fff::/20',
+  'fc00::/7',
+  'fe80::/10',
+  'ff00::/8',
+] as const
+
+const within = (blocks: readonly string[]): fc.Arbitrary<string> =>
+  fc.constantFrom(...blocks).chain((text) => {
+    const { family, first, last } = parseAddressBlock(text)
+    return fc.bigInt({ min: first, max: last }).map((value) => formatIpAddress({ family, value }))
+  })
+
+/** The spellings of one number that an address of IPv4 may hold. */
+const number = (value: bigint): fc.Arbitrary<string> =>
+  fc.constantFrom(value.toString(), `0${value.toString(8)}`, `0x${value.toString(16)}`, `0X00${value.toString(16)}`)
+
+/** An address of IPv4, in one to four numbers. */
+const spelling = (address: string): fc.Arbitrary<string> => {
+  const value = parseIpAddress(address)?.value ?? 0n
+  const bytes = [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n)
+  return fc.integer({ min: 0, max: 3 }).chain((dots) => {
+    const rest = value & ((1n << BigInt(8 * (4 - dots))) - 1n)
+    const end = fc.constantFrom('', '.')
+    return fc.tuple(...[...bytes.slice(0, dots), rest].map(number), end).map((parts) => {
+      const dot = parts.pop() ?? ''
+      return `${parts.join('.')}${dot}`
+    })
+  })
+}
+
+/** An address of IPv4 inside one of IPv6. */
+const wrapped = (address: string): fc.Arbitrary<string> => {
+  const value = parseIpAddress(address)?.value ?? 0n
+  const high = (value >> 16n).toString(16)
+  const low = (value & 65_535n).toString(16)
+  return fc.constantFrom(
+    ...['::ffff:', '::', '::ffff:0:', '64:ff9b::', '64:ff9b:1::'].map((prefix) => `[${prefix}${address}]`),
+    `[2002:${high}:${low}::1]`,
+    `[::FFFF:${high}:${low}]`,
+  )
+}
+
+test('no address of a special block is ever allowed, in whatever spelling', () => {
+  const hosts = fc.oneof(
+    within(SPECIAL).chain(spelling),
+    within(SPECIAL).chain(wrapped),
+    within(SPECIAL_IPV6).map((address) => `[${address}]`),
+  )
+  fc.assert(
+    fc.property(hosts, (host) => {
+      const address = hostOf(host)
+      assert.ok(address !== undefined && parseIpAddress(address) !== undefined, host)
+      assert.equal(isRemoteAddressAllowed(address, []), false)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('an address reads and formats back to itself', () => {
+  const ipv6 = fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }).map((value) => ({ family: 6, value }) as const)
+  const ipv4 = fc.bigInt({ min: 0n, max: 2n ** 32n - 1n }).map((value) => ({ family: 4, value }) as const)
+  fc.assert(
+    fc.property(fc.oneof(ipv4, ipv6), (address) => {
+      assert.deepEqual(parseIpAddress(formatIpAddress(address)), address)
+    }),
+  )
+})
+
+test('an exception lets in just its own addresses', () => {
+  const exceptions = ['10.1.0.0/16', '127.0.0.1', 'fd00::/8'].map(parseAddressBlock)
+  for (const address of ['10.1.0.0', '10.1.255.255', '127.0.0.1', 'fd12::1', '8.8.8.8']) {
+    assert.equal(isRemoteAddressAllowed(address, exceptions), true, address)
+  }
+  for (const address of [
+    '10.0.255.255',
+    '10.2.0.0',
+    '127.0.0.2',
+    '::ffff:127.0.0.1',
+    '::ffff:7f00:1',
+    '::1',
+    'fc00::1',
+  ]) {
+    assert.equal(isRemoteAddressAllowed(address, exceptions), false, address)
+  }
+})
+
+const BAD_BLOCKS = [
+  ['10.1.2.3/16', '"10.1.2.3/16" doesn\'t begin where a block of that size begins: "10.1.0.0/16" does'],
+  ['fd00::1/8', '"fd00::1/8" doesn\'t begin where a block of that size begins: "fd00::/8" does'],
+  ['10.0.0.0/33', /should be an address or a block/],
+  ['10.0.0.0/', /should be an address or a block/],
+  ['10.0.0.0/8/8', /should be an address or a block/],
+  ['10.0.0.0/-1', /should be an address or a block/],
+  ['10.*', /should be an address or a block/],
+  ['localhost', /should be an address or a block/],
+] as const
+for (const [text, message] of BAD_BLOCKS) {
+  test(`${text} is no block, and the message says why`, () => {
+    assert.throws(() => parseAddressBlock(text), { message })
+  })
+}
