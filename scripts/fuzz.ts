@@ -117,8 +117,8 @@ async function fuzz(
   if (after.all - before.all > GROWTH_BYTES)
     findings.push({ request: 'everything', problem: 'memory has grown by too much' })
   const counters = await Promise.all(
-    ['crashes', 'timeouts', 'replaced'].map(
-      async (name) => `${name} ${await node.metric(`darkroom_renderer_${name}`)}`,
+    ['crashes', 'timeouts', 'memory_restarts'].map(
+      async (name) => `${name} ${await node.metric(`darkroom_renderer_${name}_total`)}`,
     ),
   )
   say(`memory at rest: ${describe(before)} before, ${describe(after)} after; renderers: ${counters.join(', ')}`)
