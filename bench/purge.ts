@@ -11,8 +11,13 @@ import { CACHE_FOLDERS, CACHE_MARKER, originalFile, renditionFolder } from '../s
 
 const USAGE = `Usage: node bench/purge.ts [--files 1000000] [--rounds 3] [--dir <folder>]
 
-Purging a cache of a million files, half of them idle, against find -delete with the same condition, in turn on trees of
-the same content; and the time and memory of looking at them all. Prints a table and one line of JSON.
+Compares a sweep of a cache with find -delete under the same condition, on trees of equal content, half of whose files
+are idle; and measures the time and memory of a scan without deletions. Prints a table and one line of JSON.
+
+  --files 1000000  number of files in the cache
+  --rounds 3       number of repetitions
+  --dir <folder>   folder for the temporary trees; default: that of the system
+  --help           print this help
 `
 const DAY_SECONDS = 86_400
 const MAX_IDLE_DAYS = 30

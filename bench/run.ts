@@ -1,4 +1,4 @@
-// The body of `npm run bench`: all benchmarks, or those that are named; one table, and the raw figures as JSON.
+// The body of `npm run bench`: runs benchmarks, prints a table, and writes the raw figures as JSON.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, release, totalmem } from 'node:os'
@@ -17,17 +17,23 @@ import { benchUploads } from './uploads.ts'
 
 const USAGE = `Usage: npm run bench [-- [--smoke] [part ...]]
 
-  hits      a hit through nginx, and through Koa, against the least that each can do
-  misses    a first view against sharp alone
-  render    first views, srcsets, negotiated URLs and memory against ipx, sharp alone and imgproxy
-  encoders  quality, bytes and CPU of every encoder's settings
-  soak      memory over thousands of renders
-  overload  first views and hits at 1, 3 and 10 times what the node can do
-  galleries pages of 200 new pictures in Chromium, and 8 and 64 clients: all get their pictures
-  purge     a cache of a million files against find -delete
-  uploads   memory over a hundred large uploads
+Runs benchmarks and prints their figures: ratios to a baseline or a peer that is measured in the same run.
 
-Without a part: all of them. --smoke: short, to see that everything works, not how fast it is.
+  hits       cache hits through nginx and through Koa, against the fastest possible response of each
+  misses     first views, against sharp alone
+  render     first views, srcsets, negotiated URLs and memory, against ipx, sharp alone and imgproxy
+  encoders   quality, size and CPU time of the settings of every encoder
+  soak       memory over thousands of renders
+  overload   first views and hits at 1, 3 and 10 times the capacity of the node
+  galleries  pages of 200 new pictures in Chromium, and 8 and 64 concurrent clients
+  purge      sweep of a cache of a million files, against find -delete
+  uploads    memory over a hundred large uploads
+  part ...   parts to run; default: all
+
+  --smoke    short runs that verify the benchmarks; their figures are meaningless
+  --help     print this help
+
+Writes the raw figures to a JSON file in bench/results. Exit code: 0 success; 1 failed; 2 invalid options.
 `
 const IMAGES_DIR = join(import.meta.dirname, 'images')
 const RESULTS_DIR = join(import.meta.dirname, 'results')
@@ -66,7 +72,7 @@ async function main(): Promise<void> {
     for (const note of report.notes ?? []) process.stdout.write(`  ${note}\n`)
     reports[part] = report
   }
-  if (values.smoke) process.stdout.write('\nEverything works. The figures of so short a run say nothing.\n')
+  if (values.smoke) process.stdout.write('\nAll benchmarks work. The figures of such short runs are meaningless.\n')
   else await keep(reports)
 }
 
@@ -114,7 +120,7 @@ async function keep(reports: Partial<Record<Part, BenchReport>>): Promise<void> 
   const file = join(RESULTS_DIR, `${date}.json`)
   await mkdir(RESULTS_DIR, { recursive: true })
   await writeFile(file, `${JSON.stringify({ date, commit, machine, reports }, undefined, 1)}\n`)
-  process.stdout.write(`\nAll that was measured: ${file}\n`)
+  process.stdout.write(`\nRaw figures: ${file}\n`)
 }
 
 await main()

@@ -1,8 +1,4 @@
-/**
- * `npm run audit`: what is known against the packages that the service is made of, and whether they keep to our own rules.
- *
- * A registry without that service can't be asked. Then this says so, and only the rules are checked; with `--strict` it fails.
- */
+// The body of `npm run audit`: known vulnerabilities of the packages of the service, and our own rules for packages.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
@@ -10,6 +6,17 @@ import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { ruleBreaches } from './dependency-rules.ts'
+
+const USAGE = `Usage: npm run audit [-- --strict]
+
+Looks up known vulnerabilities of the packages that are part of the service (npm audit), and checks our own rules for
+packages: exact versions, SHA-512 checksums, allowed licences, no installation scripts.
+
+  --strict  fail if the registry does not support audits; default: print NOT ASKED and check the rules only
+  --help    print this help
+
+Exit code: 0 no vulnerabilities, and the rules are kept; 1 otherwise.
+`
 
 const Audit = z.object({
   metadata: z.object({ vulnerabilities: z.object({ total: z.number() }) }),
@@ -31,26 +38,36 @@ async function askRegistry(): Promise<Known> {
     const found = Object.entries(data.vulnerabilities)
     return { kind: 'asked', lines: found.map(([name, { severity, range }]) => `${name} ${range}: ${severity}`) }
   }
-  // The address is the machine's matter.
+  // The address of the registry is private to the machine.
   const why = Failure.safeParse(said).data?.message.replace(/ - .*| https?:.*/, '') ?? 'npm audit failed'
   return { kind: 'unasked', why }
 }
 
-const { values } = parseArgs({ options: { strict: { type: 'boolean', default: false } } })
-const read = async (name: string): Promise<unknown> =>
-  JSON.parse(await readFile(new URL(`../${name}`, import.meta.url), 'utf8'))
-const breaches = ruleBreaches(await read('package.json'), await read('package-lock.json'))
-for (const breach of breaches) process.stdout.write(`${breach}\n`)
-const known = await askRegistry()
-if (known.kind === 'asked') {
-  for (const line of known.lines) process.stdout.write(`${line}\n`)
-  process.stdout.write(`npm audit --omit=dev: ${known.lines.length} known vulnerabilities\n`)
-} else {
+/** @returns The exit code. */
+async function audit(strict: boolean): Promise<number> {
+  const read = async (name: string): Promise<unknown> =>
+    JSON.parse(await readFile(new URL(`../${name}`, import.meta.url), 'utf8'))
+  const breaches = ruleBreaches(await read('package.json'), await read('package-lock.json'))
+  for (const breach of breaches) process.stdout.write(`${breach}\n`)
+  const known = await askRegistry()
+  if (known.kind === 'asked') {
+    for (const line of known.lines) process.stdout.write(`${line}\n`)
+    process.stdout.write(`npm audit --omit=dev: ${known.lines.length} known vulnerabilities\n`)
+  } else {
+    process.stdout.write(
+      `NOT ASKED: the registry of this machine does not support audits (${known.why}). Vulnerabilities of the packages are\n` +
+        'unknown; run this command with another registry before a release.\n',
+    )
+  }
   process.stdout.write(
-    `NOT ASKED: the registry of this machine answers no audit (${known.why}). Whether anything is known against the packages\n` +
-      'was not found out; run this where the registry can be asked before a release.\n',
+    `Our own rules for packages: ${breaches.length === 0 ? 'kept' : `${breaches.length} breaches`}\n`,
   )
+  const isClean = breaches.length === 0 && (known.kind === 'asked' ? known.lines.length === 0 : !strict)
+  return isClean ? 0 : 1
 }
-process.stdout.write(`Our own rules for packages: ${breaches.length === 0 ? 'kept' : `${breaches.length} breaches`}\n`)
-const isClean = breaches.length === 0 && (known.kind === 'asked' ? known.lines.length === 0 : !values.strict)
-process.exitCode = isClean ? 0 : 1
+
+const { values } = parseArgs({
+  options: { strict: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+})
+if (values.help) process.stdout.write(USAGE)
+else process.exitCode = await audit(values.strict)

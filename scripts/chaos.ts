@@ -1,4 +1,4 @@
-// The body of `npm run chaos`: provokes every fault of the table against real processes, and writes docs/faults.md.
+// The body of `npm run chaos`: injects every fault of the table into real processes, and writes docs/faults.md.
 import { parseArgs } from 'node:util'
 import { ALL_ROWS } from '../test/chaos/all-rows.ts'
 import { rollThrough } from '../test/chaos/long-rolling.ts'
@@ -14,15 +14,17 @@ import { wholeNumber } from './whole-number.ts'
 
 const USAGE = `Usage: npm run chaos [-- <options>]
 
-  --row 4,22       these rows; default: all
-  --short          fewer of everything, nothing that only time brings; docs/faults.md stays as it is
-  --uploads 10000  in the place of the rows: so many uploads while faults come and go
-  --sigterm 20     SIGTERM under load, so often
-  --rolling        one of two nodes killed every ten seconds
-  --seconds 120    with --rolling: so long
-  --help           print this
+Injects every fault of docs/faults.md into real processes and records the results. Requires root.
 
-Needs root. Writes docs/faults.md and docs/faults.json. Exit code: 0 all held, 1 something did not, 2 it could not be tried.
+  --row 4,22       run only these rows; default: all
+  --short          fewer repetitions, and no faults that take long; does not write docs/faults.md
+  --uploads 10000  instead of the rows: this many uploads during changing faults
+  --sigterm 20     instead of the rows: SIGTERM under load, this many times
+  --rolling        instead of the rows: kill one of two nodes every ten seconds
+  --seconds 120    duration of --rolling
+  --help           print this help
+
+Writes docs/faults.md and docs/faults.json. Exit code: 0 all held; 1 a row or run failed; 2 the command could not run.
 `
 
 const OPTIONS = {
@@ -41,7 +43,8 @@ function chosenRows(text: string | undefined): readonly FaultRow[] {
   if (text === undefined) return ALL_ROWS
   return text.split(',').map((number) => {
     const found = ALL_ROWS.find(({ row }) => String(row) === number.trim())
-    if (found === undefined) throw new Error(`--row ${number}: rows are numbers from 1 to ${ALL_ROWS.length}`)
+    if (found === undefined)
+      throw new Error(`--row: "${number}" is not a row; rows are numbers from 1 to ${ALL_ROWS.length}`)
     return found
   })
 }
@@ -52,7 +55,7 @@ async function runRows(rows: readonly FaultRow[], short: boolean): Promise<RowRe
     const began = performance.now()
     const result = await runRow(row, { short })
     const seconds = ((performance.now() - began) / 1000).toFixed(1)
-    const recovery = result.recoveryMs === null ? '' : `, right again after ${result.recoveryMs} ms`
+    const recovery = result.recoveryMs === null ? '' : `, recovered after ${result.recoveryMs} ms`
     process.stdout.write(
       `${result.row}. ${result.fault}: ${result.verdict} (${seconds} s; ${formatAnswers(result.answers)}${recovery})\n    ${result.figures}\n`,
     )
@@ -131,11 +134,7 @@ async function main(): Promise<boolean> {
     const now = { rows: await runRows(rows, values.short), long: await runLong(runs) }
     const earlier = await loadReport()
     const changed = changedVerdicts(earlier, now)
-    process.stdout.write(
-      changed.length === 0
-        ? 'No verdict is another one than before\n'
-        : `Other verdicts than before: ${changed.join(', ')}\n`,
-    )
+    process.stdout.write(changed.length === 0 ? 'No verdict changed\n' : `Changed verdicts: ${changed.join(', ')}\n`)
     if (!values.short) await saveReport(mergeReports(earlier, now))
     return [...now.rows, ...now.long].every(({ verdict }) => verdict !== 'failed')
   } finally {

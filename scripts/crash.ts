@@ -1,4 +1,4 @@
-// The body of `npm run crash`: kills a node again and again and looks whether anything was lost or broken.
+// The body of `npm run crash`: kills a node again and again and verifies that no data is lost or damaged.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,12 +9,14 @@ import { wholeNumber } from './whole-number.ts'
 
 const USAGE = `Usage: npm run crash [-- <options>]
 
-  --rounds 1000  so many times
-  --seed 1       another one kills at other moments
-  --store file   file: the embedded store; s3: an S3 server
-  --help         print this
+Kills a node with SIGKILL under mixed load, again and again, and verifies after each restart that no data is lost.
 
-Prints figures in JSON. Exit code: 0 nothing was lost, 2 otherwise, with the reason.
+  --rounds 1000  number of kills
+  --seed 1       seed of the random generator, which selects the moments of the kills
+  --store file   file: the embedded store; s3: an S3 server
+  --help         print this help
+
+Prints the figures as JSON. Exit code: 0 no data was lost; 2 a round failed, with the reason on standard error.
 `
 
 async function main(): Promise<void> {
@@ -31,7 +33,7 @@ async function main(): Promise<void> {
     return
   }
   const { store: kind } = values
-  if (kind !== 'file' && kind !== 's3') throw new Error(`--store ${kind}: should be file or s3`)
+  if (kind !== 'file' && kind !== 's3') throw new Error(`--store: "${kind}" should be file or s3`)
   const [rounds, seed] = [wholeNumber('rounds', values.rounds), wholeNumber('seed', values.seed)]
   const folder = await mkdtemp(join(tmpdir(), 'darkroom-crash-'))
   const s3 = kind === 's3' ? await s3CrashStore() : undefined

@@ -1,4 +1,4 @@
-// The body of `npm run fuzz`: hostile files, forms and URLs against a real node, for as long as they are told to come.
+// The body of `npm run fuzz`: sends hostile files, forms and URLs to a real node.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -18,17 +18,19 @@ import { wholeNumber } from './whole-number.ts'
 
 const USAGE = `Usage: npm run fuzz [-- <options>]
 
-  --images 5000             so many spoilt files
-  --forms 2000              so many spoilt forms
-  --urls 100000             so many URLs, with headers
-  --seed 1                  another one makes others
-  --seconds 1200            so long at the most for each kind, at the node and through nginx
-  --findings fuzz-findings  the folder that gets what was found
-  --cgroup                  in their place: bombs, and 64 large renders at once, in 512 MB; needs root
-  --walk 10000              in their place: so many sizes of one picture on a small disk; needs root
-  --help                    print this
+Sends corrupted files, malformed forms and random URLs to a real node, directly and through nginx.
 
-Exit code: 0 nothing found, 1 something found, 2 it could not be tried.
+  --images 5000             number of corrupted image files
+  --forms 2000              number of malformed upload forms
+  --urls 100000             number of URLs with request headers
+  --seed 1                  seed of the random generator
+  --seconds 1200            time limit of each kind of input
+  --findings fuzz-findings  folder for the inputs that reveal a fault
+  --cgroup                  instead: decompression bombs and 64 large renders at once in 512 MB of memory; requires root
+  --walk 10000              instead: request this many sizes of one picture with a small disk; requires root
+  --help                    print this help
+
+Exit code: 0 no findings; 1 findings; 2 the command could not run.
 `
 
 const MB = 1e6
@@ -115,7 +117,7 @@ async function fuzz(
   const reports = [ofFiles, formsAtNode, formsAtNginx, ofNode, ofNginx]
   const findings = [...reports.flatMap((each) => each.findings), ...(await findingsOf(site))]
   if (after.all - before.all > GROWTH_BYTES)
-    findings.push({ request: 'everything', problem: 'memory has grown by too much' })
+    findings.push({ request: 'everything', problem: `memory has grown by more than ${megabytes(GROWTH_BYTES)}` })
   const counters = await Promise.all(
     ['crashes', 'timeouts', 'memory_restarts'].map(
       async (name) => `${name} ${await node.metric(`darkroom_renderer_${name}_total`)}`,
@@ -130,7 +132,7 @@ async function inSmallMemory(scope: Scope): Promise<number> {
   const { renders, bombs, oomKills, peakBytes, crashes } = await tryInSmallMemory(scope)
   report('renders of 24 MP', renders)
   report('bombs', bombs)
-  say(`OOM kills: ${oomKills}; at the most ${megabytes(peakBytes)} with page cache; renderers crashed: ${crashes}`)
+  say(`OOM kills: ${oomKills}; peak memory with page cache: ${megabytes(peakBytes)}; renderer crashes: ${crashes}`)
   const findings = [...renders.findings, ...bombs.findings]
   for (const { request, problem } of findings) say(`finding: ${request}: ${problem}`)
   return findings.length === 0 && oomKills === 0 && crashes === 0 ? 0 : 1
@@ -139,13 +141,11 @@ async function inSmallMemory(scope: Scope): Promise<number> {
 async function walk(scope: Scope, count: number): Promise<number> {
   const { sizes, budgetBytes, mostBytes, samples, overBudget, leastFreeBytes, hits } = await walkSizes(scope, count)
   report('sizes of one picture', sizes)
-  const most = `the cache had ${megabytes(mostBytes)} at the most of ${megabytes(budgetBytes)}`
-  say(
-    `${most}, ${overBudget} of ${samples} samples were over; the disk had ${megabytes(leastFreeBytes)} free at the least`,
-  )
+  const most = `peak size of the cache: ${megabytes(mostBytes)} of ${megabytes(budgetBytes)}`
+  say(`${most}, ${overBudget} of ${samples} samples above it; least free disk space: ${megabytes(leastFreeBytes)}`)
   for (const [when, { asked, misses, median, p99, longest }] of Object.entries(hits)) {
-    const times = `median ${median.toFixed(2)} ms, 99 of 100 ${p99.toFixed(1)} ms, the longest ${longest.toFixed(0)} ms`
-    say(`a hit through nginx ${when} it: ${times}; ${misses} of ${asked} were made anew`)
+    const times = `median ${median.toFixed(2)} ms, p99 ${p99.toFixed(1)} ms, maximum ${longest.toFixed(0)} ms`
+    say(`hits through nginx ${when} it: ${times}; ${misses} of ${asked} were rendered again`)
   }
   const problems = [...sizes.findings.map(({ request, problem }) => `${request}: ${problem}`), ...changesOfHits(hits)]
   for (const problem of problems) say(`finding: ${problem}`)
@@ -190,7 +190,7 @@ function describe({ all, renderers }: RestingMemory): string {
 
 function report(name: string, { tried, answers, slowestMs, findings }: FuzzReport): void {
   const counted = Object.entries(answers).map(([kind, count]) => `${kind}: ${count}`)
-  const slowest = `the slowest answer took ${Math.round(slowestMs)} ms`
+  const slowest = `slowest response ${Math.round(slowestMs)} ms`
   say(`${tried} ${name}: ${findings.length} findings, ${slowest}; ${counted.toSorted().join(', ')}`)
 }
 
@@ -202,7 +202,7 @@ async function save(folder: string, findings: readonly FuzzFinding[]): Promise<v
     if (bytes) await writeFile(join(folder, String(at)), bytes)
   }
   say(
-    `The files are in ${folder}. What shows a fault becomes a case in test/fixtures/hostile, of which a test tries each.`,
+    `The inputs are in ${folder}. Add each one that reveals a fault to test/fixtures/hostile, whose files are all tested.`,
   )
 }
 

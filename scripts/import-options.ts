@@ -3,23 +3,24 @@ import { resolve } from 'node:path'
 import type { ParseArgsOptionsConfig } from 'node:util'
 import { readFlags } from './read-flags.ts'
 
-export const USAGE = `Usage: scripts/import --reticulum <upload-directory> [options]
+export const USAGE = `Usage: scripts/import --reticulum <folder> [options]
 
-Takes over the originals of a Reticulum node, straight into the store of a Darkroom node, which may run meanwhile or
-not. Each is checked and decoded first. Afterwards its SHA-1, by which Reticulum knew it, answers as well as its new
-id. The directory is only read. May be ended at any moment; run again, it goes on where it was.
+Imports the originals of a Reticulum node into the store of a Darkroom node, which may be running. Every original is
+verified and decoded first. Its SHA-1, the id in Reticulum, becomes an alias of the new id. The folder of Reticulum is
+only read. The command may be interrupted at any time; the next run resumes it.
 
-  --reticulum <folder>     UploadDirectory in Reticulum's configuration
-  --concurrency <n>        originals at once, 1 to 64; default: the number of cores
-  --dry-run                change nothing: read, check, and say what would be taken over
+  --reticulum <folder>     UploadDirectory of Reticulum's configuration; required
+  --concurrency <n>        originals that are imported at the same time, 1 to 64; default: the number of CPU cores
+  --dry-run                verify the originals and report what would be imported, without changes
   --json                   print the report as one line of JSON
-  --quiet                  print nothing but what could not be taken over
-  --help                   print this
+  --quiet                  print only the originals that are refused or damaged
+  --help                   print this help
 
-Environment: as the node has it. STORE and its credentials say where to, CACHE_DIR has room for what is under way,
-INPUT_FORMATS and the limits (MAX_UPLOAD_BYTES, MAX_PIXELS, MAX_FRAMES) say what is taken.
+Environment: the settings of the node (docs/settings.md). STORE and its credentials select the store; CACHE_DIR holds
+temporary files; INPUT_FORMATS, MAX_UPLOAD_BYTES, MAX_PIXELS and MAX_FRAMES limit the originals that are accepted.
 
-Exit code: 0 all is there, 1 failed or interrupted, 2 wrong options or settings, 3 some were refused or are damaged.
+Exit code: 0 all originals are in the store; 1 failed or interrupted; 2 invalid options or settings; 3 originals were
+refused or are damaged.
 `
 
 export interface ImportOptions {
@@ -44,13 +45,13 @@ const FLAGS = {
   help: { type: 'boolean' },
 } as const satisfies ParseArgsOptionsConfig
 
-/** Reads the command line. @returns All mistakes together, if there are any. */
+/** Parses the command line. @returns the command, or all mistakes. */
 export function parseCommand(args: readonly string[]): ImportCommand {
   const problems: string[] = []
   const given = readFlags(FLAGS, args, problems)
   if (given.has('help')) return { kind: 'help' }
   const folder = given.get('reticulum')
-  if (folder === undefined) problems.push('--reticulum: say which folder, UploadDirectory in its configuration')
+  if (folder === undefined) problems.push("--reticulum: is required, the UploadDirectory of Reticulum's configuration")
   const concurrency = given.get('concurrency') ?? String(availableParallelism())
   if (!/^(?:[1-9]|[1-5]\d|6[0-4])$/.test(concurrency)) {
     problems.push(`--concurrency: "${concurrency}" is not a whole number from 1 to 64`)

@@ -21,7 +21,7 @@ const EXIT = { done: 0, failed: 1, usage: 2, incomplete: 3 } as const
 const BAR_WIDTH = 30
 const ALIVE_MS = 60_000
 
-/** Takes over another service's originals: see docs/reticulum.md. */
+/** Imports the originals of another service: see docs/reticulum.md. */
 async function main(): Promise<number> {
   const command = parseCommand(process.argv.slice(2))
   if (command.kind === 'help') {
@@ -30,10 +30,10 @@ async function main(): Promise<number> {
   }
   if (command.kind === 'usage') {
     for (const problem of command.problems) complain(problem)
-    complain('--help says what there is')
+    complain('--help lists the options')
     return EXIT.usage
   }
-  // Renderers do not keep a process alive, and for a while they may be all that it waits for.
+  // Renderers do not keep a process alive, and for a while they may be the only thing that it waits for.
   const alive = setInterval(() => {}, ALIVE_MS)
   try {
     return await importAll(command.options)
@@ -48,7 +48,7 @@ async function main(): Promise<number> {
 }
 
 async function importAll(options: ImportOptions): Promise<number> {
-  // Paths in the settings are relative to it, as they are for the node.
+  // Paths in the settings are relative to the folder of Darkroom, as for the node.
   process.chdir(resolve(import.meta.dirname, '..'))
   const config = loadConfig(process.env, await bucketVariables(process.env['BUCKETS_FILE']))
   const { STORE, CACHE_DIR } = config
@@ -60,7 +60,9 @@ async function importAll(options: ImportOptions): Promise<number> {
     const outcome = await runWithProgress(importer)
     const { found, damaged } = importer.progress()
     if (outcome === 'done' && found + damaged === 0) {
-      throw new ConfigError(`${options.folder} holds nothing of Reticulum's: there is no …/full.<ext> 20 folders deep`)
+      throw new ConfigError(
+        `--reticulum: ${options.folder} is not an UploadDirectory of Reticulum: no file full.<ext> is 20 folders below it`,
+      )
     }
     return report(importer.progress(), outcome, options)
   } finally {
@@ -86,7 +88,7 @@ async function compose(config: Config, { folder, concurrency, dryRun }: ImportOp
     }),
     engine,
     renderQueue: createWorkQueue({ name: 'a renderer', concurrency, maxWaiting: concurrency }),
-    // What can be made at the first view is left to it: most of an archive is never looked at.
+    // Renditions, mezzanines and infos are left to the first request: most of an archive is never viewed.
     cache: { adoptOriginal: async () => undefined, hide: async () => [] },
     originals: { learn() {} },
     mezzanines: { make: async () => {} },
@@ -112,9 +114,9 @@ async function compose(config: Config, { folder, concurrency, dryRun }: ImportOp
   return { importer, end }
 }
 
-/** @returns why it failed, if it did. */
+/** @returns 'done', or the failure. */
 async function runWithProgress(importer: ImportService): Promise<'done' | Error> {
-  // A second signal ends the process at once, which costs what was under way and no more.
+  // A second signal ends the process at once; only the originals in progress are lost.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => importer.stop())
   const redraw = process.stderr.isTTY ? setInterval(() => drawProgress(importer), 200) : undefined
   try {
@@ -132,7 +134,7 @@ function report(done: ReturnType<ImportService['progress']>, outcome: 'done' | E
   const { doneShare: _doneShare, ...result } = done
   if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`)
   else if (!options.quiet) process.stdout.write(`${summary(result)}\n`)
-  if (outcome !== 'done') complain(`${outcome.message}. Run it again: it goes on where it was`)
+  if (outcome !== 'done') complain(`${outcome.message}. Run the command again to resume`)
   if (outcome !== 'done' || result.stopped) return EXIT.failed
   return result.refused + result.damaged > 0 ? EXIT.incomplete : EXIT.done
 }
@@ -152,13 +154,13 @@ function drawProgress(importer: ImportService): void {
   const counts = [found, imported, alreadyThere, refused + damaged].map((files) => files.toLocaleString('en'))
   const [all, taken, there, left] = counts
   process.stderr.write(
-    `\r[${bar}] ${Math.floor(doneShare * 100)} % ${all} looked at: ${taken} imported, ${there} there, ${left} left out\x1b[K`,
+    `\r[${bar}] ${Math.floor(doneShare * 100)} % ${all} scanned: ${taken} imported, ${there} already there, ${left} refused or damaged\x1b[K`,
   )
 }
 
 function assertFolder(folder: string): void {
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return
-  throw new ConfigError(`--reticulum: there is no folder ${folder} that this user can see`)
+  throw new ConfigError(`--reticulum: the folder ${folder} does not exist or is not readable by this user`)
 }
 
 function complain(message: string): void {

@@ -1,4 +1,4 @@
-// The body of `npm run memory`: requests what a node does not have, again and again, and looks at its memory.
+// The body of `npm run memory`: requests images that do not exist, and measures the memory of the node.
 import { parseArgs } from 'node:util'
 import { type MissingReport, requestMissing } from '../test/support/missing-memory.ts'
 import { shareS3Server, startS3Server } from '../test/support/s3-server.ts'
@@ -7,13 +7,15 @@ import { wholeNumber } from './whole-number.ts'
 
 const USAGE = `Usage: npm run memory [-- <options>]
 
-  --count 200000  distinct requests of each kind: missing ids, missing keys of a bucket, missing remote URLs, and
-                  sizes of one picture
-  --limit 512     memory of the node and its renderers, MiB; the cgroup needs root
-  --help          print this
+Requests many distinct images that do not exist, and many sizes of one picture, and verifies that the memory of the node
+stays bounded. Requires root, for a cgroup.
 
-Prints the resident memory (RSS) of the node's process before, at its peak and after. Exit code: 0 the node survived and
-its memory returned to within 50 MB of the start, 1 otherwise, 2 it could not be tried.
+  --count 200000  number of requests of each kind: missing ids, missing keys of a bucket, missing remote URLs, sizes
+  --limit 512     memory limit of the node and its renderers, in MiB
+  --help          print this help
+
+Prints the resident memory (RSS) of the node process before, at its peak and after. Exit code: 0 the node survived and
+its memory returned to within 50 MB of the start; 1 it did not; 2 the command could not run.
 `
 
 const MB = 1e6
@@ -56,7 +58,7 @@ function judge({ startBytes, peakBytes, endBytes, oomKills, problem }: MissingRe
   }
   say(`RSS: ${figures.join(', ')}, ${megabytes(endBytes)} after; OOM kills: ${oomKills}`)
   if (grownBytes <= GROWTH_BYTES && oomKills === 0) return 0
-  say(`failed: RSS grew by ${megabytes(grownBytes)}, of ${megabytes(GROWTH_BYTES)} at most`)
+  say(`failed: RSS grew by ${megabytes(grownBytes)}; the limit is ${megabytes(GROWTH_BYTES)}`)
   return 1
 }
 

@@ -6,21 +6,23 @@ import { readFlags } from './read-flags.ts'
 
 export const USAGE = `Usage: scripts/purge-cache [options]
 
-Removes what was not looked at for long from the cache of a Darkroom node, and the oldest of the rest
-while the cache is over its budget. Safe at any time, also while the node serves from it.
+Deletes idle files from the cache of a Darkroom node, and evicts the least recently used ones while the cache exceeds
+its limits. The command is safe while the node serves from the cache.
 
-  --cache-dir <folder>     the cache; default: CACHE_DIR, or cache in Darkroom's folder
-  --max-idle-days <days>   remove what was not read for so long, at least ${MIN_IDLE_DAYS}; default: CACHE_MAX_IDLE_DAYS, or 30
-  --max-bytes <amount>     keep to this much disk (500M, 10G); default: CACHE_MAX_BYTES, or a tenth of the disk
-  --min-free <amount>      keep this much of the disk free (10G, or 5%; percent hold for inodes too);
-                           default: CACHE_MIN_FREE_BYTES, or 5%
-  --all                    remove every picture, whatever its age
-  --dry-run                change nothing, say what would be removed
+  --cache-dir <folder>     folder of the cache; default: CACHE_DIR, or cache in the folder of Darkroom
+  --max-idle-days <days>   delete files that were not read for this time, at least ${MIN_IDLE_DAYS} days; default:
+                           CACHE_MAX_IDLE_DAYS, or 30
+  --max-bytes <bytes>      maximum size of the cache, such as 500M or 10G; default: CACHE_MAX_BYTES, or 10 % of the disk
+  --min-free <bytes>       minimum free disk space, such as 10G or 5% (a percentage also applies to inodes); default:
+                           CACHE_MIN_FREE_BYTES, or 5%
+  --all                    delete every file, regardless of its age
+  --dry-run                report what would be deleted, without changes
   --json                   print the report as one line of JSON
-  --quiet                  print nothing if all went well
-  --help                   print this
+  --quiet                  print nothing on success
+  --help                   print this help
 
-Exit code: 0 done, 1 failed or interrupted, 2 wrong options, 3 locked by another sweep, or not a cache.
+Exit code: 0 success; 1 failed or interrupted; 2 invalid options; 3 another sweep holds the lock, or the folder is not
+a cache.
 `
 
 export interface PurgeOptions {
@@ -51,7 +53,7 @@ const FLAGS = {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** What the node reads too: the one place where its configuration comes in. */
+/** The settings of the node that are the defaults of the options. */
 const VARIABLES: Readonly<Record<string, string>> = {
   'cache-dir': 'CACHE_DIR',
   'max-idle-days': 'CACHE_MAX_IDLE_DAYS',
@@ -60,10 +62,10 @@ const VARIABLES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Reads the command line; what it leaves open comes from the node's environment variables.
+ * Parses the command line. The default of an option is the setting of the node.
  *
- * @param home Darkroom's folder, to which the default of the cache folder is relative.
- * @returns All mistakes together, if there are any.
+ * @param home Folder of Darkroom, which the default cache folder is relative to.
+ * @returns the command, or all mistakes.
  */
 export function parseCommand(args: readonly string[], env: Environment, home: string): PurgeCommand {
   const problems: string[] = []
@@ -80,8 +82,8 @@ export function parseCommand(args: readonly string[], env: Environment, home: st
   }
 
   const maxIdleDays = read('max-idle-days', parseIdleDays, `a number of days, at least ${MIN_IDLE_DAYS}`)
-  const maxBytes = read('max-bytes', parsePositiveAmount, 'an amount like 500M or 10G')
-  const minFree = read('min-free', parseMinFree, 'an amount like 500M, 10G or 5%')
+  const maxBytes = read('max-bytes', parsePositiveAmount, 'a number of bytes such as 500M or 10G')
+  const minFree = read('min-free', parseMinFree, 'a number of bytes such as 500M or 10G, or a percentage such as 5%')
   const cacheDir = read('cache-dir', (text) => resolve(text), 'a folder')
   if (problems.length > 0) return { kind: 'usage', problems }
   return {

@@ -9,7 +9,7 @@ import { type PurgeOptions, parseCommand, USAGE } from './purge-cache-options.ts
 const EXIT = { done: 0, failed: 1, usage: 2, refused: 3 } as const
 const BAR_WIDTH = 30
 
-/** Expiry of a node's cache from cron: see docs/cache.md. The node's own sweep is the same code. */
+/** Expiry of a node's cache by cron: see docs/cache.md. The node's own sweep runs the same code. */
 async function main(): Promise<number> {
   const command = parseCommand(process.argv.slice(2), process.env, resolve(import.meta.dirname, '..'))
   if (command.kind === 'help') {
@@ -18,7 +18,7 @@ async function main(): Promise<number> {
   }
   if (command.kind === 'usage') {
     for (const problem of command.problems) complain(problem)
-    complain('--help says what there is')
+    complain('--help lists the options')
     return EXIT.usage
   }
   try {
@@ -35,7 +35,7 @@ async function main(): Promise<number> {
 
 async function purge(options: PurgeOptions): Promise<SweepReport> {
   const sweeper = createCacheSweeper(options)
-  // A second signal ends the process at once; the next sweep finds out that its lock is nobody's.
+  // A second signal ends the process at once; the next sweep detects the stale lock.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void sweeper.stop())
   const redraw = process.stderr.isTTY ? setInterval(() => drawProgress(sweeper), 200) : undefined
   try {
@@ -51,11 +51,11 @@ function report(swept: SweepReport, options: PurgeOptions): number {
   if (options.json) process.stdout.write(`${JSON.stringify(swept)}\n`)
   else if (!options.quiet || failed) process.stdout.write(`${summary(swept)}\n`)
   if (swept.reasons.includes('clock_jumped')) {
-    complain('the clock is far ahead of the last sweep: nothing counts as idle since before now')
+    complain('the clock jumped forward since the last sweep: idle times are counted from now on')
   }
   if (swept.skipped > 0)
-    complain(`left alone, as they are no files of the cache: ${swept.skipped} links, special files or mounts`)
-  if (swept.failed > 0) complain(`could not be removed or read: ${swept.failed}, the first: ${swept.firstFailure}`)
+    complain(`skipped ${swept.skipped} links, special files or mounts, which do not belong to the cache`)
+  if (swept.failed > 0) complain(`${swept.failed} files could not be read or removed, the first: ${swept.firstFailure}`)
   return failed ? EXIT.failed : EXIT.done
 }
 
@@ -76,7 +76,7 @@ function drawProgress(sweeper: CacheSweeper): void {
   const done = Math.min(1, progress.shards / progress.totalShards)
   const bar = '#'.repeat(Math.round(done * BAR_WIDTH)).padEnd(BAR_WIDTH, '-')
   const files = `${progress.scannedFiles.toLocaleString('en')} files, ${progress.removedFiles.toLocaleString('en')} removed`
-  const what = progress.pass === 2 ? 'making room' : 'looking'
+  const what = progress.pass === 2 ? 'evicting' : 'scanning'
   process.stderr.write(`\r[${bar}] ${Math.floor(done * 100)} % ${what}: ${files}\x1b[K`)
 }
 

@@ -4,22 +4,23 @@ import { readFlags } from './read-flags.ts'
 
 export const USAGE = `Usage: scripts/purge-remotes [options]
 
-Deletes remote images from the store until all of them together fit, those first that nobody has asked for the longest.
-Safe at any time, also while nodes serve: an image that is asked for again is fetched again from its host.
+Deletes the least recently requested remote images from the store until the remaining ones fit into a limit. The command
+is safe while nodes serve: a deleted image is fetched from its host again on the next request.
 
-  --max-bytes <amount>   keep to this much in the store (500M, 10G); default: REMOTE_MAX_BYTES
-  --dry-run              delete nothing, say what would be deleted
+  --max-bytes <bytes>    total size of remote images in the store, such as 500M or 10G; 0 deletes all; default:
+                         REMOTE_MAX_BYTES
+  --dry-run              report what would be deleted, without changes
   --json                 print the report as one line of JSON
-  --quiet                print nothing if all went well
-  --help                 print this
+  --quiet                print nothing on success
+  --help                 print this help
 
-Environment: as the node has it. STORE and its credentials say where, REMOTE_MAX_BYTES how much may stay.
+Environment: the settings of the node (docs/settings.md). STORE and its credentials select the store.
 
-Exit code: 0 done, 1 failed or interrupted, 2 wrong options or settings.
+Exit code: 0 success; 1 failed or interrupted; 2 invalid options or settings.
 `
 
 export interface PurgeRemotesOptions {
-  /** Absent: as the settings have it. */
+  /** Absent: the setting REMOTE_MAX_BYTES. */
   readonly maxBytes?: number
   readonly dryRun: boolean
   readonly json: boolean
@@ -39,7 +40,7 @@ const FLAGS = {
   help: { type: 'boolean' },
 } as const satisfies ParseArgsOptionsConfig
 
-/** Reads the command line. @returns All mistakes together, if there are any. */
+/** Parses the command line. @returns the command, or all mistakes. */
 export function parseCommand(args: readonly string[]): PurgeRemotesCommand {
   const problems: string[] = []
   const given = readFlags(FLAGS, args, problems)
@@ -47,7 +48,7 @@ export function parseCommand(args: readonly string[]): PurgeRemotesCommand {
   const text = given.get('max-bytes')
   const maxBytes = text === undefined ? undefined : parseByteAmount(text)
   if (text !== undefined && maxBytes === undefined) {
-    problems.push(`--max-bytes: "${text}" is not an amount like 500M or 10G; 0 deletes all`)
+    problems.push(`--max-bytes: "${text}" is not a number of bytes such as 500M or 10G; 0 deletes all`)
   }
   if (problems.length > 0) return { kind: 'usage', problems }
   return {

@@ -13,7 +13,7 @@ import { type PurgeRemotesOptions, parseCommand, USAGE } from './purge-remotes-o
 const EXIT = { done: 0, failed: 1, usage: 2 } as const
 const BAR_WIDTH = 30
 
-/** Expiry of remote images from cron: see docs/remote.md. */
+/** Expiry of remote images by cron: see docs/remote.md. */
 async function main(): Promise<number> {
   const command = parseCommand(process.argv.slice(2))
   if (command.kind === 'help') {
@@ -22,7 +22,7 @@ async function main(): Promise<number> {
   }
   if (command.kind === 'usage') {
     for (const problem of command.problems) complain(problem)
-    complain('--help says what there is')
+    complain('--help lists the options')
     return EXIT.usage
   }
   try {
@@ -37,7 +37,7 @@ async function main(): Promise<number> {
 
 async function purge(options: PurgeRemotesOptions): Promise<number> {
   const began = performance.now()
-  // Paths in the settings are relative to it, as they are for the node.
+  // Paths in the settings are relative to the folder of Darkroom, as for the node.
   process.chdir(resolve(import.meta.dirname, '..'))
   const config = loadConfig(process.env, await bucketVariables(process.env['BUCKETS_FILE']))
   const maxBytes = options.maxBytes ?? config.REMOTE_MAX_BYTES
@@ -53,19 +53,21 @@ async function purge(options: PurgeRemotesOptions): Promise<number> {
   }
 }
 
-/** A folder that is not there is a mistake here, not a store that is about to be made. */
+/** A missing folder is a mistake: unlike the node, this command does not create a store. */
 function useFolder({ STORE }: Config): void {
   if (!STORE.startsWith('file:')) return
   const folder = STORE.slice('file:'.length)
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    throw new ConfigError(`STORE: there is no folder ${resolve(folder)}; give this command the settings of the node`)
+    throw new ConfigError(
+      `STORE: the folder ${resolve(folder)} does not exist; run this command with the settings of the node`,
+    )
   }
   becomeOwner(folder)
 }
 
 async function runWithProgress(remotes: RemotePurge): Promise<RemotePurgeReport> {
   const stopping = new AbortController()
-  // A second signal ends the process at once; what is left over goes with the next purge.
+  // A second signal ends the process at once; the next run deletes the rest.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort())
   const redraw = process.stderr.isTTY ? setInterval(() => drawProgress(remotes), 200) : undefined
   try {

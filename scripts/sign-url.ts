@@ -5,18 +5,18 @@ import { RequestError } from '../src/errors.ts'
 
 const USAGE = `Usage: scripts/sign-url [--expires-in <seconds>] <URL> ...
 
-Signs URLs of pictures for a node with SIZE_POLICY=signed, and prints each on a line of its own. A URL may be in
-any valid spelling and may begin with PUBLIC_URL; what is printed is canonical. The name in it is not signed: any
-other fits the same signature, and so does none, as in 400w.webp.
+Signs image URLs for a node with SIZE_POLICY=signed and prints them, one per line. A URL may have any valid spelling
+and may begin with PUBLIC_URL; the output is canonical. The signature does not cover the file name: it is also valid
+for another name and for none, as in 400w.webp.
 
-  --expires-in <seconds>   the URLs are refused after so many seconds from now; default: never
-  --help                   print this
+  --expires-in <seconds>   lifetime of the signatures; default: unlimited
+  --help                   print this help
 
-Environment: URL_KEYS as the node has it, of which the first signs; PUBLIC_URL, which is put in front.
+Environment: URL_KEYS, as on the node (the first key signs); PUBLIC_URL, the prefix of the output.
 
 Example: URL_KEYS=... scripts/sign-url --expires-in 3600 /image/3f2a.../400w/cat.webp /s3/photos/cat.jpg/-/400w
 
-Exit code: 0 done, 1 a URL that cannot be signed, 2 wrong options or settings.
+Exit code: 0 success; 1 a URL cannot be signed; 2 invalid options or settings.
 `
 
 const EXIT = { done: 0, failed: 1, usage: 2 } as const
@@ -37,13 +37,13 @@ function main(): number {
   }
   if (Array.isArray(command)) {
     for (const problem of command) complain(problem)
-    complain('--help says what there is')
+    complain('--help lists the options')
     return EXIT.usage
   }
   return sign(command) ? EXIT.done : EXIT.failed
 }
 
-/** @returns the mistakes, all together, if there are any. */
+/** @returns the command, or all mistakes. */
 function readCommand(args: readonly string[]): SignCommand | 'help' | string[] {
   const problems: string[] = []
   const { tokens } = parseArgs({ args: [...args], options: FLAGS, strict: false, allowPositionals: true, tokens: true })
@@ -54,13 +54,13 @@ function readCommand(args: readonly string[]): SignCommand | 'help' | string[] {
     if (token.kind !== 'option') continue
     if (token.name === 'help') return 'help'
     if (token.name === 'expires-in') expiresIn = readSeconds(token.value, problems)
-    else problems.push(`${token.rawName}: no such option`)
+    else problems.push(`${token.rawName}: unknown option`)
   }
   const [key] = (process.env['URL_KEYS'] ?? '').split(/\s+/).filter((item) => item !== '')
   const publicUrl = (process.env['PUBLIC_URL'] ?? '').replace(/\/+$/, '')
-  if (key === undefined) problems.push('URL_KEYS: should hold the keys of the node, the one that signs first')
-  else if (key.length < 16) problems.push('URL_KEYS: each should have 16 characters or more, as the node wants them')
-  if (paths.length === 0) problems.push('give the path of a picture, such as /image/3f2a.../400w')
+  if (key === undefined) problems.push('URL_KEYS: is required, with the keys of the node; the first one signs')
+  else if (key.length < 16) problems.push('URL_KEYS: each key should have at least 16 characters, as on the node')
+  if (paths.length === 0) problems.push('a URL is required, such as /image/3f2a.../400w')
   if (problems.length > 0 || key === undefined) return problems
   const now = Math.floor(Date.now() / 1000)
   return { paths, key, publicUrl, ...(expiresIn !== undefined && { expires: now + expiresIn }) }
@@ -74,7 +74,7 @@ function readSeconds(text: string | undefined, problems: string[]): number | und
   return undefined
 }
 
-/** Prints what can be signed. @returns false if there is a path that cannot. */
+/** Prints the signed URLs. @returns false if a URL cannot be signed. */
 function sign({ paths, key, publicUrl, expires }: SignCommand): boolean {
   let allSigned = true
   for (const given of paths) {

@@ -1,9 +1,4 @@
-// The body of `npm test`: real servers, then node's test runner over them. Anything skipped is a failure.
-//
-//   node scripts/test.ts [--s3=seaweedfs|minio|ceph] [test file or pattern ...]
-//
-// Without patterns: all tests, against SeaweedFS; with another --s3: the tests of the S3 store, against that server, and
-// what is in that server's own folder.
+// The body of `npm test`: starts real servers and runs the tests against them.
 import { globSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -17,13 +12,25 @@ import { runQuietly } from '../test/support/process.ts'
 import { isS3Kind, shareS3Server, startS3Server } from '../test/support/s3-server.ts'
 import { S3_KINDS, type S3Kind } from '../test/support/servers/s3-server.ts'
 
+const USAGE = `Usage: npm test [-- [--s3=<server>] [file or pattern ...]]
+
+Starts real servers (S3, nginx, Chromium) and runs the tests against them. A skipped test is a failure.
+
+  file or pattern  test files to run, such as test/unit/spec.test.ts or 'test/e2e/*.test.ts'; default: all, or with
+                   minio and ceph, the tests of the S3 store and those of test/minio or test/ceph
+  --s3=<server>    S3 server: seaweedfs (default), minio or ceph
+  --help           print this help
+
+Exit code: 0 all tests passed; 1 otherwise.
+`
+
 const ROOT = resolve(import.meta.dirname, '..')
 const ALL_TESTS = ['test/{unit,contract,golden,integration,e2e}/**/*.test.ts']
 const STORE_TESTS = ['test/contract/object-store*.test.ts', 'test/integration/s3-*.test.ts']
-/** What only these servers can do. */
+/** Tests of features that only these servers have. */
 const OWN_TESTS = { seaweedfs: [], minio: ['test/minio/*.test.ts'], ceph: ['test/ceph/*.test.ts'] } as const
 
-/** For one test; what a test leaves open keeps its file from ending, which only the bound on the run ends. */
+/** For one test. An open handle keeps its file from ending; only the limit of the run ends it. */
 const TEST_TIMEOUT_MS = 120_000
 const RUN_TIMEOUT_MS = 30 * 60_000
 
@@ -59,9 +66,16 @@ interface Outcome {
 }
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({ options: { s3: { type: 'string' } }, allowPositionals: true })
+  const { values, positionals } = parseArgs({
+    options: { s3: { type: 'string' }, help: { type: 'boolean', default: false } },
+    allowPositionals: true,
+  })
+  if (values.help) {
+    process.stdout.write(USAGE)
+    return 0
+  }
   const kind = values.s3 ?? 'seaweedfs'
-  if (!isS3Kind(kind)) throw new Error(`--s3=${kind} is none of ${S3_KINDS.join(', ')}`)
+  if (!isS3Kind(kind)) throw new Error(`--s3: "${kind}" should be one of ${S3_KINDS.join(', ')}`)
   const preset = kind === 'seaweedfs' ? ALL_TESTS : [...STORE_TESTS, ...OWN_TESTS[kind]]
   const files = findFiles(positionals.length > 0 ? positionals : preset)
 
@@ -162,11 +176,11 @@ function failureTypeOf(error: Error): unknown {
   return 'failureType' in error ? error.failureType : undefined
 }
 
-/** The failures once more, at the end, where a log that is cut still has them. @returns The exit code. */
+/** Repeats the failures at the end, where a truncated log still contains them. @returns The exit code. */
 function report({ passed, failed, notRun, empty, failures }: Outcome): number {
   for (const failure of failures) process.stdout.write(`\nfailed: ${failure}\n`)
-  for (const name of notRun) process.stdout.write(`skipped or to do, which is not allowed here: ${name}\n`)
-  for (const file of empty) process.stdout.write(`ran no test: ${file}\n`)
+  for (const name of notRun) process.stdout.write(`skipped or todo, which counts as a failure: ${name}\n`)
+  for (const file of empty) process.stdout.write(`contains no test: ${file}\n`)
   process.stdout.write(`\ntotal: ${passed} passed, ${failed} failed, ${notRun.length} skipped\n`)
   return passed > 0 && failed === 0 && notRun.length === 0 && empty.length === 0 ? 0 : 1
 }

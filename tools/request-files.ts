@@ -16,12 +16,12 @@ import { shareS3Server, startS3Server } from '../test/support/s3-server.ts'
 
 const USAGE = `Usage: npm run request-files [-- --list]
 
-  --list  print the files, not only their number
-  --help  print this
+Counts the files of src/ with a function that is called during one request: a cold miss of /image/{id}/400w, an upload,
+and a cold view of an object of a bucket. Each request is repeated with new pictures; a file counts if every repetition
+calls it, so that the timers of the node do not.
 
-Counts the files of src/ with a function that is called during one request: a cold miss of /image/{id}/400w, an upload, and a
-cold view of an object of a bucket. Each request is repeated with new pictures; a file counts if every repetition calls it, so
-that timers of the node do not.
+  --list  print the paths of the files in addition
+  --help  print this help
 `
 const REPETITIONS = 5
 const SOURCES = pathToFileURL(join(import.meta.dirname, '../src/')).href

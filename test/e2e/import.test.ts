@@ -180,14 +180,14 @@ test('All that is wrong with options and settings is said, and nothing is done',
   const full = await temporaryFolder(t)
   await writeFile(join(full, 'mine.txt'), 'no cache')
   const cases = [
-    [[], {}, [/--reticulum: say which folder/]],
+    [[], {}, [/--reticulum: is required/]],
     [
       ['--reticulum=', '--concurrency', '65', '--fast', 'x'],
       {},
-      [/--reticulum: needs/, /"65"/, /--fast: no/, /x: not/],
+      [/--reticulum: requires/, /"65"/, /--fast: unknown/, /x: unexpected/],
     ],
-    [['--reticulum', join(folder, 'nothing')], {}, [/there is no folder .*nothing/]],
-    [['--reticulum', root], {}, [/holds nothing of Reticulum's/]],
+    [['--reticulum', join(folder, 'nothing')], {}, [/the folder .*nothing does not exist/]],
+    [['--reticulum', root], {}, [/is not an UploadDirectory of Reticulum/]],
     [['--reticulum', root], { STORE: 'nowhere', MAX_PIXELS: 'many' }, [/STORE: should be/, /MAX_PIXELS/]],
     [['--reticulum', root], { CACHE_DIR: full }, [/CACHE_DIR: /]],
   ] as const

@@ -51,9 +51,9 @@ test('all mistakes are told together, and nothing is done', async (t) => {
     '--max-idle-days: "1"',
     '--max-bytes: "lots"',
     '--dry-run: takes',
-    '--frob: no',
-    'x: not',
-    '--min-free: needs',
+    '--frob: unknown',
+    'x: unexpected',
+    '--min-free: requires',
   ]
   for (const complaint of complaints) assert.ok(stderr.includes(complaint), complaint)
   assert.equal(readdirSync(join(CACHE_DIR, 'renditions/image/3f/2a/3f2a')).length, 2)

@@ -116,7 +116,7 @@ test('Wrong options and settings are told together, and nothing is done', async 
   const { store, images, env } = await fillFolder(t, [1])
   const options = await purgeRemotes(env, ['--max-bytes', 'lots', '--dry-run=no', '--frob'])
   assert.equal(options.code, 2)
-  for (const complaint of ['--max-bytes: "lots"', '--dry-run: takes', '--frob: no']) {
+  for (const complaint of ['--max-bytes: "lots"', '--dry-run: takes', '--frob: unknown']) {
     assert.ok(options.stderr.includes(complaint), complaint)
   }
   const settings = await purgeRemotes({ ...env, REMOTE_MAX_BYTES: 'lots' })
@@ -124,7 +124,10 @@ test('Wrong options and settings are told together, and nothing is done', async 
   assert.match(settings.stderr, /REMOTE_MAX_BYTES: should be a number of bytes/)
   const absent = await purgeRemotes({ ...env, STORE: `file:${await temporaryFolder(t)}/none` }, ['--json'])
   assert.equal(absent.code, 2)
-  assert.match(absent.stderr, /^purge-remotes: STORE: there is no folder \S+\/none; give this command the settings/)
+  assert.match(
+    absent.stderr,
+    /^purge-remotes: STORE: the folder \S+\/none does not exist; run this command with the settings/,
+  )
   assert.equal((await kept(store)).length, 1 + images.flat().length)
 })
 
