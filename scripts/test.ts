@@ -16,8 +16,8 @@ const USAGE = `Usage: npm test [-- [--s3=<server>] [file or pattern ...]]
 
 Starts real servers (S3, nginx, Chromium) and runs the tests against them. A skipped test is a failure.
 
-  file or pattern  test files to run, such as test/unit/spec.test.ts or 'test/e2e/*.test.ts'; default: all, or with
-                   minio and ceph, the tests of the S3 store and those of test/minio or test/ceph
+  file or pattern  test files to run, such as test/unit/domain/spec/spec.test.ts or 'test/e2e/*.test.ts'; default: all
+                   tests, or with minio and ceph, the tests of the S3 store and those of test/minio or test/ceph
   --s3=<server>    S3 server: seaweedfs (default), minio or ceph
   --help           print this help
 

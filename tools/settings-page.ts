@@ -2,7 +2,7 @@ import { describeSettings, type SettingRow } from '../src/config/help.ts'
 
 const INTRODUCTION = `# Settings
 
-<!-- Generated from src/config-*.ts by "npm run docs". Do not edit. -->
+<!-- Generated from src/config/ by "npm run docs". Do not edit. -->
 
 Settings are environment variables, read once at startup; an empty variable counts as unset. \`npm start -- --help\` prints the
 same list. Invalid settings are reported together, and the server exits with code 2. A setting of a mode that is off is invalid
