@@ -59,15 +59,13 @@ export function parseAddressBlock(text: string): AddressBlock {
   const address = parseIpAddress(start)
   const bits = address?.family === 4 ? 32 : 128
   if (address === undefined || more.length > 0 || !isPrefixLength(length ?? String(bits), bits)) {
-    throw new SettingError(
-      `"${text}" should be an address or a block of them such as 192.0.2.7, 10.1.0.0/16 or fd00::/8`,
-    )
+    throw new SettingError(`"${text}" should be an address or a CIDR block such as 192.0.2.7, 10.1.0.0/16 or fd00::/8`)
   }
   const sizeBits = BigInt(bits - Number(length ?? bits))
   const first = (address.value >> sizeBits) << sizeBits
   if (first !== address.value) {
     const right = `${formatIpAddress({ family: address.family, value: first })}/${length}`
-    throw new SettingError(`"${text}" doesn't begin where a block of that size begins: "${right}" does`)
+    throw new SettingError(`"${text}" has host bits set; the block is "${right}"`)
   }
   return { family: address.family, first, last: first + (1n << sizeBits) - 1n }
 }

@@ -66,7 +66,7 @@ function parseNames(names: string, text: string): readonly string[] {
   const parameters = names.split(',')
   if (parameters.every((name) => PARAMETER_NAME.test(name))) return parameters
   throw new SettingError(
-    `"${text}" should name query parameters as example.com?v,id does, or end with "?" to allow none`,
+    `"${text}" should list query parameters, such as example.com?v,id, or end with "?" to allow none`,
   )
 }
 

@@ -192,14 +192,14 @@ test('an exception lets in just its own addresses', () => {
 })
 
 const BAD_BLOCKS = [
-  ['10.1.2.3/16', '"10.1.2.3/16" doesn\'t begin where a block of that size begins: "10.1.0.0/16" does'],
-  ['fd00::1/8', '"fd00::1/8" doesn\'t begin where a block of that size begins: "fd00::/8" does'],
-  ['10.0.0.0/33', /should be an address or a block/],
-  ['10.0.0.0/', /should be an address or a block/],
-  ['10.0.0.0/8/8', /should be an address or a block/],
-  ['10.0.0.0/-1', /should be an address or a block/],
-  ['10.*', /should be an address or a block/],
-  ['localhost', /should be an address or a block/],
+  ['10.1.2.3/16', '"10.1.2.3/16" has host bits set; the block is "10.1.0.0/16"'],
+  ['fd00::1/8', '"fd00::1/8" has host bits set; the block is "fd00::/8"'],
+  ['10.0.0.0/33', /should be an address or a CIDR block/],
+  ['10.0.0.0/', /should be an address or a CIDR block/],
+  ['10.0.0.0/8/8', /should be an address or a CIDR block/],
+  ['10.0.0.0/-1', /should be an address or a CIDR block/],
+  ['10.*', /should be an address or a CIDR block/],
+  ['localhost', /should be an address or a CIDR block/],
 ] as const
 for (const [text, message] of BAD_BLOCKS) {
   test(`${text} is no block, and the message says why`, () => {
