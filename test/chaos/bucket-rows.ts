@@ -152,7 +152,7 @@ export const BUCKET_ROWS: readonly FaultRow[] = [
   {
     row: 8,
     fault: 'wrong credentials',
-    what: 'A node starts with a wrong secret; a running node’s key is refused',
+    what: 'A node starts with a wrong secret; a running node’s key is rejected',
     run: wrongCredentials,
   },
   {
@@ -164,14 +164,14 @@ export const BUCKET_ROWS: readonly FaultRow[] = [
   {
     row: 10,
     fault: 'key missing',
-    what: 'Thousands of images that are nowhere; one of them is then uploaded',
+    what: 'Requests for thousands of missing images; one of them is then uploaded',
     run: missingKey,
   },
   {
     row: 11,
-    fault: 'answer to PUT lost',
-    what: 'The store takes an object and the connection ends before it says so',
+    fault: 'response to PUT lost',
+    what: 'The store accepts an object, and the connection closes before its response',
     run: lostAnswer,
   },
-  { row: 12, fault: 'store full', what: 'Every PUT is answered 507', run: full },
+  { row: 12, fault: 'store full', what: 'Every PUT gets a 507', run: full },
 ]

@@ -173,25 +173,25 @@ export const CLIENT_ROWS: readonly FaultRow[] = [
   {
     row: 23,
     fault: 'client disconnects',
-    what: '1,000 clients ask for new sizes and leave within 30 ms',
+    what: '1,000 clients request new sizes and disconnect within 30 ms',
     run: leaving,
   },
   {
     row: 24,
     fault: 'slow-loris headers, body, idle',
-    what: '500 heads and bodies that come a byte a second, to the node and to nginx, and 125 idle connections',
+    what: '500 request heads and bodies at one byte per second, to the node and to nginx, and 125 idle connections',
     run: dawdling,
   },
   {
     row: 29,
     fault: 'event loop blocked',
-    what: 'Eight AVIFs of 24 megapixels are encoded at once while somebody asks for the node’s health',
+    what: 'Eight AVIFs of 24 megapixels are encoded at once during health checks',
     run: blocked,
   },
   {
     row: 30,
     fault: 'overload',
-    what: 'Three times the clients that keep one renderer busy, with a queue of ten',
+    what: 'Three times the clients that saturate one renderer, with a queue of ten',
     run: overload,
   },
 ]

@@ -61,19 +61,19 @@ export const DAMAGE_ROWS: readonly FaultRow[] = [
   {
     row: 5,
     fault: 'body truncated',
-    what: 'Originals from the store end in the middle, once and then always',
+    what: 'Originals from the store are truncated, once and then always',
     run: damaged({ fault: { kind: 'truncate', afterBytes: AT_BYTE }, withinMs: 2000 }),
   },
   {
     row: 6,
     fault: 'body stalls',
-    what: 'Originals from the store stop in the middle, once and then always',
+    what: 'Originals from the store stall in the middle, once and then always',
     run: damaged({ fault: { kind: 'stall', afterBytes: AT_BYTE }, withinMs: 11_000 }),
   },
   {
     row: 7,
     fault: 'wrong bytes, headers intact',
-    what: 'A bit of every original is flipped on the way, once and then always',
+    what: 'One bit of every original is flipped in transit, once and then always',
     run: damaged({ fault: { kind: 'flip', atByte: AT_BYTE }, withinMs: 2000, logsId: true }),
   },
 ]

@@ -199,19 +199,19 @@ export const DISK_ROWS: readonly FaultRow[] = [
   {
     row: 16,
     fault: 'cache read-only, no permission, or gone',
-    what: 'The disk is remounted read-only; the cache is deleted; its folders are given to another user; all under load',
+    what: 'The disk is remounted read-only; the cache is deleted; its folders are chowned to another user; all under load',
     run: unwritable,
   },
   {
     row: 17,
     fault: 'file deleted between lookup and send',
-    what: 'The files of an image are deleted while they are asked for, by nginx and through the node',
+    what: 'The files of an image are deleted during requests for them, by nginx and through the node',
     run: deleted,
   },
   {
     row: 18,
     fault: 'corrupt or truncated cache file',
-    what: 'Files in the cache are emptied, cut, and overwritten; then another process looks for them',
+    what: 'Files in the cache are emptied, truncated, and overwritten; then another process reads them',
     run: spoiled,
   },
 ]

@@ -111,13 +111,13 @@ export const EXPIRY_ROWS: readonly FaultRow[] = [
   {
     row: 13,
     fault: 'clock skew',
-    what: 'The store says that the clocks differ, once and always; a node (by libfaketime) 60 days ahead, behind, and 20 minutes ahead',
+    what: 'The store reports clock skew, once and always; a node’s clock (by libfaketime) is 60 days ahead, 60 days behind, and 20 minutes ahead',
     run: skewed,
   },
   {
     row: 19,
     fault: 'purge racing with reads and writes',
-    what: 'scripts/purge-cache --all again and again under load',
+    what: 'scripts/purge-cache --all repeatedly under load',
     run: purged,
   },
 ]

@@ -122,13 +122,13 @@ export const FRONT_ROWS: readonly FaultRow[] = [
   {
     row: 31,
     fault: 'nginx up, node down',
-    what: 'Of two nodes behind the front one is ended, then the other',
+    what: 'Of two nodes behind the front, one is stopped, then the other',
     run: nodeDown,
   },
   {
     row: 32,
     fault: 'nginx’s view of the cache missing',
-    what: 'nginx looks into an empty folder in the place of the cache',
+    what: 'nginx is configured with an empty folder instead of the cache',
     run: mountLost,
   },
   {

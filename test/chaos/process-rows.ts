@@ -152,25 +152,25 @@ export const PROCESS_ROWS: readonly FaultRow[] = [
   {
     row: 25,
     fault: 'SIGTERM under load',
-    what: 'SIGTERM for a node with eight viewers of slow and quick pictures',
+    what: 'SIGTERM for a node with eight clients that request slow and fast renders',
     run: terminated,
   },
   {
     row: 26,
     fault: 'out of memory',
-    what: 'A node in a cgroup of 512 MiB gets images of 16 to 400 megapixels and makes four sizes of each at once',
+    what: 'A node in a cgroup of 512 MiB gets images of 16 to 400 megapixels and renders four sizes of each at once',
     run: outOfMemory,
   },
   {
     row: 27,
     fault: 'a native crash in the decoder',
-    what: 'SIGSEGV for the renderers whenever they work on one image',
+    what: 'SIGSEGV for the renderers whenever they render one image',
     run: decoderCrashes,
   },
   {
     row: 28,
     fault: 'fd exhaustion',
-    what: 'By prlimit a running node may open four more files, and 200 viewers come at once',
+    what: 'prlimit allows a running node four more open files, and 200 clients connect at once',
     run: noFiles,
   },
 ]

@@ -121,7 +121,7 @@ async function nameless(scope: RowScope): Promise<void> {
 }
 
 export const REMOTE_ROWS: readonly FaultRow[] = [
-  { row: 34, fault: 'metadata webhook down, slow, or inside', what: 'Nothing: the webhook is not built' },
+  { row: 34, fault: 'metadata webhook down, slow, or inside', what: 'None: the webhook is not implemented' },
   {
     row: 35,
     fault: 'remote origin misbehaves',
@@ -131,7 +131,7 @@ export const REMOTE_ROWS: readonly FaultRow[] = [
   {
     row: 36,
     fault: 'DNS down or slow',
-    what: 'The name server is silent, then fails, with 64 viewers of remote pictures beside uploads',
+    what: 'The name server does not respond, then fails, with 64 requests for remote pictures beside uploads',
     run: nameless,
   },
 ]

@@ -16,43 +16,45 @@ export interface Report {
   readonly long: readonly LongResult[]
 }
 
-const INTRODUCTION = `# What was done to it, and what came of it
+const INTRODUCTION = `# Fault injection results
 
-Each row is a fault that the outside world can have. \`npm run chaos\` provokes all of them, one after the other, against real
-processes: a node behind this repository's nginx, before a real S3 server that is seen through a proxy which can break the traffic. It
-then writes this page. Root is needed, for small disks of their own, a limited memory, and a node that is another user's, who must be
+This page is for operators and contributors. It lists every injected fault with its effect on clients, its recovery time and the verdict,
+and the commands to repeat it. \`npm run chaos\` injects all faults, one after another, into real
+processes: a node behind this repository's nginx, connected to a real S3 server through a fault-injecting proxy. It
+then writes this page. It needs root, for small separate disks, limited memory, and a node that runs as another user, who must be
 able to read this folder.
 
 \`\`\`sh
 npm run chaos                     # all rows: about ten minutes
-npm run chaos -- --row 4,22       # some of them
-npm run chaos -- --short          # fewer of everything, nothing that only time brings; this page stays as it is
-npm run chaos -- --uploads 10000  # uploads while faults come and go, then every object is compared
-npm run chaos -- --sigterm 20     # SIGTERM under load, again and again
+npm run chaos -- --row 4,22       # selected rows
+npm run chaos -- --short          # fewer requests, without long waits; this page is not changed
+npm run chaos -- --uploads 10000  # uploads during intermittent faults, then every object is compared
+npm run chaos -- --sigterm 20     # repeated SIGTERM under load
 npm run chaos -- --rolling        # one of two nodes killed every ten seconds, for two minutes
 npm run crash -- --rounds 1000    # kill -9 under mixed load
 \`\`\`
 
-How to read it:
+Columns:
 
-- *Held* means that all of this was so: what the row expects; every failure was the JSON that all errors are, in words that tell nothing of
-  what is behind the service, \`no-store\` (a 404 for seconds at most) and \`nosniff\`, a \`503\` with \`Retry-After\`; there was no \`500\`, no
-  answer was cut or hung; and after the end of the fault the same process was right again within five seconds.
-- *Answers* counts what clients got, by status; \`cut\` is a connection that ended without an answer, which a row allows only where it
-  kills what the client talks to.
-- *Recovery* is the time from the end of the fault to the first right answers, the longest if the row has several faults.
-- Times depend on the machine. The bounds that a verdict stands on are in \`test/chaos/\`.
+- *Verdict*: *held* means that all of these conditions were met. The row's own expectations held. Every error was Darkroom's JSON,
+  disclosed nothing about the backend, and had \`no-store\` (a 404 is cacheable for some seconds) and \`nosniff\`; every \`503\` had
+  \`Retry-After\`. There was no \`500\`, and no response was truncated or hung. After the end of the fault, the same process
+  responded correctly within five seconds.
+- *Responses* counts the responses to clients, by status; \`cut\` is a connection that ended without a response, which a row allows only if
+  it kills the client's peer.
+- *Recovery* is the time from the end of the fault to the first correct responses, the longest if the row has several faults.
+- Times depend on the machine. The limits of each verdict are in \`test/chaos/\`.
 `
 
 /** The page, of what was found. */
 export function formatReport({ rows, long }: Report): string {
   const table = [
-    '| # | fault | what was done | requests | answers | recovery | figures | verdict |',
+    '| # | fault | injection | requests | responses | recovery | figures | verdict |',
     '| --- | --- | --- | --- | --- | --- | --- | --- |',
     ...rows.map(formatRow),
   ]
   const runs = ['| run | command | figures | verdict |', '| --- | --- | --- | --- |', ...long.map(formatLong)]
-  return [INTRODUCTION, ...table, '', '## The long runs', '', ...runs, ''].join('\n')
+  return [INTRODUCTION, ...table, '', '## Long runs', '', ...runs, ''].join('\n')
 }
 
 function formatRow({ row, fault, what, requests, answers, recoveryMs, figures, verdict }: RowResult): string {

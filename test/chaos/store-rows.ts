@@ -168,25 +168,25 @@ export const STORE_ROWS: readonly FaultRow[] = [
   {
     row: 2,
     fault: 'S3 silent',
-    what: 'The store takes connections and never answers; then 100 viewers at once',
+    what: 'The store accepts connections and never responds; then 100 concurrent clients',
     run: silent,
   },
   {
     row: 3,
     fault: 'S3 slow',
-    what: 'Every answer of the store takes 2 s, for one viewer and for 60 at once; then bodies at 10 kB/s',
+    what: 'Every response of the store takes 2 s, for one client and for 60 at once; then bodies at 10 kB/s',
     run: slow,
   },
   {
     row: 4,
     fault: 'S3 500 / 503 SlowDown',
-    what: 'Every answer of the store is an error; twice 100 viewers of 100 pictures',
+    what: 'Every response of the store is an error; twice 100 clients request 100 pictures',
     run: failing,
   },
   {
     row: 14,
     fault: 'HTML or a redirect from a captive proxy',
-    what: 'A page in the place of every answer of the store',
+    what: 'An HTML page replaces every response of the store',
     run: portal,
   },
 ]

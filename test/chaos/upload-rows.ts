@@ -96,20 +96,20 @@ async function sameFromTwo(scope: RowScope): Promise<void> {
 export const UPLOAD_ROWS: readonly FaultRow[] = [
   {
     row: 20,
-    fault: 'kill -9 in mid write',
-    what: 'A node is killed again and again while it renders and takes uploads; after each kill all files are decoded',
+    fault: 'kill -9 during a write',
+    what: 'A node is killed repeatedly during renders and uploads; after each kill all files are decoded',
     run: killedInWrite,
   },
   {
     row: 21,
-    fault: 'kill -9 in mid upload',
-    what: 'A node is killed while it puts an original, or a record, into the store; then all is uploaded again',
+    fault: 'kill -9 during an upload',
+    what: 'A node is killed while it puts an original, or a record, into the store; then everything is uploaded again',
     run: killedInUpload,
   },
   {
     row: 22,
     fault: 'two nodes upload the same image',
-    what: 'The same image to two nodes, twice each, at once',
+    what: 'The same image is uploaded to two nodes concurrently, twice to each',
     run: sameFromTwo,
   },
 ]
