@@ -39,6 +39,9 @@ const CASES = [
   ['src/domain/spec/a.ts', `import { x } from '../../config/env.ts'`, true],
   ['src/domain/spec/a.ts', `export * as sharp from 'sharp'`, true],
   ['src/domain/spec/a.ts', `export const x = await import('sharp')`, true],
+  ['src/domain/network/a.ts', `import ipaddr from 'ipaddr.js'`, false],
+  ['src/domain/network/a.ts', `import { isIP } from 'node:net'`, true],
+  ['src/domain/spec/a.ts', `import ipaddr from 'ipaddr.js'`, true],
 
   ['src/service/load/a.ts', `import { x } from '../../domain/spec/spec.ts'`, false],
   ['src/service/load/a.ts', `import { x } from '../tools/coalesce.ts'`, false],

@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js'
 import { SettingError } from '../text/setting-error.ts'
 
 /** An address as a number of 32 or 128 bits. */
@@ -14,39 +15,31 @@ export interface AddressBlock {
 }
 
 /**
- * Reads the spellings that a resolver and the WHATWG's parser give: four plain decimal numbers, or the hexadecimal groups
- * of IPv6 (RFC 4291), without brackets. Shorter, octal or hexadecimal spellings of IPv4 and zone ids are no addresses here.
+ * Reads the spellings that a resolver and the WHATWG URL parser write: four plain decimal numbers, or the hexadecimal groups
+ * of IPv6 (RFC 4291), without brackets. Shorter, octal or hexadecimal spellings of IPv4 and zone ids are not addresses here.
  *
  * @returns undefined for anything else.
  */
 export function parseIpAddress(text: string): IpAddress | undefined {
-  return text.includes(':') ? parseIpv6(text) : parseIpv4(text)
+  const address = parse(text)
+  return address && { family: familyOf(address), value: valueOf(address) }
 }
 
-function parseIpv4(text: string): IpAddress | undefined {
-  const parts = text.split('.')
-  if (parts.length !== 4 || !parts.every((part) => /^(?:0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)) {
-    return undefined
-  }
-  return { family: 4, value: parts.reduce((sum, part) => sum * 256n + BigInt(part), 0n) }
-}
-
-function parseIpv6(text: string): IpAddress | undefined {
-  // The platform's own parser judges it, and writes it as groups alone.
+function parse(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text)
+  // The URL parser judges first: ipaddr.js also reads zone ids, and takes `::192.0.2.7` for `::ffff:192.0.2.7`.
   if (!/^[\da-f:.]+$/i.test(text) || !URL.canParse(`http://[${text}]`)) return undefined
-  const [head = '', tail = ''] = new URL(`http://[${text}]`).hostname.slice(1, -1).split('::')
-  const left = head.split(':').filter((group) => group !== '')
-  const right = tail.split(':').filter((group) => group !== '')
-  const zeros = Array.from({ length: 8 - left.length - right.length }, () => '0')
-  const groups = [...left, ...zeros, ...right]
-  return { family: 6, value: groups.reduce((sum, group) => sum * 65_536n + BigInt(`0x${group}`), 0n) }
+  return ipaddr.IPv6.parse(new URL(`http://[${text}]`).hostname.slice(1, -1))
 }
 
-/** The shortest common spelling; the inverse of `parseIpAddress`. */
+function valueOf(address: ipaddr.IPv4 | ipaddr.IPv6): bigint {
+  return BigInt(`0x${Buffer.from(address.toByteArray()).toString('hex')}`)
+}
+
+/** The shortest common spelling (RFC 5952); the inverse of `parseIpAddress`. */
 export function formatIpAddress({ family, value }: IpAddress): string {
-  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join('.')
-  const groups = Array.from({ length: 8 }, (_, index) => (value >> BigInt(112 - 16 * index)) & 65_535n)
-  return new URL(`http://[${groups.map((group) => group.toString(16)).join(':')}]`).hostname.slice(1, -1)
+  const bytes = Buffer.from(value.toString(16).padStart(family === 4 ? 8 : 32, '0'), 'hex')
+  return ipaddr.fromByteArray([...bytes]).toString()
 }
 
 /**
@@ -56,22 +49,23 @@ export function formatIpAddress({ family, value }: IpAddress): string {
  */
 export function parseAddressBlock(text: string): AddressBlock {
   const [start = '', length, ...more] = text.split('/')
-  const address = parseIpAddress(start)
-  const bits = address?.family === 4 ? 32 : 128
-  if (address === undefined || more.length > 0 || !isPrefixLength(length ?? String(bits), bits)) {
+  const address = parse(start)
+  const Kind = address?.kind() === 'ipv4' ? ipaddr.IPv4 : ipaddr.IPv6
+  const cidr = `${String(address)}/${length ?? (Kind === ipaddr.IPv4 ? 32 : 128)}`
+  if (address === undefined || more.length > 0 || !Kind.isValidCIDR(cidr)) {
     throw new SettingError(`"${text}" should be an address or a CIDR block such as 192.0.2.7, 10.1.0.0/16 or fd00::/8`)
   }
-  const sizeBits = BigInt(bits - Number(length ?? bits))
-  const first = (address.value >> sizeBits) << sizeBits
-  if (first !== address.value) {
-    const right = `${formatIpAddress({ family: address.family, value: first })}/${length}`
+  const first = Kind.networkAddressFromCIDR(cidr)
+  if (first.toString() !== address.toString()) {
+    const right = `${first.toString()}/${length}`
     throw new SettingError(`"${text}" has host bits set; the block is "${right}"`)
   }
-  return { family: address.family, first, last: first + (1n << sizeBits) - 1n }
+  const last = Kind.broadcastAddressFromCIDR(cidr)
+  return { family: familyOf(address), first: valueOf(first), last: valueOf(last) }
 }
 
-function isPrefixLength(text: string, bits: number): boolean {
-  return /^\d{1,3}$/.test(text) && Number(text) <= bits
+function familyOf(address: ipaddr.IPv4 | ipaddr.IPv6): 4 | 6 {
+  return address.kind() === 'ipv4' ? 4 : 6
 }
 
 /** An address of IPv4 that is written into one of IPv6 counts as IPv6. */
