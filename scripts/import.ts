@@ -7,7 +7,7 @@ import { createReticulumFolder } from '../src/adapters/reticulum/reticulum-folde
 import { bucketVariables } from '../src/config/buckets-file.ts'
 import { type Config, ConfigError, loadConfig } from '../src/config/env.ts'
 import { formatByteAmount } from '../src/domain/text/byte-amount.ts'
-import { createRenderers, createStore, memoryCacheOf, prepareDisk } from '../src/node/services.ts'
+import { createRenderers, createStore, memoryCacheOf, prepareDisk } from '../src/node/outside.ts'
 import { HungDiskError } from '../src/node/start-trouble.ts'
 import { createAliasService } from '../src/service/library/alias-service.ts'
 import { createImportService, type ImportReport, type ImportService } from '../src/service/library/import-service.ts'

@@ -1,45 +1,36 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { probeAccessTimes } from '../adapters/cache/atime-probe.ts'
-import { createFlagFolder } from '../adapters/cache/flag-folder.ts'
 import { type FolderAccess, folderAccess } from '../adapters/cache/folder-access.ts'
 import { yieldToOtherSessions } from '../adapters/renderer/session-priority.ts'
 import type { BucketSettings } from '../config/buckets-file.ts'
 import type { Config } from '../config/env.ts'
 import { startGreeting } from '../domain/access/start-greeting.ts'
-import { parseSpecOrReticulumSize } from '../domain/dialect/reticulum-size.ts'
-import { parseSpec } from '../domain/spec/spec.ts'
-import { CACHE_FOLDERS, OVERLOAD_FLAGS } from '../domain/stored/cache-layout.ts'
-import { ServiceError } from '../errors.ts'
-import type { Readiness } from '../http/api/health-handler.ts'
-import { createApp } from '../http/app.ts'
-import { createAccessReport } from '../http/connection/access-log.ts'
-import { close, createHttpServer, listen } from '../http/connection/server.ts'
-import { createShed } from '../http/connection/shed.ts'
-import { pictureHandlers } from '../http/pictures/picture-handlers.ts'
-import { createAskedBy, createClientOf, createViewerOf } from '../http/request/client-of.ts'
-import { createNginxFront } from '../http/request/nginx-front.ts'
+import { CACHE_FOLDERS } from '../domain/stored/cache-layout.ts'
+import { close, listen } from '../http/connection/server.ts'
 import type { InvalidationWatch } from '../service/deletion/invalidation-watch.ts'
-import { type AccessWatch, createAccessWatch } from '../service/load/access-watch.ts'
-import { createDegradation } from '../service/load/degradation.ts'
-import type { Meter, ObjectStore } from '../service/ports/ports.ts'
+import { createAccessWatch } from '../service/load/access-watch.ts'
+import { createDegradation, type Degradation } from '../service/load/degradation.ts'
+import type { Meter } from '../service/ports/ports.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { createElsewhere } from './elsewhere.ts'
 import {
+  cacheMetrics,
   cachePlace,
   createMeter,
   createRenderers,
-  createServices,
   createStore,
-  dialectSettings,
   openDisk,
   prepareDisk,
-  sizePolicy,
-  trustedProxies,
-} from './services.ts'
+  rendererMetrics,
+} from './outside.ts'
+import { createParts, type Parts } from './parts.ts'
+import { createReadiness } from './readiness.ts'
+import { delay, type Repeating, repeating } from './repeat.ts'
+import { createServices, type Outside } from './services.ts'
 import { atStart, listenTrouble } from './start-trouble.ts'
+import { createWebServer } from './web-server.ts'
 import { findAccess, type NodeAccess } from './write-access.ts'
 
 /** A running node. */
@@ -65,7 +56,6 @@ const POLL_MS = 750
 const FIRST_LOOK_MS = 2000
 const ACCESS_MS = 30_000
 const TRIM_MS = 3_600_000
-const CHECK_TIMEOUT_MS = 5000
 
 /**
  * Makes a node of its parts and starts it.
@@ -81,165 +71,142 @@ export async function startNode(
   const { log, flush } = createLog(config.LOG_LEVEL)
   const metrics = createMetrics()
   const meter = createMeter(log, metrics)
+  const parts = createParts()
   await prepareDisk(config)
   const writeAccess = await findAccess(config, log)
-  const renderers = createRenderers(config, meter, memoryBytes)
-  const { pipelineMtimeSeconds } = await renderers.ready()
-  const disk = await openDisk(config, meter, pipelineMtimeSeconds, memoryBytes)
-  log.info(ATIME_MESSAGES[await atStart(cachePlace(config.CACHE_DIR), probeAccessTimes(config.CACHE_DIR))])
-  const store = await createStore(config, { readOnly: writeAccess.tokens.length === 0 })
-  const elsewhere = createElsewhere(config, bucketSettings)
-  const services = createServices(config, { store, disk, renderers, meter, elsewhere })
-  metrics.observe({ ...services, renderers, cacheBytes: () => disk.keeper.usedBytes })
-
-  const now = () => performance.now()
-  const degradation = createDegradation(meter, now)
-  const access = config.ACCEL_PREFIX === '' ? '' : await cacheAccess(config, log)
-  let draining = false
-  const readiness: Readiness = {
-    async reasons() {
-      if (draining) return ['This node is shutting down']
-      const late = services.watch.caughtUp ? [] : ['Deletions made while this node was away are not known yet']
-      return [...(await storeTrouble(store)), ...late]
-    },
-    notes: () => writeAccess.notes,
-    degraded: () => [
-      ...(disk.keeper.degraded ? ['The disk of the cache takes nothing: pictures are served uncached'] : []),
-      ...degradation.reasons,
-    ],
-  }
-  const policy = sizePolicy(config)
-  const requestTimeoutMs = config.REQUEST_TIMEOUT_SECONDS * 1000
-  const shared = {
-    policy,
-    access: writeAccess,
-    readSpec: config.RETICULUM_SIZES ? parseSpecOrReticulumSize : parseSpec,
-    publicUrl: config.PUBLIC_URL,
-  }
-  const report = createAccessReport(log, metrics)
-  const clientOf = createClientOf(trustedProxies(config))
-  const app = createApp(log, report, {
-    images: {
-      ...services,
-      ...shared,
-      metrics,
-      primeSizes: config.PRIME_SIZES.map(parseSpec),
-      maxUploadBytes: config.MAX_UPLOAD_BYTES,
-    },
-    infos: { ...services, ...shared, showGps: config.SHOW_GPS },
-    events: { tokens: config.EVENT_TOKENS, onEvents: services.events.tell },
-    pictures: pictureHandlers({
-      ...services,
-      ...shared,
-      service: services.renditions,
-      cache: disk.cache,
-      askedBy: createAskedBy(clientOf),
-      viewerOf: createViewerOf(clientOf),
-      front: createNginxFront({ accelPrefix: config.ACCEL_PREFIX, degradation, now, access }),
-      showGps: config.SHOW_GPS,
-      now: () => Date.now(),
-      requestTimeoutMs,
-      dialects: dialectSettings(config),
-      errorPicture: readFileSync(new URL('../http/answer/error-picture.png', import.meta.url)),
-    }),
+  const outside = await openOutside({ config, bucketSettings, memoryBytes, writeAccess, log, meter, parts })
+  const services = createServices(config, outside, parts)
+  const degradation = createDegradation(meter, () => performance.now())
+  addStoreWatches(parts, { ...outside, ...services, degradation, writeAccess })
+  const readiness = createReadiness({ ...outside, ...services, ...outside.disk, degradation, notes: writeAccess.notes })
+  const web = createWebServer(config, {
+    ...services,
+    log,
     metrics,
+    parts,
+    writeAccess,
     readiness,
-    clientOf,
-    homePage: readFileSync(new URL('../http/api/home-page.html', import.meta.url), 'utf8'),
-    requestTimeoutMs,
-  })
-
-  const accessWatch = createAccessWatch({
-    buckets: elsewhere.buckets,
-    ...(writeAccess.tokens.length > 0 && { uploadStore: store }),
     degradation,
-    now,
+    cacheAccess: config.ACCEL_PREFIX === '' ? '' : await cacheAccess(config, log),
   })
-  const background = await startBackground({ ...services, accessWatch, meter })
-  disk.keeper.start()
-  const flags = createFlagFolder({
-    folder: join(config.CACHE_DIR, OVERLOAD_FLAGS),
-    onStuck: (error) => meter.trouble('nginx refuses new pictures: a flag of overload cannot be removed', error),
-  })
-  const shed = createShed({
-    refusal: (network) => services.renderQueue.refusal('viewer', network),
-    takeSeat: (network) => services.renderQueue.takeSeat('viewer', network),
-    diskFails: () => disk.keeper.degraded,
-    report,
-    clientOf,
-    flags,
-  })
-  // The headers that it goes by are nginx's; without nginx they could be anybody's.
-  const server = config.ACCEL_PREFIX === '' ? createHttpServer(app) : createHttpServer(app, shed)
-  const end = async () => {
-    const { events, primes, mezzanines, infos, objects, remotes } = services
-    const working = [background, disk.keeper, flags, events, primes, mezzanines, infos, objects, remotes]
-    await Promise.all(working.map((part) => part.stop()))
-    await renderers.stop()
-    store.close()
-    await elsewhere.close()
-    // The access log has its lines of this turn of the event loop in the next.
-    await nextTurn()
-    log.info('stopped')
-    flush()
-  }
-  if (config.ACCEL_PREFIX !== '') yieldToOtherSessions()
-  const url = await listen(server, config.PORT, config.HOST).catch(async (error: unknown) => {
-    await end()
-    throw listenTrouble(error, config)
+  let url = ''
+  parts.add(
+    {
+      async start() {
+        if (config.ACCEL_PREFIX !== '') yieldToOtherSessions()
+        url = await listen(web, config.PORT, config.HOST).catch((error: unknown) => {
+          throw listenTrouble(error, config)
+        })
+      },
+      stop: () => close(web),
+    },
+    'requests',
+  )
+  parts.add({ stop: () => endLog(log, flush) }, 'log')
+  parts.measure([
+    {
+      type: 'gauge',
+      name: 'darkroom_background_tasks_pending',
+      help: 'Background tasks in progress or waiting: mezzanines, requested sizes, image infos, bucket events',
+      read: () => parts.pending,
+    },
+  ])
+  metrics.observe(parts.metrics)
+  await parts.start().catch(async (error: unknown) => {
+    await parts.stop()
+    throw error
   })
   log.info({ url, store: config.STORE.replace(/:.*/, '') }, 'listening')
-
   return {
     url,
     greeting: (toTerminal) => greet(url, writeAccess, toTerminal),
     async stop() {
-      draining = true
+      readiness.drain()
       log.info('draining')
       await delay(config.DRAIN_SECONDS * 1000)
-      await close(server)
-      await end()
+      await parts.stop()
     },
   }
+}
+
+interface OutsideOptions {
+  readonly config: Config
+  readonly bucketSettings: readonly BucketSettings[]
+  readonly memoryBytes: number
+  readonly writeAccess: NodeAccess
+  readonly log: Log
+  readonly meter: Meter
+  readonly parts: Parts
+}
+
+async function openOutside(options: OutsideOptions): Promise<Outside> {
+  const { config, bucketSettings, memoryBytes, writeAccess, log, meter, parts } = options
+  const renderers = createRenderers(config, meter, memoryBytes)
+  parts.add({ stop: renderers.stop }, 'renders')
+  parts.measure(rendererMetrics(renderers))
+  const { pipelineMtimeSeconds } = await renderers.ready()
+  const disk = await openDisk(config, meter, pipelineMtimeSeconds, memoryBytes)
+  parts.add(disk.keeper)
+  parts.measure(cacheMetrics(disk.keeper))
+  log.info(ATIME_MESSAGES[await atStart(cachePlace(config.CACHE_DIR), probeAccessTimes(config.CACHE_DIR))])
+  const store = await createStore(config, { readOnly: writeAccess.tokens.length === 0 })
+  const elsewhere = createElsewhere(config, bucketSettings)
+  parts.add({ stop: store.close }, 'connections')
+  parts.add({ stop: elsewhere.close }, 'connections')
+  return { store, disk, renderers, meter, elsewhere }
+}
+
+interface Watched extends Pick<Outside, 'store' | 'elsewhere' | 'meter'> {
+  readonly watch: InvalidationWatch
+  readonly degradation: Degradation
+  readonly writeAccess: NodeAccess
+}
+
+/** Looks for deletions and at our rights from now on, and now and then removes what every node has heard of. */
+function addStoreWatches(parts: Parts, { store, elsewhere, meter, watch, degradation, writeAccess }: Watched): void {
+  const accessWatch = createAccessWatch({
+    buckets: elsewhere.buckets,
+    ...(writeAccess.tokens.length > 0 && { uploadStore: store }),
+    degradation,
+    now: () => performance.now(),
+  })
+  const reporting = (message: string, task: (signal: AbortSignal) => Promise<void>) => async (signal: AbortSignal) => {
+    await task(signal).catch((error: unknown) => {
+      if (!signal.aborted) meter.trouble(message, error)
+    })
+  }
+  const deletions = repeating(POLL_MS, watch.poll)
+  parts.add({
+    async start() {
+      await Promise.race([deletions.start(), delay(FIRST_LOOK_MS)])
+    },
+    stop: deletions.stop,
+  })
+  parts.add(begun(repeating(TRIM_MS, reporting('Old invalidations could not be removed', watch.trim))))
+  parts.add(begun(repeating(ACCESS_MS, reporting('The rights of this node could not be looked at', accessWatch.look))))
+}
+
+/** Its first run is not waited for. */
+function begun({ start, stop }: Repeating) {
+  return {
+    start() {
+      void start()
+    },
+    stop,
+  }
+}
+
+async function endLog(log: Log, flush: () => void): Promise<void> {
+  // The access log has its lines of this turn of the event loop in the next.
+  await nextTurn()
+  log.info('stopped')
+  flush()
 }
 
 function greet(url: string, { generated }: NodeAccess, toTerminal: boolean): string {
   if (generated === undefined) return ''
   const { token, path: tokenPath, isNew } = generated
   return startGreeting({ url, tokenPath, ...((toTerminal || isNew) && { token }) })
-}
-
-interface Watches {
-  readonly watch: InvalidationWatch
-  readonly accessWatch: AccessWatch
-  readonly meter: Meter
-}
-
-/** Looks for deletions and at our rights from now on, and now and then removes what every node has heard of. */
-async function startBackground({ watch, accessWatch, meter }: Watches): Promise<{ stop(): Promise<unknown> }> {
-  const stopping = new AbortController()
-  const { signal } = stopping
-  const trim = () =>
-    watch.trim(signal).catch((error: unknown) => {
-      if (!signal.aborted) meter.trouble('Old invalidations could not be removed', error)
-    })
-  const firstLook = watch.poll(signal)
-  await Promise.race([firstLook, delay(FIRST_LOOK_MS)])
-  const lookAtAccess = () =>
-    accessWatch.look(signal).catch((error: unknown) => {
-      if (!signal.aborted) meter.trouble('The rights of this node could not be looked at', error)
-    })
-  const loops = [
-    firstLook.then(() => every(POLL_MS, signal, () => watch.poll(signal))),
-    every(TRIM_MS, signal, trim),
-    every(ACCESS_MS, signal, lookAtAccess),
-  ]
-  return {
-    stop() {
-      stopping.abort()
-      return Promise.all(loops)
-    },
-  }
 }
 
 /** @returns who may enter the folders that nginx has to, for the log. */
@@ -262,32 +229,3 @@ const ATIME_MESSAGES = {
     'The cache is on a mount that keeps no access times (noatime): files that nginx sends by itself expire by the time ' +
     'since they were made, and are then made again',
 } as const
-
-async function storeTrouble(store: ObjectStore): Promise<string[]> {
-  try {
-    await store.check(AbortSignal.timeout(CHECK_TIMEOUT_MS))
-    return []
-  } catch (error) {
-    return [error instanceof ServiceError ? error.message : 'The object store does not respond']
-  }
-}
-
-/** Repeats a task, with a pause after each end, until `signal` aborts. Begins at once. */
-async function every(pauseMs: number, signal: AbortSignal, task: () => Promise<void>): Promise<void> {
-  while (!signal.aborted) {
-    await task()
-    await delay(pauseMs, signal)
-  }
-}
-
-function delay(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', end)
-      resolve()
-    }
-    const timer = setTimeout(end, signal?.aborted ? 0 : ms)
-    signal?.addEventListener('abort', end, { once: true })
-  })
-}

@@ -5,7 +5,7 @@ import { servesOnly, tokenSource } from '../domain/access/token-source.ts'
 import type { WriteAccess } from '../domain/access/write-access.ts'
 import { SettingError } from '../domain/text/setting-error.ts'
 import type { Log } from '../telemetry/log.ts'
-import { storePlace } from './services.ts'
+import { storePlace } from './outside.ts'
 import { atStart } from './start-trouble.ts'
 
 /** Who may write to a node, and where its token is kept. */

@@ -1,0 +1,191 @@
+import { statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createDiskCache, NotACacheError, prepareCacheDir } from '../adapters/cache/disk-cache.ts'
+import { createDiskSpool } from '../adapters/cache/disk-spool.ts'
+import { createFileStore, prepareFileStore, removeOrphans } from '../adapters/file-store/file-store.ts'
+import { createFileStoreReserve } from '../adapters/file-store/file-store-reserve.ts'
+import { createRendererPool, type RendererPool } from '../adapters/renderer/renderer-pool.ts'
+import { createS3Store } from '../adapters/s3/s3-store.ts'
+import { createCacheSweeper } from '../adapters/sweep/cache-sweep.ts'
+import { SweepRefused } from '../adapters/sweep/cache-sweep-folder.ts'
+import { type Config, ConfigError } from '../config/env.ts'
+import { defaultRenderMemory } from '../domain/picture/render-memory.ts'
+import { isInputFormat } from '../domain/spec/image-format.ts'
+import { CACHE_FOLDERS } from '../domain/stored/cache-layout.ts'
+import { defaultMemoryCache } from '../domain/stored/memory-cache.ts'
+import { type CacheKeeper, createCacheKeeper } from '../service/load/cache-keeper.ts'
+import type { ImageCache, Meter, ObjectStore, Spool } from '../service/ports/ports.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics, SampledMetric } from '../telemetry/metrics.ts'
+import { atStart, type PlaceSetting } from './start-trouble.ts'
+
+export function createMeter(log: Log, metrics: Metrics): Meter {
+  return {
+    rendered: (seconds) => metrics.renderSeconds.observe(seconds),
+    fetched: (seconds) => metrics.fetchSeconds.observe(seconds),
+    waited: (seconds) => metrics.queueWaitSeconds.observe(seconds),
+    trouble: (message, cause) => log.warn({ err: cause }, message),
+  }
+}
+
+/** @param memoryBytes Of the machine, or what its container may have. */
+export function createRenderers(config: Config, meter: Meter, memoryBytes: number): RendererPool {
+  const engine = {
+    inputFormats: config.INPUT_FORMATS.filter(isInputFormat),
+    maxPixels: config.MAX_PIXELS,
+    maxFrames: config.MAX_FRAMES,
+    timeoutSeconds: config.RENDER_TIMEOUT_SECONDS,
+    keepCopyright: config.KEEP_COPYRIGHT,
+  }
+  const codeFolder = join(config.CACHE_DIR, CACHE_FOLDERS.code)
+  const slots = config.RENDER_CONCURRENCY
+  return createRendererPool({
+    slots,
+    engine,
+    meter,
+    codeFolder,
+    memoryBytes: config.RENDER_MEMORY_BYTES ?? defaultRenderMemory(memoryBytes, slots),
+  })
+}
+
+export function rendererMetrics(pool: RendererPool): readonly SampledMetric[] {
+  return [
+    {
+      type: 'counter',
+      name: 'darkroom_renderer_crashes_total',
+      help: 'Renderer processes that crashed',
+      read: () => pool.counters.crashes,
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_renderer_timeouts_total',
+      help: 'Renderer processes killed because a render exceeded its timeout',
+      read: () => pool.counters.timeouts,
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_renderer_memory_restarts_total',
+      help: 'Renderer processes replaced because of their memory use',
+      read: () => pool.counters.replaced,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_renderer_resident_memory_bytes',
+      help: 'Resident memory of all renderer processes',
+      read: () => pool.counters.residentBytes,
+    },
+  ]
+}
+
+export function cacheMetrics(keeper: CacheKeeper): readonly SampledMetric[] {
+  return [
+    {
+      type: 'gauge',
+      name: 'darkroom_cache_bytes',
+      help: 'Disk space used by the rendition cache',
+      read: () => keeper.usedBytes,
+    },
+  ]
+}
+
+/** To be called before anything else uses the disk of the cache. @throws ConfigError if it holds something else. */
+export async function prepareDisk({ CACHE_DIR: cacheDir }: Config): Promise<void> {
+  await atStart(cachePlace(cacheDir), prepareCacheDir(cacheDir)).catch((error: unknown) => {
+    throw error instanceof NotACacheError ? new ConfigError(`CACHE_DIR: ${error.message}`) : error
+  })
+}
+
+export function cachePlace(path: string): PlaceSetting {
+  return { name: 'CACHE_DIR', path, example: '/var/cache/darkroom' }
+}
+
+export function storePlace(path: string): PlaceSetting {
+  return { name: 'STORE', path, example: 'file:/var/lib/darkroom' }
+}
+
+/** Another node on the same cache, or cron, is sweeping it. */
+function unlessLocked(error: unknown): undefined {
+  if (error instanceof SweepRefused && error.reason === 'locked') return undefined
+  throw error
+}
+
+/** What this node keeps on its own disk, and what keeps that within bounds. */
+export interface Disk {
+  readonly cache: ImageCache
+  readonly spool: Spool
+  readonly keeper: CacheKeeper
+  /** Budget of the in-memory cache, which is the fallback while the disk takes nothing. */
+  readonly memoryCacheBytes: number
+}
+
+/** A sweep begins when so much of the budget is used: while it is at work, and before the next, more is written. */
+const SWEEP_AT = 0.9
+
+/** @param memoryBytes Of the machine, or what its container may have. */
+export async function openDisk(config: Config, meter: Meter, mtimeSeconds: number, memoryBytes: number): Promise<Disk> {
+  const { CACHE_DIR: cacheDir, CACHE_MIN_FREE_BYTES: minFreeBytes, CACHE_MAX_IDLE_DAYS: maxIdleDays } = config
+  const maxBytes = Math.floor(
+    (config.CACHE_MAX_BYTES ?? (await atStart(cachePlace(cacheDir), tenthOfDisk(cacheDir)))) * SWEEP_AT,
+  )
+  const settings = { maxIdleDays, maxBytes, ...(minFreeBytes !== undefined && { minFreeBytes }) }
+  const sweeper = createCacheSweeper({ cacheDir, settings })
+  const keeper = createCacheKeeper({
+    sweep: {
+      async sweep() {
+        // Somebody may have deleted the whole folder.
+        await prepareCacheDir(cacheDir)
+        return await sweeper.sweep().catch(unlessLocked)
+      },
+      stop: () => sweeper.stop(),
+    },
+    meter,
+    // A clock that is set back must not put off the next sweep.
+    now: () => performance.now(),
+    everyMs: config.CACHE_SWEEP_SECONDS * 1000,
+    maxBytes,
+  })
+  const onTrouble = (error: unknown) => keeper.refused(error)
+  const onWrite = (bytes: number) => keeper.wrote(bytes)
+  const memoryCacheBytes = memoryCacheOf(config, memoryBytes)
+  return {
+    cache: createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }),
+    spool: createDiskSpool({ cacheDir, maxMemoryBytes: memoryCacheBytes, onTrouble }),
+    keeper,
+    memoryCacheBytes,
+  }
+}
+
+export function memoryCacheOf(config: Config, memoryBytes: number): number {
+  return config.MEMORY_CACHE_BYTES ?? defaultMemoryCache(memoryBytes)
+}
+
+/** @param options.readOnly The node serves only: a folder that can only be read is in order. */
+export async function createStore(config: Config, { readOnly = false } = {}): Promise<ObjectStore> {
+  const { STORE, S3_ENDPOINT, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config
+  if (STORE.startsWith('file:')) {
+    const folder = STORE.slice('file:'.length)
+    const place = storePlace(folder)
+    await atStart(place, prepareFileStore(folder))
+    if (readOnly) return createFileStore(folder, { readOnly })
+    await atStart(place, removeOrphans(folder, Date.now()))
+    const reserve = createFileStoreReserve(folder)
+    await atStart(place, reserve.refill())
+    return createFileStore(folder, { reserve })
+  }
+  const sessionToken = config.AWS_SESSION_TOKEN
+  return createS3Store({
+    bucket: STORE.slice('s3://'.length),
+    ...(S3_ENDPOINT !== '' && { endpoint: S3_ENDPOINT }),
+    region: config.S3_REGION,
+    forcePathStyle: config.S3_FORCE_PATH_STYLE,
+    ...(accessKeyId !== '' && {
+      credentials: { accessKeyId, secretAccessKey, ...(sessionToken !== '' && { sessionToken }) },
+    }),
+    limits: { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 },
+  })
+}
+
+async function tenthOfDisk(folder: string): Promise<number> {
+  const { blocks, bsize } = await statfs(folder)
+  return Math.floor((blocks * bsize) / 10)
+}

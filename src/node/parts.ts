@@ -1,0 +1,60 @@
+import type { SampledMetric } from '../telemetry/metrics.ts'
+
+/** The order of the shutdown: a phase begins when everything of the one before it has ended. */
+const PHASES = ['requests', 'work', 'renders', 'connections', 'log'] as const
+type Phase = (typeof PHASES)[number]
+
+/** What a part of a node can do beside its use: a service declares what it has. */
+interface Life {
+  /** In the order of the list. A failure ends the start. */
+  start?(): Promise<void> | void
+  stop?(): Promise<unknown> | void
+  /** Drops from memory what belongs to these images. */
+  forget?(ids: ReadonlySet<string>): void
+  /** Background tasks in progress or waiting. */
+  readonly pending?: number
+}
+
+/** The parts of a node, in the order in which they start. Start, shutdown, forgetting and metrics go through this list. */
+export interface Parts {
+  /** @param phase When it stops. @returns `part`. */
+  add<T extends Life>(part: T, phase?: Phase): T
+  /** Adds metrics of a part, or of what has no life of its own. */
+  measure(metrics: readonly SampledMetric[]): void
+  start(): Promise<void>
+  /** Phase by phase; within a phase all at once. */
+  stop(): Promise<void>
+  forget(ids: ReadonlySet<string>): void
+  readonly pending: number
+  readonly metrics: readonly SampledMetric[]
+}
+
+export function createParts(): Parts {
+  const parts: { readonly life: Life; readonly phase: Phase }[] = []
+  const metrics: SampledMetric[] = []
+  return {
+    add(part, phase = 'work') {
+      parts.push({ life: part, phase })
+      return part
+    },
+    measure(more) {
+      metrics.push(...more)
+    },
+    async start() {
+      for (const { life } of parts) await life.start?.()
+    },
+    async stop() {
+      for (const phase of PHASES) {
+        const ending = parts.filter((part) => part.phase === phase)
+        await Promise.all(ending.map(async ({ life }) => await life.stop?.()))
+      }
+    },
+    forget(ids) {
+      for (const { life } of parts) life.forget?.(ids)
+    },
+    get pending() {
+      return parts.reduce((sum, { life }) => sum + (life.pending ?? 0), 0)
+    },
+    metrics,
+  }
+}

@@ -1,0 +1,46 @@
+import { ServiceError } from '../errors.ts'
+import type { Readiness } from '../http/api/health-handler.ts'
+import type { InvalidationWatch } from '../service/deletion/invalidation-watch.ts'
+import type { CacheKeeper } from '../service/load/cache-keeper.ts'
+import type { Degradation } from '../service/load/degradation.ts'
+import type { ObjectStore } from '../service/ports/ports.ts'
+
+const CHECK_TIMEOUT_MS = 5000
+
+export interface ReadinessSources {
+  readonly store: ObjectStore
+  readonly watch: InvalidationWatch
+  readonly keeper: CacheKeeper
+  readonly degradation: Degradation
+  readonly notes: readonly string[]
+}
+
+/** What `/readyz` reports. */
+export function createReadiness(sources: ReadinessSources): Readiness & { drain(): void } {
+  const { store, watch, keeper, degradation, notes } = sources
+  let draining = false
+  return {
+    drain() {
+      draining = true
+    },
+    async reasons() {
+      if (draining) return ['This node is shutting down']
+      const late = watch.caughtUp ? [] : ['Deletions made while this node was away are not known yet']
+      return [...(await storeTrouble(store)), ...late]
+    },
+    notes: () => notes,
+    degraded: () => [
+      ...(keeper.degraded ? ['The disk of the cache takes nothing: pictures are served uncached'] : []),
+      ...degradation.reasons,
+    ],
+  }
+}
+
+async function storeTrouble(store: ObjectStore): Promise<string[]> {
+  try {
+    await store.check(AbortSignal.timeout(CHECK_TIMEOUT_MS))
+    return []
+  } catch (error) {
+    return [error instanceof ServiceError ? error.message : 'The object store does not respond']
+  }
+}

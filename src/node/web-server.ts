@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs'
+import type { Server } from 'node:http'
+import { join } from 'node:path'
+import { createFlagFolder } from '../adapters/cache/flag-folder.ts'
+import type { Config } from '../config/env.ts'
+import { parseSpecOrReticulumSize } from '../domain/dialect/reticulum-size.ts'
+import { parseSpec } from '../domain/spec/spec.ts'
+import { OVERLOAD_FLAGS } from '../domain/stored/cache-layout.ts'
+import type { Readiness } from '../http/api/health-handler.ts'
+import { createApp } from '../http/app.ts'
+import { createAccessReport } from '../http/connection/access-log.ts'
+import { createHttpServer } from '../http/connection/server.ts'
+import { createShed } from '../http/connection/shed.ts'
+import { pictureHandlers } from '../http/pictures/picture-handlers.ts'
+import { createAskedBy, createClientOf, createViewerOf } from '../http/request/client-of.ts'
+import { createNginxFront } from '../http/request/nginx-front.ts'
+import type { Degradation } from '../service/load/degradation.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Parts } from './parts.ts'
+import { dialectSettings, sizePolicy, trustedProxies } from './policy.ts'
+import type { Services } from './services.ts'
+import type { NodeAccess } from './write-access.ts'
+
+export interface WebServerOptions extends Services {
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly parts: Parts
+  readonly writeAccess: NodeAccess
+  readonly readiness: Readiness
+  readonly degradation: Degradation
+  /** Who may enter the folders that nginx has to. */
+  readonly cacheAccess: string
+}
+
+/** The app, and the server that hands requests to it. */
+export function createWebServer(config: Config, options: WebServerOptions): Server {
+  const { log, metrics, parts, writeAccess, readiness, degradation, cacheAccess, disk, meter, events } = options
+  const shared = {
+    ...options,
+    policy: sizePolicy(config),
+    access: writeAccess,
+    readSpec: config.RETICULUM_SIZES ? parseSpecOrReticulumSize : parseSpec,
+    publicUrl: config.PUBLIC_URL,
+    showGps: config.SHOW_GPS,
+    requestTimeoutMs: config.REQUEST_TIMEOUT_SECONDS * 1000,
+  }
+  const report = createAccessReport(log, metrics)
+  const clientOf = createClientOf(trustedProxies(config))
+  const pictures = pictureHandlers({
+    ...shared,
+    service: options.renditions,
+    cache: disk.cache,
+    askedBy: createAskedBy(clientOf),
+    viewerOf: createViewerOf(clientOf),
+    front: createNginxFront({
+      accelPrefix: config.ACCEL_PREFIX,
+      degradation,
+      now: () => performance.now(),
+      access: cacheAccess,
+    }),
+    now: () => Date.now(),
+    dialects: dialectSettings(config),
+    errorPicture: readFileSync(new URL('../http/answer/error-picture.png', import.meta.url)),
+  })
+  const app = createApp(log, report, {
+    images: { ...shared, primeSizes: config.PRIME_SIZES.map(parseSpec), maxUploadBytes: config.MAX_UPLOAD_BYTES },
+    infos: shared,
+    events: { tokens: config.EVENT_TOKENS, onEvents: events.tell },
+    pictures,
+    metrics,
+    readiness,
+    clientOf,
+    homePage: readFileSync(new URL('../http/api/home-page.html', import.meta.url), 'utf8'),
+    requestTimeoutMs: shared.requestTimeoutMs,
+  })
+  // The headers by which requests are shed are nginx's; without nginx they could be anybody's.
+  if (config.ACCEL_PREFIX === '') return createHttpServer(app)
+  const folder = join(config.CACHE_DIR, OVERLOAD_FLAGS)
+  const onStuck = (error: unknown) =>
+    meter.trouble('nginx refuses new pictures: a flag of overload cannot be removed', error)
+  const flags = parts.add(createFlagFolder({ folder, onStuck }))
+  const shed = createShed({
+    refusal: (network) => options.renderQueue.refusal('viewer', network),
+    takeSeat: (network) => options.renderQueue.takeSeat('viewer', network),
+    diskFails: () => disk.keeper.degraded,
+    report,
+    clientOf,
+    flags,
+  })
+  return createHttpServer(app, shed)
+}
