@@ -1,7 +1,7 @@
 // The least that Node can do behind nginx: a Koa that points at the same file whatever is asked. No router, no log.
 // usage: PORT=… HEADERS='{"…":"…"}' node bench/constant-koa.ts
 import Koa from 'koa'
-import { jsonFields } from '../test/support/raw-request.ts'
+import { jsonFields } from '../tools/requests/raw-request.ts'
 
 const given = jsonFields(process.env.HEADERS)
 const headers = Object.fromEntries(Object.entries(given).map(([name, value]) => [name, String(value)]))

@@ -1,9 +1,9 @@
 // A process that asks: its first argument is the file of a `GeneratorPlan`, its second the file for what it has seen.
 import { readFile, writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
+import { createRandom } from '../tools/pictures/seeded-random.ts'
 import { type Connections, createConnections } from './generator-connection.ts'
 import { type Generated, GeneratorPlan, type Sample, type Segment } from './generator-plan.ts'
-import { createRandom } from './seeded-random.ts'
 
 async function main([planFile = '', resultFile = '']: readonly string[]): Promise<void> {
   const plan = GeneratorPlan.parse(JSON.parse(await readFile(planFile, 'utf8')))

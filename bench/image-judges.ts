@@ -1,6 +1,6 @@
-import { findCommand } from '../test/support/debian-packages.ts'
-import { ensureCached } from '../test/support/install-servers.ts'
-import { commandOutput, runCommand } from '../test/support/process.ts'
+import { commandOutput, runCommand } from '../tools/processes/process.ts'
+import { findCommand } from '../tools/servers/debian-packages.ts'
+import { ensureCached } from '../tools/servers/install-servers.ts'
 
 /** The measures of what an encoder did to a picture, as programs of the Rust registry, and their versions. */
 const SSIMULACRA2 = { crate: 'ssimulacra2_rs', version: '0.5.2', binary: 'ssimulacra2_rs', features: false } as const

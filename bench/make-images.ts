@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import sharp, { type Sharp } from 'sharp'
+import { addSensorNoise } from '../tools/pictures/seeded-random.ts'
 import { unpackPhotographs } from './debian-photographs.ts'
-import { addSensorNoise } from './seeded-random.ts'
 
 const PACKAGES = ['lomiri-wallpapers-16.04', 'lomiri-wallpapers-20.04'] as const
 const SIZES = { '24mp': [6000, 4000], '12mp': [4000, 3000], '2mp': [1600, 1200] } as const

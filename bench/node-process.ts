@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../test/support/free-port.ts'
-import { createServerFolder, type RunningServer, startServer } from '../test/support/process.ts'
+import { freePort } from '../tools/processes/free-port.ts'
+import { createServerFolder, type RunningServer, startServer } from '../tools/processes/process.ts'
 
 export interface NodeProcess extends RunningServer {
   readonly port: number

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
-import { upload } from '../test/support/darkroom.ts'
-import { jsonFields } from '../test/support/raw-request.ts'
+import { jsonFields } from '../tools/requests/raw-request.ts'
+import { upload } from '../tools/servers/darkroom.ts'
 
 const START_OF_IMAGE_BYTES = 2
 const UPLOADS_AT_ONCE = 4

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import { backgroundIsDone, fixture, startDarkroom } from '../test/support/darkroom.ts'
-import { newStore } from '../test/support/site.ts'
+import { backgroundIsDone, fixture, startDarkroom } from '../tools/servers/darkroom.ts'
+import { newStore } from '../tools/servers/site.ts'
 import type { BenchOptions } from './measure.ts'
 import {
   type Photograph,

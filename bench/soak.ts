@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Darkroom, startDarkroom, upload } from '../test/support/darkroom.ts'
-import { jsonFields } from '../test/support/raw-request.ts'
+import { createRandom } from '../tools/pictures/seeded-random.ts'
+import { jsonFields } from '../tools/requests/raw-request.ts'
+import { type Darkroom, startDarkroom, upload } from '../tools/servers/darkroom.ts'
 import { type BenchOptions, type BenchReport, peakBytesDuring, proportionalBytes } from './measure.ts'
 import { linePlot } from './plot.ts'
 import { askAll, cpuSecondsAtRest } from './render-views.ts'
-import { createRandom } from './seeded-random.ts'
 
 const FIXTURES = fileURLToPath(new URL('../test/fixtures', import.meta.url))
 const PLOT = fileURLToPath(new URL('../docs/images/soak.svg', import.meta.url))

@@ -1,8 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ensureNginx } from '../test/support/install-servers.ts'
-import { nginxArguments, type SiteConfig, writeSiteConfig } from '../test/support/nginx.ts'
-import { type RunningServer, startServer } from '../test/support/process.ts'
+import { type RunningServer, startServer } from '../tools/processes/process.ts'
+import { ensureNginx } from '../tools/servers/install-servers.ts'
+import { nginxArguments, type SiteConfig, writeSiteConfig } from '../tools/servers/nginx.ts'
 
 export interface StaticNginx {
   readonly url: string

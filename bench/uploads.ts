@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setInterval } from 'node:timers/promises'
 import pLimit from 'p-limit'
-import { fixture, startDarkroom, upload } from '../test/support/darkroom.ts'
+import { fixture, startDarkroom, upload } from '../tools/servers/darkroom.ts'
 import { type BenchOptions, type BenchReport, residentBytes } from './measure.ts'
 
 const MIB = 1024 * 1024

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
-import { ensureCommand } from '../test/support/debian-packages.ts'
+import { ensureCommand } from '../tools/servers/debian-packages.ts'
 
 export interface Load {
   readonly requestsPerSecond: number

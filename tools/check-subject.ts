@@ -1,6 +1,6 @@
 // The body of `npm run check:subject -- <file>`: checks the subject of the commit message in a file, as the hook commit-msg does.
 import { readFile } from 'node:fs/promises'
-import { subjectMistake } from './commit-subject.ts'
+import { subjectMistake } from './checks/commit-subject.ts'
 
 const [file] = process.argv.slice(2)
 if (file === undefined) throw new Error('Usage: npm run check:subject -- <file with the commit message>')

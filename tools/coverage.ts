@@ -5,7 +5,7 @@
 import { globSync } from 'node:fs'
 import { relative, resolve } from 'node:path'
 import { run } from 'node:test'
-import { shareS3Server, startS3Server } from '../test/support/s3-server.ts'
+import { shareS3Server, startS3Server } from './s3/start-s3-server.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const SOURCES = 'src/**/*.ts'

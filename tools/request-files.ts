@@ -8,11 +8,11 @@ import { parseArgs } from 'node:util'
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import sharp from 'sharp'
 import { z } from 'zod'
-import { backgroundIsDone, type Darkroom, startDarkroom, upload } from '../test/support/darkroom.ts'
-import { freePort } from '../test/support/free-port.ts'
-import { jsonFields } from '../test/support/raw-request.ts'
-import { newBucket } from '../test/support/s3-bucket.ts'
-import { shareS3Server, startS3Server } from '../test/support/s3-server.ts'
+import { freePort } from './processes/free-port.ts'
+import { jsonFields } from './requests/raw-request.ts'
+import { newBucket } from './s3/s3-bucket.ts'
+import { shareS3Server, startS3Server } from './s3/start-s3-server.ts'
+import { backgroundIsDone, type Darkroom, startDarkroom, upload } from './servers/darkroom.ts'
 
 const USAGE = `Usage: npm run request-files [-- --list]
 

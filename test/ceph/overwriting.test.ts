@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { freePort } from '../../tools/processes/free-port.ts'
+import { s3ForTests } from '../../tools/s3/start-s3-server.ts'
 import { awsCli } from '../support/aws-cli.ts'
 import { EVENT_TOKEN, startEventNodes } from '../support/event-nodes.ts'
-import { freePort } from '../support/free-port.ts'
 import { assertOverwritingIsSeen, assertSizesAreMadeAhead, type Filler, PRIMED_SIZE } from '../support/overwriting.ts'
-import { s3ForTests } from '../support/s3-server.ts'
 import { tellingBucket } from '../support/telling-bucket.ts'
 
 test('What is copied into a bucket through RGW, three nodes show in two seconds', async (t) => {

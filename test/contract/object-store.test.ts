@@ -10,9 +10,9 @@ import { createFileStore } from '../../src/adapters/file-store/file-store.ts'
 import { createS3Store } from '../../src/adapters/s3/s3-store.ts'
 import { UnavailableError } from '../../src/errors.ts'
 import type { ObjectStore, PutOptions } from '../../src/service/ports/ports.ts'
+import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import { collectGarbage } from '../support/collect-garbage.ts'
 import { createMemoryStore } from '../support/memory-store.ts'
-import { newBucket } from '../support/s3-bucket.ts'
 
 const never = new AbortController().signal
 const LARGE_BYTES = 20 * 1024 * 1024

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { filesBelow } from '../support/ask.ts'
-import { backgroundIsDone } from '../support/darkroom.ts'
-import { rawRequest } from '../support/raw-request.ts'
+import { filesBelow } from '../../tools/requests/ask.ts'
+import { rawRequest } from '../../tools/requests/raw-request.ts'
+import { backgroundIsDone } from '../../tools/servers/darkroom.ts'
 import { startWholeSite, type WholeSite } from '../support/whole-site.ts'
 
 /** All that a request may cost beyond a look at it. The watch for deletions asks the store for its lists, whoever asks us. */

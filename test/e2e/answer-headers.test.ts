@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fixture, uploadFixture } from '../support/darkroom.ts'
-import { parseAnswers, rawExchange } from '../support/raw-exchange.ts'
-import { type RawRequest, type RawResponse, rawRequest } from '../support/raw-request.ts'
-import { AUTHORIZATION, TOKEN } from '../support/site.ts'
+import { parseAnswers, rawExchange } from '../../tools/requests/raw-exchange.ts'
+import { type RawRequest, type RawResponse, rawRequest } from '../../tools/requests/raw-request.ts'
+import { fixture, uploadFixture } from '../../tools/servers/darkroom.ts'
+import { AUTHORIZATION, TOKEN } from '../../tools/servers/site.ts'
 import { EVENT_TOKEN, FOREIGN_HEADERS, startWholeSite, type WholeSite } from '../support/whole-site.ts'
 
 interface Case extends RawRequest {

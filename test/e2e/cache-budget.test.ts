@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CACHE_FOLDERS } from '../../src/domain/stored/cache-layout.ts'
-import { filesBelow, post } from '../support/ask.ts'
-import { startLoad } from '../support/load.ts'
-import { noisePicture } from '../support/picture.ts'
-import { startNodeFor, temporaryFolder } from '../support/site.ts'
+import { noisePicture } from '../../tools/pictures/picture.ts'
+import { filesBelow, post } from '../../tools/requests/ask.ts'
+import { startLoad } from '../../tools/requests/load.ts'
+import { startNodeFor, temporaryFolder } from '../../tools/servers/site.ts'
 
 const MIB = 1024 * 1024
 const BUDGET = 4 * MIB

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ALL_ROWS } from '../chaos/all-rows.ts'
-import { runRow } from '../chaos/run-row.ts'
+import { ALL_ROWS } from '../../tools/chaos/all-rows.ts'
+import { runRow } from '../../tools/chaos/run-row.ts'
 
 // What no other test provokes; `npm run chaos` provokes all.
 for (const row of ALL_ROWS.filter((each) => [22, 28, 32, 33].includes(each.row))) {

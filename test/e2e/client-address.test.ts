@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Darkroom, untilLogged } from '../support/darkroom.ts'
-import { rawRequest } from '../support/raw-request.ts'
-import { startNodeFor, startSite } from '../support/site.ts'
+import { rawRequest } from '../../tools/requests/raw-request.ts'
+import { type Darkroom, untilLogged } from '../../tools/servers/darkroom.ts'
+import { startNodeFor, startSite } from '../../tools/servers/site.ts'
 
 /** What the node's log has as the client of a request with this header. */
 async function loggedClient(node: Darkroom, url: string, forwardedFor: string): Promise<unknown> {

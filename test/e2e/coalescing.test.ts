@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { uploadFixture } from '../support/darkroom.ts'
-import { startFaultProxy } from '../support/fault-proxy.ts'
-import { rawRequest } from '../support/raw-request.ts'
-import { newStore, startNodeFor } from '../support/site.ts'
+import { rawRequest } from '../../tools/requests/raw-request.ts'
+import { uploadFixture } from '../../tools/servers/darkroom.ts'
+import { startFaultProxy } from '../../tools/servers/fault-proxy.ts'
+import { newStore, startNodeFor } from '../../tools/servers/site.ts'
 
 const CLIENTS = 1000
 const SIZES = 20

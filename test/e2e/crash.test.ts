@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { type CrashReport, surviveCrashes } from '../support/crash.ts'
-import { fileCrashStore, s3CrashStore } from '../support/crash-stores.ts'
-import { temporaryFolder } from '../support/site.ts'
+import { type CrashReport, surviveCrashes } from '../../tools/crash/crash.ts'
+import { fileCrashStore, s3CrashStore } from '../../tools/crash/crash-stores.ts'
+import { temporaryFolder } from '../../tools/servers/site.ts'
 
 const TIMEOUT_MS = 300_000
 

@@ -4,10 +4,18 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { originalFile, renditionFolder } from '../../src/domain/stored/cache-layout.ts'
-import { fixture, upload, uploadFixture } from '../support/darkroom.ts'
-import { startFaultProxy } from '../support/fault-proxy.ts'
-import { jsonFields, rawRequest } from '../support/raw-request.ts'
-import { AUTHORIZATION, newStore, type Site, startNodeFor, startSite, TOKEN, temporaryFolder } from '../support/site.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
+import { fixture, upload, uploadFixture } from '../../tools/servers/darkroom.ts'
+import { startFaultProxy } from '../../tools/servers/fault-proxy.ts'
+import {
+  AUTHORIZATION,
+  newStore,
+  type Site,
+  startNodeFor,
+  startSite,
+  TOKEN,
+  temporaryFolder,
+} from '../../tools/servers/site.ts'
 
 /** What a deletion may take to reach everybody. */
 const EVERYWHERE_MS = 2000

@@ -3,12 +3,12 @@ import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { originalFile, renditionFolder } from '../../src/domain/stored/cache-layout.ts'
-import { type Answer, ask, assertUnavailable, filesBelow, logged, post, recoversIn } from '../support/ask.ts'
-import type { Darkroom } from '../support/darkroom.ts'
-import { startLoad } from '../support/load.ts'
-import { assertPicture, noisePicture, type Picture } from '../support/picture.ts'
-import { startNodeFor, startSite, temporaryFolder } from '../support/site.ts'
-import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts'
+import { assertPicture, noisePicture, type Picture } from '../../tools/pictures/picture.ts'
+import { mountSmallDisk, type SmallDisk } from '../../tools/processes/small-disk.ts'
+import { type Answer, ask, assertUnavailable, filesBelow, logged, post, recoversIn } from '../../tools/requests/ask.ts'
+import { startLoad } from '../../tools/requests/load.ts'
+import type { Darkroom } from '../../tools/servers/darkroom.ts'
+import { startNodeFor, startSite, temporaryFolder } from '../../tools/servers/site.ts'
 
 const COUNT = 12
 /** Who sends the files. */

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
-import { ask, assertUnavailable, filesBelow, logged, post, recoversIn } from '../support/ask.ts'
-import type { Darkroom } from '../support/darkroom.ts'
-import type { Fault } from '../support/fault-proxy.ts'
+import { assertPicture, noisePicture } from '../../tools/pictures/picture.ts'
+import { ask, assertUnavailable, filesBelow, logged, post, recoversIn } from '../../tools/requests/ask.ts'
+import { jsonFields } from '../../tools/requests/raw-request.ts'
+import { newBucket } from '../../tools/s3/s3-bucket.ts'
+import type { Darkroom } from '../../tools/servers/darkroom.ts'
+import type { Fault } from '../../tools/servers/fault-proxy.ts'
+import { AUTHORIZATION } from '../../tools/servers/site.ts'
 import { assertRecovered, cachedAnswers, setFaultStage, startS3Node } from '../support/fault-stage.ts'
-import { assertPicture, noisePicture } from '../support/picture.ts'
-import { jsonFields } from '../support/raw-request.ts'
-import { newBucket } from '../support/s3-bucket.ts'
-import { AUTHORIZATION } from '../support/site.ts'
 
 const READS = { method: /^GET$/, path: /\/originals\// } as const
 

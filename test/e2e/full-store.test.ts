@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { ask, assertUnavailable, filesBelow, post } from '../support/ask.ts'
-import { backgroundIsDone, type Darkroom } from '../support/darkroom.ts'
-import { noisePicture, type Picture } from '../support/picture.ts'
-import { AUTHORIZATION, startNodeFor, TOKEN } from '../support/site.ts'
-import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts'
+import { noisePicture, type Picture } from '../../tools/pictures/picture.ts'
+import { mountSmallDisk, type SmallDisk } from '../../tools/processes/small-disk.ts'
+import { ask, assertUnavailable, filesBelow, post } from '../../tools/requests/ask.ts'
+import { backgroundIsDone, type Darkroom } from '../../tools/servers/darkroom.ts'
+import { AUTHORIZATION, startNodeFor, TOKEN } from '../../tools/servers/site.ts'
 
 const RESERVE_FILES = 16
 

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import pLimit from 'p-limit'
 import { withComment } from '../../bench/render-photographs.ts'
-import { type Answer, ask, post } from '../support/ask.ts'
-import { launchBrowser } from '../support/browser.ts'
-import { fixture } from '../support/darkroom.ts'
-import { askAtOnce, type GallerySite, openGallery, startGallerySite } from '../support/gallery.ts'
-import { jsonFields } from '../support/raw-request.ts'
-import { startNodeFor } from '../support/site.ts'
+import { type Answer, ask, post } from '../../tools/requests/ask.ts'
+import { jsonFields } from '../../tools/requests/raw-request.ts'
+import { launchBrowser } from '../../tools/servers/browser.ts'
+import { fixture } from '../../tools/servers/darkroom.ts'
+import { askAtOnce, type GallerySite, openGallery, startGallerySite } from '../../tools/servers/gallery.ts'
+import { startNodeFor } from '../../tools/servers/site.ts'
 
 const PICTURES = 200
 const WITHIN_MS = 100_000

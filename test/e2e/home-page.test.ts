@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
-import { launchBrowser } from '../support/browser.ts'
-import { fixture } from '../support/darkroom.ts'
-import { noisePicture } from '../support/picture.ts'
-import { startNodeFor, TOKEN, temporaryFolder } from '../support/site.ts'
+import { noisePicture } from '../../tools/pictures/picture.ts'
+import { launchBrowser } from '../../tools/servers/browser.ts'
+import { fixture } from '../../tools/servers/darkroom.ts'
+import { startNodeFor, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
 
 const MOUNTAINS = fileURLToPath(new URL('../fixtures/mountains.jpg', import.meta.url))
 const WAIT_MS = 15_000

@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { filesBelow } from '../support/ask.ts'
-import { fixture } from '../support/darkroom.ts'
-import { decoded, idOf, noisePicture, type Picture } from '../support/picture.ts'
-import { jsonFields, rawRequest } from '../support/raw-request.ts'
+import { decoded, idOf, noisePicture, type Picture } from '../../tools/pictures/picture.ts'
+import { filesBelow } from '../../tools/requests/ask.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
+import { fixture } from '../../tools/servers/darkroom.ts'
+import { AUTHORIZATION, newStore, startNodeFor, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
 import { plantOriginal, reticulumPath, sha1Of } from '../support/reticulum-folder.ts'
-import { AUTHORIZATION, newStore, startNodeFor, startSite, TOKEN, temporaryFolder } from '../support/site.ts'
 
 const IMPORT = fileURLToPath(new URL('../../scripts/import', import.meta.url))
 

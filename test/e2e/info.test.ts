@@ -6,12 +6,12 @@ import { test } from 'node:test'
 import sharp from 'sharp'
 import { originalFile } from '../../src/domain/stored/cache-layout.ts'
 import { infoKey } from '../../src/domain/stored/store-layout.ts'
-import { logged } from '../support/ask.ts'
-import { backgroundIsDone, fixture, upload, uploadFixture } from '../support/darkroom.ts'
-import { PLACE_TRACES, wellDescribed } from '../support/metadata.ts'
-import { idOf } from '../support/picture.ts'
-import { jsonFields, rawRequest } from '../support/raw-request.ts'
-import { AUTHORIZATION, startNodeFor, startSite, TOKEN, temporaryFolder } from '../support/site.ts'
+import { PLACE_TRACES, wellDescribed } from '../../tools/pictures/metadata.ts'
+import { idOf } from '../../tools/pictures/picture.ts'
+import { logged } from '../../tools/requests/ask.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
+import { backgroundIsDone, fixture, upload, uploadFixture } from '../../tools/servers/darkroom.ts'
+import { AUTHORIZATION, startNodeFor, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
 
 const PUBLIC_FIELDS = [
   'alpha',

@@ -9,10 +9,10 @@ import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { fixture, upload, uploadFixture } from '../support/darkroom.ts'
-import { freePort } from '../support/free-port.ts'
-import { jsonFields, rawRequest } from '../support/raw-request.ts'
-import { startNginxFor, startNodeFor, startSite, TOKEN, temporaryFolder } from '../support/site.ts'
+import { freePort } from '../../tools/processes/free-port.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
+import { fixture, upload, uploadFixture } from '../../tools/servers/darkroom.ts'
+import { startNginxFor, startNodeFor, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 

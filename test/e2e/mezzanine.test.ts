@@ -11,14 +11,14 @@ import { CACHE_FOLDERS, mezzanineFile, mezzanineFolder } from '../../src/domain/
 import { openMezzanine } from '../../src/domain/stored/mezzanine-file.ts'
 import { mezzanineKeys } from '../../src/domain/stored/store-layout.ts'
 import { putBytes } from '../../src/service/tools/small-object.ts'
-import { type Answer, ask, assertUnavailable, filesBelow, logged, recoversIn } from '../support/ask.ts'
-import { backgroundIsDone, type Darkroom, fixture, upload } from '../support/darkroom.ts'
-import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { perceive } from '../support/perceive.ts'
-import { decoded, idOf, type Picture } from '../support/picture.ts'
-import { jsonFields } from '../support/raw-request.ts'
-import { keysOf } from '../support/s3-bucket.ts'
-import { AUTHORIZATION, newStore, startNodeFor, temporaryFolder } from '../support/site.ts'
+import { perceive } from '../../tools/pictures/perceive.ts'
+import { decoded, idOf, type Picture } from '../../tools/pictures/picture.ts'
+import { type Answer, ask, assertUnavailable, filesBelow, logged, recoversIn } from '../../tools/requests/ask.ts'
+import { jsonFields } from '../../tools/requests/raw-request.ts'
+import { keysOf } from '../../tools/s3/s3-bucket.ts'
+import { backgroundIsDone, type Darkroom, fixture, upload } from '../../tools/servers/darkroom.ts'
+import { type Fault, type FaultProxy, startFaultProxy } from '../../tools/servers/fault-proxy.ts'
+import { AUTHORIZATION, newStore, startNodeFor, temporaryFolder } from '../../tools/servers/site.ts'
 
 const WIDTH = 2720
 const HEIGHT = 2040

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createCollector } from '../support/collected.ts'
+import { createCollector } from '../../tools/servers/collected.ts'
 import { MISSING_KINDS, startMissingSite } from '../support/missing-site.ts'
 
 const MB = 1e6

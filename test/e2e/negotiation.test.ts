@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import sharp from 'sharp'
-import { uploadFixture } from '../support/darkroom.ts'
-import { jsonFields, rawRequest } from '../support/raw-request.ts'
-import { startNodeFor, startSite, TOKEN } from '../support/site.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
+import { uploadFixture } from '../../tools/servers/darkroom.ts'
+import { startNodeFor, startSite, TOKEN } from '../../tools/servers/site.ts'
 
 /** What browsers of each class send for an `<img>`. */
 const ACCEPT = {

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { z } from 'zod'
 import { renditionFolder } from '../../src/domain/stored/cache-layout.ts'
-import { ask } from '../support/ask.ts'
-import { type Darkroom, untilLogged, uploadFixture } from '../support/darkroom.ts'
-import { rawRequest } from '../support/raw-request.ts'
-import { startNginxFor, startNodeFor, startSite, TOKEN, temporaryFolder } from '../support/site.ts'
+import { ask } from '../../tools/requests/ask.ts'
+import { rawRequest } from '../../tools/requests/raw-request.ts'
+import { type Darkroom, untilLogged, uploadFixture } from '../../tools/servers/darkroom.ts'
+import { startNginxFor, startNodeFor, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
 
 const Ready = z.object({ status: z.string(), reasons: z.array(z.string()) })
 

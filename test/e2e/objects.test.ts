@@ -6,12 +6,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import sharp from 'sharp'
 import { encodeKey } from '../../src/domain/url/object-path.ts'
+import { type Colour, colourOf, coloursOnDisk, flatPicture } from '../../tools/pictures/flat-picture.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
+import { newBucket } from '../../tools/s3/s3-bucket.ts'
+import { type FaultProxy, startFaultProxy } from '../../tools/servers/fault-proxy.ts'
+import { AUTHORIZATION, type Site, startSite, temporaryFolder } from '../../tools/servers/site.ts'
 import { awsCli } from '../support/aws-cli.ts'
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { type Colour, colourOf, coloursOnDisk, flatPicture } from '../support/flat-picture.ts'
-import { jsonFields, rawRequest } from '../support/raw-request.ts'
-import { newBucket } from '../support/s3-bucket.ts'
-import { AUTHORIZATION, type Site, startSite, temporaryFolder } from '../support/site.ts'
 
 /** The stated age: so long a picture that was replaced may still be seen. */
 const FRESH_SECONDS = 1

@@ -4,9 +4,9 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { fixture, upload } from '../support/darkroom.ts'
-import { jsonFields, rawRequest } from '../support/raw-request.ts'
-import { AUTHORIZATION, newStore, startNodeFor, startSite, TOKEN, temporaryFolder } from '../support/site.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
+import { fixture, upload } from '../../tools/servers/darkroom.ts'
+import { AUTHORIZATION, newStore, startNodeFor, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
 
 const SIGN_URL = fileURLToPath(new URL('../../scripts/sign-url', import.meta.url))
 const [OLD_KEY, NEW_KEY, FOREIGN_KEY] = [

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import sharp from 'sharp'
 import { createS3Store } from '../../src/adapters/s3/s3-store.ts'
-import { assertPicture } from '../support/picture.ts'
-import { jsonFields, rawRequest } from '../support/raw-request.ts'
-import { startRemoteSite } from '../support/remote-site.ts'
-import { keysOf } from '../support/s3-bucket.ts'
-import { newStore, startNodeFor, startSite } from '../support/site.ts'
+import { assertPicture } from '../../tools/pictures/picture.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
+import { keysOf } from '../../tools/s3/s3-bucket.ts'
+import { startRemoteSite } from '../../tools/servers/remote-site.ts'
+import { newStore, startNodeFor, startSite } from '../../tools/servers/site.ts'
 
 const MINUTE_MS = 60_000
 const never = new AbortController().signal

@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import sharp from 'sharp'
-import { ask } from '../support/ask.ts'
-import { type Darkroom, fixture, startDarkroom, upload, uploadFixture } from '../support/darkroom.ts'
-import { assertPicture, idOf } from '../support/picture.ts'
-import { rendererPids } from '../support/renderers.ts'
+import { assertPicture, idOf } from '../../tools/pictures/picture.ts'
+import { rendererPids } from '../../tools/processes/renderers.ts'
+import { ask } from '../../tools/requests/ask.ts'
+import { type Darkroom, fixture, startDarkroom, upload, uploadFixture } from '../../tools/servers/darkroom.ts'
 
 /** A minute is what has been promised; a run of the whole suite has no time for it. */
 const CRASH_SECONDS = Number(process.env['RENDER_CRASH_SECONDS'] ?? 8)

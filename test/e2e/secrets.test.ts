@@ -7,11 +7,11 @@ import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { formatSignature, signPath } from '../../src/domain/access/signature.ts'
-import { logged } from '../support/ask.ts'
-import { fixture } from '../support/darkroom.ts'
-import { type RawRequest, rawRequest } from '../support/raw-request.ts'
-import { newBucket } from '../support/s3-bucket.ts'
-import { startNginxFor, startNodeFor, temporaryFolder } from '../support/site.ts'
+import { logged } from '../../tools/requests/ask.ts'
+import { type RawRequest, rawRequest } from '../../tools/requests/raw-request.ts'
+import { newBucket } from '../../tools/s3/s3-bucket.ts'
+import { fixture } from '../../tools/servers/darkroom.ts'
+import { startNginxFor, startNodeFor, temporaryFolder } from '../../tools/servers/site.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { uploadFixture } from '../support/darkroom.ts'
-import { jsonFields, type RawRequest, type RawResponse, rawRequest } from '../support/raw-request.ts'
-import { startNginxFor, startNodeFor, startSite, TOKEN, temporaryFolder } from '../support/site.ts'
+import { jsonFields, type RawRequest, type RawResponse, rawRequest } from '../../tools/requests/raw-request.ts'
+import { uploadFixture } from '../../tools/servers/darkroom.ts'
+import { startNginxFor, startNodeFor, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
 
 /** The three ways of a picture to its viewer; each with a cache that holds what the last one left, or an own one. */
 interface Ways {

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { takeSweepLock } from '../../src/adapters/sweep/cache-sweep-lock.ts'
-import { ask, post } from '../support/ask.ts'
-import { type Darkroom, uploadFixture } from '../support/darkroom.ts'
-import { startLoad } from '../support/load.ts'
-import { noisePicture } from '../support/picture.ts'
-import { AUTHORIZATION, newStore, startNodeFor, temporaryFolder } from '../support/site.ts'
+import { noisePicture } from '../../tools/pictures/picture.ts'
+import { ask, post } from '../../tools/requests/ask.ts'
+import { startLoad } from '../../tools/requests/load.ts'
+import { type Darkroom, uploadFixture } from '../../tools/servers/darkroom.ts'
+import { AUTHORIZATION, newStore, startNodeFor, temporaryFolder } from '../../tools/servers/site.ts'
 
 /** Enough to fill the cache several times. */
 const ANSWERS = 150

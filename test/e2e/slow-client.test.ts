@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
-import { fixture, upload } from '../support/darkroom.ts'
-import { untilClosed } from '../support/raw-exchange.ts'
-import { startSite, TOKEN } from '../support/site.ts'
+import { untilClosed } from '../../tools/requests/raw-exchange.ts'
+import { fixture, upload } from '../../tools/servers/darkroom.ts'
+import { startSite, TOKEN } from '../../tools/servers/site.ts'
 
 const SECOND_MS = 1000
 

@@ -4,8 +4,8 @@ import { writeFile } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { ask } from '../support/ask.ts'
-import { newStore, startNodeFor, temporaryFolder } from '../support/site.ts'
+import { ask } from '../../tools/requests/ask.ts'
+import { newStore, startNodeFor, temporaryFolder } from '../../tools/servers/site.ts'
 
 const TLS_ADVICE = (setting: string) =>
   `The TLS connection to the object store failed: if it uses plain HTTP, ${setting} should start with http:// instead of https://`

@@ -1,8 +1,8 @@
+import { layOn } from '../../tools/pictures/difference.ts'
+import { decode, paint, pixelAt, type Raster, resample } from '../../tools/pictures/raster.ts'
 import { fixture } from '../support/render.ts'
-import { layOn } from './difference.ts'
 import { EXACT, type GoldenCase, PHOTOGRAPH } from './golden-case.ts'
 import { pngFile } from './png-file.ts'
-import { decode, paint, pixelAt, type Raster, resample } from './raster.ts'
 
 const SIDE = 256
 const SIZE = { width: 32, height: 32 }

@@ -1,10 +1,18 @@
+import {
+  ADOBE_RGB,
+  convert,
+  DISPLAY_P3,
+  type RgbSpace,
+  SRGB,
+  srgbOfLab,
+  type Triple,
+} from '../../tools/pictures/colour.ts'
+import { decode, paint, pixelAt, type Raster, resample } from '../../tools/pictures/raster.ts'
 import { fixture } from '../support/render.ts'
 import { cmykJpeg, PATCH } from './cmyk-jpeg.ts'
-import { ADOBE_RGB, convert, DISPLAY_P3, type RgbSpace, SRGB, srgbOfLab, type Triple } from './colour.ts'
 import { EXACT, type GoldenCase, once, PHOTOGRAPH } from './golden-case.ts'
 import { cmykProfile, greyProfile, rgbProfile } from './icc-profile.ts'
 import { type PngOptions, pngFile } from './png-file.ts'
-import { decode, paint, pixelAt, type Raster, resample } from './raster.ts'
 
 const SPACES = { 'Display P3': DISPLAY_P3, 'Adobe RGB': ADOBE_RGB, sRGB: SRGB } as const
 

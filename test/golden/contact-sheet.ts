@@ -1,9 +1,9 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import type { Difference } from './difference.ts'
+import type { Difference } from '../../tools/pictures/difference.ts'
+import { type Raster, toSharp } from '../../tools/pictures/raster.ts'
 import type { GoldenCase } from './golden-case.ts'
-import { type Raster, toSharp } from './raster.ts'
 
 /** A case and what came of it. */
 export interface Exhibit {

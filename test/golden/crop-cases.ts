@@ -1,6 +1,6 @@
+import { paint, type Raster } from '../../tools/pictures/raster.ts'
 import type { GoldenCase } from './golden-case.ts'
 import { pngFile } from './png-file.ts'
-import { paint, type Raster } from './raster.ts'
 
 const SIZE = { width: 96, height: 64 }
 

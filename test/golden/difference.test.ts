@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { labOf, type Triple } from './colour.ts'
-import { deltaE2000, difference } from './difference.ts'
-import { paint } from './raster.ts'
+import { labOf, type Triple } from '../../tools/pictures/colour.ts'
+import { deltaE2000, difference } from '../../tools/pictures/difference.ts'
+import { paint } from '../../tools/pictures/raster.ts'
 
 // Of the 34 pairs that G. Sharma, W. Wu and E. N. Dalal published with "The CIEDE2000 color-difference formula" (2005).
 const PAIRS: readonly (readonly [Triple, Triple, number])[] = [

@@ -1,5 +1,5 @@
 import type { UrlFormat } from '../../src/domain/spec/image-format.ts'
-import type { Raster } from './raster.ts'
+import type { Raster } from '../../tools/pictures/raster.ts'
 
 /** One original, what is asked of it, and what it must look like by other means than the service's own. */
 export interface GoldenCase {

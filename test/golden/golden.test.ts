@@ -3,16 +3,16 @@ import { after, test } from 'node:test'
 import { planTransform } from '../../src/domain/picture/transform-plan.ts'
 import { INPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
 import { parseSpec } from '../../src/domain/spec/spec.ts'
+import { difference } from '../../tools/pictures/difference.ts'
+import { decode } from '../../tools/pictures/raster.ts'
 import { createEngine, renderOne } from '../support/render.ts'
 import { ALPHA_CASES } from './alpha-cases.ts'
 import { COLOUR_CASES } from './colour-cases.ts'
 import { type Exhibit, writeContactSheet } from './contact-sheet.ts'
 import { CROP_CASES } from './crop-cases.ts'
-import { difference } from './difference.ts'
 import type { GoldenCase } from './golden-case.ts'
 import { KIND_CASES } from './kind-cases.ts'
 import { ORIENTATION_CASES } from './orientation-cases.ts'
-import { decode } from './raster.ts'
 
 const engine = createEngine({ inputFormats: INPUT_FORMATS })
 const exhibits: Exhibit[] = []

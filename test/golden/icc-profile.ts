@@ -1,4 +1,4 @@
-import { D50, type RgbSpace, type Triple, toConnectionSpace } from './colour.ts'
+import { D50, type RgbSpace, type Triple, toConnectionSpace } from '../../tools/pictures/colour.ts'
 
 /**
  * ICC profiles (version 2), made by hand, so that nothing that reads them had a part in them.

@@ -1,7 +1,7 @@
 import sharp from 'sharp'
+import { decode, paint, resample, toSharp } from '../../tools/pictures/raster.ts'
 import { fixture } from '../support/render.ts'
 import { EXACT, type GoldenCase, PHOTOGRAPH } from './golden-case.ts'
-import { decode, paint, resample, toSharp } from './raster.ts'
 
 const upright = async () => sharp(await fixture('mountains.jpg')).resize(640)
 

@@ -1,7 +1,7 @@
+import { decode, resample, storedAs, toSharp } from '../../tools/pictures/raster.ts'
 import { fixture } from '../support/render.ts'
 import { type GoldenCase, once, PHOTOGRAPH } from './golden-case.ts'
 import { pngFile } from './png-file.ts'
-import { decode, resample, storedAs, toSharp } from './raster.ts'
 
 const ORIENTATIONS = [1, 2, 3, 4, 5, 6, 7, 8] as const
 const FORMATS = ['jpg', 'webp', 'avif'] as const

@@ -1,5 +1,5 @@
 import { crc32, deflateSync } from 'node:zlib'
-import { CHANNELS, type Raster } from './raster.ts'
+import { CHANNELS, type Raster } from '../../tools/pictures/raster.ts'
 
 export interface PngOptions {
   /** Only red and alpha are looked at for the grey ones. */

@@ -4,10 +4,10 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { startRemoteHost } from '../support/remote-host.ts'
-import { temporaryFolder } from '../support/site.ts'
+import { startRemoteHost } from '../../tools/servers/remote-host.ts'
+import { temporaryFolder } from '../../tools/servers/site.ts'
 
-const AUDIT = fileURLToPath(new URL('../../scripts/audit.ts', import.meta.url))
+const AUDIT = fileURLToPath(new URL('../../tools/audit.ts', import.meta.url))
 
 interface Told {
   readonly status: number

@@ -6,8 +6,8 @@ import { planTransform } from '../../src/domain/picture/transform-plan.ts'
 import { INPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
 import { parseSpec } from '../../src/domain/spec/spec.ts'
 import { OriginalError } from '../../src/errors.ts'
-import { BOMBS, type BombFate } from '../support/bombs.ts'
-import { rendererPids } from '../support/renderers.ts'
+import { BOMBS, type BombFate } from '../../tools/pictures/bombs.ts'
+import { rendererPids } from '../../tools/processes/renderers.ts'
 
 const MIB = 2 ** 20
 /** What renders may take, and what a renderer takes beside it. */

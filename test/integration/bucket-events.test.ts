@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { test } from 'node:test'
+import { jsonFields, type RawResponse, rawRequest } from '../../tools/requests/raw-request.ts'
 import { type EventSink, startEventSink } from '../support/event-sink.ts'
-import { jsonFields, type RawResponse, rawRequest } from '../support/raw-request.ts'
 
 const TOKENS = ['0123456789abcdef', 'fedcba9876543210+/=']
 const RECORD = {

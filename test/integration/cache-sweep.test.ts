@@ -27,7 +27,7 @@ import type { SweepTask } from '../../src/adapters/sweep/cache-sweep-passes.ts'
 import { runSweep } from '../../src/adapters/sweep/cache-sweep-run.ts'
 import { walk } from '../../src/adapters/sweep/cache-sweep-walk.ts'
 import { originalFile, renditionFolder } from '../../src/domain/stored/cache-layout.ts'
-import { mountSmallDisk } from '../support/small-disk.ts'
+import { mountSmallDisk } from '../../tools/processes/small-disk.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS

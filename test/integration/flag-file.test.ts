@@ -4,9 +4,9 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises'
-import { createRandom } from '../../bench/seeded-random.ts'
 import { createFlagFile } from '../../src/adapters/cache/flag-file.ts'
-import { temporaryFolder } from '../support/site.ts'
+import { createRandom } from '../../tools/pictures/seeded-random.ts'
+import { temporaryFolder } from '../../tools/servers/site.ts'
 
 async function setUp(t: TestContext) {
   const folder = await temporaryFolder(t)

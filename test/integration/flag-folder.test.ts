@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createFlagFolder } from '../../src/adapters/cache/flag-folder.ts'
-import { temporaryFolder } from '../support/site.ts'
+import { temporaryFolder } from '../../tools/servers/site.ts'
 
 async function setUp(t: TestContext) {
   const parent = await temporaryFolder(t)

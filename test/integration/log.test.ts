@@ -3,7 +3,7 @@ import { fork } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { jsonFields } from '../support/raw-request.ts'
+import { jsonFields } from '../../tools/requests/raw-request.ts'
 
 const WRITER = fileURLToPath(new URL('../support/log-writer.ts', import.meta.url))
 const LINES = 200_000

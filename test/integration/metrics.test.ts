@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
-import { uploadFixture } from '../support/darkroom.ts'
-import { ensurePromtool } from '../support/install-servers.ts'
-import { startNodeFor } from '../support/site.ts'
+import { uploadFixture } from '../../tools/servers/darkroom.ts'
+import { ensurePromtool } from '../../tools/servers/install-servers.ts'
+import { startNodeFor } from '../../tools/servers/site.ts'
 
 /** `promtool check metrics` over the text of a `/metrics` response. */
 async function promtool(metrics: string): Promise<{ code: number | null; output: string }> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { test } from 'node:test'
-import { jsonFields, rawRequest } from '../support/raw-request.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
 import { type Answer, FOLDER, ID, PICTURE_HEADERS, setStage } from '../support/stand-in-node.ts'
 
 const PATH = `/image/${ID}/400w/x.webp`

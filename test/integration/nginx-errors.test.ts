@@ -4,8 +4,8 @@ import { rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { test } from 'node:test'
-import { untilClosed } from '../support/raw-exchange.ts'
-import { jsonFields, type RawResponse, rawRequest } from '../support/raw-request.ts'
+import { untilClosed } from '../../tools/requests/raw-exchange.ts'
+import { jsonFields, type RawResponse, rawRequest } from '../../tools/requests/raw-request.ts'
 import { answerOwn, CONTENT_SECURITY_POLICY, FOLDER, ID, setStage } from '../support/stand-in-node.ts'
 
 /** Holds an error of nginx to the shape of the node's. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
-import { jsonFields, rawRequest } from '../support/raw-request.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
 import {
   type Answer,
   CONTENT_SECURITY_POLICY,

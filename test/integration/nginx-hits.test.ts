@@ -4,7 +4,7 @@ import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { acceptClass } from '../../src/domain/spec/image-format.ts'
-import { jsonFields, rawRequest } from '../support/raw-request.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
 import { answerOwn, FOLDER, ID, PICTURE_HEADERS, setStage } from '../support/stand-in-node.ts'
 
 test('A rendition on disk is sent by nginx alone, with all headers of a picture', async (t) => {

@@ -3,8 +3,8 @@ import { connect } from 'node:http2'
 import { connect as connectTcp } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
-import { freePort } from '../support/free-port.ts'
-import { jsonFields, type RawResponse, rawRequest } from '../support/raw-request.ts'
+import { freePort } from '../../tools/processes/free-port.ts'
+import { jsonFields, type RawResponse, rawRequest } from '../../tools/requests/raw-request.ts'
 import { answerOwn, FOLDER, ID, setStage, startStandInNode } from '../support/stand-in-node.ts'
 
 /** The machine itself is not limited, so these are asked from another of its addresses. */

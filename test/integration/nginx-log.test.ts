@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { test } from 'node:test'
-import { replaceSiteLines } from '../support/nginx.ts'
-import { jsonFields, rawRequest } from '../support/raw-request.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
+import { replaceSiteLines } from '../../tools/servers/nginx.ts'
 import { type Answer, FOLDER, ID, setStage } from '../support/stand-in-node.ts'
 
 const TIERS: Answer = (request, response) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { originForm } from '../../src/http/connection/request-target.ts'
-import { parseAnswers, rawExchange } from '../support/raw-exchange.ts'
+import { parseAnswers, rawExchange } from '../../tools/requests/raw-exchange.ts'
 import { answerOwn, setStage } from '../support/stand-in-node.ts'
 
 const PIECES = ['/', '/', '..', '..', '.', '%2e', '%2E%2e', '%2f', '%2F', 'a', 'image', '%25', '%23', '%3f', '\\', ';']

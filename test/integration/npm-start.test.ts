@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
-import { findCommand } from '../support/debian-packages.ts'
-import { freePort } from '../support/free-port.ts'
-import { ensureOldNode } from '../support/install-servers.ts'
+import { freePort } from '../../tools/processes/free-port.ts'
+import { findCommand } from '../../tools/servers/debian-packages.ts'
+import { ensureOldNode } from '../../tools/servers/install-servers.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 

@@ -10,12 +10,12 @@ import { createS3Store } from '../../src/adapters/s3/s3-store.ts'
 import { resourceId, versionId } from '../../src/domain/identity/version-id.ts'
 import { remoteOriginalKey, remotePointerKey, remoteRenditionKey } from '../../src/domain/stored/store-layout.ts'
 import type { ObjectStore } from '../../src/service/ports/ports.ts'
+import { jsonFields } from '../../tools/requests/raw-request.ts'
+import { keysOf } from '../../tools/s3/s3-bucket.ts'
+import { SECOND_CREDENTIALS } from '../../tools/s3/s3-server.ts'
+import { s3ForTests } from '../../tools/s3/start-s3-server.ts'
+import { newStore, temporaryFolder } from '../../tools/servers/site.ts'
 import { PURGE_REMOTES, purgeRemotes } from '../support/purge-remotes.ts'
-import { jsonFields } from '../support/raw-request.ts'
-import { keysOf } from '../support/s3-bucket.ts'
-import { s3ForTests } from '../support/s3-server.ts'
-import { SECOND_CREDENTIALS } from '../support/servers/s3-server.ts'
-import { newStore, temporaryFolder } from '../support/site.ts'
 
 const never = new AbortController().signal
 const HOUR_SECONDS = 3600

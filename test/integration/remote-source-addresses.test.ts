@@ -7,9 +7,14 @@ import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { parseRemoteHost } from '../../src/domain/network/remote-hosts.ts'
 import type { RemoteAnswer } from '../../src/service/ports/ports.ts'
+import {
+  type RemoteHostServer,
+  type RemoteSettings,
+  remoteSource,
+  startRemoteHost,
+} from '../../tools/servers/remote-host.ts'
+import { startStubDns } from '../../tools/servers/stub-dns.ts'
 import { FORBIDDEN_HOSTS } from '../support/forbidden-addresses.ts'
-import { type RemoteHostServer, type RemoteSettings, remoteSource, startRemoteHost } from '../support/remote-host.ts'
-import { startStubDns } from '../support/stub-dns.ts'
 
 const never = new AbortController().signal
 const SOCKETS = 'net.client.socket'

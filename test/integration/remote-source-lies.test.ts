@@ -4,9 +4,9 @@ import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { REMOTE_LIMITS, type RemoteLimits } from '../../src/adapters/hosts/remote-limits.ts'
+import { freePort } from '../../tools/processes/free-port.ts'
+import { remoteSource, startRawHost, startRemoteHost } from '../../tools/servers/remote-host.ts'
 import { collectGarbage } from '../support/collect-garbage.ts'
-import { freePort } from '../support/free-port.ts'
-import { remoteSource, startRawHost, startRemoteHost } from '../support/remote-host.ts'
 
 const never = new AbortController().signal
 const MAX_BYTES = 2 ** 20

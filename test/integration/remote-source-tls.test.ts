@@ -3,9 +3,15 @@ import { createServer, type Server } from 'node:https'
 import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls'
-import { type Certificate, type CertificateSettings, makeCertificate } from '../support/certificate.ts'
-import { listen, type RemoteHostServer, remoteSource, startRawHost, startRemoteHost } from '../support/remote-host.ts'
-import { startStubDns } from '../support/stub-dns.ts'
+import { type Certificate, type CertificateSettings, makeCertificate } from '../../tools/servers/certificate.ts'
+import {
+  listen,
+  type RemoteHostServer,
+  remoteSource,
+  startRawHost,
+  startRemoteHost,
+} from '../../tools/servers/remote-host.ts'
+import { startStubDns } from '../../tools/servers/stub-dns.ts'
 
 const never = new AbortController().signal
 

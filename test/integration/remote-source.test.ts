@@ -5,8 +5,8 @@ import { buffer } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RemoteAnswer } from '../../src/service/ports/ports.ts'
-import { remoteSource, startRawHost, startRemoteHost } from '../support/remote-host.ts'
-import { startStubDns } from '../support/stub-dns.ts'
+import { remoteSource, startRawHost, startRemoteHost } from '../../tools/servers/remote-host.ts'
+import { startStubDns } from '../../tools/servers/stub-dns.ts'
 
 const never = new AbortController().signal
 const BYTES = Buffer.from('any bytes will do')

@@ -19,9 +19,9 @@ import type { OriginalFacts } from '../../src/domain/picture/original-facts.ts'
 import { type Plan, planTransform } from '../../src/domain/picture/transform-plan.ts'
 import type { OutputFormat } from '../../src/domain/spec/image-format.ts'
 import { parseSpec } from '../../src/domain/spec/spec.ts'
-import { filesBelow } from '../support/ask.ts'
-import { decoded, noisePicture } from '../support/picture.ts'
-import { rendererPids, untilGone } from '../support/renderers.ts'
+import { decoded, noisePicture } from '../../tools/pictures/picture.ts'
+import { rendererPids, untilGone } from '../../tools/processes/renderers.ts'
+import { filesBelow } from '../../tools/requests/ask.ts'
 
 const ENGINE = {
   inputFormats: ['jpeg', 'png'],

@@ -6,8 +6,8 @@ import { createS3Bucket } from '../../src/adapters/s3/s3-bucket.ts'
 import { createS3Store } from '../../src/adapters/s3/s3-store.ts'
 import { UnavailableError } from '../../src/errors.ts'
 import type { Bucket } from '../../src/service/ports/ports.ts'
-import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { newBucket } from '../support/s3-bucket.ts'
+import { newBucket } from '../../tools/s3/s3-bucket.ts'
+import { type Fault, type FaultProxy, startFaultProxy } from '../../tools/servers/fault-proxy.ts'
 
 // What is the same as for the store is tested there: both make their calls by the same code.
 

@@ -15,10 +15,10 @@ import { z } from 'zod'
 import { createS3Bucket, type S3BucketSettings } from '../../src/adapters/s3/s3-bucket.ts'
 import { UnavailableError } from '../../src/errors.ts'
 import type { Bucket, ObjectAddress, ObjectVersion } from '../../src/service/ports/ports.ts'
-import { startFaultProxy } from '../support/fault-proxy.ts'
-import { newBucket } from '../support/s3-bucket.ts'
-import { s3ForTests } from '../support/s3-server.ts'
-import { createTestClient, type S3Kind } from '../support/servers/s3-server.ts'
+import { newBucket } from '../../tools/s3/s3-bucket.ts'
+import { createTestClient, type S3Kind } from '../../tools/s3/s3-server.ts'
+import { s3ForTests } from '../../tools/s3/start-s3-server.ts'
+import { startFaultProxy } from '../../tools/servers/fault-proxy.ts'
 
 const READ_POLICY = join(import.meta.dirname, '../../packaging/s3-read-policy.json')
 const Policy = z.looseObject({ Statement: z.array(z.looseObject({})) })

@@ -9,8 +9,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createS3Store, type S3StoreSettings } from '../../src/adapters/s3/s3-store.ts'
 import { UnavailableError } from '../../src/errors.ts'
 import type { ObjectStore, PutOptions } from '../../src/service/ports/ports.ts'
-import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { newBucket } from '../support/s3-bucket.ts'
+import { newBucket } from '../../tools/s3/s3-bucket.ts'
+import { type Fault, type FaultProxy, startFaultProxy } from '../../tools/servers/fault-proxy.ts'
 
 const never = new AbortController().signal
 const KEY = 'originals/3f/2a/3f2a'

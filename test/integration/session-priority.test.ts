@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { startNodeFor } from '../support/site.ts'
+import { startNodeFor } from '../../tools/servers/site.ts'
 
 const autogroup = (pid: number | 'self') => readFile(`/proc/${pid}/autogroup`, 'utf8')
 

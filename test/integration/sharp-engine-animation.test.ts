@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import sharp from 'sharp'
-import { assertAlike, distance } from '../support/perceive.ts'
+import { assertAlike, distance } from '../../tools/pictures/perceive.ts'
 import { fixture, render } from '../support/render.ts'
 
 const DELAYS_MS = [100, 100, 200, 100, 100, 400]

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import sharp from 'sharp'
 import { displayedSize } from '../../src/domain/picture/original-facts.ts'
 import { OUTPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
-import { assertAlike, distance, meanColour } from '../support/perceive.ts'
+import { assertAlike, distance, meanColour } from '../../tools/pictures/perceive.ts'
 import { createEngine, fixture, render } from '../support/render.ts'
 
 const FACTS = {

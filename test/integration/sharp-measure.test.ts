@@ -4,8 +4,15 @@ import { decode, isBlurhashValid } from 'blurhash'
 import sharp from 'sharp'
 import { thumbHashToRGBA } from 'thumbhash'
 import { formatInfo, type ImageInfo, parseInfo } from '../../src/domain/info/image-info.ts'
-import { exifBlock, iptcBlock, PLACE_TRACES, wellDescribed, withSegment, xmpPacket } from '../support/metadata.ts'
-import { assertAlike, perceive } from '../support/perceive.ts'
+import {
+  exifBlock,
+  iptcBlock,
+  PLACE_TRACES,
+  wellDescribed,
+  withSegment,
+  xmpPacket,
+} from '../../tools/pictures/metadata.ts'
+import { assertAlike, perceive } from '../../tools/pictures/perceive.ts'
 import { createEngine, fixture } from '../support/render.ts'
 
 const engine = createEngine()

@@ -5,7 +5,7 @@ import { createSharpEngine } from '../../src/adapters/sharp/sharp-engine.ts'
 import { planTransform } from '../../src/domain/picture/transform-plan.ts'
 import { OUTPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
 import { parseSpec } from '../../src/domain/spec/spec.ts'
-import { fixture } from '../support/darkroom.ts'
+import { fixture } from '../../tools/servers/darkroom.ts'
 import { renderOne } from '../support/render.ts'
 
 const LIMITS = {

@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import { deflateSync } from 'node:zlib'
 import sharp from 'sharp'
 import { INPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
-import { pngChunk } from '../support/bombs.ts'
-import { fileParts } from '../support/file-parts.ts'
+import { fileParts } from '../../tools/fuzz/file-parts.ts'
+import { pngChunk } from '../../tools/pictures/bombs.ts'
 import { createEngine, fixture } from '../support/render.ts'
 
 const engine = createEngine({ inputFormats: INPUT_FORMATS })

@@ -9,7 +9,7 @@ import type { Ended } from '../../src/http/connection/access-log.ts'
 import { close, createHttpServer, listen } from '../../src/http/connection/server.ts'
 import { createShed } from '../../src/http/connection/shed.ts'
 import type { RequestState } from '../../src/http/request/request-state.ts'
-import { rawRequest } from '../support/raw-request.ts'
+import { rawRequest } from '../../tools/requests/raw-request.ts'
 
 const PATH = '/image/x/400w/x.webp'
 const ABSENT = { 'X-Not-On-Disk': '1' }

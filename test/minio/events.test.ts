@@ -9,10 +9,10 @@ import {
   PutBucketNotificationConfigurationCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
+import { startMinio } from '../../tools/s3/minio.ts'
+import { createTestClient } from '../../tools/s3/s3-server.ts'
 import { bucketStory } from '../support/bucket-story.ts'
 import { startEventSink } from '../support/event-sink.ts'
-import { startMinio } from '../support/servers/minio.ts'
-import { createTestClient } from '../support/servers/s3-server.ts'
 
 const TOKEN = '0123456789abcdef'
 

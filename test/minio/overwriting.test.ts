@@ -5,12 +5,12 @@ import {
   type NotificationConfiguration,
   PutBucketNotificationConfigurationCommand,
 } from '@aws-sdk/client-s3'
+import { freePort } from '../../tools/processes/free-port.ts'
+import { startMinio } from '../../tools/s3/minio.ts'
+import { createTestClient } from '../../tools/s3/s3-server.ts'
 import { EVENT_TOKEN, startEventNodes } from '../support/event-nodes.ts'
-import { freePort } from '../support/free-port.ts'
 import { createMinioClient } from '../support/minio-client.ts'
 import { assertOverwritingIsSeen, assertSizesAreMadeAhead, type Filler, PRIMED_SIZE } from '../support/overwriting.ts'
-import { startMinio } from '../support/servers/minio.ts'
-import { createTestClient } from '../support/servers/s3-server.ts'
 
 test('What `mc` copies into a bucket of MinIO, three nodes show in two seconds', async (t) => {
   const port = await freePort()

@@ -1,6 +1,6 @@
-import { ensureAwsCli } from './install-servers.ts'
-import { runQuietly } from './process.ts'
-import type { S3Access } from './servers/s3-server.ts'
+import { runQuietly } from '../../tools/processes/process.ts'
+import type { S3Access } from '../../tools/s3/s3-server.ts'
+import { ensureAwsCli } from '../../tools/servers/install-servers.ts'
 
 /**
  * Runs the AWS CLI against one server, as `awsCli(access, ['s3', 'cp', path, 's3://bucket/key'])`; installs it first.

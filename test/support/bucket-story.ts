@@ -15,8 +15,8 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import type { BucketEvent } from '../../src/domain/url/bucket-event.ts'
+import type { S3Access } from '../../tools/s3/s3-server.ts'
 import { awsCli } from './aws-cli.ts'
-import type { S3Access } from './servers/s3-server.ts'
 
 /** Something that happens to a bucket, and what the bucket has to tell of it. */
 export interface StoryStep {

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import type { Darkroom } from './darkroom.ts'
-import type { S3Access } from './servers/s3-server.ts'
-import { newStore, startNodeFor, temporaryFolder } from './site.ts'
+import type { S3Access } from '../../tools/s3/s3-server.ts'
+import type { Darkroom } from '../../tools/servers/darkroom.ts'
+import { newStore, startNodeFor, temporaryFolder } from '../../tools/servers/site.ts'
 
 export const EVENT_TOKEN = '0123456789abcdef'
 

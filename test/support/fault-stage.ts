@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { type Answer, ask, post, recoversIn } from './ask.ts'
-import { type Darkroom, startDarkroom } from './darkroom.ts'
-import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
-import { assertPicture, noisePicture, type Picture } from './picture.ts'
-import { newBucket } from './s3-bucket.ts'
-import { AUTHORIZATION } from './token.ts'
+import { assertPicture, noisePicture, type Picture } from '../../tools/pictures/picture.ts'
+import { type Answer, ask, post, recoversIn } from '../../tools/requests/ask.ts'
+import { AUTHORIZATION } from '../../tools/requests/token.ts'
+import { newBucket } from '../../tools/s3/s3-bucket.ts'
+import { type Darkroom, startDarkroom } from '../../tools/servers/darkroom.ts'
+import { type FaultProxy, startFaultProxy } from '../../tools/servers/fault-proxy.ts'
 
 /** A node before a store, and pictures in different places. */
 export interface FaultStage {

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from './free-port.ts'
-import { ensureNginx } from './install-servers.ts'
-import { createServerFolder, startServer } from './process.ts'
+import { freePort } from '../../tools/processes/free-port.ts'
+import { createServerFolder, startServer } from '../../tools/processes/process.ts'
+import { ensureNginx } from '../../tools/servers/install-servers.ts'
 import type { Scope } from './scope.ts'
 
 /**

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, open, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { runCommand } from './process.ts'
+import { runCommand } from '../../tools/processes/process.ts'
 import type { Scope } from './scope.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
-import { ensureMinioClient } from './install-servers.ts'
-import { createServerFolder, runQuietly } from './process.ts'
-import type { S3Access } from './servers/s3-server.ts'
+import { createServerFolder, runQuietly } from '../../tools/processes/process.ts'
+import type { S3Access } from '../../tools/s3/s3-server.ts'
+import { ensureMinioClient } from '../../tools/servers/install-servers.ts'
 
 /** Runs MinIO's own client, as `mc(['cp', path, 'minio/bucket/key'])`: the server has the name `minio`. */
 export type MinioClient = (args: readonly string[]) => Promise<void>

@@ -5,9 +5,16 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { encodeKey } from '../../src/domain/url/object-path.ts'
-import { backgroundIsDone, type Darkroom } from './darkroom.ts'
-import { type Colour, colourOf, coloursOnDisk, flatPicture, noisyPicture, versionFiles } from './flat-picture.ts'
-import { jsonFields, rawRequest } from './raw-request.ts'
+import {
+  type Colour,
+  colourOf,
+  coloursOnDisk,
+  flatPicture,
+  noisyPicture,
+  versionFiles,
+} from '../../tools/pictures/flat-picture.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
+import { backgroundIsDone, type Darkroom } from '../../tools/servers/darkroom.ts'
 
 /** Somebody who fills a bucket by other means than ours. Each resolves when his command has ended. */
 export interface Filler {

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { type Nginx, type NginxOptions, startNginx } from './nginx.ts'
+import { type Nginx, type NginxOptions, startNginx } from '../../tools/servers/nginx.ts'
 
 /** An image's id for tests of nginx, which knows ids by their form only. */
 export const ID = '3f2a'.padEnd(40, '0')

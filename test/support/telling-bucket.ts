@@ -5,8 +5,8 @@ import {
   PutBucketNotificationConfigurationCommand,
 } from '@aws-sdk/client-s3'
 import { z } from 'zod'
+import { createTestClient, type S3Access } from '../../tools/s3/s3-server.ts'
 import { awsCli } from './aws-cli.ts'
-import { createTestClient, type S3Access } from './servers/s3-server.ts'
 
 /** A new bucket of Ceph that sends its events to this URL, which every put waits for. */
 export async function tellingBucket(access: S3Access, url: string): Promise<string> {

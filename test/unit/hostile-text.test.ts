@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createRandom } from '../../bench/seeded-random.ts'
 import { readMetadata } from '../../src/adapters/sharp/metadata-reader.ts'
 import { assertSignature, formatSignature, parseSignature, signPath } from '../../src/domain/access/signature.ts'
 import { assertMayNotify, holdsToken } from '../../src/domain/access/write-access.ts'
@@ -24,9 +23,10 @@ import { assertNoQueryOptions } from '../../src/domain/url/query-options.ts'
 import { parseRemoteQuery } from '../../src/domain/url/remote-query.ts'
 import { RequestError } from '../../src/errors.ts'
 import { originForm } from '../../src/http/connection/request-target.ts'
-import { anyUrl } from '../support/any-url.ts'
-import { CAMERA_EXIF, exifBlock, iptcBlock, xmpPacket } from '../support/metadata.ts'
-import { mutate } from '../support/mutate.ts'
+import { anyUrl } from '../../tools/fuzz/any-url.ts'
+import { mutate } from '../../tools/fuzz/mutate.ts'
+import { CAMERA_EXIF, exifBlock, iptcBlock, xmpPacket } from '../../tools/pictures/metadata.ts'
+import { createRandom } from '../../tools/pictures/seeded-random.ts'
 
 // What comes from outside is a value or a refusal, whatever it is: anything else that is thrown would be a 500.
 // No text of a few kilobytes may cost more than this, of CPU and not of time, as others may be at work.

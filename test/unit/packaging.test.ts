@@ -61,7 +61,7 @@ test('A node is started alike by hand, by systemd, in the image and in tests', a
     'package.json': / node (?<options>.*)src\/main\.ts/,
     'packaging/systemd/darkroom.service': /^ExecStart=\S+\/node (?<options>.*)src\/main\.ts$/m,
     'packaging/docker/start.sh': /^ *node (?<options>.*)src\/main\.ts &$/m,
-    'test/support/darkroom.ts': /const NODE_OPTIONS = \[(?<options>[^\]]*)\] as const/,
+    'tools/servers/darkroom.ts': /const NODE_OPTIONS = \[(?<options>[^\]]*)\] as const/,
   } as const
   for (const [file, pattern] of Object.entries(started)) {
     const text = await read(file)

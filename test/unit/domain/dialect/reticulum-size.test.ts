@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { parseReticulumSize, parseSpecOrReticulumSize } from '../../../../src/domain/dialect/reticulum-size.ts'
 import { formatSpec, parseSpec } from '../../../../src/domain/spec/spec.ts'
 import { formatImagePath, parseImagePath } from '../../../../src/domain/url/image-path.ts'
-import { anySpec } from '../../../support/any-spec.ts'
+import { anySpec } from '../../../../tools/fuzz/any-spec.ts'
 
 const ID = '3f2a'.padEnd(40, '0')
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { boundGroup, isPlainValue, type PlainGroup } from '../../../../src/domain/info/plain-value.ts'
-import { jsonFields } from '../../../support/raw-request.ts'
+import { jsonFields } from '../../../../tools/requests/raw-request.ts'
 
 const ROOM = 10_000
 

@@ -5,7 +5,7 @@ import { displayedSize, type OriginalFacts } from '../../../../src/domain/pictur
 import { type Plan, plannedSize, planTransform, sizeBeforeTurn } from '../../../../src/domain/picture/transform-plan.ts'
 import { OUTPUT_FORMATS } from '../../../../src/domain/spec/image-format.ts'
 import { defaultFit, deviceBox, parseSpec } from '../../../../src/domain/spec/spec.ts'
-import { anySpec } from '../../../support/any-spec.ts'
+import { anySpec } from '../../../../tools/fuzz/any-spec.ts'
 
 const MAX_SIDE = 2000
 const PHOTO: OriginalFacts = {

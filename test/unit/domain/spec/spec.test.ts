@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { assertSideLimit, deviceBox, formatSpec, parseSpec, type Spec } from '../../../../src/domain/spec/spec.ts'
 import { RequestError } from '../../../../src/errors.ts'
-import { anySpec } from '../../../support/any-spec.ts'
+import { anySpec } from '../../../../tools/fuzz/any-spec.ts'
 
 const PARSED: Readonly<Record<string, Spec>> = {
   full: { size: { kind: 'full' } },

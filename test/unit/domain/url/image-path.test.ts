@@ -5,7 +5,7 @@ import { OUTPUT_FORMATS } from '../../../../src/domain/spec/image-format.ts'
 import { formatImagePath, parseImagePath, type UploadRequest } from '../../../../src/domain/url/image-path.ts'
 import { signedPath } from '../../../../src/domain/url/picture-url.ts'
 import { RequestError } from '../../../../src/errors.ts'
-import { anySpec } from '../../../support/any-spec.ts'
+import { anySpec } from '../../../../tools/fuzz/any-spec.ts'
 
 const ID = '3f2a'.padEnd(40, '0')
 const original = { kind: 'image', id: ID } as const

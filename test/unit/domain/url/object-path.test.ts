@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { encodeKey, formatObjectPath, parseObjectPath } from '../../../../src/domain/url/object-path.ts'
 import { signedPath } from '../../../../src/domain/url/picture-url.ts'
 import { RequestError } from '../../../../src/errors.ts'
-import { anySpec } from '../../../support/any-spec.ts'
+import { anySpec } from '../../../../tools/fuzz/any-spec.ts'
 
 const KEYS = {
   'cat.jpg': 'cat.jpg',

@@ -12,7 +12,7 @@ import { objectHandler } from '../../../../src/http/pictures/object-handler.ts'
 import { remoteHandler } from '../../../../src/http/pictures/remote-handler.ts'
 import { renditionHandler } from '../../../../src/http/pictures/rendition-handler.ts'
 import type { RequestState } from '../../../../src/http/request/request-state.ts'
-import { rawRequest } from '../../../support/raw-request.ts'
+import { rawRequest } from '../../../../tools/requests/raw-request.ts'
 
 const ID = 'ab'.repeat(20)
 const OTHER_ID = 'cd'.repeat(20)

