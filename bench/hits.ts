@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { formatSignature, signPath } from '../src/domain/access/signature.ts'
 import { jsonFields } from '../tools/requests/raw-request.ts'
 import { type Darkroom, fixture, startDarkroom, upload } from '../tools/servers/darkroom.ts'
-import { startNginx } from '../tools/servers/nginx.ts'
+import { startNodeNginx } from '../tools/servers/nginx.ts'
 import { type BenchOptions, type BenchReport, cpuSeconds, measureInTurn, median } from './measure.ts'
 import { startNodeProcess } from './node-process.ts'
 import { startStaticNginx } from './static-nginx.ts'
@@ -63,9 +63,9 @@ async function setStage(photograph: Buffer) {
 
     const { cacheDir } = node
     const directHits = false
-    const direct = started(await startNginx({ nodePort: node.port, cacheDir }))
-    const koa = started(await startNginx({ nodePort: node.port, cacheDir, directHits }))
-    const signed = started(await startNginx({ nodePort: signing.port, cacheDir: signing.cacheDir, directHits }))
+    const direct = started(await startNodeNginx({ nodePort: node.port, cacheDir }))
+    const koa = started(await startNodeNginx({ nodePort: node.port, cacheDir, directHits }))
+    const signed = started(await startNodeNginx({ nodePort: signing.port, cacheDir: signing.cacheDir, directHits }))
 
     // The first view makes the rendition, the second is the hit.
     await expectPicture(koa.origin + path)
@@ -75,7 +75,7 @@ async function setStage(photograph: Buffer) {
     assert.match(hit.headers.get('server-timing') ?? '', /nginx/, 'a direct hit')
 
     const constant = started(await startNodeProcess('constant-koa.ts', { HEADERS: await headersOfNode(node, path) }))
-    const constantKoa = started(await startNginx({ nodePort: constant.port, cacheDir, directHits }))
+    const constantKoa = started(await startNodeNginx({ nodePort: constant.port, cacheDir, directHits }))
     const still = started(await startStaticNginx(hit.bytes, hit.headers))
     assert.deepEqual(withoutTimes(picture.headers), withoutTimes(hit.headers))
     assert.deepEqual(withoutTimes((await expectPicture(still.url)).headers), withoutTimes(hit.headers))

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jsonFields } from '../tools/requests/raw-request.ts'
 import { backgroundIsDone, type Darkroom, fixture, startDarkroom, upload } from '../tools/servers/darkroom.ts'
-import { startNginx } from '../tools/servers/nginx.ts'
+import { startNodeNginx } from '../tools/servers/nginx.ts'
 import type { Sample, Segment } from './generator-plan.ts'
 import { type BenchOptions, type BenchReport, cpuSeconds, type Figure } from './measure.ts'
 import { type Outcome, outcomeOf, recoveredAfterMs, type Span } from './overload-figures.ts'
@@ -87,7 +87,7 @@ async function onStage<T>(folder: string, ids: readonly string[], work: (stage: 
   const env = { STORE: `file:${folder}/store`, UPLOAD_TOKENS: TOKEN, ACCEL_PREFIX: '/_renditions/' }
   const node = await startDarkroom({ env })
   try {
-    const nginx = await startNginx({ nodePort: node.port, cacheDir: node.cacheDir })
+    const nginx = await startNodeNginx({ nodePort: node.port, cacheDir: node.cacheDir })
     try {
       const hits = ids.slice(0, HOT).map((id) => `/image/${id}/150w/x.jpg`)
       await askAll(

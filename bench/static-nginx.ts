@@ -22,10 +22,10 @@ const OWN_HEADERS = new Set([
   'last-modified',
   'server',
 ])
-const SERVERS_BEGIN = /^ {2}# ==== A node =+$/m
+const SERVER_BEGINS = /^ {2}server \{$/m
 
 /**
- * An nginx that does nothing but send one file: the floor of every hit. Everything outside of the servers is this
+ * An nginx that does nothing but send one file: the floor of every hit. Everything outside of the server is this
  * repository's nginx.conf: workers, files, log.
  *
  * @param bytes What the file holds.
@@ -51,8 +51,8 @@ export async function startStaticNginx(bytes: Buffer, headers: Headers): Promise
 }
 
 function withStaticServer(text: string, { folder, port }: SiteConfig, headers: Headers): string {
-  const [outside, servers] = text.split(SERVERS_BEGIN)
-  if (outside === undefined || servers === undefined) throw new Error('nginx.conf has no line that begins the servers')
+  const [outside, server] = text.split(SERVER_BEGINS)
+  if (outside === undefined || server === undefined) throw new Error('nginx.conf has no line that begins the server')
   const added = [...headers]
     .filter(([name]) => !OWN_HEADERS.has(name))
     .map(([name, value]) => `add_header ${name} ${quote(value)};`)

@@ -1,14 +1,17 @@
-/** `npm run check:nginx`: nginx itself reads this repository's nginx.conf, with the lines marked `# site` made to fit here. */
+/** `npm run check:nginx`: `nginx -t` with both configurations of this repository, their `# site` lines made to fit here. */
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { runCommand } from './processes/process.ts'
 import { ensureNginx } from './servers/install-servers.ts'
-import { nginxArguments, writeSiteConfig } from './servers/nginx.ts'
+import { nginxArguments, writeFrontConfig, writeSiteConfig } from './servers/nginx.ts'
 
 const command = await ensureNginx()
-const config = await writeSiteConfig({ nodePort: 8080, cacheDir: tmpdir() })
+const configs = [
+  await writeSiteConfig({ nodePort: 8080, cacheDir: tmpdir() }),
+  await writeFrontConfig({ nodes: ['127.0.0.1:80'] }),
+]
 try {
-  await runCommand(command, nginxArguments(config, ['-t']))
+  for (const config of configs) await runCommand(command, nginxArguments(config, ['-t']))
 } finally {
-  await rm(config.folder, { recursive: true, force: true })
+  for (const { folder } of configs) await rm(folder, { recursive: true, force: true })
 }

@@ -1,6 +1,8 @@
-// The body of `npm run docs`: writes the generated pages of docs/.
+// The body of `npm run docs`: writes the generated pages of docs/ and the nginx configurations.
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { settingsPage } from './docs/settings-page.ts'
+import { generatedFiles } from './docs/generated-files.ts'
 
-await writeFile(join(import.meta.dirname, '../docs/settings.md'), settingsPage())
+for (const [file, content] of Object.entries(generatedFiles())) {
+  await writeFile(join(import.meta.dirname, '..', file), content)
+}

@@ -6,18 +6,19 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 conf=/tmp/nginx.conf
 
-# site LINE NEW: puts NEW in the place of every line of nginx.conf that begins with LINE and is marked "site".
+# site LINE NEW: puts NEW in the place of every line of the configuration that begins with LINE and is marked "site".
 site() {
   if ! grep -q "^ *$1.*# site" "$conf"; then
-    echo "nginx.conf has no line for a site to change that begins with: $1" >&2
+    echo "The nginx configuration has no site line that begins with: $1" >&2
     exit 1
   fi
   sed -i "s|^ *$1.*# site.*|$2|" "$conf"
 }
 
-# What both roles change: no root, logs to the container's output, and the size of an upload is the node's to judge.
+# write_conf FILE: what both roles change: listen on 8080, no root, logs to the container's output, and the size of an upload is the node's to judge.
 write_conf() {
-  cp nginx.conf "$conf"
+  cp "$1" "$conf"
+  site 'listen 80 ' 'listen 8080 default_server;'
   site 'user ' ''
   site 'pid ' 'pid /tmp/nginx.pid;'
   site 'error_log ' 'error_log stderr warn;'
@@ -37,8 +38,7 @@ quit_nginx() {
 }
 
 run_node() {
-  write_conf
-  site 'listen 80 ' 'listen 8080 default_server;'
+  write_conf nginx.conf
   site 'server 127.0.0.1:8080 max_conns=2560;' "server 127.0.0.1:$PORT max_conns=2560;"
   site 'server 127.0.0.1:8080 max_conns=256;' "server 127.0.0.1:$PORT max_conns=256;"
   site 'map "" $hit_tree ' "map \"\" \$hit_tree { default $CACHE_DIR/renditions; }"
@@ -69,11 +69,9 @@ nodes_now() {
 
 # nginx would take all addresses of one name for one server and spread an image over them: so each gets its own line.
 write_front_conf() {
-  write_conf
-  site 'listen 80 ' 'listen 127.0.0.1:8081 default_server;'
-  site 'listen 127.0.0.1:8081 ' 'listen 8080 default_server;'
-  site 'server 127.0.0.1:80 max_fails=2 ' "$(printf 'server %s:8080 max_fails=2 fail_timeout=3s; ' $nodes)"
-  site 'server 127.0.0.1:80 max_fails=0' "$(printf 'server %s:8080 max_fails=0; ' $nodes)"
+  write_conf packaging/nginx/front.conf
+  site 'server 192.0.2.1:80 max_fails=2 ' "$(printf 'server %s:8080 max_fails=2 fail_timeout=3s; ' $nodes)"
+  site 'server 192.0.2.1:80 max_fails=0' "$(printf 'server %s:8080 max_fails=0; ' $nodes)"
 }
 
 run_front() {

@@ -111,7 +111,7 @@ test('A node with as many requests as it may have gets no more, but for uploads 
 test('The limits as they are let a gallery of 200 thumbnails through at once over HTTP/2, on disk or not', async (t) => {
   const port = await freePort()
   const { nginx, publish } = await setStage(t, answerOwn, {
-    site: { '# listen [::]:80 default_server;': `listen 127.0.0.1:${port} http2;` },
+    alsoListen: `listen 127.0.0.1:${port} http2;`,
   })
   assert.ok(nginx.pid > 0)
   await publish(`${FOLDER}/400w.webp`, 'a picture')

@@ -37,7 +37,7 @@ export async function startGallerySite(t: Scope, env: Readonly<Record<string, st
   const site = await startSite(
     t,
     { BUCKETS_FILE: buckets, ...secrets, ...env },
-    { site: { '# listen [::]:80 default_server;': listen, '127.0.0.1 0;': '' } },
+    { alsoListen: listen, site: { '127.0.0.1 0;': '' } },
   )
   return {
     ...site,

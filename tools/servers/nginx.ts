@@ -7,7 +7,8 @@ import { freePort } from '../processes/free-port.ts'
 import { createServerFolder, startServer } from '../processes/process.ts'
 import { ensureNginx } from './install-servers.ts'
 
-const CONFIG = new URL('../../nginx.conf', import.meta.url)
+const NODE_CONFIG = new URL('../../nginx.conf', import.meta.url)
+const FRONT_CONFIG = new URL('../../packaging/nginx/front.conf', import.meta.url)
 const SITE_MARK = /\s+# site(?::.*)?$/
 const READY_TIMEOUT_MS = 10_000
 const LOG_TIMEOUT_MS = 10_000
@@ -23,73 +24,134 @@ export interface NginxOptions {
   readonly nodes?: readonly string[]
   /** User of the workers, by default whoever runs the tests; only root can choose. */
   readonly user?: string
-  /** More lines marked `# site`: what stands before the mark, and what shall stand there instead. */
+  /** More lines marked `# site`: the text before the mark, and its replacement, also in the front's file if it has that line. */
   readonly site?: Readonly<Record<string, string>>
+  /** A further `listen` line of the node's nginx. */
+  readonly alsoListen?: string
   /** Lines that an nginx.conf of another version lacks: each that contains one of these texts goes. */
   readonly without?: readonly string[]
 }
 
-export interface Nginx {
+/** One nginx process. */
+export interface NginxServer {
   readonly port: number
   readonly origin: string
-  readonly frontPort: number
-  readonly frontOrigin: string
   readonly pid: number
-  errorLog(): Promise<string>
-  /** The lines of the access log, as soon as there are `atLeast` so many: nginx writes them within a second. */
-  accessLog(atLeast: number): Promise<readonly string[]>
+  readonly folder: string
   /** Ends nginx at once, cutting what is under way, and removes its logs. */
   stop(): Promise<void>
 }
 
+/** A node's nginx, and a front on a port of its own. */
+export interface Nginx extends Omit<NginxServer, 'folder'> {
+  readonly frontPort: number
+  readonly frontOrigin: string
+  /** The error logs of both. */
+  errorLog(): Promise<string>
+  /** The lines of both access logs, as soon as there are `atLeast` so many: nginx writes them within a second. */
+  accessLog(atLeast: number): Promise<readonly string[]>
+}
+
 /**
- * Starts nginx with this repository's nginx.conf on free loopback ports. The caller ends it by `stop`.
+ * Starts a node's nginx and a front on free loopback ports. The caller ends them by `stop`.
  *
  * @throws Error with nginx's error log if it does not accept connections in time.
  */
 export async function startNginx(options: NginxOptions): Promise<Nginx> {
-  const command = await ensureNginx()
-  const config = await writeSiteConfig(options)
-  const { port, frontPort, folder } = config
-  const server = await startServer({
-    name: 'nginx',
-    command,
-    args: nginxArguments(config, ['-g', 'daemon off;']),
-    folder,
-    isReady: async () => (await canConnect(port)) && (await canConnect(frontPort)),
-    readyTimeoutMs: READY_TIMEOUT_MS,
-  })
+  const node = await startNodeNginx(options)
+  const front = await startFront({ ...options, nodes: options.nodes ?? [`127.0.0.1:${node.port}`] }).catch(
+    async (error: unknown) => {
+      await node.stop()
+      throw error
+    },
+  )
+  const folders = [node.folder, front.folder]
   return {
-    port,
-    origin: `http://127.0.0.1:${port}`,
-    frontPort,
-    frontOrigin: `http://127.0.0.1:${frontPort}`,
-    pid: server.pid,
-    errorLog: () => readFile(join(folder, 'nginx.log'), 'utf8'),
-    accessLog: (atLeast) => linesOf(join(folder, 'access.log'), atLeast),
-    stop: () => server.stop(),
+    port: node.port,
+    origin: node.origin,
+    frontPort: front.port,
+    frontOrigin: front.origin,
+    pid: node.pid,
+    errorLog: async () => (await Promise.all(folders.map((folder) => read(folder, 'nginx.log')))).join(''),
+    accessLog: (atLeast) => linesOf(folders, atLeast),
+    stop: async () => {
+      await Promise.all([front.stop(), node.stop()])
+    },
   }
 }
 
-/** This repository's nginx.conf made to run here. Whoever asked for it removes the folder. */
+/** A node's nginx alone, with this repository's nginx.conf. */
+export async function startNodeNginx(options: NginxOptions): Promise<NginxServer> {
+  return await startConfigured(await writeSiteConfig(options))
+}
+
+/** The front alone, with this repository's packaging/nginx/front.conf. */
+async function startFront(options: FrontOptions): Promise<NginxServer> {
+  return await startConfigured(await writeFrontConfig(options))
+}
+
+async function startConfigured(config: SiteConfig): Promise<NginxServer> {
+  const { port, folder } = config
+  const { pid, stop } = await startServer({
+    name: 'nginx',
+    command: await ensureNginx(),
+    args: nginxArguments(config, ['-g', 'daemon off;']),
+    folder,
+    isReady: () => canConnect(port),
+    readyTimeoutMs: READY_TIMEOUT_MS,
+  })
+  return { port, origin: `http://127.0.0.1:${port}`, pid, folder, stop }
+}
+
+/** A configuration of this repository made to run here. Whoever asked for it removes the folder. */
 export interface SiteConfig {
   readonly folder: string
   readonly file: string
   readonly port: number
-  readonly frontPort: number
 }
 
+/** nginx.conf made to run here. */
 export async function writeSiteConfig(options: NginxOptions): Promise<SiteConfig> {
+  const { nodePort, cacheDir, directHits = true, alsoListen = '', site, without = [] } = options
+  const lines = (await readFile(NODE_CONFIG, 'utf8')).split('\n')
+  const kept = lines.filter((line) => !without.some((text) => line.includes(text)))
+  return await writeConfig(kept.join('\n'), options.user, {
+    'map "" $direct_hits { default on; }': `map "" $direct_hits { default ${directHits ? 'on' : 'off'}; }`,
+    'map "" $hit_tree { default /var/cache/darkroom/renditions; }': `map "" $hit_tree { default ${cacheDir}/renditions; }`,
+    'server 127.0.0.1:8080 max_conns=2560;': `server 127.0.0.1:${nodePort} max_conns=2560;`,
+    'server 127.0.0.1:8080 max_conns=256;': `server 127.0.0.1:${nodePort} max_conns=256;`,
+    '# listen [::]:80 default_server;': alsoListen,
+    ...site,
+  })
+}
+
+export interface FrontOptions extends Pick<NginxOptions, 'user' | 'site'> {
+  readonly nodes: readonly string[]
+}
+
+/** packaging/nginx/front.conf made to run here. */
+export async function writeFrontConfig({ nodes, user, site = {} }: FrontOptions): Promise<SiteConfig> {
+  const config = await readFile(FRONT_CONFIG, 'utf8')
+  const shared = Object.entries(site).filter(([setting]) => config.includes(`${setting} `))
+  const servers = (settings: string) => nodes.map((node) => `server ${node} ${settings};`).join(' ')
+  return await writeConfig(config, user, {
+    'server 192.0.2.1:80 max_fails=2 fail_timeout=3s;': servers('max_fails=2 fail_timeout=3s'),
+    'server 192.0.2.1:80 max_fails=0;': servers('max_fails=0'),
+    ...Object.fromEntries(shared),
+  })
+}
+
+async function writeConfig(
+  config: string,
+  user = userInfo().username,
+  own: Readonly<Record<string, string>> = {},
+): Promise<SiteConfig> {
   const port = await freePort()
-  const frontPort = await freePort()
   const folder = await createServerFolder('nginx')
   // The workers may run as another user.
   await chmod(folder, 0o755)
-  const nodes = options.nodes ?? [`127.0.0.1:${port}`]
-  const lines = (await readFile(CONFIG, 'utf8')).split('\n')
-  const kept = lines.filter((line) => !options.without?.some((text) => line.includes(text)))
-  const text = replaceSiteLines(kept.join('\n'), {
-    'user www-data;': process.getuid?.() === 0 ? `user ${options.user ?? userInfo().username};` : '',
+  const text = replaceSiteLines(config, {
+    'user www-data;': process.getuid?.() === 0 ? `user ${user};` : '',
     'pid /run/nginx.pid;': `pid ${folder}/nginx.pid;`,
     'error_log /var/log/nginx/error.log warn;': 'error_log stderr warn;',
     'worker_rlimit_nofile 65536;': '',
@@ -99,21 +161,12 @@ export async function writeSiteConfig(options: NginxOptions): Promise<SiteConfig
     'uwsgi_temp_path /var/lib/nginx/uwsgi;': `uwsgi_temp_path ${folder}/uwsgi;`,
     'scgi_temp_path /var/lib/nginx/scgi;': `scgi_temp_path ${folder}/scgi;`,
     'access_log /var/log/nginx/darkroom.log darkroom buffer=64k flush=1s;': `access_log ${folder}/access.log darkroom buffer=64k flush=1s;`,
-    'map "" $direct_hits { default on; }': `map "" $direct_hits { default ${options.directHits === false ? 'off' : 'on'}; }`,
-    'map "" $hit_tree { default /var/cache/darkroom/renditions; }': `map "" $hit_tree { default ${options.cacheDir}/renditions; }`,
-    'server 127.0.0.1:8080 max_conns=2560;': `server 127.0.0.1:${options.nodePort} max_conns=2560;`,
-    'server 127.0.0.1:8080 max_conns=256;': `server 127.0.0.1:${options.nodePort} max_conns=256;`,
-    'server 127.0.0.1:80 max_fails=2 fail_timeout=3s;': nodes
-      .map((node) => `server ${node} max_fails=2 fail_timeout=3s;`)
-      .join(' '),
-    'server 127.0.0.1:80 max_fails=0;': nodes.map((node) => `server ${node} max_fails=0;`).join(' '),
     'listen 80 default_server;': `listen 127.0.0.1:${port} default_server;`,
-    'listen 127.0.0.1:8081 default_server;': `listen 127.0.0.1:${frontPort} default_server;`,
-    ...options.site,
+    ...own,
   })
   const file = join(folder, 'nginx.conf')
   await writeFile(file, text)
-  return { folder, file, port, frontPort }
+  return { folder, file, port }
 }
 
 /**
@@ -151,12 +204,17 @@ function canConnect(port: number): Promise<boolean> {
   })
 }
 
-async function linesOf(file: string, atLeast: number): Promise<readonly string[]> {
+async function linesOf(folders: readonly string[], atLeast: number): Promise<readonly string[]> {
   const deadline = Date.now() + LOG_TIMEOUT_MS
   for (;;) {
-    const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '')
+    const logs = await Promise.all(folders.map((folder) => read(folder, 'access.log')))
+    const lines = logs.flatMap((log) => log.split('\n')).filter((line) => line !== '')
     if (lines.length >= atLeast) return lines
     if (Date.now() > deadline) throw new Error(`The access log has ${lines.length} lines and not ${atLeast}`)
     await delay(50)
   }
+}
+
+function read(folder: string, file: string): Promise<string> {
+  return readFile(join(folder, file), 'utf8')
 }
