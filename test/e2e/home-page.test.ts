@@ -92,7 +92,7 @@ test('The link that a bare node prints opens a page that uploads, and whose addr
   // The tab remembers it without its address.
   await page.reload()
   await page.setInputFiles('#file', MOUNTAINS)
-  await page.getByText('It was here already').waitFor()
+  await page.getByText('Already stored').waitFor()
   assert.deepEqual(complaints, [])
   // A tab that was open before, with a token that is wrong.
   await page.evaluate(`sessionStorage.token = 'not-the-right-token'`)
@@ -102,7 +102,7 @@ test('The link that a bare node prints opens a page that uploads, and whose addr
   await page.goto(link)
   await page.waitForURL(`${node.url}/`)
   await page.setInputFiles('#file', MOUNTAINS)
-  await page.getByText('It was here already').waitFor()
+  await page.getByText('Already stored').waitFor()
 })
 
 test('The page of a node that only serves says why it takes nothing', async (t) => {
@@ -119,11 +119,11 @@ test('A photograph can be chosen as a file, once more too, and its tag copied', 
   await page.setInputFiles('#file', MOUNTAINS)
   const tag = await shownTag(page)
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
-  await page.getByRole('button', { name: 'Copy the tag' }).click()
+  await page.getByRole('button', { name: 'Copy tag' }).click()
   await page.getByText('Copied').waitFor()
   assert.equal(await page.evaluate('navigator.clipboard.readText()'), tag)
   await page.setInputFiles('#file', MOUNTAINS)
-  await page.getByText('It was here already').waitFor()
+  await page.getByText('Already stored').waitFor()
   assert.deepEqual(complaints, [])
 })
 
@@ -138,7 +138,7 @@ test('What is no picture is refused in words', async (t) => {
 test('An empty file is not sent, and the page says what to do', async (t) => {
   const { page, complaints } = await openHomePage(t)
   await drop(page, Buffer.alloc(0), 'empty.jpg', 'image/jpeg')
-  await page.getByText('The file is empty: choose a picture').waitFor()
+  await page.getByText('The file is empty: choose an image').waitFor()
   assert.equal(await page.locator('#bar').isVisible(), false)
   assert.deepEqual(complaints, [])
 })
@@ -149,7 +149,7 @@ test('Where a token is needed the page asks for it, and sends the picture again 
   // Large enough that the refusal comes while the picture is still being sent.
   const { bytes } = await noisePicture(1, 1500, 1000)
   await drop(page, bytes, 'noise.png', 'image/png')
-  await page.getByText('Uploading here needs a token').waitFor()
+  await page.getByText('Uploading requires a token').waitFor()
   await page.keyboard.type('not-the-right-token')
   await page.keyboard.press('Enter')
   await page.getByText(/^Invalid token/).waitFor()
