@@ -3,7 +3,7 @@ import { serveRenderer } from './adapters/renderer/renderer-process.ts'
 
 const send = process.send?.bind(process)
 if (send === undefined) {
-  process.stderr.write('A renderer is started by a node: npm start starts both\n')
+  process.stderr.write('A renderer is started by a node; run npm start instead\n')
   process.exitCode = 2
 } else {
   // A signal that goes to the whole group, as ctrl-C does, is for the node: it ends its renderers when they have nothing

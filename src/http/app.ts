@@ -10,7 +10,7 @@ import { picturesFirst, type RoutesOptions, routes, unmatched } from './routes.t
 export function createApp(log: Log, report: AccessReport, options: RoutesOptions): Koa<RequestState> {
   const app = new Koa<RequestState>()
   // What reaches Koa's own handler was not to be answered any more: a client gone in mid-body, mostly.
-  app.on('error', (error: unknown) => log.debug({ err: error }, 'answer broken off'))
+  app.on('error', (error: unknown) => log.debug({ err: error }, 'response aborted'))
   app.use(accessLog(report, options.clientOf))
   app.use(dropUnreadBody())
   app.use(errorResponse())

@@ -25,12 +25,12 @@ export function createReadiness(sources: ReadinessSources): Readiness & { drain(
     },
     async reasons() {
       if (draining) return ['This node is shutting down']
-      const late = watch.caughtUp ? [] : ['Deletions made while this node was away are not known yet']
+      const late = watch.caughtUp ? [] : ['Deletions made while this node was down are not loaded yet']
       return [...(await storeTrouble(store)), ...late]
     },
     notes: () => notes,
     degraded: () => [
-      ...(keeper.degraded ? ['The disk of the cache takes nothing: pictures are served uncached'] : []),
+      ...(keeper.degraded ? ['The cache disk is not writable: images are served without the disk cache'] : []),
       ...degradation.reasons,
     ],
   }

@@ -39,14 +39,14 @@ export interface PlaceSetting {
 export async function atStart<T>({ name, path, example }: PlaceSetting, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    const message = `${name}: the file system of ${path} has not answered for ${ANSWER_MS / 1000} s. Is it a network mount whose server is away?`
+    const message = `${name}: the file system of ${path} has not responded for ${ANSWER_MS / 1000} s; check whether it is a network mount whose server is down`
     timer = setTimeout(() => reject(new HungDiskError(message)), ANSWER_MS)
   })
   try {
     return await Promise.race([work, late])
   } catch (error) {
     if (!LASTING.has(codeOf(error))) throw error
-    const rule = `it should be a folder that the user of this process may write, such as ${example}`
+    const rule = `it should be a folder that the user of this process can write to, such as ${example}`
     throw new ConfigError(`${name}: ${messageOf(error)}; ${rule}`, { cause: error })
   } finally {
     clearTimeout(timer)
@@ -63,15 +63,19 @@ export function listenTrouble(
 ): unknown {
   if (codeOf(error) === 'EADDRINUSE') {
     const advice = `stop it, or choose another port, such as PORT=${PORT === 65_535 ? 8080 : PORT + 1}`
-    return new ConfigError(`PORT: another process listens on ${HOST}, port ${PORT}: ${advice}`, { cause: error })
+    return new ConfigError(`PORT: another process already listens on ${HOST}, port ${PORT}: ${advice}`, {
+      cause: error,
+    })
   }
   if (codeOf(error) === 'EACCES') {
-    const advice = 'choose one above 1023, such as PORT=8080'
-    return new ConfigError(`PORT: the user of this process may not listen on port ${PORT}: ${advice}`, { cause: error })
+    const advice = 'choose a port above 1023, such as PORT=8080'
+    return new ConfigError(`PORT: the user of this process has no permission to listen on port ${PORT}: ${advice}`, {
+      cause: error,
+    })
   }
   if (codeOf(error) === 'EADDRNOTAVAIL' || codeOf(error) === 'ENOTFOUND' || codeOf(error) === 'EAI_AGAIN') {
-    const advice = 'it should be one of its addresses, such as HOST=127.0.0.1, or HOST=:: for all of them'
-    return new PassingError(`HOST: ${HOST} is not an address of this machine now: ${advice}`, { cause: error })
+    const advice = 'use one of its addresses, such as HOST=127.0.0.1, or HOST=:: for all addresses'
+    return new PassingError(`HOST: ${HOST} is not an address of this machine: ${advice}`, { cause: error })
   }
   return error
 }

@@ -182,8 +182,19 @@ function addStoreWatches(parts: Parts, { store, elsewhere, meter, watch, degrada
     },
     stop: deletions.stop,
   })
-  parts.add(begun(repeating(TRIM_MS, reporting('Old invalidations could not be removed', watch.trim))))
-  parts.add(begun(repeating(ACCESS_MS, reporting('The rights of this node could not be looked at', accessWatch.look))))
+  parts.add(
+    begun(
+      repeating(TRIM_MS, reporting('Expired invalidations could not be deleted from the object store', watch.trim)),
+    ),
+  )
+  parts.add(
+    begun(
+      repeating(
+        ACCESS_MS,
+        reporting('The permissions of this node in the object store could not be checked', accessWatch.look),
+      ),
+    ),
+  )
 }
 
 /** Its first run is not waited for. */
@@ -217,15 +228,15 @@ async function cacheAccess({ CACHE_DIR }: Config, log: Log): Promise<string> {
   if (closed.length > 0) {
     log.warn(
       { folders: closed },
-      'Only their owner may enter these folders: nginx reads the cache if its workers run as that user',
+      'Only the owner can enter these folders: run the nginx workers as that user, or allow their group to enter',
     )
   }
   return folders.map(describe).join(', ')
 }
 
 const ATIME_MESSAGES = {
-  kernel: 'The cache is on a mount that keeps access times: files expire when nobody has asked for them',
+  kernel: 'The file system of the cache records access times: cached files expire by their last access',
   manual:
-    'The cache is on a mount that keeps no access times (noatime): files that nginx sends by itself expire by the time ' +
-    'since they were made, and are then made again',
+    'The file system of the cache does not record access times (noatime): files served directly by nginx expire by ' +
+    'their creation time and are then rendered again',
 } as const

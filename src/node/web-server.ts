@@ -78,7 +78,7 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
   if (config.ACCEL_PREFIX === '') return createHttpServer(app)
   const folder = join(config.CACHE_DIR, OVERLOAD_FLAGS)
   const onStuck = (error: unknown) =>
-    meter.trouble('nginx refuses new pictures: a flag of overload cannot be removed', error)
+    meter.trouble('nginx rejects requests for uncached images: an overload flag file cannot be removed', error)
   const flags = parts.add(createFlagFolder({ folder, onStuck }))
   const shed = createShed({
     refusal: (network) => options.renderQueue.refusal('viewer', network),

@@ -31,9 +31,10 @@ export async function findAccess(config: Config, log: Log): Promise<NodeAccess> 
     throw error instanceof SettingError ? new ConfigError(`STORE: ${error.message}`) : error
   })
   if ('errorCode' in found) {
-    return serveOnly(servesOnly(`none could be saved in the folder of STORE (${found.errorCode})`), log)
+    return serveOnly(servesOnly(`no token could be saved in the folder of STORE (${found.errorCode})`), log)
   }
-  if (!found.isPrivate) log.warn({ path: found.path }, 'Other users can read the upload token: chmod 600 its file')
+  if (!found.isPrivate)
+    log.warn({ path: found.path }, 'The file of the upload token is readable by other users: run chmod 600 on it')
   return { tokens: [found.token], generated: found, notes: [] }
 }
 

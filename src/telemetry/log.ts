@@ -45,7 +45,7 @@ export function createLog(level: string): { readonly log: Log; flush(): void } {
     dropped += bundled.split('\n').length - 1
   })
   stream.on('drain', () => {
-    if (dropped > 0) log.warn({ dropped }, 'Log lines were dropped: standard output was not read fast enough')
+    if (dropped > 0) log.warn({ dropped }, 'Log lines were dropped because standard output is read too slowly')
     dropped = 0
   })
   return {

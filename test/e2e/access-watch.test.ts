@@ -19,7 +19,7 @@ const READER = {
   AWS_ACCESS_KEY_ID: READER_CREDENTIALS.accessKeyId,
   AWS_SECRET_ACCESS_KEY: READER_CREDENTIALS.secretAccessKey,
 }
-const READ_ONLY = 'The object store takes no uploads, because its user may not write: '
+const READ_ONLY = 'Uploads to the object store fail, because its user has no write permission: '
 
 test('A node that takes uploads, with a user who may only read, says so in /readyz and once in the log', async (t) => {
   const { env, settings } = await newStore()

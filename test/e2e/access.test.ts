@@ -133,11 +133,17 @@ test('Several first starts at once agree on one token', async (t) => {
 })
 
 const SPOILED: Readonly<Record<string, readonly [(file: string) => Promise<unknown>, RegExp]>> = {
-  'is empty': [(file) => writeFile(file, '\n'), /holds no token of 16 characters or more/],
-  'is too short': [(file) => writeFile(file, 'fifteen-letters\n'), /holds no token of 16 characters or more/],
-  'holds two words': [(file) => writeFile(file, 'the-first-of-two-tokens the-second-of-two-tokens'), /holds no token/],
+  'is empty': [(file) => writeFile(file, '\n'), /does not contain a token of at least 16 characters/],
+  'is too short': [
+    (file) => writeFile(file, 'fifteen-letters\n'),
+    /does not contain a token of at least 16 characters/,
+  ],
+  'holds two words': [
+    (file) => writeFile(file, 'the-first-of-two-tokens the-second-of-two-tokens'),
+    /does not contain a token/,
+  ],
   'cannot be read': [(file) => mkdir(file), /cannot be read \(EISDIR\)/],
-  'is a link to nothing': [(file) => symlink('nowhere', file), /is a link to no file/],
+  'is a link to nothing': [(file) => symlink('nowhere', file), /is a dangling symbolic link/],
 }
 for (const [name, [spoil, message]] of Object.entries(SPOILED)) {
   test(`A token file that ${name} ends the start with a message that names the file and the remedy`, async (t) => {
@@ -184,7 +190,7 @@ async function assertServesOnly(node: Darkroom, id: string, why: RegExp): Promis
   const { status, reasons, notes } = jsonFields(ready.body)
   assert.deepEqual([ready.status, status, reasons], [200, 'ready', []])
   assert.match(String(notes), why)
-  const isWarning = ({ msg }: Readonly<Record<string, unknown>>) => String(msg).startsWith('This node only serves')
+  const isWarning = ({ msg }: Readonly<Record<string, unknown>>) => String(msg).startsWith('This node is read-only')
   const { level, msg } = await untilLogged(node, isWarning)
   assert.deepEqual([level, [msg]], ['warn', notes])
   assert.equal((await node.log()).filter(isWarning).length, 1)
@@ -196,7 +202,7 @@ test('Without tokens a node with an S3 store only serves', async (t) => {
   const writer = await startNodeFor(t, { env })
   const id = await uploadFixture(writer.url, 'mountains-gps.jpg')
   const node = await startNodeFor(t, { env: { ...env, UPLOAD_TOKENS: '' } })
-  await assertServesOnly(node, id, /UPLOAD_TOKENS is empty, and none is generated because STORE is an S3 bucket\./)
+  await assertServesOnly(node, id, /UPLOAD_TOKENS is empty, and no token is generated because STORE is an S3 bucket\./)
 })
 
 for (const [setting, why] of [
@@ -224,7 +230,7 @@ test('On a folder that can only be read a node without a token serves only, and 
   await writer.stop()
   await disk.remount('ro')
   const node = await startNodeFor(t, { env: { STORE, UPLOAD_TOKENS: '' } })
-  await assertServesOnly(node, id, /none could be saved in the folder of STORE \(EROFS\)/)
+  await assertServesOnly(node, id, /no token could be saved in the folder of STORE \(EROFS\)/)
 })
 
 async function post(node: Darkroom, token: string): Promise<RawResponse> {

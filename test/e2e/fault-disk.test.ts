@@ -212,7 +212,7 @@ async function assertServesUncached(
   const ready = await ask(`${node.url}/readyz`)
   assert.equal(ready.status, 200)
   assert.match(ready.body.toString(), /"degraded"/)
-  const told = await logged(node, ({ msg }) => String(msg).includes('served uncached'))
+  const told = await logged(node, ({ msg }) => String(msg).includes('served without the disk cache'))
   assert.equal(told.length, 1)
   const warnings = (await node.log()).filter(({ level, msg }) => level !== 'info' && msg !== 'request')
   assert.ok(warnings.length <= 2, JSON.stringify(warnings))

@@ -167,7 +167,7 @@ test('A store that takes no info costs nobody the answer', async (t) => {
   assert.deepEqual(answers[0]?.body, answers[1]?.body)
   assert.equal((await rawRequest(node.url, `/images/${id}`, { method: 'DELETE', headers: AUTHORIZATION })).status, 204)
   assert.equal((await rawRequest(node.url, infoPath(id))).status, 410)
-  await logged(node, ({ msg }) => String(msg).includes('info could not be written'))
+  await logged(node, ({ msg }) => String(msg).includes('Image information could not be written'))
 })
 
 test('A picture whose metadata is all bad is taken in, shown, and told of', async (t) => {

@@ -118,7 +118,7 @@ test('A port that is taken is a mistake in the settings, which systemd does not 
   t.after(() => other.close())
   const { code, problems } = await runToEnd(folder, { PORT: String(port) })
   assert.equal(code, 2)
-  const line = `PORT: another process listens on 127\\.0\\.0\\.1, port ${port}: .+ such as PORT=${port + 1}`
+  const line = `PORT: another process already listens on 127\\.0\\.0\\.1, port ${port}: .+ such as PORT=${port + 1}`
   assert.match(problems, new RegExp(`^Invalid settings:\n${line}\n$`))
 })
 

@@ -170,7 +170,7 @@ interface Trouble {
 }
 
 const CUT = /could not be read/
-const WRONG = /gave other bytes/
+const WRONG = /returned a damaged mezzanine/
 const TROUBLES: Readonly<Record<string, Trouble>> = {
   'cuts it in the middle': {
     fault: { kind: 'truncate', afterBytes: 50_000 },
@@ -291,7 +291,7 @@ test('A store that refuses to keep mezzanines costs the other nodes the sharing,
     const complaints = (await each.log()).filter(({ level }) => level !== 'info')
     assert.deepEqual(
       complaints.map(({ level, msg }) => [level, msg]),
-      [['warn', 'A mezzanine could not be written to the object store: other nodes will make their own']],
+      [['warn', 'A mezzanine could not be written to the object store: other nodes will render their own']],
     )
   }
 })

@@ -11,8 +11,8 @@ import { startNginxFor, startNodeFor, startSite, TOKEN, temporaryFolder } from '
 
 const Ready = z.object({ status: z.string(), reasons: z.array(z.string()) })
 
-const BYPASSED = 'ACCEL_PREFIX is set, but pictures are asked for without nginx'
-const UNREADABLE = 'nginx cannot read files that are in the cache'
+const BYPASSED = 'ACCEL_PREFIX is set, but requests do not come through nginx'
+const UNREADABLE = 'nginx cannot read files in the cache'
 
 test('A node with ACCEL_PREFIX that is asked without nginx answers as one without it, and says so', async (t) => {
   const STORE = `file:${await temporaryFolder(t)}`

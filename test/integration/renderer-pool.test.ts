@@ -157,7 +157,7 @@ test('A renderer that crashes in the middle of a task costs a retry, and nobody 
   await kill(stage)
   assert.deepEqual((await facts).stored, { width: 100, height: 100 })
   assert.equal(stage.pool.counters.crashes, 1)
-  assert.match(stage.troubles.join(), /A renderer ended.*SIGSEGV/)
+  assert.match(stage.troubles.join(), /A renderer exited.*SIGSEGV/)
 })
 
 test('After a crash each plan of a task is made alone', async (t) => {

@@ -38,7 +38,7 @@ test('A cache or a store that cannot be written is a mistake in the settings, wi
 
 test('An address that this machine does not have yet is told, and may be tried again', async (t) => {
   const { code, said } = await startAndEnd(t, { HOST: '192.0.2.1', UPLOAD_TOKENS: TOKEN })
-  assert.match(said, /^Darkroom cannot start: HOST: 192\.0\.2\.1 is not an address of this machine now: /m)
+  assert.match(said, /^Darkroom cannot start: HOST: 192\.0\.2\.1 is not an address of this machine: /m)
   assert.equal(code, 1)
 })
 
@@ -51,7 +51,7 @@ test('A CACHE_DIR, STORE or BUCKETS_FILE whose file system never answers ends th
       const path = value.replace('file:', '')
       assert.match(
         said,
-        new RegExp(`^Darkroom cannot start: ${name}: the file system of ${path} has not answered for`, 'm'),
+        new RegExp(`^Darkroom cannot start: ${name}: the file system of ${path} has not responded for`, 'm'),
       )
       assert.equal(code, 1)
     }),

@@ -52,7 +52,7 @@ async function assertUncached(scope: RowScope, { node, url, post, pictures }: Di
   const ready = await ask(`${node.url}/readyz`)
   assert.equal(ready.status, 200)
   assert.match(ready.body.toString(), /"degraded"/)
-  const told = await logged(node, ({ msg }) => String(msg).includes('served uncached'))
+  const told = await logged(node, ({ msg }) => String(msg).includes('served without the disk cache'))
   assert.equal(told.length, 1)
   scope.says(
     `while it lasts: ${pictures.length} new pictures 200, an upload 503, ready 200 "degraded", one line in the log`,

@@ -91,7 +91,7 @@ export async function listen(
 
 function portOf(server: Server): AddressInfo {
   const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('The server has no port')
+  if (address === null || typeof address === 'string') throw new Error('The server has no TCP port')
   return address
 }
 

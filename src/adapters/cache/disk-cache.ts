@@ -219,7 +219,7 @@ async function assertNothingForeign(cacheDir: string): Promise<void> {
   const foreign = names.find((name) => !OWN_NAMES.test(name))
   if (foreign === undefined) return
   throw new NotACacheError(
-    `${cacheDir} is no cache of Darkroom, as it holds "${foreign}": name an empty or a new folder`,
+    `${cacheDir} is not a Darkroom cache, because it contains "${foreign}": use an empty or a new folder`,
   )
 }
 

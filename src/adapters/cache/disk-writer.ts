@@ -61,7 +61,7 @@ export function createDiskWriter({ idleMs = IDLE_MS }: { readonly idleMs?: numbe
     clearTimeout(thread.idleTimer)
     const at = threads.indexOf(thread)
     if (at >= 0) threads.splice(at, 1)
-    const error = Object.assign(new Error('The thread that writes files has ended', { cause }), { code: 'EIO' })
+    const error = Object.assign(new Error('The thread that writes files has exited', { cause }), { code: 'EIO' })
     for (const written of thread.pending.splice(0)) written.reject(error)
   }
 

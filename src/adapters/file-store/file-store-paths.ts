@@ -13,7 +13,7 @@ export function keyPath(root: string, key: string): string {
   const odd = segments.some(
     (segment) => segment === '' || segment === '.' || segment === '..' || segment.includes('\0'),
   )
-  if (odd || segments[0] === TMP) throw new RangeError(`Not a key: ${JSON.stringify(key)}`)
+  if (odd || segments[0] === TMP) throw new RangeError(`Invalid key: ${JSON.stringify(key)}`)
   return join(root, ...segments)
 }
 

@@ -43,7 +43,8 @@ export async function loadUploadToken(folder: string): Promise<UploadToken | Uns
   const outcome = await saveToken(root, path)
   if (typeof outcome !== 'boolean') return outcome
   const saved = await readToken(path)
-  if (saved === undefined) throw new SettingError(`${path} is a link to no file, or was just deleted: delete the link`)
+  if (saved === undefined)
+    throw new SettingError(`${path} is a dangling symbolic link, or was just deleted: delete the link`)
   return { ...saved, path, isNew: outcome }
 }
 
@@ -54,8 +55,8 @@ async function readToken(path: string): Promise<Pick<UploadToken, 'token' | 'isP
   const token = text.trim()
   if (TOKEN.test(token)) return { token, isPrivate: (mode & 0o077) === 0 }
   throw new SettingError(
-    `${path} holds no token of 16 characters or more: put one into it (openssl rand -hex 32), ` +
-      'delete the file to have one generated, or set UPLOAD_TOKENS',
+    `${path} does not contain a token of at least 16 characters: write one into it (openssl rand -hex 32), ` +
+      'delete the file to generate a new token, or set UPLOAD_TOKENS',
   )
 }
 
@@ -68,7 +69,7 @@ async function readWithMode(path: string): Promise<{ readonly text: string | und
     const code = systemErrorCode(error)
     if (code === 'ENOENT') return { text: undefined, mode: 0 }
     throw new SettingError(
-      `${path} cannot be read (${code}): make it a file that the user of this process can read (chown, chmod 600), ` +
+      `${path} cannot be read (${code}): make it readable for the user of this process (chown, chmod 600), ` +
         'or set UPLOAD_TOKENS',
     )
   }

@@ -45,7 +45,10 @@ export function createRemoteDns({ servers, timeoutMs }: RemoteDnsSettings): Remo
         signal.throwIfAborted()
         const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
         if (addresses.length > 0) return addresses
-        throw remoteFailed(reasonOf(answers), new AggregateError(answers.flatMap(errorsOf), `No address of ${name}`))
+        throw remoteFailed(
+          reasonOf(answers),
+          new AggregateError(answers.flatMap(errorsOf), `DNS lookup of ${name} failed`),
+        )
       } finally {
         clearTimeout(timer)
         clearTimeout(other)

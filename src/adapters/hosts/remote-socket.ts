@@ -45,7 +45,7 @@ export function createRemoteSocket({
     const forbidden = addresses.find((address) => !isRemoteAddressAllowed(address, allowedAddresses))
     if (forbidden !== undefined) {
       throw new RequestError('remote_not_allowed', 'The address of this host is not public (REMOTE_ALLOW_ADDRESSES)', {
-        cause: new Error(`${hostname} has the address ${forbidden}`),
+        cause: new Error(`${hostname} resolves to ${forbidden}`),
       })
     }
     let failure: unknown
@@ -80,7 +80,7 @@ function connect(
   const socket = secure
     ? openTlsSocket({ ...where, ...name, ALPNProtocols: ['http/1.1'], rejectUnauthorized: true })
     : openSocket(where)
-  const onAbort = (): void => void socket.destroy(new Error('Given up', { cause: signal.reason }))
+  const onAbort = (): void => void socket.destroy(new Error('Aborted', { cause: signal.reason }))
   const onError = (error: Error): void => {
     settle()
     const isUnverified = socket instanceof TLSSocket && Boolean(socket.authorizationError)

@@ -76,8 +76,8 @@ export function startRendererChild(options: RendererChildOptions): RendererChild
   if (child.pid !== undefined) setPriority(child.pid, Math.max(NICENESS, getPriority()))
   let residentBytes = 0
   let running: { onPart(part: number, outcome: RendererOutcome): void; end(how: TaskEnd): void } | undefined
-  let lateness: 'late at its start' | 'late with a task' | undefined
-  let timer = setTimeout(() => kill('late at its start'), startTimeoutMs)
+  let lateness: 'timed out at startup' | 'timed out in a task' | undefined
+  let timer = setTimeout(() => kill('timed out at startup'), startTimeoutMs)
 
   /** Only a renderer from which something is expected keeps the node running: one that fails to start must end by itself. */
   function expect(something: boolean): void {
@@ -118,7 +118,7 @@ export function startRendererChild(options: RendererChildOptions): RendererChild
   })
   whenGone(child, (how) => {
     residentBytes = 0
-    const end = lateness === 'late with a task' ? 'timed_out' : 'crashed'
+    const end = lateness === 'timed out in a task' ? 'timed_out' : 'crashed'
     onEnd(end, lateness ?? how)
     endTask(end)
   })
@@ -135,7 +135,7 @@ export function startRendererChild(options: RendererChildOptions): RendererChild
       const { promise, resolve } = Promise.withResolvers<TaskEnd>()
       running = { onPart, end: resolve }
       expect(true)
-      timer = setTimeout(() => kill('late with a task'), taskTimeoutMs(task))
+      timer = setTimeout(() => kill('timed out in a task'), taskTimeoutMs(task))
       tell(child, { task })
       return promise
     },

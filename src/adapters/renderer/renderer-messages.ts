@@ -88,12 +88,12 @@ function classOf(error: Error): keyof typeof CLASSES | undefined {
 /** Both ends are this program, of one version: a look at the kind is enough. */
 export function assertRendererOrder(message: unknown): asserts message is RendererOrder {
   if (typeof message !== 'object' || message === null || !('engine' in message || 'task' in message)) {
-    throw new TypeError('A renderer is started by the node')
+    throw new TypeError('A renderer must be started by a node')
   }
 }
 
 export function assertRendererReport(message: unknown): asserts message is RendererReport {
   if (typeof message !== 'object' || message === null || !('kind' in message)) {
-    throw new TypeError('A renderer reported something unknown')
+    throw new TypeError('A renderer sent an unknown message')
   }
 }

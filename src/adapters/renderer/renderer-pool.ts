@@ -105,7 +105,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
 
   async function only(task: RendererTask): Promise<RendererValue> {
     const [value] = submit(task)
-    if (value === undefined) throw new RangeError('A task has a part at least')
+    if (value === undefined) throw new RangeError('A task must have at least one part')
     return await value
   }
 
@@ -135,7 +135,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
     takenBytes += bytes
     const end = await slot.run(job.task, job.settle)
     takenBytes -= bytes
-    if (end === 'done') job.reject(new Error('A renderer ended a task without all of its parts'))
+    if (end === 'done') job.reject(new Error('A renderer finished a task without all of its parts'))
     else if (end === 'timed_out') job.reject(tookTooLong(job.task))
     else if (closed) job.reject(closed)
     else retry(job)
@@ -153,7 +153,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
       refusals.add(source)
       alone.reject(crashesDecoder())
       meter.trouble(
-        'An image that crashed the decoder twice is refused for a while',
+        'An image crashed the decoder twice and is temporarily refused',
         new Error('path' in source ? source.path : 'an image in memory'),
       )
     }
@@ -183,7 +183,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
 
   function onGone(end: RendererEnd, how: string): void {
     ends[end] += 1
-    if (end !== 'replaced') meter.trouble('A renderer ended, and another one is started', new Error(how))
+    if (end !== 'replaced') meter.trouble('A renderer exited and is being restarted', new Error(how))
     expectRenderer()
   }
 
@@ -286,5 +286,5 @@ function crashesDecoder(): OriginalError {
 }
 
 function mistaken({ kind }: RendererValue): never {
-  throw new TypeError(`A renderer answered another task: ${kind}`)
+  throw new TypeError(`A renderer answered a different task: ${kind}`)
 }

@@ -33,7 +33,7 @@ export function serveRenderer({ listen, send, residentBytes }: RendererChannel):
   writeFile('/proc/self/oom_score_adj', OOM_SCORE).catch(() => {})
 
   async function work(task: RendererTask): Promise<void> {
-    if (engine === undefined) throw new TypeError('A renderer gets its settings before its first task')
+    if (engine === undefined) throw new TypeError('A renderer received a task before its settings')
     await Promise.all(
       perform(engine, task).map(async (value, part) => send({ kind: 'part', part, outcome: await settled(value) })),
     )

@@ -102,7 +102,7 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
       return child?.pid
     },
     async run(task, onPart) {
-      if (child === undefined || state !== 'idle') throw new TypeError('A renderer was given a task that is not idle')
+      if (child === undefined || state !== 'idle') throw new TypeError('A task was sent to a renderer that is not idle')
       clearTimeout(idle)
       state = 'busy'
       const running = child

@@ -131,7 +131,7 @@ export function createS3Calls(limits: S3Limits, names: S3SettingNames): S3Calls 
     try {
       leave = await gate.enter(deadline.signal)
       if (!breaker.allows())
-        throw new S3Failure('down', new Error(`${settings.operation}: not sent after other failures`))
+        throw new S3Failure('down', new Error(`${settings.operation}: not sent: circuit breaker open after failures`))
       retries.called()
       const result = await attempts({ ...settings, signal: deadline.signal }, send)
       return { result, signal: deadline.signal, end }

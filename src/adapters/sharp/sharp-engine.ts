@@ -135,7 +135,7 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
     inspect,
     async verify(source, facts) {
       if (facts.format === 'gif' && !(await isWholeGif(source).catch(gone))) {
-        throw brokenOriginal('gif', new Error('The GIF ends before its trailer'))
+        throw brokenOriginal('gif', new Error('The GIF ends before the trailer'))
       }
       const detachedSource = await detached(source)
       await decoding(

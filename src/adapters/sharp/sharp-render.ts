@@ -168,7 +168,7 @@ async function frameByFrame(source: PixelSource, plan: Plan): Promise<Sharp> {
     if (frame === 0 && done.data.length > frameBytes) all = Buffer.alloc(done.data.length * frames)
     done.data.copy(all, frame * done.data.length)
     made = done.info
-    if (performance.now() > deadline) throw new Error('timeout: some frames are still to be made')
+    if (performance.now() > deadline) throw new Error('timeout: some frames are not rendered')
   }
   const { width: madeWidth, height: pageHeight, channels: madeChannels } = made
   const raw = { width: madeWidth, height: pageHeight * frames, channels: madeChannels, pageHeight }

@@ -35,15 +35,15 @@ export function openCacheFolder(cacheDir: string): CacheFolder {
   const refuse = (why: string): SweepRefused => new SweepRefused('not_a_cache', `${cacheDir} ${why}`)
   try {
     const path = realpathSync(cacheDir)
-    if (path === '/' || isHome(path)) throw refuse("can't be a cache: it holds everything else too")
+    if (path === '/' || isHome(path)) throw refuse('cannot be the cache folder: it is the root or a home directory')
     const marker = lstatSync(`${path}/${CACHE_MARKER.name}`)
     if (!marker.isFile() || readFileSync(`${path}/${CACHE_MARKER.name}`, 'utf8') !== CACHE_MARKER.content) {
-      throw refuse(`is not a Darkroom cache: ${CACHE_MARKER.name} in it is not what Darkroom writes`)
+      throw refuse(`is not a Darkroom cache: the content of ${CACHE_MARKER.name} is invalid`)
     }
     return { path, device: lstatSync(path).dev, madeAtMs: marker.mtimeMs }
   } catch (cause) {
     if (systemErrorCode(cause) !== 'ENOENT' && systemErrorCode(cause) !== 'ENOTDIR') throw cause
-    throw refuse(`is not a Darkroom cache: it has no ${CACHE_MARKER.name}`)
+    throw refuse(`is not a Darkroom cache: ${CACHE_MARKER.name} is missing`)
   }
 }
 

@@ -44,7 +44,7 @@ export function takeSweepLock(folder: string): SweepLock {
 }
 
 function locked(holder = 'unknown'): SweepRefused {
-  return new SweepRefused('locked', `Another sweep is at work (process ${holder.split(':')[0]})`)
+  return new SweepRefused('locked', `Another sweep is running (process ${holder.split(':')[0]})`)
 }
 
 /** @returns false if the lock is there. A disk without a free inode gets a sweep without a lock: it needs one most. */

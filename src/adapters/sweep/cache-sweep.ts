@@ -69,6 +69,6 @@ function runWorker(workerData: SweepWorkerData): Promise<SweepReport> {
     })
     worker.once('error', reject)
     // Without effect after a message or an error.
-    worker.once('exit', (code) => reject(new Error(`The sweep's thread ended with ${code} and without a report`)))
+    worker.once('exit', (code) => reject(new Error(`The sweep thread exited with code ${code} without a report`)))
   })
 }

@@ -56,7 +56,8 @@ function assertServed(field: string, size: string, policy: SizePolicy): void {
 function parsePrimeSize(text: string, policy: SizePolicy): Spec {
   const spec = parse('sizes', text, parseSpec)
   const canonical = formatSpec(spec)
-  if (canonical !== text) throw new RequestError('invalid_upload', `sizes: "${text}" should be written "${canonical}"`)
+  if (canonical !== text)
+    throw new RequestError('invalid_upload', `sizes: "${text}" should be written as "${canonical}"`)
   assertServed('sizes', text, policy)
   return spec
 }

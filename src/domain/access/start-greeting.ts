@@ -13,11 +13,11 @@ export function startGreeting({ url, tokenPath, token }: StartGreeting): string 
   const page = token === undefined ? `${url}/` : `${url}/#token=${encodeURIComponent(token)}`
   const authorization = `"Authorization: Bearer $(cat ${shellWord(tokenPath)})"`
   return `
-Upload a picture:
+Upload an image:
   curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' -H ${authorization} ${url}/images
-or in a browser:
+or open in a browser:
   ${page}
-The token in ${tokenPath} is needed for uploads, deletions and originals.
+Uploads, deletions and access to originals require the token in ${tokenPath}.
 
 `
 }

@@ -27,14 +27,14 @@ export function tokenSource({ UPLOAD_TOKENS: tokens, STORE, ACCEL_PREFIX, HOST }
   ]
   if (obstacles.length === 0) return { kind: 'file', folder: STORE.slice(FILE_SCHEME.length) }
   const listed = obstacles.join(', ').replace(/, (?=[^,]*$)/, ' and ')
-  return { kind: 'none', reason: servesOnly(`none is generated because ${listed}`) }
+  return { kind: 'none', reason: servesOnly(`no token is generated because ${listed}`) }
 }
 
 /** For the log and `/readyz`. @param why There is no token, as a clause. */
 export function servesOnly(why: string): string {
   return (
-    `This node only serves: UPLOAD_TOKENS is empty, and ${why}. ` +
-    `Uploads, deletions, originals and private metadata are refused (403). To allow them, ${HOW_TO_CONFIGURE}`
+    `This node is read-only: UPLOAD_TOKENS is empty, and ${why}. ` +
+    `Uploads, deletions, and access to originals and private metadata are refused (403). To enable them, ${HOW_TO_CONFIGURE}`
   )
 }
 

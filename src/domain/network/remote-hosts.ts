@@ -39,10 +39,10 @@ export function parseRemoteHost(text: string): RemoteHost {
   }
   const protocol = scheme === undefined ? undefined : readProtocol(scheme)
   if (scheme !== undefined && protocol === undefined) {
-    throw new SettingError(`"${text}" should begin with http:// or https://, or with the host`)
+    throw new SettingError(`"${text}" should start with http:// or https://, or with the host`)
   }
   if (below !== undefined && hostname !== undefined && isAddress(hostname)) {
-    throw new SettingError(`"${text}" should be without "*.": an address has no subdomains`)
+    throw new SettingError(`"${text}" should not start with "*.": an IP address has no subdomains`)
   }
   if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) {
     throw new SettingError(`"${text}" should have a port from 1 to 65535`)

@@ -5,7 +5,7 @@ import { formatSpec, parseSpec } from './spec.ts'
 export function specMistake(text: string): string | undefined {
   try {
     const canonical = formatSpec(parseSpec(text))
-    return canonical === text ? undefined : `"${text}" should be written "${canonical}"`
+    return canonical === text ? undefined : `"${text}" should be written as "${canonical}"`
   } catch (error) {
     if (error instanceof RequestError) return error.message
     throw error

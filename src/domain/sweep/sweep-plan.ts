@@ -51,7 +51,7 @@ export interface DiskSpace {
 /** @throws RangeError for an idle time below `MIN_IDLE_DAYS`. */
 export function planLimits(settings: SweepSettings, disk: DiskSpace): SweepLimits {
   const { maxIdleDays, maxBytes, minFreeBytes, minFreePercent = DEFAULT_MIN_FREE_PERCENT } = settings
-  if (!(maxIdleDays >= MIN_IDLE_DAYS)) throw new RangeError(`Files stay for ${MIN_IDLE_DAYS} idle days at least`)
+  if (!(maxIdleDays >= MIN_IDLE_DAYS)) throw new RangeError(`The idle time must be at least ${MIN_IDLE_DAYS} days`)
   return {
     maxIdleMs: maxIdleDays * DAY_MS,
     maxBytes: maxBytes ?? (disk.totalBytes * DEFAULT_MAX_PERCENT) / 100,

@@ -59,7 +59,7 @@ export function listen(server: Server, port: number, host: string): Promise<stri
     server.once('error', reject)
     server.listen({ port, host, backlog: BACKLOG }, () => {
       const address = server.address()
-      if (address === null || typeof address === 'string') return reject(new TypeError('The server has no port'))
+      if (address === null || typeof address === 'string') return reject(new TypeError('The server has no TCP port'))
       const { address: ip, port: actual, family } = address
       return resolve(`http://${family === 'IPv6' ? `[${ip}]` : ip}:${actual}`)
     })

@@ -31,11 +31,11 @@ const WINDOW_MS = 60_000
 const LEAST_FAILURES = 2
 
 const BYPASSED =
-  'ACCEL_PREFIX is set, but pictures are asked for without nginx, so this process sends the files itself: ask nginx instead, ' +
-  'or unset ACCEL_PREFIX. An nginx.conf of your own needs "proxy_set_header X-Darkroom-Accel-Prefix" with the same value'
+  'ACCEL_PREFIX is set, but requests do not come through nginx, so this process sends the files itself: send requests to nginx, ' +
+  'or unset ACCEL_PREFIX. A custom nginx.conf must set "proxy_set_header X-Darkroom-Accel-Prefix" to the same value'
 const UNREADABLE =
-  'nginx cannot read files that are in the cache, so this process sends them: let the user or the group of its workers enter ' +
-  'CACHE_DIR/renditions and all folders above it, and compare $hit_tree in nginx.conf with CACHE_DIR'
+  'nginx cannot read files in the cache, so this process sends them: allow the user or the group of the nginx workers to enter ' +
+  'CACHE_DIR/renditions and all its parent folders, and compare $hit_tree in nginx.conf with CACHE_DIR'
 
 export function createNginxFront({ accelPrefix, degradation, now, access }: NginxFrontOptions): NginxFront {
   let since = now()
@@ -65,7 +65,7 @@ export function createNginxFront({ accelPrefix, degradation, now, access }: Ngin
       startWindow()
       failed += 1
       if (failed < LEAST_FAILURES || failed * 2 < pointed) return
-      degradation.begin(UNREADABLE, { cause: new Error(`The folders are ${access}`), lastsMs: LASTS_MS })
+      degradation.begin(UNREADABLE, { cause: new Error(`Folder permissions: ${access}`), lastsMs: LASTS_MS })
     },
   }
 }

@@ -129,7 +129,7 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
         caughtUp = true
         failing = false
       } catch (error) {
-        if (!failing && !signal.aborted) meter.trouble('Cannot look for deletions in the object store', error)
+        if (!failing && !signal.aborted) meter.trouble('The object store could not be polled for deletions', error)
         failing = true
       }
     },

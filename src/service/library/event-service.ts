@@ -53,7 +53,7 @@ export function createEventService({ buckets, watch, versions, primes, meter }: 
     } catch (error) {
       // Removed meanwhile.
       if (signal.aborted || error instanceof OriginalError) return
-      meter.trouble('A new object could not be made ahead', error)
+      meter.trouble('A new object could not be rendered in advance', error)
     }
   }
 

@@ -49,7 +49,7 @@ const MAX_PENDING = 10_000
 /** Of JSON: what a store that takes nothing does not keep. */
 const MAX_REMEMBERED_BYTES = 8 * 1024 * 1024
 
-const UNSHARED = 'An info could not be written to the object store: other nodes will measure again'
+const UNSHARED = 'Image information could not be written to the object store: other nodes will compute it again'
 
 export function createInfoService(options: InfoServiceOptions): InfoService {
   const { store, engine, originals, watch, renderQueue, meter } = options
@@ -78,7 +78,7 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof UnavailableError)) throw error
-      meter.trouble(`The info of ${id} could not be read`, error)
+      meter.trouble(`The information of image ${id} could not be read from the object store`, error)
       return undefined
     }
   }
@@ -130,7 +130,7 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     } catch (error) {
       // Deleted meanwhile, or broken: whoever asks hears of it.
       if (signal.aborted || error instanceof OriginalError) return
-      meter.trouble(`The info of ${id} could not be made ahead`, error)
+      meter.trouble(`The information of image ${id} could not be computed in advance`, error)
     }
   }
 

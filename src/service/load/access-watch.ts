@@ -24,8 +24,8 @@ const TRUSTED_MS = 300_000
 const AT_ONCE = 4
 
 const READ_ONLY =
-  'The object store takes no uploads, because its user may not write: allow PutObject and DeleteObject ' +
-  '(packaging/s3-policy.json), or unset UPLOAD_TOKENS for a node that only serves'
+  'Uploads to the object store fail, because its user has no write permission: allow PutObject and DeleteObject ' +
+  '(packaging/s3-policy.json), or unset UPLOAD_TOKENS for a read-only node'
 
 interface Check {
   /** @returns what is wrong, if anything. @param before What was wrong at the last look. */

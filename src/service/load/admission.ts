@@ -64,7 +64,7 @@ export function createAdmission<Kind extends string>(
 
   function seatsOf(kind: Kind): Seats {
     const known = seats.get(kind)
-    if (known === undefined) throw new RangeError(`Nobody waits here as ${kind}`)
+    if (known === undefined) throw new RangeError(`Unknown kind of request: ${kind}`)
     return known
   }
 

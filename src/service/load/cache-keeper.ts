@@ -61,7 +61,7 @@ export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: Cach
         (report) => {
           usedBytes = report?.bytesAfter ?? usedBytes
         },
-        (error: unknown) => tell('The sweep of the cache failed', error),
+        (error: unknown) => tell('The cache sweep failed', error),
       )
       .finally(() => {
         underWay = undefined
@@ -87,7 +87,7 @@ export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: Cach
     refused(cause) {
       refusedAt = now()
       sweepSoon()
-      tell('The disk of the cache takes nothing: pictures are served uncached', cause)
+      tell('The cache disk is not writable: images are served without the disk cache', cause)
     },
     get usedBytes() {
       return usedBytes

@@ -189,7 +189,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     })
     if (holderOf(id).isGenuine(id, spooled)) return spooled
     await spooled.discard()
-    meter.trouble(`The object store gave other bytes for the original ${id}`, undefined)
+    meter.trouble(`The object store returned a damaged original of image ${id}`, undefined)
     throw new BodyError('store_unavailable', 'The object store returned a damaged original')
   }
 

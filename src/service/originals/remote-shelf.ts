@@ -89,7 +89,8 @@ export function createRemoteShelf({ store, meter, now }: RemoteShelfOptions): Re
   const sharing = createSharing({
     store,
     meter,
-    trouble: 'What is known of remote images could not be written to the object store: other nodes will ask again',
+    trouble:
+      'The metadata of remote images could not be written to the object store: other nodes will request it again',
   })
   const background = createBackground()
   const touchedAt = new LRUCache<string, number>({ max: MAX_TOUCHED })
@@ -99,7 +100,7 @@ export function createRemoteShelf({ store, meter, now }: RemoteShelfOptions): Re
       await work
     } catch (error) {
       if (background.signal.aborted) return
-      meter.trouble('What is kept of a remote image could not be brought up to date', error)
+      meter.trouble('The stored metadata of a remote image could not be updated', error)
     }
   }
 
@@ -146,12 +147,13 @@ export function createRemoteShelf({ store, meter, now }: RemoteShelfOptions): Re
 
   return {
     async recall(ref, signal) {
-      const what = 'What is known of a remote image could not be read: it is fetched from its host'
+      const what = 'The stored metadata of a remote image could not be read: it is fetched from its host'
       const pointer = await unlessDown(what, () => readPointer(resourceId(ref), signal), signal)
       return pointer?.url === ref.url ? pointer : undefined
     },
     async keep({ resource, id }, pointer, { source, sizeBytes, md5, format }, signal) {
-      const what = 'A remote image could not be written to the object store: other nodes will fetch it again'
+      const what =
+        'A remote image could not be written to the object store: other nodes will fetch it again from its host from its host'
       const put = { contentType: contentTypeOf(format), sizeBytes, md5, overwrite: true }
       const write = () => store.put(remoteOriginalKey(resource, id), source, put, signal)
       // What names it must not be there before it.
@@ -174,7 +176,7 @@ export function createRemoteShelf({ store, meter, now }: RemoteShelfOptions): Re
         const object = await store.open(remoteRenditionKey(resource, id, file), signal)
         return object && openSealed(await readWhole(object, MAX_RENDITION_BYTES))
       }
-      return await unlessDown('A kept rendition could not be read: it is made again', read, signal)
+      return await unlessDown('A stored rendition could not be read: it is rendered again', read, signal)
     },
     keepRendition({ resource, id }, file, { bytes, format }) {
       if (bytes.length > MAX_RENDITION_BYTES / 2) return

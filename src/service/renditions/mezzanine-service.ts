@@ -88,7 +88,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
   const sharing = createSharing({
     store,
     meter,
-    trouble: 'A mezzanine could not be written to the object store: other nodes will make their own',
+    trouble: 'A mezzanine could not be written to the object store: other nodes will render their own',
   })
   const making = new Map<string, Promise<void>>()
   const background = createBackground()
@@ -115,7 +115,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
       const bytes = object && (await readExisting(id, object, { signal, within }))
       const facts = bytes && openMezzanine(bytes)
       if (bytes && facts) return await keep({ id, level, bytes, facts }, sequence)
-      if (bytes) meter.trouble(`The object store gave other bytes for a mezzanine of ${id}`, undefined)
+      if (bytes) meter.trouble(`The object store returned a damaged mezzanine of image ${id}`, undefined)
       absences.set(key, true)
       return undefined
     } catch (error) {
@@ -141,7 +141,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
       // Whoever asked has left, which says nothing of the mezzanine.
       signal.throwIfAborted()
       await original
-      meter.trouble(`A mezzanine of ${id} could not be read`, error)
+      meter.trouble(`A mezzanine of image ${id} could not be read from the object store`, error)
       return undefined
     })
     return (await original) === undefined ? undefined : bytes
@@ -214,7 +214,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
         .catch((error: unknown) => {
           // Deleted or replaced meanwhile, or broken: whoever asks for the picture hears of it.
           if (!signal.aborted && !(error instanceof OriginalError) && !(error instanceof ChangedError)) {
-            meter.trouble(`The mezzanines of ${id} could not be made`, error)
+            meter.trouble(`The mezzanines of image ${id} could not be rendered`, error)
           }
         })
         .finally(() => making.delete(id))

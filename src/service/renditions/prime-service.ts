@@ -52,7 +52,7 @@ export function createPrimeService({ renditions, mezzanines, meter }: PrimeServi
   function report(id: string, error: unknown): void {
     if (signal.aborted || error instanceof OriginalError || error instanceof RequestError) return
     if (error instanceof ChangedError) return
-    meter.trouble(`A size of ${id} could not be made ahead`, error)
+    meter.trouble(`A size of image ${id} could not be rendered in advance`, error)
   }
 
   return {

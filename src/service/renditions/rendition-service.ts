@@ -143,7 +143,7 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
 
   async function remember(key: string, id: string, found: CachedFile, sequence: number): Promise<Known> {
     const format = formatOfFile(found.file)
-    if (format === undefined) throw new TypeError(`${found.file} is no name of a rendition`)
+    if (format === undefined) throw new TypeError(`${found.file} is not the name of a rendition`)
     const bytes = keepBytes && found.sizeBytes <= SMALL_BYTES ? await cache.read(id, found.file) : undefined
     const known = { id, format, ...found, ...(bytes && { bytes }), published: true, touchedAt: now() }
     if (!watch.forgottenSince(id, sequence)) memory.set(key, known)

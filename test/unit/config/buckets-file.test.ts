@@ -113,7 +113,7 @@ const WRONG: readonly (readonly [settings: string, mistake: string])[] = [
     'buckets.abc.staleWhileRevalidateSeconds: should be at most 31536000, a year',
   ],
   ['primeSizes: 400w', 'buckets.abc.primeSizes: should be a list of sizes, such as [400w, 800w]'],
-  ['primeSizes: [400w, "200h400w"]', 'buckets.abc.primeSizes.1: "200h400w" should be written "400w200h"'],
+  ['primeSizes: [400w, "200h400w"]', 'buckets.abc.primeSizes.1: "200h400w" should be written as "400w200h"'],
   [`keyPrefix: ${'x'.repeat(1025)}`, 'buckets.abc.keyPrefix: should have at most 1,024 bytes'],
   ['accessKeyId: $KEY', 'buckets.abc: accessKeyId and secretAccessKey should be set together, or neither of them'],
   [

@@ -97,7 +97,7 @@ const WRONG: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = 
   ],
   [{ REMOTE_HOSTS: '*.*' }, /^REMOTE_HOSTS: "\*\.\*" should be a host such as example\.com/],
   [{ REMOTE_HOSTS: 'example.com?v&w' }, /^REMOTE_HOSTS: "example\.com\?v&w" should list query parameters/],
-  [{ REMOTE_HOSTS: 'ftp://example.com' }, /^REMOTE_HOSTS: "ftp:\/\/example.com" should begin with http:\/\//],
+  [{ REMOTE_HOSTS: 'ftp://example.com' }, /^REMOTE_HOSTS: "ftp:\/\/example.com" should start with http:\/\//],
   [{ REMOTE_ALLOW_ADDRESSES: '10.1.2.3/16' }, /^REMOTE_ALLOW_ADDRESSES: .*"10\.1\.0\.0\/16"/],
   [
     { REMOTE_ALLOW_ADDRESSES: 'localhost' },

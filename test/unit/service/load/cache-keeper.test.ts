@@ -102,7 +102,7 @@ test('A sweep that fails is told of, and another one follows', async (t) => {
   keeper.start()
   sweeps[0]?.reject(new Error('failed'))
   await setImmediate()
-  assert.deepEqual(troubles, ['The sweep of the cache failed'])
+  assert.deepEqual(troubles, ['The cache sweep failed'])
   clock.ms += 5000
   keeper.wrote(101)
   assert.equal(sweeps.length, 2)

@@ -65,7 +65,7 @@ test('Sizes are given by spaces or several times, each once', () => {
 })
 
 for (const [query, code, message] of [
-  ['sizes=0100w', 'invalid_upload', /should be written "100w"/],
+  ['sizes=0100w', 'invalid_upload', /should be written as "100w"/],
   ['sizes=huge', 'invalid_upload', /"huge"/],
   [`sizes=${Array.from({ length: 21 }, (_, at) => `${at + 1}w`).join('+')}`, 'invalid_upload', /the limit is 20/],
 ] as const) {
