@@ -9,7 +9,7 @@ import { isInputFormat } from '../domain/spec/image-format.ts'
 import { parseSpec } from '../domain/spec/spec.ts'
 import type { ToldBucket } from '../service/library/event-service.ts'
 import type { ServedBucket } from '../service/originals/object-versions.ts'
-import type { RemoteSource } from '../service/ports/ports.ts'
+import type { RemoteSource } from '../service/ports/remote.ts'
 
 /** Where originals are that are not ours. */
 export interface Elsewhere {

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { createDiskCache } from '../../src/adapters/cache/disk-cache.ts'
-import type { ImageCache } from '../../src/service/ports/ports.ts'
+import type { ImageCache } from '../../src/service/ports/cache.ts'
 import { createMemoryCache, createMemoryDisk } from '../support/memory-cache.ts'
 
 const ID = '3f2a'.padEnd(40, '0')

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { createFileStore, removeOrphans } from '../../src/adapters/file-store/file-store.ts'
-import type { PutOptions } from '../../src/service/ports/ports.ts'
+import type { PutOptions } from '../../src/service/ports/store.ts'
 
 const never = new AbortController().signal
 const BYTES = Buffer.from('the bytes of an object')

@@ -6,7 +6,7 @@ import { networkInterfaces } from 'node:os'
 import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { parseRemoteHost } from '../../src/domain/network/remote-hosts.ts'
-import type { RemoteAnswer } from '../../src/service/ports/ports.ts'
+import type { RemoteAnswer } from '../../src/service/ports/remote.ts'
 import {
   type RemoteHostServer,
   type RemoteSettings,

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { RemoteAnswer } from '../../src/service/ports/ports.ts'
+import type { RemoteAnswer } from '../../src/service/ports/remote.ts'
 import { remoteSource, startRawHost, startRemoteHost } from '../../tools/servers/remote-host.ts'
 import { startStubDns } from '../../tools/servers/stub-dns.ts'
 

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { createS3Bucket } from '../../src/adapters/s3/s3-bucket.ts'
 import { createS3Store } from '../../src/adapters/s3/s3-store.ts'
 import { UnavailableError } from '../../src/errors.ts'
-import type { Bucket } from '../../src/service/ports/ports.ts'
+import type { Bucket } from '../../src/service/ports/bucket.ts'
 import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import { type Fault, type FaultProxy, startFaultProxy } from '../../tools/servers/fault-proxy.ts'
 

@@ -14,7 +14,7 @@ import {
 import { z } from 'zod'
 import { createS3Bucket, type S3BucketSettings } from '../../src/adapters/s3/s3-bucket.ts'
 import { UnavailableError } from '../../src/errors.ts'
-import type { Bucket, ObjectAddress, ObjectVersion } from '../../src/service/ports/ports.ts'
+import type { Bucket, ObjectAddress, ObjectVersion } from '../../src/service/ports/bucket.ts'
 import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import { createTestClient, type S3Kind } from '../../tools/s3/s3-server.ts'
 import { s3ForTests } from '../../tools/s3/start-s3-server.ts'

@@ -8,7 +8,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createS3Store, type S3StoreSettings } from '../../src/adapters/s3/s3-store.ts'
 import { UnavailableError } from '../../src/errors.ts'
-import type { ObjectStore, PutOptions } from '../../src/service/ports/ports.ts'
+import type { ObjectStore, PutOptions } from '../../src/service/ports/store.ts'
 import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import { type Fault, type FaultProxy, startFaultProxy } from '../../tools/servers/fault-proxy.ts'
 

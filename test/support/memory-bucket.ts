@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { UnavailableError } from '../../src/errors.ts'
-import type { Bucket } from '../../src/service/ports/ports.ts'
+import type { Bucket } from '../../src/service/ports/bucket.ts'
 
 export interface MemoryBucket extends Bucket {
   /** What others have put there. */

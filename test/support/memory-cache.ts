@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { MEZZANINE_LEVELS } from '../../src/domain/picture/mezzanine.ts'
 import { OriginalError, UnavailableError } from '../../src/errors.ts'
-import type { CachedFile, ImageCache, Spool } from '../../src/service/ports/ports.ts'
+import type { CachedFile, ImageCache, Spool } from '../../src/service/ports/cache.ts'
 
 /** What stands for a node's disk: files by path, open to look into and to tamper with. */
 export interface MemoryDisk {

@@ -3,7 +3,8 @@ import { uprightFacts } from '../../src/domain/picture/mezzanine.ts'
 import type { OriginalFacts } from '../../src/domain/picture/original-facts.ts'
 import { type Plan, plannedSize } from '../../src/domain/picture/transform-plan.ts'
 import { OriginalError, UnavailableError } from '../../src/errors.ts'
-import type { ImageEngine, ObjectSource } from '../../src/service/ports/ports.ts'
+import type { ImageEngine } from '../../src/service/ports/engine.ts'
+import type { ObjectSource } from '../../src/service/ports/store.ts'
 import type { MemoryDisk } from './memory-cache.ts'
 
 export const FACTS: OriginalFacts = {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { objectBody } from '../../src/adapters/calls/object-body.ts'
 import { UnavailableError } from '../../src/errors.ts'
-import type { ObjectStore } from '../../src/service/ports/ports.ts'
+import type { ObjectStore } from '../../src/service/ports/store.ts'
 
 interface MemoryObject {
   readonly bytes: Buffer

@@ -3,7 +3,8 @@ import { createSharpEngine, type SharpEngineOptions } from '../../src/adapters/s
 import { type Plan, planTransform } from '../../src/domain/picture/transform-plan.ts'
 import type { OutputFormat } from '../../src/domain/spec/image-format.ts'
 import { parseSpec } from '../../src/domain/spec/spec.ts'
-import type { ImageEngine, ObjectSource } from '../../src/service/ports/ports.ts'
+import type { ImageEngine } from '../../src/service/ports/engine.ts'
+import type { ObjectSource } from '../../src/service/ports/store.ts'
 
 const OPTIONS: SharpEngineOptions = {
   inputFormats: ['jpeg', 'png', 'webp', 'avif', 'gif'],

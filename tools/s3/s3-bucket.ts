@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import type { S3StoreSettings } from '../../src/adapters/s3/s3-store.ts'
-import type { ObjectStore } from '../../src/service/ports/ports.ts'
+import type { ObjectStore } from '../../src/service/ports/store.ts'
 import type { S3Access } from './s3-server.ts'
 import { s3ForTests } from './start-s3-server.ts'
 

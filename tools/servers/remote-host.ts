@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { createRemoteSource, type RemoteSourceSettings } from '../../src/adapters/hosts/remote-source.ts'
 import { parseAddressBlock } from '../../src/domain/network/ip-address.ts'
 import { parseRemoteHost } from '../../src/domain/network/remote-hosts.ts'
-import type { RemoteSource } from '../../src/service/ports/ports.ts'
+import type { RemoteSource } from '../../src/service/ports/remote.ts'
 import type { Scope } from '../../test/support/scope.ts'
 
 export interface RemoteHostServer {

@@ -14,7 +14,7 @@ import {
   PICTURE_FOLDERS,
   renditionFolder,
 } from '../../domain/stored/cache-layout.ts'
-import type { ImageCache } from '../../service/ports/ports.ts'
+import type { ImageCache } from '../../service/ports/cache.ts'
 import { isDiskTrouble, isMissing } from '../files/disk-trouble.ts'
 import { makeFolder } from '../files/make-folder.ts'
 import { ATTEMPTS, FILE_MODE, FOLDER_MODE, type NewFile } from './disk-file.ts'

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { tooManyBytes } from '../../domain/picture/original-refusal.ts'
 import { CACHE_FOLDERS } from '../../domain/stored/cache-layout.ts'
 import { UnavailableError } from '../../errors.ts'
-import type { Spool } from '../../service/ports/ports.ts'
+import type { Spool } from '../../service/ports/cache.ts'
 import { isDiskTrouble, isMissing } from '../files/disk-trouble.ts'
 import { FILE_MODE, FOLDER_MODE } from './disk-file.ts'
 

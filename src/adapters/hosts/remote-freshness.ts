@@ -1,5 +1,5 @@
 import CachePolicy from 'http-cache-semantics'
-import type { RemoteFreshness } from '../../service/ports/ports.ts'
+import type { RemoteFreshness } from '../../service/ports/remote.ts'
 
 /** By lower-case name; a list for a header that came several times. */
 export type RemoteHeaders = Readonly<Record<string, string | string[] | undefined>>

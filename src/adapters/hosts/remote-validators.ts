@@ -1,4 +1,4 @@
-import type { RemoteValidators } from '../../service/ports/ports.ts'
+import type { RemoteValidators } from '../../service/ports/remote.ts'
 import type { RemoteHeaders } from './remote-freshness.ts'
 
 /** Those that can be sent back: a malformed one is none, and `*` would fit any image. */

@@ -3,7 +3,8 @@ import type { MezzanineLevel } from '../../domain/picture/mezzanine.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import type { Plan } from '../../domain/picture/transform-plan.ts'
 import { type ErrorCode, OriginalError, RequestError, ServiceError, UnavailableError } from '../../errors.ts'
-import type { ObjectSource, Reduced } from '../../service/ports/ports.ts'
+import type { Reduced } from '../../service/ports/engine.ts'
+import type { ObjectSource } from '../../service/ports/store.ts'
 import type { SharpEngineOptions } from '../sharp/sharp-engine.ts'
 
 /** A call of the engine, as it travels. */

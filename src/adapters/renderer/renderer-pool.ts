@@ -1,6 +1,7 @@
 import { formatByteAmount } from '../../domain/text/byte-amount.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
-import type { ImageEngine, Meter } from '../../service/ports/ports.ts'
+import type { ImageEngine } from '../../service/ports/engine.ts'
+import type { Meter } from '../../service/ports/meter.ts'
 import type { SharpEngineOptions } from '../sharp/sharp-engine.ts'
 import { createRendererJob, type RendererJob } from './renderer-job.ts'
 import type { RendererReady, RendererTask, RendererValue } from './renderer-messages.ts'

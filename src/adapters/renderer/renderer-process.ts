@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { flushCompileCache } from 'node:module'
-import type { ImageEngine } from '../../service/ports/ports.ts'
+import type { ImageEngine } from '../../service/ports/engine.ts'
 import { createSharpEngine, pipelineMtimeSeconds } from '../sharp/sharp-engine.ts'
 import {
   assertRendererOrder,

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { ObjectSource } from '../../service/ports/ports.ts'
+import type { ObjectSource } from '../../service/ports/store.ts'
 
 /** Images that no renderer is to be given, for a while. */
 export interface RendererRefusals {

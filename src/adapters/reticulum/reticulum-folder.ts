@@ -4,7 +4,7 @@ import { opendir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { DamagedFileError } from '../../errors.ts'
-import type { ImportFile, ImportSource, UnreadablePlace } from '../../service/ports/ports.ts'
+import type { ImportFile, ImportSource, UnreadablePlace } from '../../service/ports/originals.ts'
 
 const SHA1_DIGITS = 40
 const READ_BYTES = 256 * 1024

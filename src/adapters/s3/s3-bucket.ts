@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3'
-import type { Bucket, ObjectAddress, ObjectVersion } from '../../service/ports/ports.ts'
+import type { Bucket, ObjectAddress, ObjectVersion } from '../../service/ports/bucket.ts'
 import { objectBody } from '../calls/object-body.ts'
 import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
 import { createS3Client, type S3ClientSettings } from './s3-client.ts'

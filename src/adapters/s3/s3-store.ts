@@ -10,7 +10,7 @@ import {
   PutObjectCommand,
 } from '@aws-sdk/client-s3'
 import { UnavailableError } from '../../errors.ts'
-import type { ListedObject, ObjectSource, ObjectStat, ObjectStore } from '../../service/ports/ports.ts'
+import type { ListedObject, ObjectSource, ObjectStat, ObjectStore } from '../../service/ports/store.ts'
 import { objectBody } from '../calls/object-body.ts'
 import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
 import { createS3Client, type S3ClientSettings, type S3Credentials } from './s3-client.ts'

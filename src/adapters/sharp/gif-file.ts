@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import { walkGif } from '../../domain/picture/gif-structure.ts'
-import type { ObjectSource } from '../../service/ports/ports.ts'
+import type { ObjectSource } from '../../service/ports/store.ts'
 
 const WINDOW_BYTES = 256 * 1024
 

@@ -7,7 +7,7 @@ import {
 } from '../../domain/picture/mezzanine.ts'
 import { combineOrientation, turnsOnSide } from '../../domain/picture/orientation.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
-import type { Reduced } from '../../service/ports/ports.ts'
+import type { Reduced } from '../../service/ports/engine.ts'
 import { type Copyright, withCopyright } from './sharp-copyright.ts'
 import { type PixelSource, toPixels, toSrgb, turn } from './sharp-render.ts'
 

@@ -5,7 +5,9 @@ import {
   invalidationsSince,
   parseInvalidationKey,
 } from '../../domain/stored/store-layout.ts'
-import type { ImageCache, Meter, ObjectStore } from '../ports/ports.ts'
+import type { ImageCache } from '../ports/cache.ts'
+import type { Meter } from '../ports/meter.ts'
+import type { ObjectStore } from '../ports/store.ts'
 import { putBytes } from '../tools/small-object.ts'
 
 /** Learns from the store which images were deleted on any node, and makes this one forget them. */

@@ -1,5 +1,5 @@
 import { deletedKey } from '../../domain/stored/store-layout.ts'
-import type { ObjectStore } from '../ports/ports.ts'
+import type { ObjectStore } from '../ports/store.ts'
 import { readText } from '../tools/small-object.ts'
 
 /** Whether the image was deleted and not uploaded again. */

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { formatAlias, parseAlias } from '../../domain/identity/sha1-alias.ts'
 import { aliasKey } from '../../domain/stored/store-layout.ts'
-import type { ObjectStore } from '../ports/ports.ts'
+import type { ObjectStore } from '../ports/store.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
 import { putBytes, readText } from '../tools/small-object.ts'
 

@@ -2,7 +2,7 @@ import { formatDeletionMark } from '../../domain/stored/deletion-mark.ts'
 import { deletedKey, infoKeys, mezzanineKeys, originalKey, recordKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
 import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
-import type { ObjectStore } from '../ports/ports.ts'
+import type { ObjectStore } from '../ports/store.ts'
 import { putBytes } from '../tools/small-object.ts'
 import { readAlias } from './alias-service.ts'
 

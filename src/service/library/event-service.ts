@@ -5,7 +5,7 @@ import type { BucketEvent } from '../../domain/url/bucket-event.ts'
 import { OriginalError } from '../../errors.ts'
 import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
 import type { VersionService } from '../originals/versions.ts'
-import type { Meter } from '../ports/ports.ts'
+import type { Meter } from '../ports/meter.ts'
 import type { PrimeService } from '../renditions/prime-service.ts'
 import { createBackground } from '../tools/background.ts'
 

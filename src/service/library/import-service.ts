@@ -1,5 +1,6 @@
 import { DamagedFileError, OriginalError, UnavailableError } from '../../errors.ts'
-import type { ImageEngine, ImportFile, ImportSource, UnreadablePlace } from '../ports/ports.ts'
+import type { ImageEngine } from '../ports/engine.ts'
+import type { ImportFile, ImportSource, UnreadablePlace } from '../ports/originals.ts'
 import type { AliasService } from './alias-service.ts'
 import type { IngestService } from './ingest-service.ts'
 

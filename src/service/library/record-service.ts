@@ -2,7 +2,7 @@ import { type ImageRecord, parseRecord } from '../../domain/info/image-record.ts
 import { recordKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError } from '../../errors.ts'
 import { isDeleted } from '../deletion/is-deleted.ts'
-import type { ObjectStore } from '../ports/ports.ts'
+import type { ObjectStore } from '../ports/store.ts'
 import { readText } from '../tools/small-object.ts'
 
 export interface RecordService {

@@ -3,7 +3,7 @@ import { isPointer, type RemoteFolder, remoteFolders } from '../../domain/stored
 import { REMOTE_PREFIXES, remoteFolder } from '../../domain/stored/store-layout.ts'
 import { type CutOff, createAgeHistogram } from '../../domain/sweep/sweep-histogram.ts'
 import { UnavailableError } from '../../errors.ts'
-import type { ObjectStore } from '../ports/ports.ts'
+import type { ObjectStore } from '../ports/store.ts'
 
 /** Deletes the remote images that nobody has asked for the longest. */
 export interface RemotePurge {

@@ -1,6 +1,7 @@
 import pLimit from 'p-limit'
 import { ServiceError } from '../../errors.ts'
-import type { Bucket, ObjectStore } from '../ports/ports.ts'
+import type { Bucket } from '../ports/bucket.ts'
+import type { ObjectStore } from '../ports/store.ts'
 import type { Degradation } from './degradation.ts'
 
 /** Finds out whether this node may do what its settings say, before somebody is refused for it. */

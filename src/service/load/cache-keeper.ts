@@ -1,4 +1,4 @@
-import type { Meter } from '../ports/ports.ts'
+import type { Meter } from '../ports/meter.ts'
 
 /** Deletes what the cache need not keep. One sweep at a time. */
 export interface CacheSweep {

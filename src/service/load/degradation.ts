@@ -1,4 +1,4 @@
-import type { Meter } from '../ports/ports.ts'
+import type { Meter } from '../ports/meter.ts'
 
 /** What is wrong with this node without being a reason to take it out: `/readyz` names it, and the log once. */
 export interface Degradation {

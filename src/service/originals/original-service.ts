@@ -6,16 +6,11 @@ import { OriginalError, ServiceError, UnavailableError } from '../../errors.ts'
 import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
 import type { Viewer } from '../load/admission.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
-import type {
-  ImageCache,
-  ImageEngine,
-  Meter,
-  ObjectSource,
-  OpenObject,
-  OriginalHolder,
-  Spool,
-  Spooled,
-} from '../ports/ports.ts'
+import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
+import type { ImageEngine } from '../ports/engine.ts'
+import type { Meter } from '../ports/meter.ts'
+import type { OriginalHolder } from '../ports/originals.ts'
+import type { ObjectSource, OpenObject } from '../ports/store.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
 import { startTimeLimit } from '../tools/time-limit.ts'
 import { createFirstByteBudget, openInTime } from './open-in-time.ts'

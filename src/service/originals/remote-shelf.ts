@@ -16,7 +16,9 @@ import {
   remoteRenditionsPrefix,
 } from '../../domain/stored/store-layout.ts'
 import { UnavailableError } from '../../errors.ts'
-import type { Meter, ObjectStore, OpenObject, Spooled } from '../ports/ports.ts'
+import type { Spooled } from '../ports/cache.ts'
+import type { Meter } from '../ports/meter.ts'
+import type { ObjectStore, OpenObject } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
 import { createSharing } from '../tools/sharing.ts'
 import { readText, readWhole } from '../tools/small-object.ts'

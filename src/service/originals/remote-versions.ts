@@ -9,17 +9,9 @@ import type { InputFormat } from '../../domain/spec/image-format.ts'
 import type { RemotePointer } from '../../domain/stored/remote-pointer.ts'
 import { OriginalError, RemoteError, UnavailableError } from '../../errors.ts'
 import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
-import type {
-  ImageCache,
-  ImageEngine,
-  RemoteAnswer,
-  RemoteFreshness,
-  RemoteSource,
-  RemoteValidators,
-  RenditionShelf,
-  Spool,
-  Spooled,
-} from '../ports/ports.ts'
+import type { ImageCache, RenditionShelf, Spool, Spooled } from '../ports/cache.ts'
+import type { ImageEngine } from '../ports/engine.ts'
+import type { RemoteAnswer, RemoteFreshness, RemoteSource, RemoteValidators } from '../ports/remote.ts'
 import { createLocatedVersions } from './located-versions.ts'
 import type { NewRemotes } from './new-remotes.ts'
 import type { RemoteShelf } from './remote-shelf.ts'

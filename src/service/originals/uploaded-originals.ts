@@ -2,7 +2,8 @@ import { imageIdFromSha256 } from '../../domain/identity/image-id.ts'
 import { originalKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError } from '../../errors.ts'
 import { isDeleted } from '../deletion/is-deleted.ts'
-import type { ObjectStore, OriginalHolder } from '../ports/ports.ts'
+import type { OriginalHolder } from '../ports/originals.ts'
+import type { ObjectStore } from '../ports/store.ts'
 
 /** The originals that were uploaded here. Each is named by its bytes, so whoever has them can tell whether they are right. */
 export function createUploadedOriginals(store: ObjectStore): OriginalHolder {

@@ -3,7 +3,7 @@ import type { AskedRef, AskedRemote, ObjectRef, RemoteRef } from '../../domain/i
 import { isVersionId } from '../../domain/identity/version-id.ts'
 import { UnavailableError } from '../../errors.ts'
 import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
-import type { OriginalHolder } from '../ports/ports.ts'
+import type { OriginalHolder } from '../ports/originals.ts'
 import type { Answer } from './fresh-answers.ts'
 
 /** One version of an original that may change: of what is said of it, its name never means anything else. */

@@ -2,7 +2,8 @@ import { LRUCache } from 'lru-cache'
 import type { MezzanineLevel } from '../../domain/picture/mezzanine.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { openMezzanine } from '../../domain/stored/mezzanine-file.ts'
-import type { ImageCache, ObjectSource } from '../ports/ports.ts'
+import type { ImageCache } from '../ports/cache.ts'
+import type { ObjectSource } from '../ports/store.ts'
 
 /** A reduced picture of an original, upright and in sRGB, and the facts of the original itself. */
 export interface Mezzanine {

@@ -3,7 +3,7 @@ import { ACCEPT_CLASSES, type OutputFormat } from '../../domain/spec/image-forma
 import type { Spec } from '../../domain/spec/spec.ts'
 import { OriginalError, RequestError } from '../../errors.ts'
 import { ChangedError } from '../originals/versions.ts'
-import type { Meter } from '../ports/ports.ts'
+import type { Meter } from '../ports/meter.ts'
 import { createBackground } from '../tools/background.ts'
 import type { MezzanineService } from './mezzanine-service.ts'
 import type { RenditionService } from './rendition-service.ts'

@@ -3,7 +3,9 @@ import { UnavailableError } from '../../errors.ts'
 import type { Viewer } from '../load/admission.ts'
 import type { Place } from '../load/backlog.ts'
 import type { Priority, WorkQueue } from '../load/work-queue.ts'
-import type { ImageEngine, Meter, ObjectSource } from '../ports/ports.ts'
+import type { ImageEngine } from '../ports/engine.ts'
+import type { Meter } from '../ports/meter.ts'
+import type { ObjectSource } from '../ports/store.ts'
 import { unlessAborted } from '../tools/coalesce.ts'
 
 /** Renders in their turn; what waits for the same source goes together, from one decoding. */

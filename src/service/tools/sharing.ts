@@ -1,5 +1,6 @@
 import { UnavailableError } from '../../errors.ts'
-import type { Meter, ObjectStore } from '../ports/ports.ts'
+import type { Meter } from '../ports/meter.ts'
+import type { ObjectStore } from '../ports/store.ts'
 import { putBytes, type SmallObject } from './small-object.ts'
 
 /** Puts into the store, for other nodes, what can always be made again. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { UnavailableError } from '../../errors.ts'
-import type { ObjectStore, OpenObject, PutOptions } from '../ports/ports.ts'
+import type { ObjectStore, OpenObject, PutOptions } from '../ports/store.ts'
 
 const MAX_TEXT_BYTES = 65_536
 

@@ -7,7 +7,7 @@ import {
   stricterOf,
   UNLIMITED,
 } from '../../../../src/adapters/hosts/remote-freshness.ts'
-import type { RemoteFreshness } from '../../../../src/service/ports/ports.ts'
+import type { RemoteFreshness } from '../../../../src/service/ports/remote.ts'
 
 const YEAR = 365 * 86_400
 const PLAIN = { storable: true, freshSeconds: 300, staleWhileRevalidateSeconds: 0, staleIfError: true } as const

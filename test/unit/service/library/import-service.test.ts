@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { DamagedFileError, UnavailableError } from '../../../../src/errors.ts'
 import { createImportService, type ImportServiceOptions } from '../../../../src/service/library/import-service.ts'
-import type { ImportFile, UnreadablePlace } from '../../../../src/service/ports/ports.ts'
+import type { ImportFile, UnreadablePlace } from '../../../../src/service/ports/originals.ts'
 import { original } from '../../../support/memory-engine.ts'
 import { createStage, idOf, never } from '../../../support/service-stage.ts'
 

@@ -5,7 +5,7 @@ import { resourceId, versionId } from '../../../../src/domain/identity/version-i
 import { remoteOriginalKey, remotePointerKey, remoteRenditionKey } from '../../../../src/domain/stored/store-layout.ts'
 import { UnavailableError } from '../../../../src/errors.ts'
 import { createRemotePurge, type RemotePurgeOptions } from '../../../../src/service/library/remote-purge.ts'
-import type { ListedObject } from '../../../../src/service/ports/ports.ts'
+import type { ListedObject } from '../../../../src/service/ports/store.ts'
 import { collectGarbage } from '../../../support/collect-garbage.ts'
 import { createMemoryStore } from '../../../support/memory-store.ts'
 
