@@ -5,6 +5,7 @@ import { copyrightOf } from '../../src/adapters/sharp/sharp-copyright.ts'
 import { planTransform } from '../../src/domain/picture/transform-plan.ts'
 import { OUTPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
 import { parseSpec } from '../../src/domain/spec/spec.ts'
+import { exifBlock, xmpPacket } from '../../tools/pictures/metadata.ts'
 import { createEngine, fixture, renderOne } from '../support/render.ts'
 
 const OWNER = { copyright: 'Änne & Söhne © 2026 <all rights>', artist: '山田 太郎' }
@@ -50,9 +51,9 @@ for (const format of OUTPUT_FORMATS) {
 }
 
 test('A picture of ours gives back the copyright that it carries, in any script', async () => {
-  const xmp = `<x:xmpmeta xmlns:x="adobe:ns:meta/"><dc:creator><rdf:Seq><rdf:li>${OWNER.artist}</rdf:li></rdf:Seq></dc:creator>
+  const xmp = xmpPacket(`<dc:creator><rdf:Seq><rdf:li>${OWNER.artist}</rdf:li></rdf:Seq></dc:creator>
     <dc:rights><rdf:Alt><rdf:li xml:lang="x-default">Änne &amp; Söhne © 2026 &lt;all rights&gt;</rdf:li></rdf:Alt></dc:rights>
-    <exif:GPSLatitude>51,28.6687N</exif:GPSLatitude></x:xmpmeta>`
+    <exif:GPSLatitude>51,28.6687N</exif:GPSLatitude>`)
   const bytes = await sharp(await fixture('mountains.jpg'))
     .withXmp(xmp)
     .jpeg()
@@ -83,7 +84,25 @@ for (const [name, exif] of Object.entries(BROKEN)) {
 }
 
 test('A copyright is cut at 500 letters, and only its first lines of XMP are read', () => {
-  const xmp = (text: string) => Buffer.from(`<dc:rights><rdf:Alt><rdf:li>${text}</rdf:li></rdf:Alt></dc:rights>`)
+  const xmp = (text: string) =>
+    Buffer.from(xmpPacket(`<dc:rights><rdf:Alt><rdf:li>${text}</rdf:li></rdf:Alt></dc:rights>`))
   assert.equal(copyrightOf({ xmp: xmp('x'.repeat(5000)) }).copyright?.length, 500)
   assert.deepEqual(copyrightOf({ xmp: Buffer.concat([Buffer.alloc(70_000, ' '), xmp('late')]) }), {})
+})
+
+test('XMP is read as XML: with another prefix, numeric references and several creators', () => {
+  const xmp = Buffer.from(
+    `<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+      xmlns:d="http://purl.org/dc/elements/1.1/"><rdf:Description rdf:about="">
+      <d:creator><rdf:Seq><rdf:li>A. One</rdf:li><rdf:li>B. Two</rdf:li></rdf:Seq></d:creator>
+      <d:rights><rdf:Alt><rdf:li xml:lang="de">falsch</rdf:li><rdf:li xml:lang="x-default">&#xA9; S&#246;hne</rdf:li></rdf:Alt></d:rights>
+    </rdf:Description></rdf:RDF></x:xmpmeta>`,
+  )
+  assert.deepEqual(copyrightOf({ xmp }), { copyright: '© Söhne', artist: 'A. One, B. Two' })
+})
+
+test('Control characters of a text are left out, which XML does not allow', () => {
+  const bytes = Buffer.from('A.\x07 One\0B. Two\0')
+  const exif = exifBlock([{ tag: 0x8298, type: 2, count: bytes.length, bytes }])
+  assert.deepEqual(copyrightOf({ exif }), { copyright: 'A.  One, B. Two' })
 })

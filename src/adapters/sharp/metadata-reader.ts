@@ -156,12 +156,15 @@ function toGroup(tags: unknown, convert: Convert, depth = 0): PlainGroup {
   return Object.fromEntries(members)
 }
 
+/** Written by the reader in place of a value that is beyond the end of the block. */
+const FAULTY = '<faulty value>'
+
 /** Rationals exactly, as `1/250`; what is bytes by its type as the text that the reader finds in it. */
 function exifValue(tag: unknown): PlainValue | undefined {
   if (!isRecord(tag)) return undefined
   const { value, description, computed } = tag
   if (typeof value === 'number') return value
-  if (!Array.isArray(value)) return undefined
+  if (!Array.isArray(value) || value.includes(FAULTY)) return undefined
   if (isPair(value) && (typeof computed === 'number' || computed === null)) return rational(value)
   if (value.length > 0 && value.every(isPair)) return value.map(rational)
   if (value.length > 0 && value.every((item) => typeof item === 'string')) return joined(value)
