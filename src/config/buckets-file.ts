@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises'
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
 import { MAX_PRIME_SIZES } from '../domain/access/prime-sizes.ts'
-import { specMistake } from '../domain/spec/spec-mistake.ts'
+import { parseCanonicalSpec } from '../domain/spec/canonical-spec.ts'
+import type { Spec } from '../domain/spec/spec.ts'
+import { SettingError } from '../domain/text/setting-error.ts'
 import { ConfigError } from './env.ts'
 
 /** A bucket whose objects are served. Times are in whole seconds. */
@@ -26,7 +28,7 @@ export interface BucketSettings {
   /** After `freshSeconds`, a stale object is served for this time while the bucket is unavailable. */
   readonly staleIfErrorSeconds: number
   /** Canonical specs that are rendered after an event notification of a new object. */
-  readonly primeSizes: readonly string[]
+  readonly primeSizes: readonly Spec[]
   /** Only keys with this prefix are served. */
   readonly keyPrefix: string
 }
@@ -72,7 +74,7 @@ const Entry = z.strictObject(
     staleWhileRevalidateSeconds: seconds(60),
     staleIfErrorSeconds: seconds(86_400),
     primeSizes: z
-      .array(z.string('should be a string').superRefine(checkSize), 'should be a list of sizes, such as [400w, 800w]')
+      .array(z.string('should be a string').transform(readSize), 'should be a list of sizes, such as [400w, 800w]')
       .max(MAX_PRIME_SIZES, `should have at most ${MAX_PRIME_SIZES} sizes`)
       .default([]),
     keyPrefix: z
@@ -218,9 +220,14 @@ function isPlain(text: string): boolean {
   return [username, password, search, hash].every((part) => part === '')
 }
 
-function checkSize(text: string, context: z.RefinementCtx<string>): void {
-  const mistake = specMistake(text)
-  if (mistake !== undefined) context.addIssue({ code: 'custom', message: mistake })
+function readSize(text: string, context: z.RefinementCtx<string>): Spec {
+  try {
+    return parseCanonicalSpec(text)
+  } catch (error) {
+    if (!(error instanceof SettingError)) throw error
+    context.addIssue({ code: 'custom', message: error.message })
+    return z.NEVER
+  }
 }
 
 function groupMistake(issue: z.core.$ZodRawIssue): string | undefined {

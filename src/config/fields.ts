@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { INPUT_FORMATS, isInputFormat } from '../domain/spec/image-format.ts'
+import { INPUT_FORMATS, type InputFormat, isInputFormat } from '../domain/spec/image-format.ts'
 import { parseByteAmount } from '../domain/text/byte-amount.ts'
 import { SettingError } from '../domain/text/setting-error.ts'
 
@@ -72,20 +72,25 @@ export const optionalByteSize = (about: Facts) => amount.optional().meta(facts({
 interface ListOptions {
   readonly preset?: string
   readonly max?: number
-  /** What is wrong with a word, if anything. Absent: any word is correct. */
-  readonly check?: (word: string) => string | undefined
 }
 
-/** Words separated by spaces. */
-export const list = ({ preset = '', max = Infinity, check = () => undefined }: ListOptions, about: Facts) =>
+/** Words separated by spaces, each read by `parse`. @param parse Throws `SettingError` for a word that is wrong. */
+export const list = <T>(parse: (word: string) => T, { preset = '', max = Infinity }: ListOptions, about: Facts) =>
   z
     .string()
     .default(preset)
-    .transform((value, context) => {
+    .transform((value, context): readonly T[] => {
       const words = value.split(/\s+/).filter((word) => word !== '')
-      for (const message of words.flatMap((word) => check(word) ?? [])) context.addIssue({ code: 'custom', message })
       if (words.length > max) context.addIssue({ code: 'custom', message: `should have at most ${max} entries` })
-      return words
+      return words.flatMap((word) => {
+        try {
+          return [parse(word)]
+        } catch (error) {
+          if (!(error instanceof SettingError)) throw error
+          context.addIssue({ code: 'custom', message: error.message })
+          return []
+        }
+      })
     })
     .meta(facts(about))
 
@@ -98,34 +103,23 @@ function isWebUrl(url: string): boolean {
   return /^https?:\/\//i.test(url) && URL.canParse(url)
 }
 
-/** A check for `list`: a token or key that is hard to guess. The message does not repeat it. */
-export function checkSecret(word: string): string | undefined {
-  if (word.length >= 16) return undefined
-  return 'each entry should have at least 16 characters; `openssl rand -hex 32` generates one'
+/** A token or key that is hard to guess. @throws SettingError that does not repeat it. */
+export function parseSecret(word: string): string {
+  if (word.length >= 16) return word
+  throw new SettingError('each entry should have at least 16 characters; `openssl rand -hex 32` generates one')
 }
 
-/** A check for `list`: a format of originals. */
-export function checkFormat(word: string): string | undefined {
-  return isInputFormat(word) ? undefined : `"${word}" should be one of ${INPUT_FORMATS.join(', ')}`
+/** A format of originals. @throws SettingError */
+export function parseInputFormat(word: string): InputFormat {
+  if (isInputFormat(word)) return word
+  throw new SettingError(`"${word}" should be one of ${INPUT_FORMATS.join(', ')}`)
 }
 
-/** A check for `list` by a parser. */
-export const readable =
-  (parse: (word: string) => unknown) =>
-  (word: string): string | undefined => {
-    try {
-      parse(word)
-      return undefined
-    } catch (error) {
-      if (error instanceof SettingError) return error.message
-      throw error
-    }
-  }
-
-/** A check for `list`: a key of imgproxy. The message does not repeat it. */
-export function checkKeyAndSalt(word: string): string | undefined {
-  if (/^(?:[0-9a-f]{2})+:(?:[0-9a-f]{2})+$/i.test(word)) return undefined
-  return 'each entry should be <key>:<salt>, both with an even number of hexadecimal digits'
+/** A key of imgproxy, hexadecimal. @throws SettingError that does not repeat it. */
+export function parseKeyAndSalt(word: string): { readonly key: string; readonly salt: string } {
+  const { key, salt } = /^(?<key>(?:[0-9a-f]{2})+):(?<salt>(?:[0-9a-f]{2})+)$/i.exec(word)?.groups ?? {}
+  if (key !== undefined && salt !== undefined) return { key, salt }
+  throw new SettingError('each entry should be <key>:<salt>, both with an even number of hexadecimal digits')
 }
 
 /** Prefix of a dialect's relative source URLs. */

@@ -2,19 +2,8 @@ import { z } from 'zod'
 import { MAX_PRIME_SIZES } from '../domain/access/prime-sizes.ts'
 import { parseDialectMount } from '../domain/dialect/dialect-mount.ts'
 import { parseAddressBlock } from '../domain/network/ip-address.ts'
-import { specMistake } from '../domain/spec/spec-mistake.ts'
-import {
-  checkKeyAndSalt,
-  checkSecret,
-  choice,
-  facts,
-  flag,
-  list,
-  readable,
-  sourceBase,
-  webUrl,
-  whole,
-} from './fields.ts'
+import { parseCanonicalSpec } from '../domain/spec/canonical-spec.ts'
+import { choice, facts, flag, list, parseKeyAndSalt, parseSecret, sourceBase, webUrl, whole } from './fields.ts'
 
 const SECRETS = 'secrets of at least 16 characters, separated by spaces'
 
@@ -45,7 +34,8 @@ export const SERVER = {
       }),
     ),
   TRUSTED_PROXIES: list(
-    { check: readable(parseAddressBlock) },
+    parseAddressBlock,
+    {},
     {
       about:
         'Proxies whose X-Forwarded-For header is trusted. With ACCEL_PREFIX, loopback addresses are trusted in addition.',
@@ -58,7 +48,8 @@ export const SERVER = {
 /** Settings of authorization. */
 export const ACCESS = {
   UPLOAD_TOKENS: list(
-    { check: checkSecret },
+    parseSecret,
+    {},
     {
       about: 'Bearer tokens that authorize uploads, deletions, originals and private metadata.',
       allowed: SECRETS,
@@ -67,7 +58,8 @@ export const ACCESS = {
     },
   ),
   EVENT_TOKENS: list(
-    { check: checkSecret },
+    parseSecret,
+    {},
     {
       about: 'Tokens that authorize event notifications of S3 servers (POST /events/s3).',
       allowed: SECRETS,
@@ -86,7 +78,8 @@ export const SIZES = {
       'Allowed sizes: all of them (open), those of SIZES (list), or those of URLs with a valid signature (signed).',
   }),
   SIZES: list(
-    { check: specMistake },
+    parseCanonicalSpec,
+    {},
     {
       about: 'Allow-list of sizes. Required with SIZE_POLICY=list, and refused without it.',
       allowed: 'sizes such as "400w 800w 100s", separated by spaces',
@@ -98,7 +91,8 @@ export const SIZES = {
       'Answer to a size that is not in SIZES: 403 (refuse), or 302 to the next larger width that is equal otherwise (redirect). Requires SIZE_POLICY=list.',
   }),
   URL_KEYS: list(
-    { check: checkSecret },
+    parseSecret,
+    {},
     {
       about:
         'Keys of URL signatures. The first one signs; all of them verify. Required with SIZE_POLICY=signed, and refused without it.',
@@ -107,7 +101,8 @@ export const SIZES = {
     },
   ),
   PRIME_SIZES: list(
-    { check: specMistake, max: MAX_PRIME_SIZES },
+    parseCanonicalSpec,
+    { max: MAX_PRIME_SIZES },
     {
       about: 'Sizes that are rendered after every upload, before they are requested. An upload may add its own.',
       allowed: `at most ${MAX_PRIME_SIZES} sizes such as "400w 800w", separated by spaces`,
@@ -122,7 +117,8 @@ export const SIZES = {
 /** Settings of the URL dialects of other services. */
 export const DIALECTS = {
   DIALECTS: list(
-    { check: readable(parseDialectMount) },
+    parseDialectMount,
+    {},
     {
       about:
         'URL dialects of other services (thumbor, imagor, imgproxy, ipx), each with the path or the host that serves it (docs/dialects.md).',
@@ -135,6 +131,7 @@ export const DIALECTS = {
       'Output format of dialect URLs that name none: that of the original (source), or the best one that the client accepts (negotiated). Requires DIALECTS.',
   }),
   THUMBOR_KEYS: list(
+    (key) => key,
     {},
     {
       about: 'Keys of signed thumbor and imagor URLs; all of them verify. Requires thumbor or imagor in DIALECTS.',
@@ -158,7 +155,8 @@ export const DIALECTS = {
     about: 'Prefix of thumbor and imagor source URLs that have no scheme. Requires thumbor or imagor in DIALECTS.',
   }),
   IMGPROXY_KEYS: list(
-    { check: checkKeyAndSalt },
+    parseKeyAndSalt,
+    {},
     {
       about: 'Keys and salts of signed imgproxy URLs; all of them verify. Requires imgproxy in DIALECTS.',
       allowed: '<key>:<salt> in hexadecimal digits, separated by spaces',

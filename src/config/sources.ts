@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { parseDnsServer } from '../domain/network/dns-server.ts'
 import { parseAddressBlock } from '../domain/network/ip-address.ts'
 import { parseRemoteHost } from '../domain/network/remote-hosts.ts'
-import { byteSize, count, facts, flag, list, optionalByteSize, readable, text, webUrl, whole } from './fields.ts'
+import { byteSize, count, facts, flag, list, optionalByteSize, text, webUrl, whole } from './fields.ts'
 
 const MIB = 2 ** 20
 
@@ -47,7 +47,8 @@ export const ELSEWHERE = {
     whenUnset: 'no buckets',
   }),
   REMOTE_HOSTS: list(
-    { check: readable(parseRemoteHost) },
+    parseRemoteHost,
+    {},
     {
       about:
         'Allow-list of the hosts that remote images are fetched from (docs/remote.md). An entry may limit the protocol, the port and the query parameters. * allows every host and requires SIZE_POLICY=signed.',
@@ -76,7 +77,8 @@ export const ELSEWHERE = {
       }),
     ),
   REMOTE_ALLOW_ADDRESSES: list(
-    { check: readable(parseAddressBlock) },
+    parseAddressBlock,
+    {},
     {
       about: 'Non-public addresses that remote images may be fetched from.',
       allowed: 'addresses and CIDR blocks such as 10.1.0.0/16, separated by spaces',
@@ -84,7 +86,8 @@ export const ELSEWHERE = {
     },
   ),
   REMOTE_DNS: list(
-    { check: readable(parseDnsServer) },
+    parseDnsServer,
+    {},
     {
       about: 'DNS servers that resolve the names of remote hosts.',
       allowed: 'entries such as 192.0.2.53 or [2001:db8::53]:5353, separated by spaces',

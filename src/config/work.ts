@@ -1,14 +1,15 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { INPUT_FORMATS } from '../domain/spec/image-format.ts'
-import { byteSize, checkFormat, choice, count, facts, flag, list, optionalByteSize, whole } from './fields.ts'
+import { byteSize, choice, count, facts, flag, list, optionalByteSize, parseInputFormat, whole } from './fields.ts'
 
 const MIB = 2 ** 20
 
 /** Settings of decoding and encoding. */
 export const RENDERING = {
   INPUT_FORMATS: list(
-    { preset: 'jpeg png webp avif gif', check: checkFormat },
+    parseInputFormat,
+    { preset: 'jpeg png webp avif gif' },
     {
       about: 'Accepted formats of originals.',
       allowed: `any of ${INPUT_FORMATS.join(', ')}, separated by spaces`,

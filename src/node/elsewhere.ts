@@ -2,11 +2,7 @@ import { createRemoteSource } from '../adapters/hosts/remote-source.ts'
 import { createS3Bucket } from '../adapters/s3/s3-bucket.ts'
 import type { BucketSettings } from '../config/buckets-file.ts'
 import type { Config } from '../config/env.ts'
-import { parseDnsServer } from '../domain/network/dns-server.ts'
-import { parseAddressBlock } from '../domain/network/ip-address.ts'
-import { parseRemoteHost, type RemoteHost } from '../domain/network/remote-hosts.ts'
-import { isInputFormat } from '../domain/spec/image-format.ts'
-import { parseSpec } from '../domain/spec/spec.ts'
+import type { RemoteHost } from '../domain/network/remote-hosts.ts'
 import type { ToldBucket } from '../service/library/event-service.ts'
 import type { ServedBucket } from '../service/originals/object-versions.ts'
 import type { RemoteSource } from '../service/ports/remote.ts'
@@ -26,12 +22,12 @@ export interface Elsewhere {
 
 export function createElsewhere(config: Config, bucketSettings: readonly BucketSettings[]): Elsewhere {
   const buckets = new Map(bucketSettings.map((settings) => [settings.alias, servedBucket(settings, config)]))
-  const remoteHosts = config.REMOTE_HOSTS.map(parseRemoteHost)
+  const remoteHosts = config.REMOTE_HOSTS
   const remotes = createRemoteSource({
     hosts: remoteHosts,
-    allowedAddresses: config.REMOTE_ALLOW_ADDRESSES.map(parseAddressBlock),
-    dnsServers: config.REMOTE_DNS.map(parseDnsServer),
-    formats: config.INPUT_FORMATS.filter(isInputFormat),
+    allowedAddresses: config.REMOTE_ALLOW_ADDRESSES,
+    dnsServers: config.REMOTE_DNS,
+    formats: config.INPUT_FORMATS,
     maxBytes: config.MAX_UPLOAD_BYTES,
     defaultFreshSeconds: config.REMOTE_DEFAULT_FRESH_SECONDS,
     limits: { totalTimeoutMs: config.REMOTE_TIMEOUT_SECONDS * 1000 },
@@ -44,7 +40,7 @@ export function createElsewhere(config: Config, bucketSettings: readonly BucketS
       alias,
       bucket,
       keyPrefix,
-      primeSizes: primeSizes.map(parseSpec),
+      primeSizes,
     })),
     async close() {
       for (const { bucket } of buckets.values()) bucket.close()

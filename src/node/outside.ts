@@ -10,7 +10,6 @@ import { createCacheSweeper } from '../adapters/sweep/cache-sweep.ts'
 import { SweepRefused } from '../adapters/sweep/cache-sweep-folder.ts'
 import { type Config, ConfigError } from '../config/env.ts'
 import { defaultRenderMemory } from '../domain/picture/render-memory.ts'
-import { isInputFormat } from '../domain/spec/image-format.ts'
 import { CACHE_FOLDERS } from '../domain/stored/cache-layout.ts'
 import { defaultMemoryCache } from '../domain/stored/memory-cache.ts'
 import { type CacheKeeper, createCacheKeeper } from '../service/load/cache-keeper.ts'
@@ -33,7 +32,7 @@ export function createMeter(log: Log, metrics: Metrics): Meter {
 /** @param memoryBytes Of the machine, or what its container may have. */
 export function createRenderers(config: Config, meter: Meter, memoryBytes: number): RendererPool {
   const engine = {
-    inputFormats: config.INPUT_FORMATS.filter(isInputFormat),
+    inputFormats: config.INPUT_FORMATS,
     maxPixels: config.MAX_PIXELS,
     maxFrames: config.MAX_FRAMES,
     timeoutSeconds: config.RENDER_TIMEOUT_SECONDS,

@@ -1,16 +1,16 @@
 import type { Config } from '../config/env.ts'
 import type { SizePolicy } from '../domain/access/size-policy.ts'
-import { parseDialectMount } from '../domain/dialect/dialect-mount.ts'
 import type { DialectSettings } from '../domain/dialect/dialects.ts'
 import { type AddressBlock, parseAddressBlock } from '../domain/network/ip-address.ts'
+import { formatSpec } from '../domain/spec/spec.ts'
 
 export function dialectSettings(config: Config): DialectSettings {
   const length = config.THUMBOR_SIGNATURE_LENGTH
   return {
-    mounts: config.DIALECTS.map(parseDialectMount),
+    mounts: config.DIALECTS,
     thumbor: { keys: config.THUMBOR_KEYS, hash: config.THUMBOR_HASH, ...(length !== undefined && { length }) },
     imgproxy: {
-      keys: config.IMGPROXY_KEYS.map((pair) => pair.split(':')).map(([key = '', salt = '']) => ({ key, salt })),
+      keys: config.IMGPROXY_KEYS,
       sizeBytes: config.IMGPROXY_SIGNATURE_BYTES,
     },
     bases: { thumbor: config.THUMBOR_BASE, imgproxy: config.IMGPROXY_BASE, ipx: config.IPX_BASE },
@@ -19,7 +19,7 @@ export function dialectSettings(config: Config): DialectSettings {
 }
 
 export function sizePolicy({ SIZE_POLICY, SIZES, SIZES_FALLBACK, URL_KEYS }: Config): SizePolicy {
-  if (SIZE_POLICY === 'list') return { kind: 'list', sizes: SIZES, fallback: SIZES_FALLBACK }
+  if (SIZE_POLICY === 'list') return { kind: 'list', sizes: SIZES.map(formatSpec), fallback: SIZES_FALLBACK }
   return SIZE_POLICY === 'signed' ? { kind: 'signed', keys: URL_KEYS } : { kind: 'open' }
 }
 
@@ -32,5 +32,5 @@ const LOOPBACK = ['127.0.0.0/8', '::1'] as const
 
 /** Whose word on the client is taken: with `ACCEL_PREFIX` the nginx on this machine writes over whatever a client says. */
 export function trustedProxies({ ACCEL_PREFIX, TRUSTED_PROXIES }: Config): readonly AddressBlock[] {
-  return [...(ACCEL_PREFIX === '' ? [] : LOOPBACK), ...TRUSTED_PROXIES].map(parseAddressBlock)
+  return [...(ACCEL_PREFIX === '' ? [] : LOOPBACK.map(parseAddressBlock)), ...TRUSTED_PROXIES]
 }

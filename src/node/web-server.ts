@@ -64,7 +64,7 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
     errorPicture: readFileSync(new URL('../http/answer/error-picture.png', import.meta.url)),
   })
   const app = createApp(log, report, {
-    images: { ...shared, primeSizes: config.PRIME_SIZES.map(parseSpec), maxUploadBytes: config.MAX_UPLOAD_BYTES },
+    images: { ...shared, primeSizes: config.PRIME_SIZES, maxUploadBytes: config.MAX_UPLOAD_BYTES },
     infos: shared,
     events: { tokens: config.EVENT_TOKENS, onEvents: events.tell },
     pictures,

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { loadBuckets, parseBuckets } from '../../../src/config/buckets-file.ts'
 import { ConfigError } from '../../../src/config/env.ts'
+import { parseSpec } from '../../../src/domain/spec/spec.ts'
 
 const ENV = { KEY: 'AKIA1', SECRET: 'a secret', TOKEN: 'a token', BLANK: ' ' }
 
@@ -39,7 +40,7 @@ test('a file of YAML is read, with what it leaves out', () => {
       freshSeconds: 0,
       staleWhileRevalidateSeconds: 5,
       staleIfErrorSeconds: 7,
-      primeSizes: ['400w', '200s,2x'],
+      primeSizes: ['400w', '200s,2x'].map(parseSpec),
       keyPrefix: 'public/',
     },
     {

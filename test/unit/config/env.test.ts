@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Config, ConfigError, loadConfig } from '../../../src/config/env.ts'
+import { parseDnsServer } from '../../../src/domain/network/dns-server.ts'
+import { parseAddressBlock } from '../../../src/domain/network/ip-address.ts'
+import { parseRemoteHost } from '../../../src/domain/network/remote-hosts.ts'
+import { parseSpec } from '../../../src/domain/spec/spec.ts'
 
 const TOKEN = '0123456789abcdef'
 
@@ -37,16 +41,22 @@ const READ: readonly (readonly [Readonly<Record<string, string>>, Partial<Config
   [{ BUCKETS_FILE: 'buckets.yaml' }, { BUCKETS_FILE: 'buckets.yaml' }],
   [{ HOST: '0.0.0.0' }, { HOST: '0.0.0.0', UPLOAD_TOKENS: [] }],
   [{ ACCEL_PREFIX: '/_renditions/' }, { ACCEL_PREFIX: '/_renditions/', UPLOAD_TOKENS: [] }],
-  [{ SIZE_POLICY: 'list', SIZES: '400w 100s,2x' }, { SIZES: ['400w', '100s,2x'] }],
+  [{ SIZE_POLICY: 'list', SIZES: '400w 100s,2x' }, { SIZES: ['400w', '100s,2x'].map(parseSpec) }],
   [{ SIZE_POLICY: 'signed', URL_KEYS: TOKEN }, { URL_KEYS: [TOKEN] }],
   [{ STORE: 's3://bucket', S3_FORCE_PATH_STYLE: 'false' }, { S3_FORCE_PATH_STYLE: false }],
   [{ INPUT_FORMATS: 'jpeg tiff' }, { INPUT_FORMATS: ['jpeg', 'tiff'] }],
   [{}, { REMOTE_HOSTS: [], REMOTE_ALLOW_ADDRESSES: [], REMOTE_DNS: [], REMOTE_TIMEOUT_SECONDS: 14 }],
-  [{ REMOTE_HOSTS: '*.example.com  bücher.example' }, { REMOTE_HOSTS: ['*.example.com', 'bücher.example'] }],
-  [{ REMOTE_ALLOW_ADDRESSES: '10.1.0.0/16 ::1' }, { REMOTE_ALLOW_ADDRESSES: ['10.1.0.0/16', '::1'] }],
-  [{ REMOTE_HOSTS: '*', SIZE_POLICY: 'signed', URL_KEYS: TOKEN }, { REMOTE_HOSTS: ['*'] }],
-  [{ TRUSTED_PROXIES: '10.0.0.0/8 ::1' }, { TRUSTED_PROXIES: ['10.0.0.0/8', '::1'] }],
-  [{ REMOTE_DNS: '192.0.2.53:5353' }, { REMOTE_DNS: ['192.0.2.53:5353'] }],
+  [
+    { REMOTE_HOSTS: '*.example.com  bücher.example' },
+    { REMOTE_HOSTS: ['*.example.com', 'bücher.example'].map(parseRemoteHost) },
+  ],
+  [
+    { REMOTE_ALLOW_ADDRESSES: '10.1.0.0/16 ::1' },
+    { REMOTE_ALLOW_ADDRESSES: ['10.1.0.0/16', '::1'].map(parseAddressBlock) },
+  ],
+  [{ REMOTE_HOSTS: '*', SIZE_POLICY: 'signed', URL_KEYS: TOKEN }, { REMOTE_HOSTS: ['*'].map(parseRemoteHost) }],
+  [{ TRUSTED_PROXIES: '10.0.0.0/8 ::1' }, { TRUSTED_PROXIES: ['10.0.0.0/8', '::1'].map(parseAddressBlock) }],
+  [{ REMOTE_DNS: '192.0.2.53:5353' }, { REMOTE_DNS: ['192.0.2.53:5353'].map(parseDnsServer) }],
   [{ REMOTE_DEFAULT_FRESH_SECONDS: '0' }, { REMOTE_DEFAULT_FRESH_SECONDS: 0 }],
 ]
 for (const [env, expected] of READ) {
