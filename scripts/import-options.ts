@@ -1,7 +1,12 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
-import type { ParseArgsOptionsConfig } from 'node:util'
-import { readFlags } from './read-flags.ts'
+import {
+  type ParsedCommand,
+  parseCommandLine,
+  REPORT_FLAGS,
+  type ReportOptions,
+  readReportOptions,
+} from './command-line.ts'
 
 export const USAGE = `Usage: scripts/import --reticulum <folder> [options]
 
@@ -23,48 +28,24 @@ Exit code: 0 all originals are in the store; 1 failed or interrupted; 2 invalid 
 refused or are damaged.
 `
 
-export interface ImportOptions {
+export interface ImportOptions extends ReportOptions {
   readonly folder: string
   readonly concurrency: number
-  readonly dryRun: boolean
-  readonly json: boolean
-  readonly quiet: boolean
 }
 
-export type ImportCommand =
-  | { readonly kind: 'import'; readonly options: ImportOptions }
-  | { readonly kind: 'help' }
-  | { readonly kind: 'usage'; readonly problems: readonly string[] }
+const FLAGS = { reticulum: { type: 'string' }, concurrency: { type: 'string' }, ...REPORT_FLAGS } as const
 
-const FLAGS = {
-  reticulum: { type: 'string' },
-  concurrency: { type: 'string' },
-  'dry-run': { type: 'boolean' },
-  json: { type: 'boolean' },
-  quiet: { type: 'boolean' },
-  help: { type: 'boolean' },
-} as const satisfies ParseArgsOptionsConfig
-
-/** Parses the command line. @returns the command, or all mistakes. */
-export function parseCommand(args: readonly string[]): ImportCommand {
-  const problems: string[] = []
-  const given = readFlags(FLAGS, args, problems)
-  if (given.has('help')) return { kind: 'help' }
-  const folder = given.get('reticulum')
-  if (folder === undefined) problems.push("--reticulum: is required, the UploadDirectory of Reticulum's configuration")
-  const concurrency = given.get('concurrency') ?? String(availableParallelism())
-  if (!/^(?:[1-9]|[1-5]\d|6[0-4])$/.test(concurrency)) {
-    problems.push(`--concurrency: "${concurrency}" is not a whole number from 1 to 64`)
-  }
-  if (problems.length > 0 || folder === undefined) return { kind: 'usage', problems }
-  return {
-    kind: 'import',
-    options: {
-      folder: resolve(folder),
-      concurrency: Number(concurrency),
-      dryRun: given.has('dry-run'),
-      json: given.has('json'),
-      quiet: given.has('quiet'),
-    },
-  }
+/** Parses the command line. @returns the options, or all mistakes. */
+export function parseImport(args: readonly string[]): ParsedCommand<ImportOptions> {
+  return parseCommandLine(args, { flags: FLAGS }, (line, problems) => {
+    const folder = line.given.get('reticulum')
+    if (folder === undefined)
+      problems.push("--reticulum: is required, the UploadDirectory of Reticulum's configuration")
+    const concurrency = line.given.get('concurrency') ?? String(availableParallelism())
+    if (!/^(?:[1-9]|[1-5]\d|6[0-4])$/.test(concurrency)) {
+      problems.push(`--concurrency: "${concurrency}" is not a whole number from 1 to 64`)
+    }
+    if (folder === undefined) return undefined
+    return { folder: resolve(folder), concurrency: Number(concurrency), ...readReportOptions(line) }
+  })
 }

@@ -1,8 +1,13 @@
 import { resolve } from 'node:path'
-import type { ParseArgsOptionsConfig } from 'node:util'
 import { MIN_IDLE_DAYS, type SweepSettings } from '../src/domain/sweep/sweep-plan.ts'
 import { parseByteAmount } from '../src/domain/text/byte-amount.ts'
-import { readFlags } from './read-flags.ts'
+import {
+  type ParsedCommand,
+  parseCommandLine,
+  REPORT_FLAGS,
+  type ReportOptions,
+  readReportOptions,
+} from './command-line.ts'
 
 export const USAGE = `Usage: scripts/purge-cache [options]
 
@@ -25,19 +30,11 @@ Exit code: 0 success; 1 failed or interrupted; 2 invalid options; 3 another swee
 a cache.
 `
 
-export interface PurgeOptions {
+export interface PurgeCacheOptions extends ReportOptions {
   readonly cacheDir: string
   readonly settings: SweepSettings
   readonly all: boolean
-  readonly dryRun: boolean
-  readonly json: boolean
-  readonly quiet: boolean
 }
-
-export type PurgeCommand =
-  | { readonly kind: 'purge'; readonly options: PurgeOptions }
-  | { readonly kind: 'help' }
-  | { readonly kind: 'usage'; readonly problems: readonly string[] }
 
 const FLAGS = {
   'cache-dir': { type: 'string' },
@@ -45,11 +42,8 @@ const FLAGS = {
   'max-bytes': { type: 'string' },
   'min-free': { type: 'string' },
   all: { type: 'boolean' },
-  'dry-run': { type: 'boolean' },
-  json: { type: 'boolean' },
-  quiet: { type: 'boolean' },
-  help: { type: 'boolean' },
-} as const satisfies ParseArgsOptionsConfig
+  ...REPORT_FLAGS,
+} as const
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -65,38 +59,34 @@ const VARIABLES: Readonly<Record<string, string>> = {
  * Parses the command line. The default of an option is the setting of the node.
  *
  * @param home Folder of Darkroom, which the default cache folder is relative to.
- * @returns the command, or all mistakes.
+ * @returns the options, or all mistakes.
  */
-export function parseCommand(args: readonly string[], env: Environment, home: string): PurgeCommand {
-  const problems: string[] = []
-  const given = readFlags(FLAGS, args, problems)
-  if (given.has('help')) return { kind: 'help' }
+export function parsePurgeCache(
+  args: readonly string[],
+  env: Environment,
+  home: string,
+): ParsedCommand<PurgeCacheOptions> {
+  return parseCommandLine(args, { flags: FLAGS }, (line, problems) => {
+    function read<T>(flag: string, parse: (text: string) => T | undefined, expected: string): T | undefined {
+      const variable = VARIABLES[flag] ?? ''
+      const text = line.given.get(flag) ?? env[variable]
+      if (text === undefined || text === '') return undefined
+      const value = parse(text)
+      const name = line.given.has(flag) ? `--${flag}` : variable
+      if (value === undefined) problems.push(`${name}: "${text}" is not ${expected}`)
+      return value
+    }
 
-  function read<T>(flag: string, parse: (text: string) => T | undefined, expected: string): T | undefined {
-    const variable = VARIABLES[flag] ?? ''
-    const text = given.get(flag) ?? env[variable]
-    if (text === undefined || text === '') return undefined
-    const value = parse(text)
-    if (value === undefined) problems.push(`${given.has(flag) ? `--${flag}` : variable}: "${text}" is not ${expected}`)
-    return value
-  }
-
-  const maxIdleDays = read('max-idle-days', parseIdleDays, `a number of days, at least ${MIN_IDLE_DAYS}`)
-  const maxBytes = read('max-bytes', parsePositiveAmount, 'a number of bytes such as 500M or 10G')
-  const minFree = read('min-free', parseMinFree, 'a number of bytes such as 500M or 10G, or a percentage such as 5%')
-  const cacheDir = read('cache-dir', (text) => resolve(text), 'a folder')
-  if (problems.length > 0) return { kind: 'usage', problems }
-  return {
-    kind: 'purge',
-    options: {
-      cacheDir: cacheDir ?? resolve(home, 'cache'),
+    const maxIdleDays = read('max-idle-days', parseIdleDays, `a number of days, at least ${MIN_IDLE_DAYS}`)
+    const maxBytes = read('max-bytes', parsePositiveAmount, 'a number of bytes such as 500M or 10G')
+    const minFree = read('min-free', parseMinFree, 'a number of bytes such as 500M or 10G, or a percentage such as 5%')
+    return {
+      cacheDir: read('cache-dir', (text) => resolve(text), 'a folder') ?? resolve(home, 'cache'),
       settings: { maxIdleDays: maxIdleDays ?? 30, ...(maxBytes !== undefined && { maxBytes }), ...minFree },
-      all: given.has('all'),
-      dryRun: given.has('dry-run'),
-      json: given.has('json'),
-      quiet: given.has('quiet'),
-    },
-  }
+      all: line.given.has('all'),
+      ...readReportOptions(line),
+    }
+  })
 }
 
 function parsePositiveAmount(text: string): number | undefined {

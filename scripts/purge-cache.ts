@@ -4,49 +4,26 @@ import { SweepRefused } from '../src/adapters/sweep/cache-sweep-folder.ts'
 import type { SweepReport } from '../src/adapters/sweep/cache-sweep-ledger.ts'
 import { formatByteAmount } from '../src/domain/text/byte-amount.ts'
 import { becomeOwner } from './become-owner.ts'
-import { type PurgeOptions, parseCommand, USAGE } from './purge-cache-options.ts'
+import { type Progress, runWithProgress } from './progress.ts'
+import { type PurgeCacheOptions, parsePurgeCache, USAGE } from './purge-cache-options.ts'
+import { type Complain, EXIT, runCommand } from './run-command.ts'
 
-const EXIT = { done: 0, failed: 1, usage: 2, refused: 3 } as const
-const BAR_WIDTH = 30
+/** Another sweep holds the lock, or the folder is not a cache. */
+const REFUSED = 3
 
-/** Expiry of a node's cache by cron: see docs/cache.md. The node's own sweep runs the same code. */
-async function main(): Promise<number> {
-  const command = parseCommand(process.argv.slice(2), process.env, resolve(import.meta.dirname, '..'))
-  if (command.kind === 'help') {
-    process.stdout.write(USAGE)
-    return EXIT.done
-  }
-  if (command.kind === 'usage') {
-    for (const problem of command.problems) complain(problem)
-    complain('--help lists the options')
-    return EXIT.usage
-  }
-  try {
-    becomeOwner(command.options.cacheDir)
-    return report(await purge(command.options), command.options)
-  } catch (cause) {
-    const reason = cause instanceof SweepRefused ? cause.reason : 'failed'
-    const message = cause instanceof Error ? cause.message : String(cause)
-    if (command.options.json) process.stdout.write(`${JSON.stringify({ error: reason, message })}\n`)
-    complain(message)
-    return reason === 'failed' ? EXIT.failed : EXIT.refused
-  }
-}
-
-async function purge(options: PurgeOptions): Promise<SweepReport> {
+async function purge(options: PurgeCacheOptions, complain: Complain): Promise<number> {
+  becomeOwner(options.cacheDir)
   const sweeper = createCacheSweeper(options)
-  // A second signal ends the process at once; the next sweep detects the stale lock.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void sweeper.stop())
-  const redraw = process.stderr.isTTY ? setInterval(() => drawProgress(sweeper), 200) : undefined
-  try {
-    return await sweeper.sweep()
-  } finally {
-    clearInterval(redraw)
-    if (redraw !== undefined) process.stderr.write('\r\x1b[K')
-  }
+  // A second signal ends the process without releasing the lock; the next sweep detects the stale lock.
+  const swept = await runWithProgress({
+    run: () => sweeper.sweep(),
+    stop: () => void sweeper.stop(),
+    progress: () => progressOf(sweeper),
+  })
+  return report(swept, options, complain)
 }
 
-function report(swept: SweepReport, options: PurgeOptions): number {
+function report(swept: SweepReport, options: PurgeCacheOptions, complain: Complain): number {
   const failed = swept.failed > 0 || swept.stopped
   if (options.json) process.stdout.write(`${JSON.stringify(swept)}\n`)
   else if (!options.quiet || failed) process.stdout.write(`${summary(swept)}\n`)
@@ -70,18 +47,22 @@ function summary(swept: SweepReport): string {
   )
 }
 
-function drawProgress(sweeper: CacheSweeper): void {
+function progressOf(sweeper: CacheSweeper): Progress | undefined {
   const progress = sweeper.progress()
-  if (progress === undefined || progress.totalShards === 0) return
-  const done = Math.min(1, progress.shards / progress.totalShards)
-  const bar = '#'.repeat(Math.round(done * BAR_WIDTH)).padEnd(BAR_WIDTH, '-')
+  if (progress === undefined || progress.totalShards === 0) return undefined
   const files = `${progress.scannedFiles.toLocaleString('en')} files, ${progress.removedFiles.toLocaleString('en')} removed`
-  const what = progress.pass === 2 ? 'evicting' : 'scanning'
-  process.stderr.write(`\r[${bar}] ${Math.floor(done * 100)} % ${what}: ${files}\x1b[K`)
+  return {
+    share: Math.min(1, progress.shards / progress.totalShards),
+    text: `${progress.pass === 2 ? 'evicting' : 'scanning'}: ${files}`,
+  }
 }
 
-function complain(message: string): void {
-  process.stderr.write(`purge-cache: ${message}\n`)
-}
-
-process.exitCode = await main()
+/** Expiry of a node's cache by cron: see docs/cache.md. The node's own sweep runs the same code. */
+await runCommand({
+  name: 'purge-cache',
+  usage: USAGE,
+  parse: (args) => parsePurgeCache(args, process.env, resolve(import.meta.dirname, '..')),
+  run: purge,
+  explain: (error) => (error instanceof SweepRefused ? { reason: error.reason, exitCode: REFUSED } : undefined),
+  failsInJson: ({ json }) => json,
+})

@@ -1,6 +1,11 @@
-import type { ParseArgsOptionsConfig } from 'node:util'
 import { parseByteAmount } from '../src/domain/text/byte-amount.ts'
-import { readFlags } from './read-flags.ts'
+import {
+  type ParsedCommand,
+  parseCommandLine,
+  REPORT_FLAGS,
+  type ReportOptions,
+  readReportOptions,
+} from './command-line.ts'
 
 export const USAGE = `Usage: scripts/purge-remotes [options]
 
@@ -19,45 +24,21 @@ Environment: the settings of the node (docs/settings.md). STORE and its credenti
 Exit code: 0 success; 1 failed or interrupted; 2 invalid options or settings.
 `
 
-export interface PurgeRemotesOptions {
+export interface PurgeRemotesOptions extends ReportOptions {
   /** Absent: the setting REMOTE_MAX_BYTES. */
   readonly maxBytes?: number
-  readonly dryRun: boolean
-  readonly json: boolean
-  readonly quiet: boolean
 }
 
-export type PurgeRemotesCommand =
-  | { readonly kind: 'purge'; readonly options: PurgeRemotesOptions }
-  | { readonly kind: 'help' }
-  | { readonly kind: 'usage'; readonly problems: readonly string[] }
+const FLAGS = { 'max-bytes': { type: 'string' }, ...REPORT_FLAGS } as const
 
-const FLAGS = {
-  'max-bytes': { type: 'string' },
-  'dry-run': { type: 'boolean' },
-  json: { type: 'boolean' },
-  quiet: { type: 'boolean' },
-  help: { type: 'boolean' },
-} as const satisfies ParseArgsOptionsConfig
-
-/** Parses the command line. @returns the command, or all mistakes. */
-export function parseCommand(args: readonly string[]): PurgeRemotesCommand {
-  const problems: string[] = []
-  const given = readFlags(FLAGS, args, problems)
-  if (given.has('help')) return { kind: 'help' }
-  const text = given.get('max-bytes')
-  const maxBytes = text === undefined ? undefined : parseByteAmount(text)
-  if (text !== undefined && maxBytes === undefined) {
-    problems.push(`--max-bytes: "${text}" is not a number of bytes such as 500M or 10G; 0 deletes all`)
-  }
-  if (problems.length > 0) return { kind: 'usage', problems }
-  return {
-    kind: 'purge',
-    options: {
-      ...(maxBytes !== undefined && { maxBytes }),
-      dryRun: given.has('dry-run'),
-      json: given.has('json'),
-      quiet: given.has('quiet'),
-    },
-  }
+/** Parses the command line. @returns the options, or all mistakes. */
+export function parsePurgeRemotes(args: readonly string[]): ParsedCommand<PurgeRemotesOptions> {
+  return parseCommandLine(args, { flags: FLAGS }, (line, problems) => {
+    const text = line.given.get('max-bytes')
+    const maxBytes = text === undefined ? undefined : parseByteAmount(text)
+    if (text !== undefined && maxBytes === undefined) {
+      problems.push(`--max-bytes: "${text}" is not a number of bytes such as 500M or 10G; 0 deletes all`)
+    }
+    return { ...(maxBytes !== undefined && { maxBytes }), ...readReportOptions(line) }
+  })
 }

@@ -1,53 +1,33 @@
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { bucketVariables } from '../src/config/buckets-file.ts'
-import { type Config, ConfigError, loadConfig } from '../src/config/env.ts'
+import { type Config, ConfigError } from '../src/config/env.ts'
 import { REMOTE_PREFIXES } from '../src/domain/stored/store-layout.ts'
 import { formatByteAmount } from '../src/domain/text/byte-amount.ts'
 import { createStore } from '../src/node/outside.ts'
 import { createRemotePurge, type RemotePurge, type RemotePurgeReport } from '../src/service/library/remote-purge.ts'
 import { becomeOwner } from './become-owner.ts'
 import { lowerPriority } from './lower-priority.ts'
-import { type PurgeRemotesOptions, parseCommand, USAGE } from './purge-remotes-options.ts'
+import { explainNodeFailure, loadNodeSettings } from './node-settings.ts'
+import { type Progress, runWithProgress } from './progress.ts'
+import { type PurgeRemotesOptions, parsePurgeRemotes, USAGE } from './purge-remotes-options.ts'
+import { type Complain, EXIT, runCommand } from './run-command.ts'
 
-const EXIT = { done: 0, failed: 1, usage: 2 } as const
-const BAR_WIDTH = 30
-
-/** Expiry of remote images by cron: see docs/remote.md. */
-async function main(): Promise<number> {
-  const command = parseCommand(process.argv.slice(2))
-  if (command.kind === 'help') {
-    process.stdout.write(USAGE)
-    return EXIT.done
-  }
-  if (command.kind === 'usage') {
-    for (const problem of command.problems) complain(problem)
-    complain('--help lists the options')
-    return EXIT.usage
-  }
-  try {
-    return await purge(command.options)
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    if (command.options.json) process.stdout.write(`${JSON.stringify({ error: 'failed', message })}\n`)
-    complain(message)
-    return error instanceof ConfigError ? EXIT.usage : EXIT.failed
-  }
-}
-
-async function purge(options: PurgeRemotesOptions): Promise<number> {
+async function purge(options: PurgeRemotesOptions, complain: Complain): Promise<number> {
   const began = performance.now()
-  // Paths in the settings are relative to the folder of Darkroom, as for the node.
-  process.chdir(resolve(import.meta.dirname, '..'))
-  const config = loadConfig(process.env, await bucketVariables(process.env['BUCKETS_FILE']))
+  const config = await loadNodeSettings()
   const maxBytes = options.maxBytes ?? config.REMOTE_MAX_BYTES
   useFolder(config)
   lowerPriority()
   const store = await createStore(config)
   const remotes = createRemotePurge({ store, maxBytes, dryRun: options.dryRun, now: () => Date.now() })
+  const stopping = new AbortController()
   try {
-    const purged = await runWithProgress(remotes)
-    return report(purged, { ...options, seconds: (performance.now() - began) / 1000 })
+    const purged = await runWithProgress({
+      run: () => remotes.run(stopping.signal),
+      stop: () => stopping.abort(),
+      progress: () => progressOf(remotes),
+    })
+    return report(purged, { ...options, seconds: (performance.now() - began) / 1000 }, complain)
   } finally {
     store.close()
   }
@@ -65,20 +45,9 @@ function useFolder({ STORE }: Config): void {
   becomeOwner(folder)
 }
 
-async function runWithProgress(remotes: RemotePurge): Promise<RemotePurgeReport> {
-  const stopping = new AbortController()
-  // A second signal ends the process at once; the next run deletes the rest.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort())
-  const redraw = process.stderr.isTTY ? setInterval(() => drawProgress(remotes), 200) : undefined
-  try {
-    return await remotes.run(stopping.signal)
-  } finally {
-    clearInterval(redraw)
-    if (redraw !== undefined) process.stderr.write('\r\x1b[K')
-  }
-}
+type TimedOptions = PurgeRemotesOptions & { readonly seconds: number }
 
-function report(purged: RemotePurgeReport, options: PurgeRemotesOptions & { readonly seconds: number }): number {
+function report(purged: RemotePurgeReport, options: TimedOptions, complain: Complain): number {
   const hasFailed = purged.failed > 0 || purged.stopped
   if (options.json) process.stdout.write(`${JSON.stringify({ ...purged, seconds: options.seconds })}\n`)
   else if (!options.quiet || hasFailed) process.stdout.write(`${summary(purged, options.seconds)}\n`)
@@ -95,18 +64,18 @@ function summary(purged: RemotePurgeReport, seconds: number): string {
   )
 }
 
-function drawProgress(remotes: RemotePurge): void {
+function progressOf(remotes: RemotePurge): Progress {
   const { pass, prefixes, images, removedImages } = remotes.progress()
-  const done = prefixes / REMOTE_PREFIXES.length
-  const bar = '#'.repeat(Math.round(done * BAR_WIDTH)).padEnd(BAR_WIDTH, '-')
   const counts = `${images.toLocaleString('en')} images, ${removedImages.toLocaleString('en')} deleted`
-  process.stderr.write(
-    `\r[${bar}] ${Math.floor(done * 100)} % ${pass === 2 ? 'deleting' : 'counting'}: ${counts}\x1b[K`,
-  )
+  return { share: prefixes / REMOTE_PREFIXES.length, text: `${pass === 2 ? 'deleting' : 'counting'}: ${counts}` }
 }
 
-function complain(message: string): void {
-  process.stderr.write(`purge-remotes: ${message}\n`)
-}
-
-process.exitCode = await main()
+/** Expiry of remote images by cron: see docs/remote.md. */
+await runCommand({
+  name: 'purge-remotes',
+  usage: USAGE,
+  parse: parsePurgeRemotes,
+  run: purge,
+  explain: explainNodeFailure,
+  failsInJson: ({ json }) => json,
+})

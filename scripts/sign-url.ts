@@ -1,7 +1,8 @@
-import { parseArgs } from 'node:util'
 import { formatSignature, signPath } from '../src/domain/access/signature.ts'
 import { formatPictureUrl, parsePictureUrl, signedPath } from '../src/domain/url/picture-url.ts'
 import { RequestError } from '../src/errors.ts'
+import { type CommandLine, parseCommandLine } from './command-line.ts'
+import { type Complain, EXIT, runCommand } from './run-command.ts'
 
 const USAGE = `Usage: scripts/sign-url [--expires-in <seconds>] <URL> ...
 
@@ -19,7 +20,7 @@ Example: URL_KEYS=... scripts/sign-url --expires-in 3600 /image/3f2a.../400w/cat
 Exit code: 0 success; 1 a URL cannot be signed; 2 invalid options or settings.
 `
 
-const EXIT = { done: 0, failed: 1, usage: 2 } as const
+const FLAGS = { 'expires-in': { type: 'string' } } as const
 
 interface SignCommand {
   readonly paths: readonly string[]
@@ -29,54 +30,28 @@ interface SignCommand {
   readonly expires?: number
 }
 
-function main(): number {
-  const command = readCommand(process.argv.slice(2))
-  if (command === 'help') {
-    process.stdout.write(USAGE)
-    return EXIT.done
-  }
-  if (Array.isArray(command)) {
-    for (const problem of command) complain(problem)
-    complain('--help lists the options')
-    return EXIT.usage
-  }
-  return sign(command) ? EXIT.done : EXIT.failed
-}
-
-/** @returns the command, or all mistakes. */
-function readCommand(args: readonly string[]): SignCommand | 'help' | string[] {
-  const problems: string[] = []
-  const { tokens } = parseArgs({ args: [...args], options: FLAGS, strict: false, allowPositionals: true, tokens: true })
-  const paths: string[] = []
-  let expiresIn: number | undefined
-  for (const token of tokens) {
-    if (token.kind === 'positional') paths.push(token.value)
-    if (token.kind !== 'option') continue
-    if (token.name === 'help') return 'help'
-    if (token.name === 'expires-in') expiresIn = readSeconds(token.value, problems)
-    else problems.push(`${token.rawName}: unknown option`)
-  }
+function readCommand({ given, operands }: CommandLine, problems: string[]): SignCommand | undefined {
+  const expiresIn = readSeconds(given.get('expires-in'), problems)
   const [key] = (process.env['URL_KEYS'] ?? '').split(/\s+/).filter((item) => item !== '')
   const publicUrl = (process.env['PUBLIC_URL'] ?? '').replace(/\/+$/, '')
   if (key === undefined) problems.push('URL_KEYS: is required, with the keys of the node; the first one signs')
   else if (key.length < 16) problems.push('URL_KEYS: each key should have at least 16 characters, as on the node')
-  if (paths.length === 0) problems.push('a URL is required, such as /image/3f2a.../400w')
-  if (problems.length > 0 || key === undefined) return problems
+  if (operands.length === 0) problems.push('a URL is required, such as /image/3f2a.../400w')
+  if (key === undefined) return undefined
   const now = Math.floor(Date.now() / 1000)
-  return { paths, key, publicUrl, ...(expiresIn !== undefined && { expires: now + expiresIn }) }
+  return { paths: operands, key, publicUrl, ...(expiresIn !== undefined && { expires: now + expiresIn }) }
 }
 
-const FLAGS = { 'expires-in': { type: 'string' }, help: { type: 'boolean' } } as const
-
 function readSeconds(text: string | undefined, problems: string[]): number | undefined {
-  if (/^[1-9]\d{0,9}$/.test(text ?? '')) return Number(text)
-  problems.push(`--expires-in: "${text ?? ''}" is not a whole number of seconds, at least 1`)
+  if (text === undefined) return undefined
+  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text)
+  problems.push(`--expires-in: "${text}" is not a whole number of seconds, at least 1`)
   return undefined
 }
 
-/** Prints the signed URLs. @returns false if a URL cannot be signed. */
-function sign({ paths, key, publicUrl, expires }: SignCommand): boolean {
-  let allSigned = true
+/** Prints the signed URLs. @returns the exit code. */
+function sign({ paths, key, publicUrl, expires }: SignCommand, complain: Complain): number {
+  let exitCode: number = EXIT.done
   for (const given of paths) {
     try {
       const path = publicUrl !== '' && given.startsWith(`${publicUrl}/`) ? given.slice(publicUrl.length) : given
@@ -87,14 +62,15 @@ function sign({ paths, key, publicUrl, expires }: SignCommand): boolean {
     } catch (error) {
       if (!(error instanceof RequestError)) throw error
       complain(`${given}: ${error.message}`)
-      allSigned = false
+      exitCode = EXIT.failed
     }
   }
-  return allSigned
+  return exitCode
 }
 
-function complain(message: string): void {
-  process.stderr.write(`sign-url: ${message}\n`)
-}
-
-process.exitCode = main()
+await runCommand({
+  name: 'sign-url',
+  usage: USAGE,
+  parse: (args) => parseCommandLine(args, { flags: FLAGS, hasOperands: true }, readCommand),
+  run: sign,
+})

@@ -4,7 +4,7 @@ import { bucketVariables, loadBuckets } from './config/buckets-file.ts'
 import { ConfigError, loadConfig } from './config/env.ts'
 import { formatSettings } from './config/help.ts'
 import { startNode } from './node/start.ts'
-import { atStart, HungDiskError, PassingError } from './node/start-trouble.ts'
+import { atStart, endDespiteHungThreads, HungDiskError, PassingError } from './node/start-trouble.ts'
 
 const HELP = `Darkroom stores original images in an S3-compatible object store and serves them at any size by URL.
 
@@ -51,13 +51,8 @@ async function main(): Promise<void> {
 main().catch((error: unknown) => {
   process.stderr.write(`${explain(error)}\n`)
   process.exitCode = error instanceof ConfigError || isUsageError(error) ? EXIT.mistake : EXIT.failed
-  if (error instanceof HungDiskError) endDespiteHungThreads()
+  if (error instanceof HungDiskError) endDespiteHungThreads(process, EXIT.failed)
 })
-
-/** `process.exit` would wait for the threads, for ever; of a process that becomes another the kernel ends them all. */
-function endDespiteHungThreads(): void {
-  process.execve?.('/bin/sh', ['sh', '-c', `exit ${EXIT.failed}`], {})
-}
 
 /** Memory of the machine, or less if a container may have less. */
 function availableBytes(): number {

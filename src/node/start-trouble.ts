@@ -6,6 +6,14 @@ export class PassingError extends Error {}
 /** The disk that a setting names does not answer. The thread that waits for it cannot be ended, nor can `process.exit` return. */
 export class HungDiskError extends PassingError {}
 
+/**
+ * Ends a process after a HungDiskError. `process.exit` would wait for the hung thread forever; when a process executes another
+ * program, the kernel ends all its threads.
+ */
+export function endDespiteHungThreads(hung: Pick<NodeJS.Process, 'execve'>, exitCode: number): void {
+  hung.execve?.('/bin/sh', ['sh', '-c', `exit ${exitCode}`], {})
+}
+
 /** A disk that spins up, or an automounted one, takes some seconds. */
 const ANSWER_MS = 15_000
 
