@@ -125,8 +125,8 @@ async function stallStream(t: TestContext, port: number): Promise<{ status: unkn
 
 test('A body of which no byte comes for 30 s is ended with 408 and its reason, wherever it stalls, through nginx too', async (t) => {
   const http2Port = await freePort()
-  const listen = { '# listen [::]:80 default_server;': `listen 127.0.0.1:${http2Port} http2;` }
-  const { node, nginx, url } = await startSite(t, { EVENT_TOKENS: EVENT_TOKEN }, { site: listen })
+  const alsoListen = `listen 127.0.0.1:${http2Port} http2;`
+  const { node, nginx, url } = await startSite(t, { EVENT_TOKENS: EVENT_TOKEN }, { alsoListen })
   const overHttp2 = stallStream(t, http2Port)
   const origins = { node: node.url, nginx: url, 'two nginx': nginx.frontOrigin }
   const waits = Object.entries(origins).flatMap(([way, origin]) => [
