@@ -1,29 +1,36 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { NGINX_VALUES } from './nginx-values.ts'
 
 const TEMPLATES = join(import.meta.dirname, 'nginx')
 
 /**
- * An nginx configuration: its template in tools/docs/nginx/, in which `{{parts/…}}` stands for a file that both configurations share.
+ * An nginx configuration: its template in tools/docs/nginx/, in which `{{name}}` stands for a value, and `{{parts/name.conf}}` for a
+ * file that both configurations share.
  *
  * @param server A node's nginx, or the front before several nodes.
  * @throws Error for a placeholder without a value.
  */
 export function nginxConf(server: 'node' | 'front'): string {
-  return expand(readTemplate(`${server}.conf`))
+  return `${expand(readTemplate(`${server}.conf`))}\n`
 }
 
-/** A placeholder alone on a line takes its indentation to all lines of the value. */
 function expand(template: string): string {
-  return template.replaceAll(/^( *)\{\{([^{}]+)\}\}$/gm, (_, indent: string, name: string) =>
-    valueOf(name)
-      .trimEnd()
-      .replaceAll(/^(?!$)/gm, indent),
-  )
+  return template.trimEnd().split('\n').map(expandLine).join('\n')
+}
+
+/** All lines of a value have the indentation of the line with its placeholder. */
+function expandLine(line: string): string {
+  const indent = line.slice(0, line.search(/\S|$/))
+  return line.replaceAll(/\{\{([^{}]+)\}\}/g, (_, name: string) => valueOf(name).replaceAll(/\n(?!\n)/g, `\n${indent}`))
 }
 
 function valueOf(name: string): string {
-  return expand(readTemplate(name))
+  if (name.endsWith('.conf')) return expand(readTemplate(name))
+  const value = NGINX_VALUES.get(name)
+  if (value === undefined)
+    throw new Error(`A template in tools/docs/nginx/ has {{${name}}}, which nginx-values.ts does not define`)
+  return value
 }
 
 function readTemplate(name: string): string {

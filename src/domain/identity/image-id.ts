@@ -1,4 +1,7 @@
 const HEX_DIGITS = 40
+/** Matches an id, in JavaScript and in nginx.conf. */
+export const IMAGE_ID_PATTERN = `[0-9a-f]{${HEX_DIGITS}}`
+const IMAGE_ID = new RegExp(`^${IMAGE_ID_PATTERN}$`)
 
 /**
  * The id of an original: the first 40 hex digits of the SHA-256 of its bytes, in lower case. The same bytes have the same
@@ -12,7 +15,7 @@ export function imageIdFromSha256(sha256: string): string {
 
 /** True for 40 lower-case hex digits. */
 export function isImageId(text: string): boolean {
-  return /^[0-9a-f]{40}$/.test(text)
+  return IMAGE_ID.test(text)
 }
 
 /**

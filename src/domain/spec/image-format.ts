@@ -32,13 +32,25 @@ export function isInputFormat(text: string): text is InputFormat {
   return INPUT_FORMATS.some((format) => format === text)
 }
 
-/** What a client can show, as far as we tell clients apart. nginx.conf makes the same classes by a `map`. */
+/** What a client can show, as far as we tell clients apart. nginx.conf gets the same classes from `npm run docs`. */
 export const ACCEPT_CLASSES = ['avif', 'webp', 'other'] as const
 export type AcceptClass = (typeof ACCEPT_CLASSES)[number]
 
-// A type named with a weight of zero is refused (RFC 9110, 12.4.2). The same expressions stand in nginx.conf.
-const ACCEPTS_AVIF = /(?:^|[,\s])image\/avif(?![^,]*;\s*q=0(?:\.0*)?\s*(?:[,;]|$))(?:[\s,;]|$)/i
-const ACCEPTS_WEBP = /(?:^|[,\s])image\/webp(?![^,]*;\s*q=0(?:\.0*)?\s*(?:[,;]|$))(?:[\s,;]|$)/i
+/**
+ * Matches an `Accept` header of a class, in any case. Classes are tried in this order. A weight of zero refuses the type (RFC 9110,
+ * section 12.4.2). The syntax is common to JavaScript and PCRE: nginx.conf has the same expressions.
+ */
+export const ACCEPT_PATTERNS = {
+  avif: acceptPattern(CONTENT_TYPES.avif),
+  webp: acceptPattern(CONTENT_TYPES.webp),
+} as const satisfies Record<Exclude<AcceptClass, 'other'>, string>
+
+const ACCEPTS_AVIF = new RegExp(ACCEPT_PATTERNS.avif, 'i')
+const ACCEPTS_WEBP = new RegExp(ACCEPT_PATTERNS.webp, 'i')
+
+function acceptPattern(type: string): string {
+  return String.raw`(?:^|[,\s])${type}(?![^,]*;\s*q=0(?:\.0*)?\s*(?:[,;]|$))(?:[\s,;]|$)`
+}
 
 /** Class of a client by its `Accept`. A wildcard promises nothing: browsers that read AVIF or WebP name them. */
 export function acceptClass(accept: string | undefined): AcceptClass {

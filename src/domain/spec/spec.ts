@@ -53,6 +53,9 @@ export function suggestSpec(text: string): string | undefined {
   return read && 'spec' in read ? formatSpec(read.spec) : undefined
 }
 
+/** Matches every canonical spelling, and others; nginx looks for the file of what matches. Common to JavaScript and PCRE. */
+export const SPEC_PATTERN = '[a-z0-9][a-z0-9.,]*'
+
 /** The canonical spelling: the inverse of `parseSpec`, part of the cache key and of the file name. */
 export function formatSpec(spec: Spec): string {
   return [formatSize(spec.size), ...formatOptions(spec)].join(',')

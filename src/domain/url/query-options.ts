@@ -2,10 +2,7 @@ import { suggestSpec } from '../spec/spec.ts'
 import { invalidPath } from '../text/invalid-path.ts'
 import { readFormat } from './picture-tail.ts'
 
-/**
- * Parameters that other services read options from, and how `suggestSpec` takes them. nginx.conf has the same names: a direct
- * hit must not have one of them.
- */
+/** Parameters that other services read options from, and how `suggestSpec` takes them. */
 const OPTIONS = {
   w: (value: string) => `w${value}`,
   width: (value: string) => `w${value}`,
@@ -19,6 +16,9 @@ const OPTIONS = {
   format: () => '',
 } as const satisfies Record<string, (value: string) => string>
 type OptionName = keyof typeof OPTIONS
+
+/** Names, in lower case, that the query of a direct hit must not have: `npm run docs` writes them into nginx.conf. */
+export const QUERY_OPTION_NAMES: readonly string[] = Object.keys(OPTIONS)
 
 const SIZE_NAMES: readonly OptionName[] = ['w', 'width', 'h', 'height', 'size']
 /** For a path that has no size, as an example. */

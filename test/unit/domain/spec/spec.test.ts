@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { assertSideLimit, deviceBox, formatSpec, parseSpec, type Spec } from '../../../../src/domain/spec/spec.ts'
+import {
+  assertSideLimit,
+  deviceBox,
+  formatSpec,
+  parseSpec,
+  SPEC_PATTERN,
+  type Spec,
+} from '../../../../src/domain/spec/spec.ts'
 import { RequestError } from '../../../../src/errors.ts'
 import { anySpec } from '../../../../tools/fuzz/any-spec.ts'
 
@@ -213,6 +220,11 @@ for (const [text, nearest] of Object.entries(NEAREST)) {
     assert.equal(formatSpec(parseSpec(nearest)), nearest)
   })
 }
+
+test('Every canonical spec matches the pattern by which nginx looks for its file', () => {
+  const pattern = new RegExp(`^${SPEC_PATTERN}$`)
+  fc.assert(fc.property(anySpec(), (spec) => assert.match(formatSpec(spec), pattern)))
+})
 
 test('Parsing and formatting are inverses for every spec there is', () => {
   fc.assert(fc.property(anySpec(), (spec) => assert.deepEqual(parseSpec(formatSpec(spec)), spec)))

@@ -1,0 +1,50 @@
+import { IMAGE_ID_PATTERN } from '../../src/domain/identity/image-id.ts'
+import {
+  ACCEPT_CLASSES,
+  ACCEPT_PATTERNS,
+  CHOSEN_FORMATS,
+  contentTypeOf,
+  OUTPUT_FORMATS,
+} from '../../src/domain/spec/image-format.ts'
+import { SPEC_PATTERN } from '../../src/domain/spec/spec.ts'
+import { QUERY_OPTION_NAMES } from '../../src/domain/url/query-options.ts'
+
+/** Places in the order in which nginx tries the formats of a class: as many as the longest order has. */
+const FORMAT_PLACES = Array.from(
+  { length: Math.max(...ACCEPT_CLASSES.map((name) => CHOSEN_FORMATS[name].length)) },
+  (_, place) => place,
+)
+
+/** What the placeholders of the templates in tools/docs/nginx/ stand for: text made from the tables of src/. */
+export const NGINX_VALUES: ReadonlyMap<string, string> = new Map([
+  ['types', OUTPUT_FORMATS.map((format) => `${contentTypeOf(format)} ${format};`).join('\n')],
+  ['extensions', OUTPUT_FORMATS.join('|')],
+  ['dotted-extensions', OUTPUT_FORMATS.map((format) => `\\.${format}`).join('|')],
+  ['accept-classes', acceptClasses()],
+  ['format-order', formatOrder()],
+  ['negotiated-files', FORMAT_PLACES.map((place) => `$negotiated_file.$format${place + 1}`).join(' ')],
+  ['image-id', IMAGE_ID_PATTERN],
+  ['image-path', `/image/(?=(?<shard1>..)(?<shard2>..))(?<id>${IMAGE_ID_PATTERN})/(?<spec>${SPEC_PATTERN})`],
+  ['ignored-query', ignoredQuery()],
+])
+
+/** Rows of a map from `Accept` to a class. */
+function acceptClasses(): string {
+  return Object.entries(ACCEPT_PATTERNS)
+    .map(([name, pattern]) => `"~*${pattern}" ${name};`)
+    .join('\n')
+}
+
+/** A map for each place in the order of formats; a class with fewer of them repeats its last one. */
+function formatOrder(): string {
+  return FORMAT_PLACES.map((place) => {
+    const rows = ACCEPT_CLASSES.map((name) => `${name} ${CHOSEN_FORMATS[name][place] ?? CHOSEN_FORMATS[name].at(-1)};`)
+    return `map $accept_class $format${place + 1} { ${rows.join(' ')} }`
+  }).join('\n')
+}
+
+/** The end of a URL without a query, or with one that neither has an option's name nor any percent-encoded name. */
+function ignoredQuery(): string {
+  const option = `(?i:${QUERY_OPTION_NAMES.join('|')})(?:[=&#]|$)`
+  return String.raw`(?:$|\?(?!(?:[^&]*&)*(?:[^=&]*%|${option}))[^\x7f-\xff]*$)`
+}
