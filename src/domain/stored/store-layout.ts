@@ -18,13 +18,14 @@ export function deletedKey(id: string): string {
 }
 
 /** Key of a reduced picture of the original. It can always be made again. */
-export function mezzanineKey(id: string, level: MezzanineLevel): string {
-  return `mezzanines/${shardedId(id)}/${MEZZANINE_VERSION}-${level}`
+export function mezzanineKey(id: string, level: MezzanineLevel, version: number = MEZZANINE_VERSION): string {
+  return `mezzanines/${shardedId(id)}/${version}-${level}`
 }
 
-/** Every key under which this version or an earlier one may have kept a mezzanine. */
-export function mezzanineKeys(id: string): readonly string[] {
-  return MEZZANINE_LEVELS.map((level) => mezzanineKey(id, level))
+/** Every key under which this version or an earlier one may have kept a mezzanine. A deletion removes all of them. */
+export function mezzanineKeys(id: string, newest: number = MEZZANINE_VERSION): readonly string[] {
+  const versions = Array.from({ length: newest }, (_, index) => index + 1)
+  return versions.flatMap((version) => MEZZANINE_LEVELS.map((level) => mezzanineKey(id, level, version)))
 }
 
 /** Key of what was measured of the original. It can always be measured again. */

@@ -8,6 +8,8 @@ import {
   infoKeys,
   invalidationKey,
   invalidationsSince,
+  mezzanineKey,
+  mezzanineKeys,
   originalKey,
   parseInvalidationKey,
   recordKey,
@@ -32,6 +34,14 @@ test('Keys are spread over two levels of folders', () => {
   assert.equal(infoKey(ID, 1), `infos/3f/2a/${ID}/1.json`)
   assert.ok(infoKeys(ID).includes(infoKey(ID)))
   assert.equal(invalidationKey({ id: ID, time: 1_800_000_000_000 }), `invalidations/001800000000000-${ID}`)
+})
+
+test('A deletion after a change of version finds the mezzanines of earlier versions', () => {
+  assert.ok(mezzanineKeys(ID).includes(mezzanineKey(ID, 768)))
+  for (const version of [1, 2, 3]) {
+    assert.ok(mezzanineKeys(ID, 3).includes(`mezzanines/3f/2a/${ID}/${version}-768`))
+    assert.ok(mezzanineKeys(ID, 3).includes(`mezzanines/3f/2a/${ID}/${version}-1536`))
+  }
 })
 
 test('Parsing and formatting the key of an invalidation are inverses', () => {
