@@ -28,6 +28,9 @@ export type ErrorCode =
   | 'overloaded'
   | 'timed_out'
 
+/** Message of `overloaded` while too many requests wait to be rendered. nginx.conf has it too. */
+export const RENDER_QUEUE_FULL = 'Too many requests are waiting for a renderer'
+
 /**
  * A failure that can be expected. `message` may be shown to a client; what may not (an SDK's error, a bucket's name, a
  * path) travels in `cause`.

@@ -3,6 +3,7 @@ import type { Middleware } from 'koa'
 import { RequestError } from '../errors.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { MethodError } from './answer/error-response.ts'
+import { SERVER_ERRORS } from './answer/server-errors.ts'
 import { type EventsHandlerOptions, eventsHandler } from './api/events-handler.ts'
 import { liveHandler, metricsHandler, type Readiness, readyHandler } from './api/health-handler.ts'
 import { homeHandler } from './api/home-handler.ts'
@@ -87,7 +88,7 @@ export function unmatched(router: Router<RequestState>): Middleware<RequestState
     if (allowed.length > 0) throw new MethodError([...new Set(allowed)])
     const meant = nearestRoute(ctx.path)
     const hint = meant === undefined ? '' : `; did you mean ${meant}?`
-    throw new RequestError('route_not_found', `No route matches this URL${hint}`)
+    throw new RequestError('route_not_found', `${SERVER_ERRORS[404].message}${hint}`)
   }
 }
 

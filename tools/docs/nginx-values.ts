@@ -8,6 +8,7 @@ import {
 } from '../../src/domain/spec/image-format.ts'
 import { SPEC_PATTERN } from '../../src/domain/spec/spec.ts'
 import { QUERY_OPTION_NAMES } from '../../src/domain/url/query-options.ts'
+import { OVERLOADED, SERVER_ERRORS, type ServerError } from '../../src/http/answer/server-errors.ts'
 
 /** Places in the order in which nginx tries the formats of a class: as many as the longest order has. */
 const FORMAT_PLACES = Array.from(
@@ -26,6 +27,10 @@ export const NGINX_VALUES: ReadonlyMap<string, string> = new Map([
   ['image-id', IMAGE_ID_PATTERN],
   ['image-path', `/image/(?=(?<shard1>..)(?<shard2>..))(?<id>${IMAGE_ID_PATTERN})/(?<spec>${SPEC_PATTERN})`],
   ['ignored-query', ignoredQuery()],
+  ['error-statuses', Object.keys(SERVER_ERRORS).join(' ')],
+  ['error-bodies', errorBodies()],
+  ['overloaded-body', errorBody(OVERLOADED)],
+  ['retry-after', retryAfter()],
 ])
 
 /** Rows of a map from `Accept` to a class. */
@@ -47,4 +52,21 @@ function formatOrder(): string {
 function ignoredQuery(): string {
   const option = `(?i:${QUERY_OPTION_NAMES.join('|')})(?:[=&#]|$)`
   return String.raw`(?:$|\?(?!(?:[^&]*&)*(?:[^=&]*%|${option}))[^\x7f-\xff]*$)`
+}
+
+/** Rows of a map from the status; a status without a row is a bug of the configuration. */
+function errorBodies(): string {
+  const rows = Object.entries(SERVER_ERRORS).map(([status, error]) => `${status} ${errorBody(error)};`)
+  return [`default ${errorBody(SERVER_ERRORS[500])};`, ...rows].join('\n')
+}
+
+function errorBody({ code, message }: ServerError): string {
+  return `'${JSON.stringify({ error: code, message }).replaceAll(/['\\]/g, String.raw`\$&`)}'`
+}
+
+function retryAfter(): string {
+  const errors: readonly (readonly [string, ServerError])[] = Object.entries(SERVER_ERRORS)
+  return errors
+    .flatMap(([status, { retryAfterSeconds: seconds }]) => (seconds === undefined ? [] : [`${status} ${seconds};`]))
+    .join('\n')
 }

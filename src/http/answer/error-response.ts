@@ -1,8 +1,10 @@
 import type { Context, Middleware } from 'koa'
 import { type ErrorCode, LimitError, ServiceError, UnavailableError } from '../../errors.ts'
 import type { RequestState } from '../request/request-state.ts'
+import { SERVER_ERRORS } from './server-errors.ts'
 
-const STATUS = {
+/** By code. */
+export const ERROR_STATUS = {
   invalid_path: 400,
   invalid_upload: 400,
   invalid_event: 400,
@@ -34,7 +36,6 @@ const STATUS = {
 
 /** How long a browser or CDN may believe that there is no such image: uploads may be on their way. */
 const NOT_FOUND_SECONDS = 5
-const RETRY_AFTER_SECONDS = 2
 
 /** Turns whatever was thrown into `{ error, message }`. What is not a `ServiceError` is a bug: a bare 500. */
 export function errorResponse(): Middleware<RequestState> {
@@ -52,7 +53,7 @@ export function errorResponse(): Middleware<RequestState> {
 /** What a client is told of an error. */
 export function describeError(error: unknown): { readonly code: string; readonly message: string } {
   if (error instanceof ServiceError) return error
-  return { code: 'internal_error', message: 'Internal server error' }
+  return SERVER_ERRORS[500]
 }
 
 /** Replaces whatever was prepared by the error's own answer. */
@@ -74,12 +75,12 @@ export interface ErrorAnswer {
 export function errorAnswer(error: unknown): ErrorAnswer {
   const { code, message } = describeError(error)
   const body = JSON.stringify({ error: code, message })
-  const status = error instanceof ServiceError ? STATUS[error.code] : 500
+  const status = error instanceof ServiceError ? ERROR_STATUS[error.code] : 500
   const headers = errorHeaders(body)
   if (status === 404) headers['Cache-Control'] = `public, max-age=${NOT_FOUND_SECONDS}`
   if (status === 401) headers['WWW-Authenticate'] = 'Bearer'
   if (error instanceof UnavailableError || error instanceof LimitError) {
-    headers['Retry-After'] = String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS)
+    headers['Retry-After'] = String(error.retryAfterSeconds ?? SERVER_ERRORS[503].retryAfterSeconds)
   }
   if (error instanceof MethodError) headers['Allow'] = error.allowed.join(', ')
   if (error instanceof RangeError416) headers['Content-Range'] = `bytes */${error.sizeBytes}`
@@ -103,7 +104,7 @@ export function errorHeaders(body: string): Record<string, string> {
 export class MethodError extends ServiceError {
   readonly allowed: readonly string[]
   constructor(allowed: readonly string[]) {
-    super('method_not_allowed', `Method not allowed for this URL; allowed: ${allowed.join(', ')}`)
+    super('method_not_allowed', `${SERVER_ERRORS[405].message}; allowed: ${allowed.join(', ')}`)
     this.allowed = allowed
   }
 }
@@ -112,7 +113,7 @@ export class MethodError extends ServiceError {
 export class RangeError416 extends ServiceError {
   readonly sizeBytes: number
   constructor(sizeBytes: number) {
-    super('range_not_satisfiable', `The range starts beyond the end of the image, which has ${sizeBytes} bytes`)
+    super('range_not_satisfiable', `${SERVER_ERRORS[416].message}, which has ${sizeBytes} bytes`)
     this.sizeBytes = sizeBytes
   }
 }

@@ -1,15 +1,19 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { errorHeaders } from '../answer/error-response.ts'
+import { SERVER_ERRORS, type ServerError } from '../answer/server-errors.ts'
 
-// In the words of nginx.conf, but for 413: the only body that Node refuses by itself has such chunks.
 const REFUSALS = {
-  400: ['invalid_request', 'Malformed HTTP request; encode a percent sign in the path as %25'],
-  408: ['client_too_slow', 'The request was not received in time'],
-  413: ['original_too_large', 'The chunk extensions of the request body are too large'],
-  417: ['expectation_failed', 'Unsupported Expect header; the only supported expectation is 100-continue'],
-  431: ['headers_too_large', 'The request headers are too large'],
-} as const
+  400: SERVER_ERRORS[400],
+  408: SERVER_ERRORS[408],
+  // The only body that Node refuses by itself has such chunks.
+  413: { code: 'original_too_large', message: 'The chunk extensions of the request body are too large' },
+  417: {
+    code: 'expectation_failed',
+    message: 'Unsupported Expect header; the only supported expectation is 100-continue',
+  },
+  431: SERVER_ERRORS[431],
+} as const satisfies Readonly<Record<number, ServerError>>
 type Refusal = keyof typeof REFUSALS
 
 /**
@@ -76,6 +80,6 @@ function answerText(status: Refusal): string {
 }
 
 function bodyOf(status: Refusal): string {
-  const [error, message] = REFUSALS[status]
-  return JSON.stringify({ error, message })
+  const { code, message } = REFUSALS[status]
+  return JSON.stringify({ error: code, message })
 }

@@ -12,6 +12,7 @@ import type { Version, VersionService } from '../../service/originals/versions.t
 import type { ImageCache } from '../../service/ports/cache.ts'
 import type { Rendition, RenditionService, Wanted } from '../../service/renditions/rendition-service.ts'
 import { RangeError416 } from '../answer/error-response.ts'
+import { SERVER_ERRORS } from '../answer/server-errors.ts'
 import type { AskedBy, ViewerOf } from '../request/client-of.ts'
 import { conditionsOf } from '../request/conditional-headers.ts'
 import type { NginxFront } from '../request/nginx-front.ts'
@@ -168,7 +169,7 @@ async function send(
   const { id, file, bytes, sizeBytes } = rendition
   const conditions = conditionsOf(ctx)
   if (isPreconditionFailed(conditions, validators)) {
-    throw new RequestError('precondition_failed', 'The image does not match the If-Match or If-Unmodified-Since header')
+    throw new RequestError('precondition_failed', SERVER_ERRORS[412].message)
   }
   ctx.set(PICTURE_HEADERS)
   ctx.set({ 'Cache-Control': cacheControl, ETag: validators.etag, 'Last-Modified': validators.lastModified })

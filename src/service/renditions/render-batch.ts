@@ -1,5 +1,5 @@
 import { type Plan, sizeBeforeTurn } from '../../domain/picture/transform-plan.ts'
-import { UnavailableError } from '../../errors.ts'
+import { RENDER_QUEUE_FULL, UnavailableError } from '../../errors.ts'
 import type { Viewer } from '../load/admission.ts'
 import type { Place } from '../load/backlog.ts'
 import type { Priority, WorkQueue } from '../load/work-queue.ts'
@@ -112,7 +112,7 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
       const key = isShareable(job.plan) ? `${job.priority} ${job.key}` : undefined
       const joined = key === undefined ? undefined : open.get(key)
       if (joined && job.place === undefined && waiting >= maxWaiting) {
-        throw new UnavailableError('overloaded', 'Too many requests are waiting for a renderer')
+        throw new UnavailableError('overloaded', RENDER_QUEUE_FULL)
       }
       const hasRoom = joined !== undefined && joined.members.length < MAX_MEMBERS[job.priority]
       const { plan, cost, place } = job
