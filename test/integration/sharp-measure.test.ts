@@ -177,6 +177,26 @@ test('A place that only XMP tells is read, and told nowhere else', async () => {
   assert.deepEqual(capture.metadata.xmp ?? {}, {})
 })
 
+test('A place in tags that are on no list is told nowhere: GeoTIFF, unknown tags, structures, tags of vendors', async () => {
+  const doubles = Buffer.alloc(48)
+  for (const [at, value] of [0, 0, 0, -0.001475, 51.4778, 0].entries()) doubles.writeDoubleLE(value, at * 8)
+  const exif = exifBlock([
+    { tag: 0x010f, type: 2, count: 9, bytes: Buffer.from('Darkroom\0') },
+    { tag: 0x8482, type: 12, count: 6, bytes: doubles },
+    { tag: 0x8480, type: 12, count: 6, bytes: doubles },
+    { tag: 0xa480, type: 2, count: 16, bytes: Buffer.from('<x>51.4778,0</x>') },
+    { tag: 0xc123, type: 2, count: 8, bytes: Buffer.from('51.4778\0') },
+  ])
+  const xmp = xmpPacket(
+    `<dc:coverage>51.4778</dc:coverage><dc:title rdf:parseType="Resource"><dc:n>51.4778</dc:n></dc:title>
+     <dc:subject><rdf:Bag><rdf:li>alps</rdf:li><rdf:li rdf:parseType="Resource"><dc:n>51.4778</dc:n></rdf:li></rdf:Bag>
+     </dc:subject>`,
+    'drone-dji:CamReverse="51.4778"',
+  )
+  const { capture } = await measure(withXmp(withExif(await fixture('mountains.jpg'), exif), xmp))
+  assert.deepEqual(capture.metadata, { exif: { Make: 'Darkroom' }, xmp: { subject: ['alps'] } })
+})
+
 test('IPTC of a JPEG is read', async () => {
   const { capture } = await measure(await wellDescribed(await fixture('mountains.jpg')))
   const { iptc = {} } = capture.metadata

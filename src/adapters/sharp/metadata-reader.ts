@@ -28,9 +28,6 @@ const MAX_SEGMENT_BYTES = 65_533
 /** A profile for printing has half a megabyte. */
 const MAX_ICC_BYTES = 4 * 1024 * 1024
 
-/** Levels within a group; an XMP of 64 KiB could have thousands. */
-const MAX_DEPTH = 8
-
 /**
  * Reads EXIF, IPTC, XMP and the profile's name. What is broken, too large or none at all counts as absent: nothing here says
  * whether the picture is good. The only importer of ExifReader and of the XML parser that it is given.
@@ -60,10 +57,7 @@ export function readMetadata({ exif, iptc, xmp, icc }: MetadataBlocks): ReadMeta
 
 /** Editors and phones that write no EXIF of a place write it here. */
 function placeOfXmp(xmp: unknown): Place | undefined {
-  const text = (name: string): unknown => {
-    const tag = isRecord(xmp) ? xmp[name] : undefined
-    return isRecord(tag) ? tag['value'] : undefined
-  }
+  const text = (name: string): unknown => (isRecord(xmp) ? valueOf(xmp[name]) : undefined)
   return parseXmpPlace({
     latitude: text('GPSLatitude'),
     longitude: text('GPSLongitude'),
@@ -144,13 +138,10 @@ const ICC = 'ICC_PROFILE\0'
 const MAX_XMP_BYTES = MAX_SEGMENT_BYTES - XMP.length
 const ICC_CHUNK_BYTES = MAX_SEGMENT_BYTES - ICC.length - 2
 
-type Convert = (tag: unknown, depth: number) => PlainValue | undefined
-
-function toGroup(tags: unknown, convert: Convert, depth = 0): PlainGroup {
+function toGroup(tags: unknown, convert: (tag: unknown) => PlainValue | undefined): PlainGroup {
   if (!isRecord(tags)) return {}
   const members = Object.entries(tags).flatMap(([name, tag]) => {
-    // Where in the file the next group stands.
-    const value = name.endsWith(' Pointer') ? undefined : convert(tag, depth)
+    const value = convert(tag)
     return value === undefined ? [] : [[name, value] as const]
   })
   return Object.fromEntries(members)
@@ -177,17 +168,21 @@ function iptcValue(tag: unknown): PlainValue | undefined {
   return isRecord(tag) && typeof tag['description'] === 'string' ? tag['description'] : undefined
 }
 
-function xmpValue(tag: unknown, depth: number): PlainValue | undefined {
-  if (!isRecord(tag) || depth > MAX_DEPTH) return undefined
-  const { value } = tag
-  if (typeof value === 'string') return value
-  if (!Array.isArray(value)) return toGroup(value, xmpValue, depth + 1)
-  const items = value.map((item: unknown) => ({ language: languageOf(item), text: xmpValue(item, depth + 1) }))
-  const texts = items.flatMap(({ language, text }) => (text === undefined ? [] : [[language ?? '', text] as const]))
-  const hasLanguages = items.length > 0 && items.every(({ language }) => language !== undefined)
-  if (!hasLanguages) return texts.map(([, text]) => text)
+/** Texts, lists of texts, and texts by language. Structures are left out: their members have no allow-list. */
+function xmpValue(tag: unknown): PlainValue | undefined {
+  const value = valueOf(tag)
+  if (!Array.isArray(value)) return typeof value === 'string' ? value : undefined
+  const texts = value.flatMap((item: unknown) => {
+    const text = valueOf(item)
+    return typeof text === 'string' ? [[languageOf(item) ?? '', text] as const] : []
+  })
+  if (texts.length === 0 || texts.some(([language]) => language === '')) return texts.map(([, text]) => text)
   const [first] = texts
   return texts.length === 1 && first?.[0] === 'x-default' ? first[1] : Object.fromEntries(texts)
+}
+
+function valueOf(tag: unknown): unknown {
+  return isRecord(tag) ? tag['value'] : undefined
 }
 
 function languageOf(item: unknown): string | undefined {

@@ -1,6 +1,7 @@
 import type { OriginalFacts, Size } from '../picture/original-facts.ts'
 import { parseJson } from '../text/json-text.ts'
 import { type Capture, captureOf, type MetadataGroups } from './capture.ts'
+import { shownTags } from './metadata-tags.ts'
 import type { Place } from './place.ts'
 import { boundGroup, isPlainValue, tidyText } from './plain-value.ts'
 
@@ -48,7 +49,7 @@ export interface CaptureInfo extends Capture {
 }
 
 /** Part of an info's key: goes up when its form, or the way in which something is measured, changes. */
-export const INFO_VERSION = 2
+export const INFO_VERSION = 3
 
 /** With the short form beside them all stays below 64 KiB of JSON: what is larger is not read back. */
 const MAX_METADATA_BYTES = { exif: 16_384, iptc: 12_288, xmp: 20_480 } as const
@@ -69,7 +70,7 @@ export function imageInfo({ stored, orientation }: OriginalFacts, measured: Meas
     .slice(0, MAX_PROFILE_NAME)
     .toWellFormed()
   const groups = (['exif', 'iptc', 'xmp'] as const).map((name) => {
-    return { name, ...boundGroup(metadata[name] ?? {}, MAX_METADATA_BYTES[name]) }
+    return { name, ...boundGroup(shownTags(name, metadata[name] ?? {}), MAX_METADATA_BYTES[name]) }
   })
   const shown: MetadataGroups = Object.fromEntries(
     groups.flatMap(({ name, group }) => (Object.keys(group).length === 0 ? [] : [[name, group]])),

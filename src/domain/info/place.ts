@@ -54,20 +54,6 @@ function parseRational(text: unknown): number | undefined {
   return over === undefined || Number(under) === 0 ? undefined : Number(over) / Number(under)
 }
 
-/** Words of names under which a file tells where it was taken; makers of cameras and drones have names of their own. */
-const PLACE_WORDS =
-  /gps|latitude|longitude|altitude|geo|coordinate|position|location|^place|^interop|(?:^|[^a-z])(?:lat|lon|lng|alt)(?:[^a-z]|$)|maker ?note/i
-/** Names that hold such a word and no place. */
-const HARMLESS_NAMES = new Set(['YCbCrPositioning', 'GeometricDistortionCorrection'])
-
-/**
- * True if a member of that name may say where the picture was taken: in its own group or within any other. In doubt it may:
- * a picture loses a field, and nobody their address. Notes of camera makers are never shown, as they hold anything.
- */
-export function namesPlace(name: string): boolean {
-  return !HARMLESS_NAMES.has(name) && PLACE_WORDS.test(name)
-}
-
 const DEGREES = /^\s*[+-]?\d{1,3}(?:[,°]\s*\d{1,2}(?:\.\d+)?(?:[,'′]\s*\d{1,2}(?:\.\d+)?["″]?)?)\s*['′]?\s*[NSEW]\s*$/i
 /** Latitude, longitude and what may follow, as ISO 6709 joins them: as in `+51.4778-000.0015/`. */
 const ISO_6709 = /^\s*[+-]\d{2,6}(?:\.\d+)?[+-]\d{3,7}(?:\.\d+)?/

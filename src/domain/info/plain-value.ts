@@ -1,4 +1,4 @@
-import { namesPlace, saysPlace } from './place.ts'
+import { saysPlace } from './place.ts'
 
 /** What JSON can say. */
 export type PlainValue = string | number | boolean | readonly PlainValue[] | PlainGroup
@@ -24,8 +24,8 @@ const FORBIDDEN_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
 const EMBEDDED = /^\s*(?:\/9j\/|iVBORw0KGgo)/
 
 /**
- * Makes what a file says of itself fit to be shown: nothing of a place, no control characters, no halves of letters, no
- * pictures within, no names that harm, and never more than so many bytes of JSON.
+ * Makes metadata fit to be shown: no texts that are or mention coordinates, no control characters, no lone surrogates, no embedded
+ * pictures, no names that harm, and never more than `maxBytes` of JSON. The allow-list of tags has been applied before.
  *
  * @param maxBytes For the whole group as JSON in UTF-8. Members are taken in order as long as they fit.
  */
@@ -43,7 +43,7 @@ interface Budget {
 function boundMembers(group: PlainGroup, depth: number, budget: Budget): PlainGroup {
   const members: [string, PlainValue][] = []
   for (const [name, value] of Object.entries(group)) {
-    if (name.length > MAX_NAME || !NAME.test(name) || FORBIDDEN_NAMES.has(name) || namesPlace(name)) continue
+    if (name.length > MAX_NAME || !NAME.test(name) || FORBIDDEN_NAMES.has(name)) continue
     // With its quotes, the colon and the comma.
     const overhead = Buffer.byteLength(name) + 4
     const bounded = boundValue(value, depth, budget, overhead)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { formatInfo, imageInfo, parseInfo, visibleInfo } from '../../../../src/domain/info/image-info.ts'
+import { SHOWN_TAGS } from '../../../../src/domain/info/metadata-tags.ts'
 import { dominantColour } from '../../../../src/domain/picture/dominant-colour.ts'
 import { differenceHash } from '../../../../src/domain/picture/perceptual-hash.ts'
 import { FACTS, MEASURED } from '../../../support/memory-engine.ts'
@@ -47,12 +48,12 @@ test('A place is seen by those who hold a token where that is set, and by nobody
 
 test('The largest info that there can be is read back', () => {
   const text = '山'.repeat(3000)
-  const group = (names: readonly string[]) =>
-    Object.fromEntries([...names, ...Array.from({ length: 99 }, (_, at) => `Name${at}`)].map((name) => [name, text]))
+  const group = (names: readonly string[], shown: ReadonlySet<string>) =>
+    Object.fromEntries([...names, ...shown].map((name) => [name, text]))
   const metadata = {
-    exif: group(['Make', 'Model', 'LensModel', 'Artist']),
-    iptc: group(['Copyright Notice', 'Caption/Abstract']),
-    xmp: group(['title']),
+    exif: group(['Make', 'Model', 'LensModel', 'Artist'], SHOWN_TAGS.exif),
+    iptc: group(['Copyright Notice', 'Caption/Abstract'], SHOWN_TAGS.iptc),
+    xmp: group(['title'], SHOWN_TAGS.xmp),
   }
   const info = imageInfo(FACTS, { ...TAKEN, metadata, iccProfile: text })
   assert.equal(info.capture.metadataCut, true)

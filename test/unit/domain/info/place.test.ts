@@ -1,46 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { namesPlace, parsePlace, parseXmpPlace, saysPlace } from '../../../../src/domain/info/place.ts'
-
-const PLACE_NAMES = [
-  'GPSLatitude',
-  'GPS Info IFD Pointer',
-  'GpsLongtitude',
-  'gps',
-  'DestLatitude',
-  'RelativeAltitude',
-  'AbsoluteAltitude',
-  'GeoURI',
-  'geo:lat',
-  'lat',
-  'Lon',
-  'x-lng',
-  'LocationCreated',
-  'Sub-location',
-  'PlaceName',
-  'Coordinates',
-  'MakerNote',
-  'Maker Note',
-  'InteroperabilityVersion',
-]
-const OTHER_NAMES = [
-  'YCbCrPositioning',
-  'Make',
-  'Model',
-  'Flash',
-  'FlashpixVersion',
-  'DateTimeOriginal',
-  'Caption/Abstract',
-  'ColorPlates',
-  'Platform',
-  'Latency',
-  'Salt',
-  'AltTextAccessibility',
-  'Orientation',
-  'City',
-]
-for (const name of PLACE_NAMES) test(`${name} may name a place`, () => assert.ok(namesPlace(name)))
-for (const name of OTHER_NAMES) test(`${name} names no place`, () => assert.ok(!namesPlace(name)))
+import { parsePlace, parseXmpPlace, saysPlace } from '../../../../src/domain/info/place.ts'
 
 const PLACES = [
   '51,28.6687N',
