@@ -1,5 +1,4 @@
 // The body of `npm run chaos`: injects every fault of the table into real processes, and writes docs/faults.md.
-import { parseArgs } from 'node:util'
 import { ALL_ROWS } from './chaos/all-rows.ts'
 import { rollThrough } from './chaos/long-rolling.ts'
 import { terminateAgainAndAgain } from './chaos/long-sigterm.ts'
@@ -8,6 +7,7 @@ import { changedVerdicts, formatAnswers, type LongResult, mergeReports } from '.
 import { loadReport, saveReport } from './chaos/report-file.ts'
 import type { FaultRow, RowResult, RowScope } from './chaos/row.ts'
 import { runRow } from './chaos/run-row.ts'
+import { runTool, say } from './commands/run-tool.ts'
 import { wholeNumber } from './commands/whole-number.ts'
 import { shareS3Server, startS3Server } from './s3/start-s3-server.ts'
 import { ensureNginx } from './servers/install-servers.ts'
@@ -34,7 +34,6 @@ const OPTIONS = {
   sigterm: { type: 'string' },
   rolling: { type: 'boolean', default: false },
   seconds: { type: 'string', default: '120' },
-  help: { type: 'boolean', default: false },
 } as const
 
 const LONG_LIMIT_MS = 3_600_000
@@ -110,41 +109,33 @@ async function runLong(runs: readonly LongRun[]): Promise<LongResult[]> {
   for (const { run, command, body } of runs) {
     const row = { row: 0, fault: run, what: command, run: body, limitMs: LONG_LIMIT_MS }
     const { figures, verdict, answers } = await runRow(row, { short: false })
-    process.stdout.write(`${run}: ${verdict} (${formatAnswers(answers)})\n    ${figures}\n`)
+    say(`${run}: ${verdict} (${formatAnswers(answers)})\n    ${figures}`)
     results.push({ run, command, figures, verdict: verdict === 'held' ? 'held' : 'failed' })
   }
   return results
 }
 
-/** @returns whether all held. */
-async function main(): Promise<boolean> {
-  const { values } = parseArgs({ options: OPTIONS })
-  if (values.help) {
-    process.stdout.write(USAGE)
-    return true
-  }
-  const runs = chosenRuns(values)
-  const rows = runs.length > 0 ? [] : chosenRows(values.row)
-  await ensureNginx()
-  // glibc keeps an arena of memory per thread; a node is run with the same.
-  process.env.MALLOC_ARENA_MAX = '2'
-  const server = await startS3Server('seaweedfs')
-  try {
-    shareS3Server(server)
-    const now = { rows: await runRows(rows, values.short), long: await runLong(runs) }
-    const earlier = await loadReport()
-    const changed = changedVerdicts(earlier, now)
-    process.stdout.write(changed.length === 0 ? 'No verdict changed\n' : `Changed verdicts: ${changed.join(', ')}\n`)
-    if (!values.short) await saveReport(mergeReports(earlier, now))
-    return [...now.rows, ...now.long].every(({ verdict }) => verdict !== 'failed')
-  } finally {
-    await server.stop()
-  }
-}
-
-try {
-  process.exitCode = (await main()) ? 0 : 1
-} catch (error) {
-  process.stderr.write(`npm run chaos: ${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 2
-}
+await runTool({
+  name: 'chaos',
+  usage: USAGE,
+  options: OPTIONS,
+  async run(values) {
+    const runs = chosenRuns(values)
+    const rows = runs.length > 0 ? [] : chosenRows(values.row)
+    await ensureNginx()
+    // glibc keeps an arena of memory per thread; a node is run with the same.
+    process.env.MALLOC_ARENA_MAX = '2'
+    const server = await startS3Server('seaweedfs')
+    try {
+      shareS3Server(server)
+      const now = { rows: await runRows(rows, values.short), long: await runLong(runs) }
+      const earlier = await loadReport()
+      const changed = changedVerdicts(earlier, now)
+      say(changed.length === 0 ? 'No verdict changed' : `Changed verdicts: ${changed.join(', ')}`)
+      if (!values.short) await saveReport(mergeReports(earlier, now))
+      return [...now.rows, ...now.long].some(({ verdict }) => verdict === 'failed') ? 1 : 0
+    } finally {
+      await server.stop()
+    }
+  },
+})

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { runTool, say } from './commands/run-tool.ts'
 import { wholeNumber } from './commands/whole-number.ts'
 import { surviveCrashes } from './crash/crash.ts'
 import { fileCrashStore, s3CrashStore } from './crash/crash-stores.ts'
@@ -19,42 +19,33 @@ Kills a node with SIGKILL under mixed load, again and again, and verifies after 
 Prints the figures as JSON. Exit code: 0 no data was lost; 2 a round failed, with the reason on standard error.
 `
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '1000' },
-      seed: { type: 'string', default: '1' },
-      store: { type: 'string', default: 'file' },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) {
-    process.stdout.write(USAGE)
-    return
-  }
-  const { store: kind } = values
-  if (kind !== 'file' && kind !== 's3') throw new Error(`--store: "${kind}" should be file or s3`)
-  const [rounds, seed] = [wholeNumber('rounds', values.rounds), wholeNumber('seed', values.seed)]
-  const folder = await mkdtemp(join(tmpdir(), 'darkroom-crash-'))
-  const s3 = kind === 's3' ? await s3CrashStore() : undefined
-  try {
-    const report = await surviveCrashes({
-      rounds,
-      seed,
-      cacheDir: join(folder, 'cache'),
-      ...(s3 ?? fileCrashStore(join(folder, 'data'))),
-      onRound: (round) => round % 10 === 0 && process.stderr.write(`${round} rounds\n`),
-    })
-    process.stdout.write(`${JSON.stringify({ rounds, seed, store: kind, ...report })}\n`)
-  } finally {
-    s3?.close()
-    await rm(folder, { recursive: true, force: true })
-  }
-}
-
-try {
-  await main()
-} catch (error) {
-  process.stderr.write(`npm run crash: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
-  process.exitCode = 2
-}
+await runTool({
+  name: 'crash',
+  usage: USAGE,
+  options: {
+    rounds: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+    store: { type: 'string', default: 'file' },
+  },
+  async run(values) {
+    const { store: kind } = values
+    if (kind !== 'file' && kind !== 's3') throw new Error(`--store: "${kind}" should be file or s3`)
+    const [rounds, seed] = [wholeNumber('rounds', values.rounds), wholeNumber('seed', values.seed)]
+    const folder = await mkdtemp(join(tmpdir(), 'darkroom-crash-'))
+    const s3 = kind === 's3' ? await s3CrashStore() : undefined
+    try {
+      const report = await surviveCrashes({
+        rounds,
+        seed,
+        cacheDir: join(folder, 'cache'),
+        ...(s3 ?? fileCrashStore(join(folder, 'data'))),
+        onRound: (round) => round % 10 === 0 && process.stderr.write(`${round} rounds\n`),
+      })
+      say(JSON.stringify({ rounds, seed, store: kind, ...report }))
+      return 0
+    } finally {
+      s3?.close()
+      await rm(folder, { recursive: true, force: true })
+    }
+  },
+})

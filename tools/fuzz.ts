@@ -1,10 +1,11 @@
 // The body of `npm run fuzz`: sends hostile files, forms and URLs to a real node.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { proportionalBytes } from '../bench/measure.ts'
 import { cpuSecondsAtRest } from '../bench/render-views.ts'
 import { createScope, type Scope } from '../test/support/scope.ts'
+import { megabytes } from './commands/megabytes.ts'
+import { runTool, say } from './commands/run-tool.ts'
 import { wholeNumber } from './commands/whole-number.ts'
 import { changesOfHits, walkSizes } from './fuzz/cache-walk.ts'
 import type { FuzzFinding, FuzzReport } from './fuzz/fuzz-finding.ts'
@@ -47,42 +48,6 @@ interface FuzzOptions {
   readonly seed: number
   readonly seconds: number
   readonly findings: string
-}
-
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      images: { type: 'string', default: '5000' },
-      urls: { type: 'string', default: '100000' },
-      forms: { type: 'string', default: '2000' },
-      seed: { type: 'string', default: '1' },
-      seconds: { type: 'string', default: '1200' },
-      findings: { type: 'string', default: 'fuzz-findings' },
-      cgroup: { type: 'boolean', default: false },
-      walk: { type: 'string' },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) {
-    process.stdout.write(USAGE)
-    return 0
-  }
-  const options = {
-    images: wholeNumber('images', values.images),
-    urls: wholeNumber('urls', values.urls),
-    forms: wholeNumber('forms', values.forms),
-    seed: wholeNumber('seed', values.seed),
-    seconds: wholeNumber('seconds', values.seconds),
-    findings: values.findings,
-  }
-  const scope = createScope()
-  try {
-    if (values.cgroup) return await inSmallMemory(scope)
-    if (values.walk !== undefined) return await walk(scope, wholeNumber('walk', values.walk))
-    return await fuzz(scope, options)
-  } finally {
-    await scope.close()
-  }
 }
 
 /** @returns The exit code. */
@@ -206,17 +171,35 @@ async function save(folder: string, findings: readonly FuzzFinding[]): Promise<v
   )
 }
 
-function megabytes(bytes: number): string {
-  return `${Math.round(bytes / MB)} MB`
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`)
-}
-
-try {
-  process.exitCode = await main()
-} catch (error) {
-  process.stderr.write(`npm run fuzz: ${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 2
-}
+await runTool({
+  name: 'fuzz',
+  usage: USAGE,
+  options: {
+    images: { type: 'string', default: '5000' },
+    urls: { type: 'string', default: '100000' },
+    forms: { type: 'string', default: '2000' },
+    seed: { type: 'string', default: '1' },
+    seconds: { type: 'string', default: '1200' },
+    findings: { type: 'string', default: 'fuzz-findings' },
+    cgroup: { type: 'boolean', default: false },
+    walk: { type: 'string' },
+  },
+  async run({ cgroup, walk: count, findings, ...numbers }) {
+    const options = {
+      images: wholeNumber('images', numbers.images),
+      urls: wholeNumber('urls', numbers.urls),
+      forms: wholeNumber('forms', numbers.forms),
+      seed: wholeNumber('seed', numbers.seed),
+      seconds: wholeNumber('seconds', numbers.seconds),
+      findings,
+    }
+    const scope = createScope()
+    try {
+      if (cgroup) return await inSmallMemory(scope)
+      if (count !== undefined) return await walk(scope, wholeNumber('walk', count))
+      return await fuzz(scope, options)
+    } finally {
+      await scope.close()
+    }
+  },
+})

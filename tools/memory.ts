@@ -1,7 +1,8 @@
 // The body of `npm run memory`: requests images that do not exist, and measures the memory of the node.
-import { parseArgs } from 'node:util'
 import { type MissingReport, requestMissing } from '../test/support/missing-memory.ts'
 import { createScope } from '../test/support/scope.ts'
+import { megabytes } from './commands/megabytes.ts'
+import { runTool, say } from './commands/run-tool.ts'
 import { wholeNumber } from './commands/whole-number.ts'
 import { shareS3Server, startS3Server } from './s3/start-s3-server.ts'
 
@@ -22,31 +23,6 @@ const MB = 1e6
 const MIB = 2 ** 20
 const GROWTH_BYTES = 50 * MB
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      count: { type: 'string', default: '200000' },
-      limit: { type: 'string', default: '512' },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) {
-    process.stdout.write(USAGE)
-    return 0
-  }
-  const count = wholeNumber('count', values.count)
-  const limitBytes = wholeNumber('limit', values.limit) * MIB
-  const scope = createScope()
-  const server = await startS3Server('seaweedfs')
-  try {
-    shareS3Server(server)
-    return judge(await requestMissing(scope, { count, limitBytes, growthBytes: GROWTH_BYTES, say }))
-  } finally {
-    await scope.close()
-    await server.stop()
-  }
-}
-
 /** @returns The exit code. */
 function judge({ startBytes, peakBytes, endBytes, oomKills, problem }: MissingReport): number {
   const grownBytes = endBytes - startBytes
@@ -62,17 +38,21 @@ function judge({ startBytes, peakBytes, endBytes, oomKills, problem }: MissingRe
   return 1
 }
 
-function megabytes(bytes: number): string {
-  return `${Math.round(bytes / MB)} MB`
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`)
-}
-
-try {
-  process.exitCode = await main()
-} catch (error) {
-  process.stderr.write(`npm run memory: ${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 2
-}
+await runTool({
+  name: 'memory',
+  usage: USAGE,
+  options: { count: { type: 'string', default: '200000' }, limit: { type: 'string', default: '512' } },
+  async run(values) {
+    const count = wholeNumber('count', values.count)
+    const limitBytes = wholeNumber('limit', values.limit) * MIB
+    const scope = createScope()
+    const server = await startS3Server('seaweedfs')
+    try {
+      shareS3Server(server)
+      return judge(await requestMissing(scope, { count, limitBytes, growthBytes: GROWTH_BYTES, say }))
+    } finally {
+      await scope.close()
+      await server.stop()
+    }
+  },
+})

@@ -4,10 +4,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import sharp from 'sharp'
 import { z } from 'zod'
+import { runTool, say } from './commands/run-tool.ts'
 import { freePort } from './processes/free-port.ts'
 import { jsonFields } from './requests/raw-request.ts'
 import { newBucket } from './s3/s3-bucket.ts'
@@ -48,14 +48,8 @@ interface Counters {
   close(): void
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: { list: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
-  })
-  if (values.help) {
-    process.stdout.write(USAGE)
-    return
-  }
+/** Prints the figures of all three requests. @param list Print the names of the files too. */
+async function countAll(list: boolean): Promise<void> {
   const server = await startS3Server('seaweedfs')
   shareS3Server(server)
   const folder = await mkdtemp(join(tmpdir(), 'darkroom-request-files-'))
@@ -87,13 +81,9 @@ async function main(): Promise<void> {
       const [first = new Set<string>(), ...others] = runs
       return [...first].filter((file) => others.every((files) => files.has(file))).toSorted()
     }
-    report('cold miss of /image/{id}/400w', await filesOf(() => coldMiss(node)), values.list)
-    report('upload by POST /images', await filesOf(() => newUpload(node)), values.list)
-    report(
-      'cold view of /s3/photos/{key}/-/400w',
-      await filesOf(() => coldObject(node, client, bucket.bucket)),
-      values.list,
-    )
+    report('cold miss of /image/{id}/400w', await filesOf(() => coldMiss(node)), list)
+    report('upload by POST /images', await filesOf(() => newUpload(node)), list)
+    report('cold view of /s3/photos/{key}/-/400w', await filesOf(() => coldObject(node, client, bucket.bucket)), list)
   } finally {
     counters.close()
     client.destroy()
@@ -175,8 +165,16 @@ async function connect(port: number): Promise<Counters> {
 }
 
 function report(name: string, files: readonly string[], list: boolean): void {
-  process.stdout.write(`${name}: ${files.length} files\n`)
-  if (list) process.stdout.write(files.map((file) => `  ${file}\n`).join(''))
+  say(`${name}: ${files.length} files`)
+  if (list) for (const file of files) say(`  ${file}`)
 }
 
-await main()
+await runTool({
+  name: 'request-files',
+  usage: USAGE,
+  options: { list: { type: 'boolean', default: false } },
+  async run({ list }) {
+    await countAll(list)
+    return 0
+  },
+})
