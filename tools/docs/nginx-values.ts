@@ -1,3 +1,5 @@
+import { ERROR_HEADERS, PICTURE_HEADERS } from '../../src/domain/caching/answer-headers.ts'
+import { renditionCacheControl } from '../../src/domain/caching/http-caching.ts'
 import { IMAGE_ID_PATTERN } from '../../src/domain/identity/image-id.ts'
 import {
   ACCEPT_CLASSES,
@@ -31,6 +33,9 @@ export const NGINX_VALUES: ReadonlyMap<string, string> = new Map([
   ['error-bodies', errorBodies()],
   ['overloaded-body', errorBody(OVERLOADED)],
   ['retry-after', retryAfter()],
+  ['rendition-cache-control', quote(renditionCacheControl())],
+  ['picture-headers', addHeaders(PICTURE_HEADERS)],
+  ['error-headers', addHeaders(ERROR_HEADERS, ' always')],
 ])
 
 /** Rows of a map from `Accept` to a class. */
@@ -69,4 +74,15 @@ function retryAfter(): string {
   return errors
     .flatMap(([status, { retryAfterSeconds: seconds }]) => (seconds === undefined ? [] : [`${status} ${seconds};`]))
     .join('\n')
+}
+
+/** @param when Empty: for answers without an error only. */
+function addHeaders(headers: Readonly<Record<string, string>>, when: '' | ' always' = ''): string {
+  return Object.entries(headers)
+    .map(([name, value]) => `add_header ${name} ${quote(value)}${when};`)
+    .join('\n')
+}
+
+function quote(value: string): string {
+  return /^[\w*-]+$/.test(value) ? value : `"${value.replaceAll(/["\\]/g, String.raw`\$&`)}"`
 }

@@ -1,4 +1,5 @@
 import type { Context, Middleware } from 'koa'
+import { ERROR_HEADERS } from '../../domain/caching/answer-headers.ts'
 import { type ErrorCode, LimitError, ServiceError, UnavailableError } from '../../errors.ts'
 import type { RequestState } from '../request/request-state.ts'
 import { SERVER_ERRORS } from './server-errors.ts'
@@ -90,10 +91,7 @@ export function errorAnswer(error: unknown): ErrorAnswer {
 /** Of every error, whoever answers it. @param body JSON */
 export function errorHeaders(body: string): Record<string, string> {
   return {
-    'Cache-Control': 'no-store',
-    'Access-Control-Allow-Origin': '*',
-    'X-Content-Type-Options': 'nosniff',
-    'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
+    ...ERROR_HEADERS,
     // Without a charset, which JSON does not have, as nginx sends its own errors.
     'Content-Type': 'application/json',
     'Content-Length': String(Buffer.byteLength(body)),

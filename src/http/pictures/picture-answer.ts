@@ -1,4 +1,5 @@
 import type { Context, Middleware } from 'koa'
+import { PICTURE_HEADERS } from '../../domain/caching/answer-headers.ts'
 import { cacheTag } from '../../domain/caching/cache-tag.ts'
 import { isNotModified, isPreconditionFailed, selectRange } from '../../domain/caching/http-caching.ts'
 import { type PictureCaching, uploadCaching, versionCaching } from '../../domain/caching/picture-caching.ts'
@@ -44,16 +45,6 @@ export type PictureAnswer = (ctx: Context & { state: RequestState }, asked: Aske
 export function choiceOf(ctx: Context, format: DialectFormat): Wanted['as'] {
   if (format === 'source') return { accept: 'source' }
   return format === 'negotiated' ? { accept: acceptClass(ctx.headers.accept) } : format
-}
-
-// The same on every answer with a picture, whether nginx, a redirect or this process sent it: see nginx.conf. Where this
-// process only points nginx at a file they are left out, since nginx puts on its own.
-export const PICTURE_HEADERS = {
-  'Access-Control-Allow-Origin': '*',
-  'Cross-Origin-Resource-Policy': 'cross-origin',
-  'Timing-Allow-Origin': '*',
-  'X-Content-Type-Options': 'nosniff',
-  'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
 }
 
 /**

@@ -1,11 +1,12 @@
 import type { Context, Middleware } from 'koa'
+import { PICTURE_HEADERS } from '../../domain/caching/answer-headers.ts'
 import { admit, type SizePolicy } from '../../domain/access/size-policy.ts'
 import type { Spec } from '../../domain/spec/spec.ts'
 import { formatImagePath, type ImageRequest, parseImagePath } from '../../domain/url/image-path.ts'
 import { assertNoQueryOptions } from '../../domain/url/query-options.ts'
 import { memoize } from '../../service/tools/memoize.ts'
 import type { RequestState } from '../request/request-state.ts'
-import { choiceOf, PICTURE_HEADERS, type PictureAnswer } from './picture-answer.ts'
+import { choiceOf, type PictureAnswer } from './picture-answer.ts'
 
 export interface RenditionHandlerOptions {
   readonly answer: PictureAnswer
