@@ -1,8 +1,10 @@
+import { type LookupAddress, type LookupOptions } from 'node:dns'
+import { lookup } from 'node:dns/promises'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import type { LookupFunction } from 'node:net'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import type { S3Limits } from './s3-calls.ts'
-import { createSharedLookup } from './s3-lookup.ts'
 
 export interface S3Credentials {
   readonly accessKeyId: string
@@ -24,8 +26,12 @@ const QUIET = { debug() {}, info() {}, warn() {}, error() {} } as const
 
 /** A client of the AWS SDK that leaves limits, attempts and messages to us. The caller destroys it. */
 export function createS3Client(settings: S3ClientSettings, limits: S3Limits): S3Client {
-  const lookup = createSharedLookup()
-  const agent = { keepAlive: true, maxSockets: limits.maxCalls, timeout: IDLE_SOCKET_MS, lookup } as const
+  const agent = {
+    keepAlive: true,
+    maxSockets: limits.maxCalls,
+    timeout: IDLE_SOCKET_MS,
+    lookup: createSharedLookup(),
+  } as const
   return new S3Client({
     region: settings.region,
     forcePathStyle: settings.forcePathStyle,
@@ -54,4 +60,36 @@ function identity(credentials: S3ClientSettings['credentials']): S3ClientConfig 
   // The SDK wants somebody to sign for; its signer adds all the headers of a signature, and this one none.
   const nobody = { accessKeyId: '', secretAccessKey: '' }
   return { credentials: nobody, signer: { sign: (request) => Promise.resolve(request) } }
+}
+
+type AskForAddresses = (hostname: string, options: LookupOptions) => Promise<LookupAddress[]>
+
+/**
+ * Looks up the name of a server once at a time, for all connections that are being made. `getaddrinfo` takes a thread of
+ * libuv's few for as long as silent DNS servers like: with one for each call, files would wait for DNS.
+ */
+export function createSharedLookup(ask: AskForAddresses = askSystem): LookupFunction {
+  const flights = new Map<string, Promise<LookupAddress[]>>()
+
+  function addresses(hostname: string, { family = 0, hints = 0 }: LookupOptions): Promise<LookupAddress[]> {
+    const key = `${hostname} ${family} ${hints}`
+    const flight = flights.get(key) ?? ask(hostname, { family, hints }).finally(() => flights.delete(key))
+    flights.set(key, flight)
+    return flight
+  }
+
+  return (hostname, options, callback) => {
+    addresses(hostname, options).then(
+      (found) => {
+        const [first] = found
+        if (options.all === true || first === undefined) callback(null, found)
+        else callback(null, first.address, first.family)
+      },
+      (error: unknown) => callback(error instanceof Error ? error : new Error('No address', { cause: error }), []),
+    )
+  }
+}
+
+function askSystem(hostname: string, options: LookupOptions): Promise<LookupAddress[]> {
+  return lookup(hostname, { ...options, all: true })
 }

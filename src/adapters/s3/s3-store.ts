@@ -1,124 +1,55 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { pipeline, Readable, Transform } from 'node:stream'
-import {
-  type _Object,
-  DeleteObjectCommand,
-  GetObjectCommand,
-  HeadObjectCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-} from '@aws-sdk/client-s3'
+import { type _Object, DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { UnavailableError } from '../../errors.ts'
-import type { ListedObject, ObjectSource, ObjectStat, ObjectStore } from '../../service/ports/store.ts'
-import { objectBody } from '../calls/object-body.ts'
-import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
-import { createS3Client, type S3ClientSettings, type S3Credentials } from './s3-client.ts'
+import type { ListedObject, ObjectSource, ObjectStore } from '../../service/ports/store.ts'
+import type { S3Attempt } from './s3-calls.ts'
+import type { S3Credentials } from './s3-client.ts'
 import { S3Failure, STORE_SETTINGS, unless } from './s3-failure.ts'
-import { md5Of } from './s3-md5.ts'
+import { createS3Reader, type S3ReaderSettings, type S3Send } from './s3-reader.ts'
 
-export interface S3StoreSettings extends S3ClientSettings {
-  readonly bucket: string
+export interface S3StoreSettings extends S3ReaderSettings {
   readonly credentials?: S3Credentials
-  readonly limits?: Partial<S3Limits>
 }
 
 /** Objects in one bucket of an S3-compatible store. */
 export function createS3Store(settings: S3StoreSettings): ObjectStore {
   const { bucket } = settings
-  const limits = { ...S3_LIMITS, ...settings.limits }
-  const client = createS3Client(settings, limits)
-  const calls = createS3Calls(limits, STORE_SETTINGS)
-  const call = (method: string, key: string, signal: AbortSignal): S3CallSettings => ({
-    operation: `${method} ${bucket}/${key}`,
-    timeoutMs: method === 'PUT' ? limits.putTimeoutMs : limits.totalTimeoutMs,
-    signal,
+  const reader = createS3Reader(settings, {
+    names: STORE_SETTINGS,
+    isAbsent: (verdict) => verdict === 'absent',
   })
 
-  const head = (key: string, signal: AbortSignal): Promise<ObjectStat> =>
-    calls.run(call('HEAD', key, signal), async (attempt) => {
-      const found = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), {
-        abortSignal: attempt.signal,
-      })
-      const { ContentLength: sizeBytes, LastModified: modifiedAt } = found
-      if (sizeBytes === undefined || modifiedAt === undefined) throw new S3Failure('foreign')
-      const md5 = md5Of(found)
-      return { sizeBytes, modifiedAt, ...(md5 !== undefined && { md5 }) }
-    })
-
-  /** Asks by GET: its 404 has a body that says what is missing, that of HEAD has none. */
-  const isThere = async (key: string, signal: AbortSignal): Promise<boolean> => {
-    const send = async (attempt: S3Attempt): Promise<true> => {
-      const command = new GetObjectCommand({ Bucket: bucket, Key: key })
-      const { Body } = await client.send(command, { abortSignal: attempt.signal })
-      if (Body instanceof Readable) Body.destroy()
-      return true
-    }
-    return (await unless('absent', calls.run(call('GET', key, signal), send))) ?? false
-  }
-
-  const stat = async (key: string, signal: AbortSignal): Promise<ObjectStat | undefined> => {
-    const found = await unless('unclear', head(key, signal))
-    if (found !== undefined || !(await isThere(key, signal))) return found
-    return head(key, signal)
-  }
-
-  const listPage = (prefix: string, after: string, signal: AbortSignal): Promise<ListPage> =>
-    calls.run(call('LIST', prefix, signal), async (attempt) => {
-      const command = new ListObjectsV2Command({
-        Bucket: bucket,
-        Prefix: prefix,
-        ...(after !== '' && { StartAfter: after }),
-      })
-      const { Name, IsTruncated, Contents = [] } = await client.send(command, { abortSignal: attempt.signal })
-      if (Name === undefined) throw new S3Failure('foreign')
-      return { objects: Contents.flatMap(toListedObject), more: IsTruncated === true }
-    })
+  const stat: ObjectStore['stat'] = (key, signal) => reader.stat({ key }, signal)
 
   async function* listObjects(prefix: string, after: string, signal: AbortSignal): AsyncIterable<ListedObject> {
     for (let last = after, more = true; more; ) {
-      const page = await listPage(prefix, last, signal)
-      yield* page.objects
-      last = page.objects.at(-1)?.key ?? last
-      more = page.more && page.objects.length > 0
+      const page = await reader.list({ Prefix: prefix, ...(last !== '' && { StartAfter: last }) }, signal)
+      const objects = (page.Contents ?? []).flatMap(toListedObject)
+      yield* objects
+      last = objects.at(-1)?.key ?? last
+      more = page.IsTruncated === true && objects.length > 0
     }
   }
 
-  const remove = async (key: string, signal: AbortSignal): Promise<void> => {
-    const send = async (attempt: S3Attempt): Promise<void> => {
+  async function remove(key: string, signal: AbortSignal): Promise<void> {
+    const send: S3Send<void> = async (attempt, client) => {
       const command = new DeleteObjectCommand({ Bucket: bucket, Key: key })
       const { $metadata } = await client.send(command, { abortSignal: attempt.signal })
       if ($metadata.httpStatusCode !== 204) throw new S3Failure('foreign')
     }
-    await unless('absent', calls.run(call('DELETE', key, signal), send))
+    await unless('absent', reader.run('DELETE', key, signal, send))
   }
 
   return {
     stat,
 
-    async open(key, signal) {
-      const opened = await unless(
-        'absent',
-        calls.begin(call('GET', key, signal), async (attempt) => {
-          const command = new GetObjectCommand({ Bucket: bucket, Key: key })
-          const { Body, ContentLength, ETag } = await client.send(command, { abortSignal: attempt.signal })
-          // Something between us and the store may answer 200 with a page of its own, but not with an ETag.
-          if (!(Body instanceof Readable) || ContentLength === undefined || ETag === undefined) {
-            throw new S3Failure('foreign')
-          }
-          return { source: Body, sizeBytes: ContentLength }
-        }),
-      )
-      if (opened === undefined) return undefined
-      const { source, sizeBytes } = opened.result
-      const { signal: callSignal, end } = opened
-      const { stallTimeoutMs } = limits
-      return { sizeBytes, body: objectBody(source, { sizeBytes, stallTimeoutMs, signal: callSignal, onClose: end }) }
-    },
+    open: (key, signal) => reader.open({ key }, signal),
 
     async put(key, source, options, signal) {
       let attempts = 0
-      const send = async (attempt: S3Attempt): Promise<'created'> => {
+      const send: S3Send<'created'> = async (attempt, client) => {
         attempts = attempt.number
         const body = requestBody(source, attempt)
         const command = new PutObjectCommand({
@@ -138,7 +69,7 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
           if (body instanceof Readable) body.destroy()
         }
       }
-      const outcome = await unless('taken', calls.run(call('PUT', key, signal), send))
+      const outcome = await unless('taken', reader.run('PUT', key, signal, send))
       if (outcome !== undefined) return outcome
       // An earlier attempt may have written it, with only its answer lost.
       return attempts > 1 && (await stat(key, signal))?.md5 === options.md5 ? 'created' : 'exists'
@@ -153,32 +84,23 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
     listObjects,
 
     async check(signal) {
-      const command = new ListObjectsV2Command({ Bucket: bucket, MaxKeys: 1 })
-      await calls.run(call('LIST', '', signal), async (attempt) => {
-        const { Name } = await client.send(command, { abortSignal: attempt.signal })
-        if (Name === undefined) throw new S3Failure('foreign')
-      })
+      await reader.list({ MaxKeys: 1 }, signal)
     },
 
     async mayWrite(signal) {
-      const refused = async (attempt: S3Attempt): Promise<true> => {
+      const send: S3Send<true> = async (attempt, client) => {
         const command = new PutObjectCommand({ Bucket: bucket, Key: WRITE_PROBE.key, ...WRITE_PROBE.request })
         await client.send(command, { abortSignal: attempt.signal })
         return true
       }
-      const isWritten = await verdictOf(calls.run(call('PUT', WRITE_PROBE.key, signal), refused))
+      const isWritten = await verdictOf(reader.run('PUT', WRITE_PROBE.key, signal, send))
       if (isWritten === true) await remove(WRITE_PROBE.key, signal)
       return isWritten !== 'refused'
     },
 
-    mayRetry: calls.mayRetry,
-    close: () => client.destroy(),
+    mayRetry: reader.mayRetry,
+    close: reader.close,
   }
-}
-
-interface ListPage {
-  readonly objects: readonly ListedObject[]
-  readonly more: boolean
 }
 
 function toListedObject({ Key, Size, LastModified }: _Object): ListedObject[] {

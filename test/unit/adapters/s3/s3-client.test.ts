@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { LookupAddress, LookupOptions } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import { test } from 'node:test'
-import { createSharedLookup } from '../../../../src/adapters/s3/s3-lookup.ts'
+import { createSharedLookup } from '../../../../src/adapters/s3/s3-client.ts'
 
 const ADDRESSES = [
   { address: '192.0.2.1', family: 4 },

@@ -1,0 +1,171 @@
+import { Readable } from 'node:stream'
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  ListObjectsV2Command,
+  type ListObjectsV2CommandInput,
+  type ListObjectsV2CommandOutput,
+  type S3Client,
+} from '@aws-sdk/client-s3'
+import type { ObjectAddress, ObjectVersion } from '../../service/ports/bucket.ts'
+import type { OpenObject } from '../../service/ports/store.ts'
+import { objectBody } from '../calls/object-body.ts'
+import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
+import { createS3Client, type S3ClientSettings } from './s3-client.ts'
+import { S3Failure, type S3SettingNames, type S3Verdict } from './s3-failure.ts'
+
+export interface S3ReaderSettings extends S3ClientSettings {
+  readonly bucket: string
+  readonly limits?: Partial<S3Limits>
+}
+
+/** How the store and a bucket differ in what a failed call means. */
+export interface S3Interpretation {
+  readonly names: S3SettingNames
+  /** Whether this failure of a GET means that the object does not exist. */
+  isAbsent(verdict: S3Verdict, address: ObjectAddress): boolean
+}
+
+export type S3Method = 'HEAD' | 'GET' | 'LIST' | 'PUT' | 'DELETE'
+
+/** Reads one bucket of an S3-compatible server, with the limits and retries of `S3Calls`. Failures are thrown as `S3Failure`. */
+export interface S3Reader {
+  /**
+   * Asks by HEAD. An answer that does not say what is wrong is asked for again by GET, whose errors have a body.
+   * @param known ETag of a known version, sent as `If-None-Match`: the failure `unchanged` says that it is still that one.
+   * @returns undefined if there is no such key or version.
+   */
+  stat(address: ObjectAddress, signal: AbortSignal, known?: string): Promise<ObjectVersion | undefined>
+  /**
+   * @param etag Sent as `If-Match`: the failure `taken` says that it is another version.
+   * @returns undefined if there is no such key or version, or the server ignores `If-Match` and sends another.
+   */
+  open(address: ObjectAddress, signal: AbortSignal, etag?: string): Promise<OpenObject | undefined>
+  /** One page. */
+  list(query: Omit<ListObjectsV2CommandInput, 'Bucket'>, signal: AbortSignal): Promise<ListObjectsV2CommandOutput>
+  /** Any other call. */
+  run<T>(method: S3Method, key: string, signal: AbortSignal, send: S3Send<T>): Promise<T>
+  mayRetry(): boolean
+  close(): void
+}
+
+export type S3Send<T> = (attempt: S3Attempt, client: S3Client) => Promise<T>
+
+/** Creates a client of its own; `close` ends its connections. */
+export function createS3Reader(settings: S3ReaderSettings, { names, isAbsent }: S3Interpretation): S3Reader {
+  const { bucket } = settings
+  const limits = { ...S3_LIMITS, ...settings.limits }
+  const client = createS3Client(settings, limits)
+  const calls = createS3Calls(limits, names)
+  const call = (method: S3Method, key: string, signal: AbortSignal): S3CallSettings => ({
+    operation: `${method} ${bucket}/${key}`,
+    timeoutMs: method === 'PUT' ? limits.putTimeoutMs : limits.totalTimeoutMs,
+    signal,
+  })
+
+  function run<T>(method: S3Method, key: string, signal: AbortSignal, send: S3Send<T>): Promise<T> {
+    return calls.run(call(method, key, signal), (attempt) => send(attempt, client))
+  }
+
+  function head(address: ObjectAddress, signal: AbortSignal, known?: string): Promise<ObjectVersion | undefined> {
+    const condition = known !== undefined && { IfNoneMatch: known }
+    const command = () => new HeadObjectCommand({ Bucket: bucket, ...nameOf(address), ...condition })
+    return run('HEAD', address.key, signal, async (attempt) => {
+      const found = await client.send(command(), { abortSignal: attempt.signal })
+      const version = versionOf(found)
+      return isVersion(found, address) ? version : undefined
+    })
+  }
+
+  async function get({ address, etag }: { address: ObjectAddress; etag?: string | undefined }, attempt: S3Attempt) {
+    const condition = etag !== undefined && { IfMatch: etag }
+    const command = new GetObjectCommand({ Bucket: bucket, ...nameOf(address), ...condition })
+    const found = await client.send(command, { abortSignal: attempt.signal })
+    const { Body: source, ContentLength: sizeBytes, ETag } = found
+    // Something between us and the server may answer 200 with a page of its own, but not with an ETag.
+    if (!(source instanceof Readable) || sizeBytes === undefined || ETag === undefined) throw new S3Failure('foreign')
+    return { source, sizeBytes, isWanted: (etag === undefined || ETag === etag) && isVersion(found, address) }
+  }
+
+  async function unlessAbsent<T>(address: ObjectAddress, result: Promise<T>): Promise<T | undefined> {
+    try {
+      return await result
+    } catch (error) {
+      if (error instanceof S3Failure && isAbsent(error.verdict, address)) return undefined
+      throw error
+    }
+  }
+
+  return {
+    async stat(address, signal, known) {
+      try {
+        return await head(address, signal, known)
+      } catch (error) {
+        if (!(error instanceof S3Failure) || !needsReason(error)) throw error
+      }
+      const isThere = async (attempt: S3Attempt): Promise<true> => {
+        const { source } = await get({ address }, attempt)
+        source.destroy()
+        return true
+      }
+      const found = await unlessAbsent(address, run('GET', address.key, signal, isThere))
+      return found && head(address, signal, known)
+    },
+
+    async open(address, signal, etag) {
+      const began = calls.begin(call('GET', address.key, signal), (attempt) => get({ address, etag }, attempt))
+      const opened = await unlessAbsent(address, began)
+      if (opened === undefined) return undefined
+      const { end } = opened
+      const { source, sizeBytes, isWanted } = opened.result
+      if (!isWanted) {
+        source.destroy()
+        end()
+        return undefined
+      }
+      const { stallTimeoutMs } = limits
+      return { sizeBytes, body: objectBody(source, { sizeBytes, stallTimeoutMs, signal: opened.signal, onClose: end }) }
+    },
+
+    list: (query, signal) =>
+      run('LIST', query.Prefix ?? '', signal, async (attempt) => {
+        const command = new ListObjectsV2Command({ Bucket: bucket, ...query })
+        const page = await client.send(command, { abortSignal: attempt.signal })
+        if (page.Name === undefined) throw new S3Failure('foreign')
+        return page
+      }),
+
+    run,
+    mayRetry: calls.mayRetry,
+    close: () => client.destroy(),
+  }
+}
+
+/** HEAD has no body that says what is wrong: a refusal, too, may be one for the clock, which the next attempt has right. */
+function needsReason({ verdict }: S3Failure): boolean {
+  return verdict === 'unclear' || verdict === 'refused'
+}
+
+function nameOf({ key, versionId }: ObjectAddress): { readonly Key: string; readonly VersionId?: string } {
+  return { Key: key, ...(versionId !== undefined && { VersionId: versionId }) }
+}
+
+/** Some servers answer with the present version when they do not know the one that was asked for. */
+function isVersion({ VersionId: given = 'null' }: { VersionId?: string | undefined }, asked: ObjectAddress): boolean {
+  return asked.versionId === undefined || asked.versionId === given
+}
+
+function versionOf(found: HeadObjectCommandOutput): ObjectVersion {
+  const { ContentLength: sizeBytes, LastModified: modifiedAt, ETag: etag } = found
+  if (sizeBytes === undefined || modifiedAt === undefined || etag === undefined) throw new S3Failure('foreign')
+  const md5 = md5Of(found)
+  return { etag, sizeBytes, modifiedAt, ...(md5 !== undefined && { md5 }) }
+}
+
+/** An ETag is an MD5 only where the whole object was put at once and the store doesn't encrypt with a key of its own. */
+function md5Of({ ETag = '', ServerSideEncryption, SSECustomerAlgorithm }: HeadObjectCommandOutput): string | undefined {
+  const isPlain = ServerSideEncryption === undefined || ServerSideEncryption === 'AES256'
+  if (!isPlain || SSECustomerAlgorithm !== undefined) return undefined
+  return /^"?([0-9a-f]{32})"?$/i.exec(ETag)?.[1]?.toLowerCase()
+}
