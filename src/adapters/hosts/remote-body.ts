@@ -1,9 +1,10 @@
 import { finished, type Readable, Transform } from 'node:stream'
 import { formatByteAmount } from '../../domain/text/byte-amount.ts'
 import { OriginalError } from '../../errors.ts'
-import { remoteFailed, toRemoteFailure } from './remote-failure.ts'
+import { codeOf, remoteFailed, toRemoteFailure } from './remote-failure.ts'
 
 export interface RemoteBodyLimits {
+  /** The limit that undici keeps, for the message. */
   readonly maxBytes: number
   /** Longest wait for the next bytes, while the reader has taken all that came. */
   readonly stallTimeoutMs: number
@@ -16,12 +17,11 @@ export interface RemoteBodyLimits {
 }
 
 /**
- * The bytes of `source`, counted. Fails with OriginalError `original_too_large`, with a RemoteError when the source fails,
+ * The bytes of `source`. Fails with OriginalError `original_too_large`, with a RemoteError when the source fails,
  * and with the signal's reason. Destroying the result destroys `source`.
  */
 export function remoteBody(source: Readable, limits: RemoteBodyLimits): Readable {
   const { maxBytes, stallTimeoutMs, signal, isOverlong, onClose } = limits
-  let seenBytes = 0
   let isWhole = false
   const onAbort = (): void => void body.destroy(asError(signal.reason))
   const onStall = (): void => {
@@ -33,9 +33,7 @@ export function remoteBody(source: Readable, limits: RemoteBodyLimits): Readable
   const body = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       stallTimer.refresh()
-      seenBytes += chunk.length
-      if (seenBytes > maxBytes) done(remoteTooLarge(maxBytes))
-      else done(null, chunk)
+      done(null, chunk)
     },
     flush(done) {
       clearTimeout(stallTimer)
@@ -54,7 +52,9 @@ export function remoteBody(source: Readable, limits: RemoteBodyLimits): Readable
   body.on('error', () => {})
   // Not `pipeline`: it destroys the body with the source's error as it is, which has another name here.
   finished(source, (error) => {
-    if (error) body.destroy(asError(toRemoteFailure(error)))
+    if (!error) return
+    const isTooLarge = codeOf(error) === 'UND_ERR_RES_EXCEEDED_MAX_SIZE'
+    body.destroy(asError(isTooLarge ? remoteTooLarge(maxBytes) : toRemoteFailure(error)))
   })
   source.pipe(body)
   if (signal.aborted) onAbort()

@@ -46,7 +46,10 @@ const MAX_IDLE_MS = 15_000
  * Connections that are kept for some seconds. They are given out one by one rather than by a pool of undici's, because of
  * an answer that goes wrong one has to know which connection it came by.
  */
-export function createRemoteConnections(openSocket: OpenRemoteSocket, limits: RemoteLimits): RemoteConnections {
+export function createRemoteConnections(
+  openSocket: OpenRemoteSocket,
+  limits: RemoteLimits & { readonly maxBytes: number },
+): RemoteConnections {
   const idle = new Set<Line>()
 
   const end = (line: Line): void => {
@@ -61,6 +64,8 @@ export function createRemoteConnections(openSocket: OpenRemoteSocket, limits: Re
       pipelining: 1,
       allowH2: false,
       maxHeaderSize: MAX_HEADER_BYTES,
+      maxResponseSize: limits.maxBytes,
+      // Exact to a second at best: `guardHead` and `remoteBody` have their own timers.
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: IDLE_MS,

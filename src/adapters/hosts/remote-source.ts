@@ -46,7 +46,7 @@ export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource
   const limits = { ...REMOTE_LIMITS, ...settings.limits }
   const dns = createRemoteDns({ servers: dnsServers, timeoutMs: limits.dnsTimeoutMs })
   const openSocket = createRemoteSocket({ dns, allowedAddresses, connectTimeoutMs: limits.connectTimeoutMs })
-  const connections = createRemoteConnections(openSocket, limits)
+  const connections = createRemoteConnections(openSocket, { ...limits, maxBytes: settings.maxBytes })
   const ask = createRemoteExchange({ connections, origins: createRemoteOrigins(limits) })
   const common = {
     accept: [...settings.formats.map(contentTypeOf), 'image/*;q=0.5'].join(', '),
