@@ -11,7 +11,7 @@ import {
   selectRange,
 } from '../../src/domain/caching/http-caching.ts'
 import { parseRethumbPath } from '../../src/domain/dialect/rethumb-path.ts'
-import { parseSpecOrReticulumSize } from '../../src/domain/dialect/reticulum-size.ts'
+import { parseSpecOrReticulumSize } from '../../src/domain/dialect/reticulum-answer.ts'
 import { parseObjectNotice } from '../../src/domain/identity/object-notice.ts'
 import { parseRecord } from '../../src/domain/info/image-record.ts'
 import { sniffFormat } from '../../src/domain/picture/sniff-format.ts'

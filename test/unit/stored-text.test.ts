@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { formatRecord, type ImageRecord, parseRecord } from '../../src/domain/info/image-record.ts'
 import { INPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
-import { formatDeletionMark, isUnderWay, parseDeletionMark } from '../../src/domain/stored/deletion-mark.ts'
+import { formatDeletionMark, isUnderWay, parseDeletionMark } from '../../src/domain/stored/store-layout.ts'
 
 const NOW = 1_800_000_000_000
 const RECORD: ImageRecord = {

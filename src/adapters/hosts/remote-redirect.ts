@@ -1,5 +1,4 @@
-import { parseRemoteUrl, type RemoteHost } from '../../domain/network/remote-hosts.ts'
-import { assertAllowedHost } from '../../domain/network/remote-permission.ts'
+import { assertAllowedHost, parseRemoteUrl, type RemoteHost } from '../../domain/network/remote-hosts.ts'
 import { RequestError } from '../../errors.ts'
 import { remoteFailed } from './remote-failure.ts'
 import type { RemoteHeaders } from './remote-freshness.ts'

@@ -1,6 +1,5 @@
 import type { AddressBlock } from '../../domain/network/ip-address.ts'
-import { parseRemoteUrl, type RemoteHost } from '../../domain/network/remote-hosts.ts'
-import { assertAllowedUrl } from '../../domain/network/remote-permission.ts'
+import { assertAllowedUrl, parseRemoteUrl, type RemoteHost } from '../../domain/network/remote-hosts.ts'
 import { contentTypeOf, type InputFormat } from '../../domain/spec/image-format.ts'
 import type { RemoteFreshness, RemoteSource, RemoteValidators } from '../../service/ports/remote.ts'
 import { startDeadline } from '../calls/deadline.ts'

@@ -1,4 +1,5 @@
 import { invalidPath } from '../text/invalid-path.ts'
+import { malformed, notDone } from './dialect.ts'
 
 /** @throws RequestError `invalid_path`. */
 export function percentDecode(text: string): string {
@@ -32,4 +33,63 @@ function tryBase64Decode(text: string): string | undefined {
     if (cause instanceof TypeError) return undefined
     throw cause
   }
+}
+
+interface Range {
+  readonly min: number
+  readonly max: number
+}
+
+/** @param option As the URL spells it, for the message. @throws RequestError `invalid_path`. */
+export function wholeArgument(text: string, option: string, { min, max }: Range): number {
+  const value = Number(text)
+  if (!/^\d{1,15}$/.test(text) || value < min || value > max) {
+    throw malformed(option, `"${text}" should be an integer from ${min} to ${max}`)
+  }
+  return value
+}
+
+/** A number in decimal digits. @param option As the URL spells it, for the message. @throws RequestError `invalid_path`. */
+export function numberArgument(text: string, option: string): number {
+  if (!/^-?(?:\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})$/.test(text)) throw malformed(option, `"${text}" should be a number`)
+  return Number(text)
+}
+
+/** 1 to 100. @throws RequestError `invalid_path`. */
+export function qualityArgument(text: string, option: string): number {
+  return wholeArgument(text, option, { min: 1, max: 100 })
+}
+
+/**
+ * The sigma of a blur in pixels, to two places.
+ *
+ * @returns undefined for one too small to change any pixel.
+ * @throws RequestError `invalid_path` for one larger than we blur with.
+ */
+export function blurSigma(sigma: number, option: string): number | undefined {
+  const rounded = Math.round(sigma * 100) / 100
+  if (rounded > 50) throw notDone(option, 'the maximum sigma is 50 pixels')
+  return rounded < 0.6 ? undefined : rounded
+}
+
+/** A fraction of a side as a focal point has it: in percent, to two places. @throws RequestError `invalid_path`. */
+export function percentOfSide(text: string, option: string): number {
+  const fraction = numberArgument(text, option)
+  if (fraction < 0 || fraction > 1) throw malformed(option, `"${text}" should be from 0 to 1`)
+  return Math.round(fraction * 10_000) / 100
+}
+
+/** Degrees clockwise: 0, 90, 180 or 270. @throws RequestError `invalid_path` for what is no quarter turn. */
+export function quarterTurn(text: string, option: string): number {
+  const degrees = numberArgument(text, option)
+  if (degrees % 90 !== 0) throw notDone(option, 'the angle must be 90, 180 or 270 degrees')
+  return ((degrees % 360) + 360) % 360
+}
+
+/** A name for a file that is saved: no more than 255 characters, none of them a control character. @throws RequestError `invalid_path`. */
+export function fileNameArgument(text: string, option: string): string {
+  if (text.length > 255 || /\p{Cc}/u.test(text)) {
+    throw malformed(option, 'a file name must have at most 255 characters and no control characters')
+  }
+  return text
 }

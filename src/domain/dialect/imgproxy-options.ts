@@ -3,6 +3,7 @@ import type { Gravity, Position } from '../spec/spec-option.ts'
 import { cssColour } from '../text/css-colour.ts'
 import { dialectFormat, malformed, notDone } from './dialect.ts'
 import {
+  base64Decode,
   blurSigma,
   fileNameArgument,
   numberArgument,
@@ -10,8 +11,7 @@ import {
   qualityArgument,
   quarterTurn,
   wholeArgument,
-} from './dialect-argument.ts'
-import { base64Decode } from './dialect-text.ts'
+} from './dialect-text.ts'
 
 const RESIZING_TYPES = ['fit', 'fill', 'fill-down', 'force', 'auto'] as const
 export type ResizingType = (typeof RESIZING_TYPES)[number]

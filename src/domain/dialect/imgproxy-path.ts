@@ -1,4 +1,4 @@
-import { isOneOf } from '../access/constant-time.ts'
+import { isOneOf } from '../access/signature.ts'
 import type { OutputFormat } from '../spec/image-format.ts'
 import type { Fit, Position } from '../spec/spec-option.ts'
 import { invalidPath } from '../text/invalid-path.ts'

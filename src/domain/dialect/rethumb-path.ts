@@ -1,9 +1,8 @@
 import type { OutputFormat } from '../spec/image-format.ts'
 import { invalidPath } from '../text/invalid-path.ts'
 import { type DialectRequest, dialectFormat, malformed } from './dialect.ts'
-import { wholeArgument } from './dialect-argument.ts'
 import { settleSpec, type Wish } from './dialect-spec.ts'
-import { percentDecode } from './dialect-text.ts'
+import { percentDecode, wholeArgument } from './dialect-text.ts'
 
 /** rethumb makes TIFF as well. `source` is the original's format, or PNG for a TIFF. */
 export type RethumbFormat = OutputFormat | 'source' | 'tiff'

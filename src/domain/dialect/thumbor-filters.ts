@@ -9,9 +9,9 @@ import {
   percentOfSide,
   qualityArgument,
   quarterTurn,
+  tryPercentDecode,
   wholeArgument,
-} from './dialect-argument.ts'
-import { tryPercentDecode } from './dialect-text.ts'
+} from './dialect-text.ts'
 
 /** What a list of filters comes to; an absent member was not asked for. */
 export interface FilterEffects {

@@ -27,3 +27,14 @@ export function shardedId(id: string): string {
   const hex = id.slice(-HEX_DIGITS)
   return `${hex.slice(0, 2)}/${hex.slice(2, 4)}/${id}`
 }
+
+/** What stands under `aliases/<sha1>`: our id of the image that a client may know by the SHA-1 of its bytes. */
+export function formatAlias(id: string): string {
+  return id
+}
+
+/** The inverse of `formatAlias`. @returns undefined for anything that is no alias. */
+export function parseAlias(text: string): string | undefined {
+  const id = text.trimEnd()
+  return isImageId(id) ? id : undefined
+}

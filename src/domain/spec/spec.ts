@@ -1,4 +1,6 @@
+import { RequestError } from '../../errors.ts'
 import { invalidPath } from '../text/invalid-path.ts'
+import { SettingError } from '../text/setting-error.ts'
 import { guessSpec } from './guess-spec.ts'
 import { formatOptions, GRAVITIES, readOption, type SpecMistake, type SpecOptions } from './spec-option.ts'
 
@@ -187,4 +189,20 @@ function ineffective(
     return { reason: `"${place}" selects the crop area, and "contain" does not crop: write ${cropped()}` }
   }
   return undefined
+}
+
+/** A size in a setting. @throws SettingError if it is no spec, or not in its canonical spelling. */
+export function parseCanonicalSpec(text: string): Spec {
+  const spec = specOfSetting(text)
+  const canonical = formatSpec(spec)
+  if (canonical === text) return spec
+  throw new SettingError(`"${text}" should be written as "${canonical}"`)
+}
+
+function specOfSetting(text: string): Spec {
+  try {
+    return parseSpec(text)
+  } catch (error) {
+    throw error instanceof RequestError ? new SettingError(error.message, { cause: error }) : error
+  }
 }

@@ -6,13 +6,10 @@ import { deadline } from '../request/deadline.ts'
 import type { RequestState } from '../request/request-state.ts'
 import { type PictureAliasOptions, pictureAlias } from './alias-redirect.ts'
 import { dialectHandler } from './dialect-handler.ts'
-import { objectHandler } from './object-handler.ts'
+import { objectHandler, remoteHandler, type VersionInfoOptions, versionInfoAnswer } from './object-handler.ts'
 import { type PictureAnswerOptions, pictureAnswer } from './picture-answer.ts'
-import { remoteHandler } from './remote-handler.ts'
 import { renditionHandler } from './rendition-handler.ts'
-import { rethumbErrors } from './rethumb-errors.ts'
-import { rethumbHandler } from './rethumb-handler.ts'
-import { type VersionInfoOptions, versionInfoAnswer } from './version-info-answer.ts'
+import { rethumbErrors, rethumbHandler } from './rethumb-handler.ts'
 
 export interface PictureHandlersOptions extends PictureAnswerOptions, PictureAliasOptions, VersionInfoOptions {
   readonly policy: SizePolicy

@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa'
-import { PICTURE_HEADERS } from '../../domain/caching/answer-headers.ts'
 import { admit, type SizePolicy } from '../../domain/access/size-policy.ts'
+import { PICTURE_HEADERS } from '../../domain/caching/answer-headers.ts'
 import type { Spec } from '../../domain/spec/spec.ts'
 import { formatImagePath, type ImageRequest, parseImagePath } from '../../domain/url/image-path.ts'
 import { assertNoQueryOptions } from '../../domain/url/query-options.ts'

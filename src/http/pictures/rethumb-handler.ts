@@ -6,6 +6,7 @@ import { rethumbExif } from '../../domain/dialect/rethumb-exif.ts'
 import { parseRethumbPath } from '../../domain/dialect/rethumb-path.ts'
 import type { InfoService } from '../../service/library/info-service.ts'
 import type { VersionService } from '../../service/originals/versions.ts'
+import { answerError, describeError } from '../answer/error-response.ts'
 import { answerJson } from '../answer/json-answer.ts'
 import type { AskedBy } from '../request/client-of.ts'
 import { assertMay } from '../request/image-request.ts'
@@ -52,5 +53,29 @@ export function rethumbHandler(
     admitOtherwise(spec, policy, false)
     const original = { ...remoteRef(source), ...(version !== undefined && { tag: version }) }
     await answer(ctx, { original, spec, as: choiceOf(ctx, format) })
+  }
+}
+
+/**
+ * Errors as rethumb told them: a picture, so that an `<img>` shows something, and what is wrong in `rethumb-error-message`. All
+ * are `400`, but for ours and `429`: with those a proxy knows to come again.
+ * @param picture A PNG.
+ * @param handler Whose errors they are.
+ */
+export function rethumbErrors(picture: Buffer, handler: Middleware<RequestState>): Middleware<RequestState> {
+  return async (ctx, next) => {
+    try {
+      await handler(ctx, next)
+    } catch (error) {
+      const { code, message } = describeError(error)
+      if (ctx.res.headersSent || !ctx.writable) throw error
+      ctx.state.error = error
+      answerError(ctx, error)
+      if ((ctx.status < 500 && ctx.status !== 429) || ctx.status === 502) ctx.status = 400
+      ctx.set('rethumb-error-message', `${code}: ${message.replaceAll(/[^\x20-\x7e]/g, '?')}`)
+      ctx.set('Cache-Control', 'no-store')
+      ctx.set('Content-Type', 'image/png')
+      ctx.body = picture
+    }
   }
 }

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { formatAlias, parseAlias } from '../../domain/identity/sha1-alias.ts'
+import { formatAlias, parseAlias } from '../../domain/identity/image-id.ts'
 import { aliasKey } from '../../domain/stored/store-layout.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { createCoalescer } from '../tools/coalesce.ts'

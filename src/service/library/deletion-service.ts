@@ -1,5 +1,11 @@
-import { formatDeletionMark } from '../../domain/stored/deletion-mark.ts'
-import { deletedKey, infoKeys, mezzanineKeys, originalKey, recordKey } from '../../domain/stored/store-layout.ts'
+import {
+  deletedKey,
+  formatDeletionMark,
+  infoKeys,
+  mezzanineKeys,
+  originalKey,
+  recordKey,
+} from '../../domain/stored/store-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
 import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
 import type { ObjectStore } from '../ports/store.ts'

@@ -2,8 +2,7 @@ import { UnavailableError } from '../../errors.ts'
 import { unlessAborted } from '../tools/coalesce.ts'
 import { createAdmission, type ExpectedWork, NO_CLIENT, type Viewer } from './admission.ts'
 import type { Place } from './backlog.ts'
-import { createFairLine, type FairLine } from './fair-line.ts'
-import { createFairTurns } from './fair-turns.ts'
+import { createFairLine, createFairTurns, type FairLine } from './fair-turns.ts'
 
 /**
  * `viewer`: somebody waits for a picture. `upload`: somebody waits for an upload to be taken. When both wait they take turns,

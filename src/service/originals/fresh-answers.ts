@@ -5,7 +5,7 @@ import { OriginalError, RemoteError, type ServiceError, UnavailableError } from 
 import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
 import { createBackground } from '../tools/background.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
-import { memoryBounds } from '../tools/memory-bounds.ts'
+import { memoryBounds } from '../tools/memoize.ts'
 import { createRememberedFailures } from './remembered-failures.ts'
 
 /** What somebody else told, and for how long that may be used. */

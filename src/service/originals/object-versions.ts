@@ -9,8 +9,7 @@ import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
 import type { Bucket, ObjectVersion } from '../ports/bucket.ts'
 import type { ImageCache } from '../ports/cache.ts'
 import { createBackground } from '../tools/background.ts'
-import { createLocatedVersions } from './located-versions.ts'
-import { ChangedError, type Version, type Versions } from './versions.ts'
+import { ChangedError, createLocatedVersions, type Version, type Versions } from './versions.ts'
 
 /** A configured bucket, and on which terms its objects are served. */
 export interface ServedBucket {

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import { type TestContext, test } from 'node:test'
-import { isOneOf } from '../../../../src/domain/access/constant-time.ts'
-import { assertSignature, signPath } from '../../../../src/domain/access/signature.ts'
+import { assertSignature, isOneOf, signPath } from '../../../../src/domain/access/signature.ts'
 import { holdsToken } from '../../../../src/domain/access/write-access.ts'
 
 /** Every comparison from now on: how many bytes it went over. One that goes another way is not among them. */

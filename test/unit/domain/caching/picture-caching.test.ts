@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { cacheTag } from '../../../../src/domain/caching/cache-tag.ts'
-import { uploadCaching, versionCaching } from '../../../../src/domain/caching/picture-caching.ts'
+import { cacheTag, uploadCaching, versionCaching } from '../../../../src/domain/caching/picture-caching.ts'
 import { transientId, versionId } from '../../../../src/domain/identity/version-id.ts'
 
 const FILE = { mtimeSeconds: 1_700_000_000, sizeBytes: 1000 }

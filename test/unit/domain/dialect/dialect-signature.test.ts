@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isOneOf } from '../../../../src/domain/access/constant-time.ts'
+import { isOneOf } from '../../../../src/domain/access/signature.ts'
 import { imgproxySignatures, thumborSignatures } from '../../../../src/domain/dialect/dialect-signature.ts'
 
 const GOPHER = '500x500/top/raw.githubusercontent.com/cshum/imagor/master/testdata/gopher.png'

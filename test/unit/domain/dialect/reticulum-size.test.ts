@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { parseReticulumSize, parseSpecOrReticulumSize } from '../../../../src/domain/dialect/reticulum-size.ts'
+import { parseReticulumSize, parseSpecOrReticulumSize } from '../../../../src/domain/dialect/reticulum-answer.ts'
 import { formatSpec, parseSpec } from '../../../../src/domain/spec/spec.ts'
 import { formatImagePath, parseImagePath } from '../../../../src/domain/url/image-path.ts'
 import { anySpec } from '../../../../tools/fuzz/any-spec.ts'

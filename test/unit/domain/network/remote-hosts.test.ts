@@ -3,12 +3,12 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseDnsServer } from '../../../../src/domain/network/dns-server.ts'
 import {
+  assertAllowedUrl,
   hostsAllowing,
   isEveryHost,
   parseRemoteHost,
   parseRemoteUrl,
 } from '../../../../src/domain/network/remote-hosts.ts'
-import { assertAllowedUrl } from '../../../../src/domain/network/remote-permission.ts'
 import { SettingError } from '../../../../src/domain/text/setting-error.ts'
 
 const ENTRIES = [

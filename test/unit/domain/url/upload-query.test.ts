@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { assertUploadParameters } from '../../../../src/domain/url/upload-query.ts'
+import { assertUploadParameters } from '../../../../src/domain/url/query-options.ts'
 
 for (const query of ['', 'sizes=400w+800w', 'sizes=400w&sizes=800w']) {
   test(`An upload may have the query "${query}"`, () => assertUploadParameters(new URLSearchParams(query)))
