@@ -10,6 +10,7 @@ import { jsonFields } from '../tools/requests/raw-request.ts'
 import { startDarkroom, upload } from '../tools/servers/darkroom.ts'
 import { type BenchOptions, type BenchReport, cpuSeconds, type Figure, measureInTurn, median } from './measure.ts'
 import { startNodeProcess } from './node-process.ts'
+import type { Photograph } from './render-photographs.ts'
 
 const FIXTURES = fileURLToPath(new URL('../test/fixtures', import.meta.url))
 const CLIENTS = 8
@@ -27,13 +28,6 @@ const FIRST_QUALITY = 60
 const SIDES = ['sharp', 'darkroom'] as const
 type Side = (typeof SIDES)[number]
 
-interface Original {
-  readonly file: string
-  readonly id: string
-  readonly width: number
-  readonly height: number
-}
-
 interface Wanted {
   readonly width: number
   readonly height: number
@@ -42,7 +36,7 @@ interface Wanted {
 
 interface Server {
   readonly pid: number
-  url(original: Original, wanted: Wanted): string
+  url(original: Photograph, wanted: Wanted): string
 }
 
 /**
@@ -108,8 +102,8 @@ async function copyImages(from: string, group: string, to: string): Promise<void
   for (const file of upright) await cp(join(from, file), join(to, file))
 }
 
-async function uploadAll(url: string, folder: string): Promise<Original[]> {
-  const originals: Original[] = []
+async function uploadAll(url: string, folder: string): Promise<Photograph[]> {
+  const originals: Photograph[] = []
   for (const file of await readdir(folder)) {
     const response = await upload(url, await readFile(join(folder, file)))
     assert.equal(response.status, 201)
@@ -120,7 +114,7 @@ async function uploadAll(url: string, folder: string): Promise<Original[]> {
 }
 
 /** At most 400 px long, and nothing that another round asks for. */
-function wantedOf(original: Original, { round, count }: { round: number; count: number }): [Original, Wanted][] {
+function wantedOf(original: Photograph, { round, count }: { round: number; count: number }): [Photograph, Wanted][] {
   const scale = Math.min(1, LONGEST_SIDE / Math.max(original.width, original.height))
   const width = Math.round(original.width * scale) - round
   const height = Math.round((original.height * width) / original.width)
@@ -128,7 +122,10 @@ function wantedOf(original: Original, { round, count }: { round: number; count: 
 }
 
 /** The same bytes from both; and both have rendered each original a few times. */
-async function assertSameWork(servers: Readonly<Record<Side, Server>>, originals: readonly Original[]): Promise<void> {
+async function assertSameWork(
+  servers: Readonly<Record<Side, Server>>,
+  originals: readonly Photograph[],
+): Promise<void> {
   for (const [original, wanted] of originals.flatMap((each) => wantedOf(each, { round: ROUNDS, count: 3 }))) {
     const expected = await fetchPicture(servers.sharp.url(original, wanted))
     const answer = await fetchPicture(servers.darkroom.url(original, wanted))
@@ -136,7 +133,7 @@ async function assertSameWork(servers: Readonly<Record<Side, Server>>, originals
   }
 }
 
-async function cpuPerRequest({ pid, url }: Server, requests: readonly [Original, Wanted][]): Promise<number> {
+async function cpuPerRequest({ pid, url }: Server, requests: readonly [Photograph, Wanted][]): Promise<number> {
   const limit = pLimit(CLIENTS)
   const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS })
   try {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { cachedAnswers } from '../../tools/chaos/staged-pictures.ts'
 import { assertPicture, noisePicture } from '../../tools/pictures/picture.ts'
 import { ask, assertUnavailable, filesBelow, logged, post, recoversIn } from '../../tools/requests/ask.ts'
 import { jsonFields } from '../../tools/requests/raw-request.ts'
@@ -8,7 +9,7 @@ import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import type { Darkroom } from '../../tools/servers/darkroom.ts'
 import type { Fault } from '../../tools/servers/fault-proxy.ts'
 import { AUTHORIZATION } from '../../tools/servers/site.ts'
-import { assertRecovered, cachedAnswers, setFaultStage, startS3Node } from '../support/fault-stage.ts'
+import { assertRecovered, setFaultStage, startS3Node } from '../support/fault-stage.ts'
 
 const READS = { method: /^GET$/, path: /\/originals\// } as const
 

@@ -7,7 +7,8 @@ import { percentile } from '../requests/percentile.ts'
 import type { Fault } from '../servers/fault-proxy.ts'
 import { AUTHORIZATION } from '../servers/site.ts'
 import type { FaultRow, RowScope } from './row.ts'
-import { assertRecovers, cachedAnswers, type Stage, setStage } from './stage.ts'
+import { assertRecovers, type Stage, setStage } from './stage.ts'
+import { cachedAnswers } from './staged-pictures.ts'
 
 const CACHED_MS = 50
 const MAX_CALLS = 64
@@ -35,7 +36,7 @@ export async function endure(scope: RowScope, stage: Stage, { fault, reason, wit
   await proxy.setFault(fault)
   proxy.requests.length = 0
   const [cachedMs, ready, live, ...failed] = await Promise.all([
-    cachedAnswers(scope, stage),
+    cachedAnswers(stage),
     ask(`${node.url}/readyz`),
     ask(`${node.url}/healthz`),
     tally.ask(stage.freshUrl),

@@ -1,4 +1,16 @@
-/** So many ask at once. */
+import type { FuzzSeed } from './fuzz-seeds.ts'
+
+/** What is fuzzed, and for how long. */
+export interface FuzzRun {
+  readonly seeds: readonly FuzzSeed[]
+  readonly count: number
+  /** Any whole number but 0; the same one makes the same requests. */
+  readonly seed: number
+  /** Nothing more is made after this time. */
+  readonly seconds: number
+}
+
+/** Number of concurrent clients. */
 export const FUZZ_CLIENTS = 4
 
 /**

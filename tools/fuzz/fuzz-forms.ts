@@ -5,20 +5,15 @@ import { createRandom } from '../pictures/seeded-random.ts'
 import { form } from '../requests/form.ts'
 import { parseAnswers, type RawAnswer } from '../requests/raw-exchange.ts'
 import { TOKEN } from '../servers/site.ts'
-import { byClients } from './fuzz-clients.ts'
+import { byClients, type FuzzRun } from './fuzz-clients.ts'
 import { createFuzzTally, type FuzzReport, problemOfError } from './fuzz-finding.ts'
 import type { FuzzSeed } from './fuzz-seeds.ts'
 import { mutate, pick, type Random } from './mutate.ts'
 
-export interface FormFuzz {
+export interface FormFuzz extends FuzzRun {
   readonly port: number
   /** What stands on it, for messages. */
   readonly server: 'node' | 'nginx'
-  readonly seeds: readonly FuzzSeed[]
-  readonly count: number
-  /** Any whole number but 0; the same one makes the same forms. */
-  readonly seed: number
-  readonly seconds: number
 }
 
 /** An answer that comes before all has been sent does so by then. */

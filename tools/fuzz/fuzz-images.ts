@@ -5,21 +5,14 @@ import { createRandom } from '../pictures/seeded-random.ts'
 import { type Answer, ask } from '../requests/ask.ts'
 import { jsonFields } from '../requests/raw-request.ts'
 import { AUTHORIZATION } from '../servers/site.ts'
-import { byClients } from './fuzz-clients.ts'
+import { byClients, type FuzzRun } from './fuzz-clients.ts'
 import { createFuzzTally, type FuzzReport, problemOfError, problemOfRemoteError } from './fuzz-finding.ts'
 import type { FuzzSeed } from './fuzz-seeds.ts'
 import { mutate, pick, type Random } from './mutate.ts'
 
-export interface ImageFuzz {
+export interface ImageFuzz extends FuzzRun {
   /** Of the node's nginx. */
   readonly url: string
-  readonly seeds: readonly FuzzSeed[]
-  /** How many spoilt files. */
-  readonly count: number
-  /** Any whole number but 0; the same one makes the same files. */
-  readonly seed: number
-  /** No more files are made after so long. */
-  readonly seconds: number
   /** Lays a file where `/image?url=` may fetch it. Absent: none is asked for so. */
   readonly publish?: (bytes: Buffer, contentType: string) => Published
 }
