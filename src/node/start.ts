@@ -78,6 +78,8 @@ export async function startNode(
   const services = createServices(config, outside, parts)
   const degradation = createDegradation(meter, () => performance.now())
   addStoreWatches(parts, { ...outside, ...services, degradation, writeAccess })
+  // After the first look for deletions, which may replace the whole cache.
+  parts.add(outside.disk.keeper)
   const readiness = createReadiness({ ...outside, ...services, ...outside.disk, degradation, notes: writeAccess.notes })
   const web = createWebServer(config, {
     ...services,
@@ -146,7 +148,6 @@ async function openOutside(options: OutsideOptions): Promise<Outside> {
   parts.measure(rendererMetrics(renderers))
   const { pipelineMtimeSeconds } = await renderers.ready()
   const disk = await openDisk(config, meter, pipelineMtimeSeconds, memoryBytes)
-  parts.add(disk.keeper)
   parts.measure(cacheMetrics(disk.keeper))
   log.info(ATIME_MESSAGES[await atStart(cachePlace(config.CACHE_DIR), probeAccessTimes(config.CACHE_DIR))])
   const store = await createStore(config, { readOnly: writeAccess.tokens.length === 0 })
