@@ -46,34 +46,28 @@ async function main() {
   assertNodeIsNewEnough()
 }
 
-/** The first thing that is missing, as words for a person, or undefined. */
+/** The first package that is missing, or undefined. npm says what it has installed, in a file that it writes last. */
 function firstMissing() {
-  // npm writes this file last: without it an installation was cut short, whatever else is there.
-  if (!existsSync(join(ROOT, 'node_modules/.package-lock.json'))) return 'node_modules'
-  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'))
-  for (const [path, entry] of Object.entries(packages)) {
-    if (path === '' || (entry.dev && !needsDev)) continue
-    if (entry.optional && !isForThisMachine(entry)) continue
-    const installed = installedVersion(path)
-    if (installed === entry.version) continue
-    if (installed === undefined && entry.libc !== undefined && !allows(entry.libc, libc())) continue
+  const installed = packagesOf('node_modules/.package-lock.json')
+  if (installed === undefined) return 'node_modules'
+  for (const [path, entry] of Object.entries(packagesOf('package-lock.json'))) {
+    if (path === '' || (entry.dev && !needsDev) || installed[path]?.version === entry.version) continue
+    if (entry.optional && installed[path] === undefined && !isForThisMachine(entry)) continue
     return `${path.replace(/^.*node_modules\//, '')} ${entry.version}`
   }
   return undefined
 }
 
-function installedVersion(path) {
-  try {
-    return JSON.parse(readFileSync(join(ROOT, path, 'package.json'), 'utf8')).version
-  } catch {
-    // Absent or unreadable: either way it has to be installed.
-    return undefined
-  }
+/** By their paths below the root; undefined if npm has not written the file. */
+function packagesOf(lockfile) {
+  const path = join(ROOT, lockfile)
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')).packages : undefined
 }
 
 /** Optional packages that name no system come only with one that does: npm decides about them. */
-function isForThisMachine({ os, cpu }) {
-  return (os !== undefined || cpu !== undefined) && allows(os, process.platform) && allows(cpu, process.arch)
+function isForThisMachine({ os, cpu, libc }) {
+  if (os === undefined && cpu === undefined) return false
+  return allows(os, process.platform) && allows(cpu, process.arch) && (libc === undefined || allows(libc, ownLibc()))
 }
 
 /** npm's rule for `os`, `cpu` and `libc`: a word or a list of words, a leading `!` forbids. */
@@ -84,7 +78,7 @@ function allows(words, value) {
 }
 
 /** Takes some milliseconds, so it is asked only for a package that is missing. */
-function libc() {
+function ownLibc() {
   if (process.platform !== 'linux') return undefined
   return process.report.getReport().header.glibcVersionRuntime === undefined ? 'musl' : 'glibc'
 }
