@@ -62,7 +62,7 @@ export type IpxModifiers = ReadonlyMap<string, string>
  *
  * @throws RequestError `invalid_path` naming the modifier that can't be read or that we don't do.
  */
-export function readIpxModifiers(modifiers: IpxModifiers): Wish {
+function readIpxModifiers(modifiers: IpxModifiers): Wish {
   for (const [name, argument] of modifiers) {
     if (!NAMES.has(name)) throw notDone(spelled(name, argument))
     if (FLAGS.has(name) && argument !== '' && argument !== 'true' && argument !== '1') {

@@ -38,7 +38,7 @@ export function eventsHandler({ tokens, onEvents }: EventsHandlerOptions): Middl
  * @param signal Ends the waiting, with its reason.
  * @throws RequestError `invalid_event` if it is larger or was broken off, `client_too_slow`.
  */
-export async function readSmallBody(request: IncomingMessage, maxBytes: number, signal: AbortSignal): Promise<string> {
+async function readSmallBody(request: IncomingMessage, maxBytes: number, signal: AbortSignal): Promise<string> {
   signal.throwIfAborted()
   const body: AsyncIterable<Buffer> = addAbortSignal(signal, pacedBody(request, 'invalid_event'))
   const chunks: Buffer[] = []

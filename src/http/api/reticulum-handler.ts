@@ -76,7 +76,7 @@ export interface ReticulumForm extends FormRules {
 }
 
 /** Reads such a form. A key is checked as soon as it is there: a wrong one keeps what follows it from being taken in. */
-export function reticulumForm({ mayWrite, isKey, policy, readSpec, onUnproven }: ReticulumFormOptions): ReticulumForm {
+function reticulumForm({ mayWrite, isKey, policy, readSpec, onUnproven }: ReticulumFormOptions): ReticulumForm {
   const hash = createHash('sha1')
   let isProven = mayWrite
   let release = () => {}

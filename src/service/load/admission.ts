@@ -126,7 +126,7 @@ export interface Seats {
  *
  * @see Choudhury, Hahne: Dynamic Queue Length Thresholds for Shared-Memory Packet Switches, ToN 1998
  */
-export function createSeats(max: number): Seats {
+function createSeats(max: number): Seats {
   const byClient = new Map<string, number>()
   let taken = 0
 
