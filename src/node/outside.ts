@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createDiskCache, NotACacheError, prepareCacheDir } from '../adapters/cache/disk-cache.ts'
+import { NotACacheError, prepareCacheDir } from '../adapters/cache/cache-folder.ts'
+import { createDiskCache } from '../adapters/cache/disk-cache.ts'
 import { createDiskSpool } from '../adapters/cache/disk-spool.ts'
 import { createFileStore, prepareFileStore, removeOrphans } from '../adapters/file-store/file-store.ts'
 import { createFileStoreReserve } from '../adapters/file-store/file-store-reserve.ts'

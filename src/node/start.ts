@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { probeAccessTimes } from '../adapters/cache/atime-probe.ts'
-import { type FolderAccess, folderAccess } from '../adapters/cache/folder-access.ts'
+import { type FolderAccess, folderAccess, probeAccessTimes } from '../adapters/cache/cache-folder.ts'
 import { yieldToOtherSessions } from '../adapters/renderer/session-priority.ts'
 import type { BucketSettings } from '../config/buckets-file.ts'
 import type { Config } from '../config/env.ts'

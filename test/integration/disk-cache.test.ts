@@ -4,7 +4,8 @@ import { access, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from '
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { createDiskCache, NotACacheError, prepareCacheDir } from '../../src/adapters/cache/disk-cache.ts'
+import { NotACacheError, prepareCacheDir } from '../../src/adapters/cache/cache-folder.ts'
+import { createDiskCache } from '../../src/adapters/cache/disk-cache.ts'
 
 const ID = '3f2a'.padEnd(40, '0')
 const FOLDER = `renditions/image/3f/2a/${ID}`

@@ -4,7 +4,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises'
-import { createFlagFile } from '../../src/adapters/cache/flag-file.ts'
+import { createFlagFile } from '../../src/adapters/cache/flag-folder.ts'
 import { createRandom } from '../../tools/pictures/seeded-random.ts'
 import { temporaryFolder } from '../../tools/servers/site.ts'
 

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { prepareCacheDir } from '../../src/adapters/cache/disk-cache.ts'
+import { prepareCacheDir } from '../../src/adapters/cache/cache-folder.ts'
 import { takeSweepLock } from '../../src/adapters/sweep/cache-sweep-lock.ts'
 
 const SCRIPT = resolve(import.meta.dirname, '../../scripts/purge-cache')
