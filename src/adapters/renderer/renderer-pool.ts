@@ -1,12 +1,10 @@
-import { formatByteAmount } from '../../domain/text/byte-amount.ts'
-import { OriginalError, UnavailableError } from '../../errors.ts'
+import { UnavailableError } from '../../errors.ts'
 import type { ImageEngine } from '../../service/ports/engine.ts'
 import type { Meter } from '../../service/ports/meter.ts'
 import type { SharpEngineOptions } from '../sharp/sharp-engine.ts'
-import { createRendererJob, type RendererJob } from './renderer-job.ts'
 import type { RendererReady, RendererTask, RendererValue } from './renderer-messages.ts'
-import { createRendererRefusals } from './renderer-refusals.ts'
-import { createRendererSlot, type RendererEnd, type RendererSlot } from './renderer-slot.ts'
+import { createRendererQueue, isQuick, type RendererQueue } from './renderer-queue.ts'
+import { createRendererSlot, type RendererEnd, type RendererSlot, type RendererSlotOptions } from './renderer-slot.ts'
 
 /**
  * The engine, in processes of its own: what crashes a decoder ends one of them, and never the node. Further to what an
@@ -66,109 +64,23 @@ const REFUSE_MS = 60_000
 /** A start takes a tenth of a second of CPU; a machine may have much else to do. */
 const START_TIMEOUT_MS = 20_000
 const OUTAGE_MS = 5000
-const MAX_CRASHES = 2
-/** libvips cannot end what reads a header or draws a drawing; sound ones take less than a second. */
 const QUICK_TIMEOUT_MS = 8000
 
 export function createRendererPool(options: RendererPoolOptions): RendererPool {
-  const { engine, meter, codeFolder, maxResidentBytes = MAX_RESIDENT_BYTES } = options
-  const { memoryBytes = Infinity } = options
-  const { taskTimeoutMs = (engine.timeoutSeconds + 1) * 1000, outageMs = OUTAGE_MS } = options
-  const refusals = createRendererRefusals(options.refuseMs ?? REFUSE_MS)
+  const { meter, memoryBytes = Infinity, refuseMs = REFUSE_MS, outageMs = OUTAGE_MS } = options
   const ends: Record<RendererEnd, number> = { crashed: 0, timed_out: 0, replaced: 0 }
-  const ahead: RendererJob[] = []
-  const inOrder: RendererJob[] = []
   const slots: RendererSlot[] = []
+  const queue = createRendererQueue({ slots, meter, memoryBytes, refuseMs })
   const firstReady = Promise.withResolvers<RendererReady>()
   // Whoever asks for it hears of its failure.
   firstReady.promise.catch(() => {})
   const startTimer = setTimeout(() => void shutDown(noRenderer()), START_TIMEOUT_MS)
   let outageTimer: NodeJS.Timeout | undefined
-  /** Of the tasks under way. */
-  let takenBytes = 0
-  /** Why nothing can be done: there has been no renderer for too long, or this is about to stop. */
-  let closed: UnavailableError | undefined
-
-  function timeoutOf(task: RendererTask): number {
-    return isQuick(task) ? Math.min(QUICK_TIMEOUT_MS, taskTimeoutMs) : taskTimeoutMs
-  }
-
-  function submit(task: RendererTask): readonly Promise<RendererValue>[] {
-    const job = createRendererJob(task)
-    const refusal = closed ?? refusalOf(job)
-    // What only reads a header must not wait for those that render.
-    const queue = task.kind === 'inspect' ? ahead : inOrder
-    if (refusal) job.reject(refusal)
-    else queue.push(job)
-    dispatch()
-    return job.parts
-  }
-
-  async function only(task: RendererTask): Promise<RendererValue> {
-    const [value] = submit(task)
-    if (value === undefined) throw new RangeError('A task must have at least one part')
-    return await value
-  }
-
-  function refusalOf({ task }: RendererJob): OriginalError | undefined {
-    if (taskMemory(task) > memoryBytes) return takesTooMuch(taskMemory(task), memoryBytes)
-    return refusals.has(task.source) ? crashesDecoder() : undefined
-  }
-
-  function dispatch(): void {
-    for (;;) {
-      // Not in turn: while there is little to do, the last ones stay small.
-      const slot = slots.find(({ state }) => state === 'idle')
-      if (slot === undefined) return
-      const queue = ahead.length > 0 ? ahead : inOrder
-      const [job] = queue
-      // Nobody goes before one that waits for memory: it would wait for ever.
-      if (job === undefined || (takenBytes > 0 && takenBytes + taskMemory(job.task) > memoryBytes)) return
-      queue.shift()
-      const refusal = refusalOf(job)
-      if (refusal) job.reject(refusal)
-      else void perform(slot, job)
-    }
-  }
-
-  async function perform(slot: RendererSlot, job: RendererJob): Promise<void> {
-    const bytes = taskMemory(job.task)
-    takenBytes += bytes
-    const end = await slot.run(job.task, job.settle)
-    takenBytes -= bytes
-    if (end === 'done') job.reject(new Error('A renderer finished a task without all of its parts'))
-    else if (end === 'timed_out') job.reject(tookTooLong(job.task))
-    else if (closed) job.reject(closed)
-    else retry(job)
-    dispatch()
-  }
-
-  /** At once, as it has waited already. */
-  function retry(job: RendererJob): void {
-    for (const alone of job.split()) {
-      if (alone.crashes < MAX_CRASHES) {
-        ahead.unshift(alone)
-        continue
-      }
-      const { source } = alone.task
-      refusals.add(source)
-      alone.reject(crashesDecoder())
-      meter.trouble(
-        'An image crashed the decoder twice and is temporarily refused',
-        new Error('path' in source ? source.path : 'an image in memory'),
-      )
-    }
-  }
-
-  function close(reason: UnavailableError): void {
-    closed = reason
-    for (const job of [...ahead.splice(0), ...inOrder.splice(0)]) job.reject(reason)
-  }
 
   async function shutDown(reason: UnavailableError): Promise<void> {
     clearTimeout(startTimer)
     clearTimeout(outageTimer)
-    close(reason)
+    queue.close(reason)
     firstReady.reject(reason)
     await Promise.all(slots.map((slot) => slot.stop()))
   }
@@ -178,8 +90,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
     clearTimeout(startTimer)
     clearTimeout(outageTimer)
     outageTimer = undefined
-    closed = undefined
-    dispatch()
+    queue.open()
   }
 
   function onGone(end: RendererEnd, how: string): void {
@@ -190,21 +101,60 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
 
   function expectRenderer(): void {
     if (slots.every(({ state }) => state === 'starting'))
-      outageTimer ??= setTimeout(() => close(noRenderer()), outageMs)
+      outageTimer ??= setTimeout(() => queue.close(noRenderer()), outageMs)
   }
 
   function addSlots(count: number): void {
-    const { maxIdleBytes = MAX_IDLE_BYTES, idleMs = IDLE_MS } = options
-    const memory = { maxResidentBytes, maxIdleBytes, idleMs }
-    const limits = { ...memory, taskTimeoutMs: timeoutOf, startTimeoutMs: START_TIMEOUT_MS }
-    const code = codeFolder === undefined ? {} : { codeFolder }
-    while (slots.length < count) slots.push(createRendererSlot({ engine, ...code, ...limits, onReady, onGone }))
+    while (slots.length < count) slots.push(createRendererSlot({ ...slotOptions(options), onReady, onGone }))
   }
 
   addSlots(1)
   // The others find compiled code, and a machine of many cores is not kept busy by all of them compiling the same.
   firstReady.promise.then(() => addSlots(options.slots)).catch(() => {})
   expectRenderer()
+
+  return {
+    ...engineOn(queue, memoryBytes),
+    ready: () => firstReady.promise,
+    stop: () => shutDown(new UnavailableError('overloaded', 'This node is shutting down')),
+    counters: {
+      get crashes() {
+        return ends.crashed
+      },
+      get timeouts() {
+        return ends.timed_out
+      },
+      get replaced() {
+        return ends.replaced
+      },
+      get residentBytes() {
+        return slots.reduce((sum, slot) => sum + slot.residentBytes, 0)
+      },
+    },
+  }
+}
+
+function slotOptions(options: RendererPoolOptions): Omit<RendererSlotOptions, 'onReady' | 'onGone'> {
+  const { engine, codeFolder, taskTimeoutMs = (engine.timeoutSeconds + 1) * 1000 } = options
+  const { maxResidentBytes = MAX_RESIDENT_BYTES, maxIdleBytes = MAX_IDLE_BYTES, idleMs = IDLE_MS } = options
+  return {
+    engine,
+    ...(codeFolder !== undefined && { codeFolder }),
+    maxResidentBytes,
+    maxIdleBytes,
+    idleMs,
+    taskTimeoutMs: (task) => (isQuick(task) ? Math.min(QUICK_TIMEOUT_MS, taskTimeoutMs) : taskTimeoutMs),
+    startTimeoutMs: START_TIMEOUT_MS,
+  }
+}
+
+/** The engine's methods as tasks. */
+function engineOn({ submit }: RendererQueue, memoryBytes: number): ImageEngine {
+  async function only(task: RendererTask): Promise<RendererValue> {
+    const [value] = submit(task)
+    if (value === undefined) throw new RangeError('A task must have at least one part')
+    return await value
+  }
 
   return {
     async inspect(source) {
@@ -229,61 +179,11 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
       const parts = tasks.flatMap((together) => submit({ kind: 'render', source, plans: together }))
       return parts.map((part) => part.then((value) => (value.kind === 'render' ? value.bytes : mistaken(value))))
     },
-    ready: () => firstReady.promise,
-    stop: () => shutDown(new UnavailableError('overloaded', 'This node is shutting down')),
-    counters: {
-      get crashes() {
-        return ends.crashed
-      },
-      get timeouts() {
-        return ends.timed_out
-      },
-      get replaced() {
-        return ends.replaced
-      },
-      get residentBytes() {
-        return slots.reduce((sum, slot) => sum + slot.residentBytes, 0)
-      },
-    },
   }
 }
 
 function noRenderer(): UnavailableError {
   return new UnavailableError('overloaded', 'No renderer is available at the moment')
-}
-
-/** What it takes at its most: the plans of a render are made one after the other. */
-function taskMemory(task: RendererTask): number {
-  if (task.kind === 'render') return Math.max(0, ...task.plans.map((plan) => plan.memoryBytes))
-  return task.kind === 'inspect' ? 0 : (task.facts.decodingBytes ?? 0)
-}
-
-function isQuick(task: RendererTask): boolean {
-  return task.kind === 'inspect' || isDrawing(task)
-}
-
-function isDrawing(task: RendererTask): boolean {
-  if (task.kind === 'render') return task.plans.some(({ drawing }) => drawing)
-  return task.kind !== 'inspect' && task.facts.format === 'svg'
-}
-
-/** Whatever its size, a drawing can take any time: that is its fault. Elsewhere it may be the machine that is slow. */
-function tookTooLong(task: RendererTask): Error {
-  if (isDrawing(task)) return new OriginalError('original_too_large', 'This SVG takes too long to render')
-  if (isQuick(task)) return new UnavailableError('overloaded', 'Inspecting this image took too long; try again')
-  return new UnavailableError('timed_out', 'Rendering this image took too long (RENDER_TIMEOUT_SECONDS)')
-}
-
-function takesTooMuch(bytes: number, limit: number): OriginalError {
-  const [needed, most] = [formatByteAmount(bytes), formatByteAmount(limit)]
-  return new OriginalError(
-    'original_too_large',
-    `Rendering this image requires ${needed} of memory; the limit is ${most} (RENDER_MEMORY_BYTES)`,
-  )
-}
-
-function crashesDecoder(): OriginalError {
-  return new OriginalError('original_broken', 'This image is damaged: it crashes the decoder')
 }
 
 function mistaken({ kind }: RendererValue): never {

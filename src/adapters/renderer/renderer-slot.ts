@@ -44,8 +44,8 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
   let ends = 0
   let largeInARow = 0
   let replacing = false
-  let pause: NodeJS.Timeout | undefined
-  let idle: NodeJS.Timeout | undefined
+  /** Starts the next renderer, or replaces a large one that is idle: never both. */
+  let timer: NodeJS.Timeout | undefined
   const stopped = Promise.withResolvers<void>()
 
   function start(): void {
@@ -64,7 +64,7 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
   }
 
   function onEnd(end: ChildEnd, how: string): void {
-    clearTimeout(idle)
+    clearTimeout(timer)
     child = undefined
     if (state === 'stopped') {
       stopped.resolve()
@@ -73,7 +73,7 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
     state = 'starting'
     largeInARow = 0
     ends += 1
-    pause = setTimeout(start, ends < 2 ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (ends - 2)))
+    timer = setTimeout(start, ends < 2 ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (ends - 2)))
     onGone(replacing ? 'replaced' : end, how)
     replacing = false
   }
@@ -103,7 +103,7 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
     },
     async run(task, onPart) {
       if (child === undefined || state !== 'idle') throw new TypeError('A task was sent to a renderer that is not idle')
-      clearTimeout(idle)
+      clearTimeout(timer)
       state = 'busy'
       const running = child
       const end = await running.run(task, onPart)
@@ -114,12 +114,11 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
         return end
       }
       state = 'idle'
-      if (running.residentBytes > maxIdleBytes) idle = setTimeout(() => replace(running), idleMs).unref()
+      if (running.residentBytes > maxIdleBytes) timer = setTimeout(() => replace(running), idleMs).unref()
       return end
     },
     stop() {
-      clearTimeout(pause)
-      clearTimeout(idle)
+      clearTimeout(timer)
       state = 'stopped'
       if (child === undefined) stopped.resolve()
       else child.kill()
