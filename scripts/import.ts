@@ -8,6 +8,7 @@ import { formatByteAmount } from '../src/domain/text/byte-amount.ts'
 import { createRenderers, createStore, memoryCacheOf, prepareDisk } from '../src/node/outside.ts'
 import { createAliasService } from '../src/service/library/alias-service.ts'
 import { createImportService, type ImportReport, type ImportService } from '../src/service/library/import-service.ts'
+import { createDeletionGuard } from '../src/service/deletion/guard.ts'
 import { createIngestService } from '../src/service/library/ingest-service.ts'
 import { createWorkQueue } from '../src/service/load/work-queue.ts'
 import { becomeOwner } from './become-owner.ts'
@@ -71,11 +72,14 @@ async function compose(config: Config, { folder, concurrency, dryRun }: ImportOp
     engine,
     renderQueue: createWorkQueue({ name: 'a renderer', concurrency, maxWaiting: concurrency }),
     // Renditions, mezzanines and infos are left to the first request: most of an archive is never viewed.
-    cache: { adoptOriginal: async () => undefined, hide: async () => [] },
+    cache: { adoptOriginal: async () => undefined },
     originals: { learn() {} },
     mezzanines: { make: async () => {} },
     infos: { make: async () => {} },
-    watch: { sequence: 0, forgottenSince: () => false },
+    guard: createDeletionGuard({
+      watch: { sequence: 0, forgottenSince: () => false },
+      cache: { hide: async () => [] },
+    }),
     maxUploadBytes: config.MAX_UPLOAD_BYTES,
     now: () => Date.now(),
   })

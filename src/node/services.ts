@@ -1,5 +1,6 @@
 import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
 import type { Config } from '../config/env.ts'
+import { createDeletionGuard, type DeletionGuard } from '../service/deletion/guard.ts'
 import { createInvalidationWatch, type InvalidationWatch } from '../service/deletion/invalidation-watch.ts'
 import { createAliasService } from '../service/library/alias-service.ts'
 import { createDeletionService } from '../service/library/deletion-service.ts'
@@ -42,12 +43,14 @@ export interface Outside {
 export function createServices(config: Config, outside: Outside, parts: Parts) {
   const { store, disk, meter } = outside
   const now = () => Date.now()
+  const watch = createInvalidationWatch({ store, cache: disk.cache, meter, now, onForget: parts.forget })
   const foundation: Foundation = {
     ...outside,
     ...disk,
     ...createQueues(config, outside, parts),
     engine: outside.renderers,
-    watch: createInvalidationWatch({ store, cache: disk.cache, meter, now, onForget: parts.forget }),
+    watch,
+    guard: createDeletionGuard({ watch, cache: disk.cache }),
     now,
     maxRemembered: config.MEMORY_CACHE_ENTRIES,
     fetchTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000,
@@ -72,6 +75,7 @@ interface Foundation extends Outside, Queues {
   readonly spool: Spool
   readonly engine: RendererPool
   readonly watch: InvalidationWatch
+  readonly guard: DeletionGuard
   readonly now: () => number
   readonly maxRemembered: number
   readonly fetchTimeoutMs: number

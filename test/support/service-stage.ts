@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { imageIdFromSha256 } from '../../src/domain/identity/image-id.ts'
 import { parseRemoteHost } from '../../src/domain/network/remote-hosts.ts'
 import { originalKey } from '../../src/domain/stored/store-layout.ts'
+import { createDeletionGuard } from '../../src/service/deletion/guard.ts'
 import { createInvalidationWatch } from '../../src/service/deletion/invalidation-watch.ts'
 import { createAliasService } from '../../src/service/library/alias-service.ts'
 import { createDeletionService } from '../../src/service/library/deletion-service.ts'
@@ -96,11 +97,12 @@ export function createStage(options: StageOptions = {}) {
       renditions.forget(ids)
     },
   })
+  const guard = createDeletionGuard({ watch, cache })
   const uploads = createUploadedOriginals(store)
   const objectVersions = createObjectVersions({
     buckets: options.buckets ?? new Map(),
     cache,
-    watch,
+    guard,
     now,
     maxRemembered,
   })
@@ -113,7 +115,7 @@ export function createStage(options: StageOptions = {}) {
     cache,
     spool,
     engine,
-    watch,
+    guard,
     now,
     maxRemembered,
     maxOriginalBytes: 1000,
@@ -126,7 +128,7 @@ export function createStage(options: StageOptions = {}) {
     cache,
     spool,
     engine,
-    watch,
+    guard,
     meter,
     fetchQueue: queue('the object store'),
     maxOriginalBytes: 1000,
@@ -136,7 +138,7 @@ export function createStage(options: StageOptions = {}) {
     maxLooseBytes: 1000,
   })
   const fetchQueue = queue('the object store')
-  const shared = { store, holderOf, cache, engine, originals, watch, fetchQueue, renderQueue, meter, maxRemembered }
+  const shared = { store, holderOf, cache, engine, originals, guard, fetchQueue, renderQueue, meter, maxRemembered }
   const mezzanines = createMezzanineService({ ...shared, minPixels: options.minPixels ?? 0, fetchTimeoutMs: 5000 })
   const infos = createInfoService(shared)
   const renditions = createRenditionService({
@@ -147,7 +149,7 @@ export function createStage(options: StageOptions = {}) {
     sources: createSourceService({ originals, mezzanines, maxSide: 2000 }),
     batcher: createRenderBatcher({ engine, renderQueue, meter, maxWaiting: 100 }),
     renderQueue,
-    watch,
+    guard,
     now,
     maxRemembered,
     maxSide: 2000,
@@ -162,12 +164,12 @@ export function createStage(options: StageOptions = {}) {
     originals,
     mezzanines,
     infos,
-    watch,
+    guard,
     renderQueue,
     maxUploadBytes: 1000,
     now,
   })
-  const versions = createVersionService({ objects: objectVersions, remotes: remoteVersions, watch })
+  const versions = createVersionService({ objects: objectVersions, remotes: remoteVersions, guard })
   const primes = createPrimeService({ renditions, mezzanines, meter })
   return {
     disk,

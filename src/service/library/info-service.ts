@@ -4,7 +4,7 @@ import { formatInfo, type ImageInfo, parseInfo } from '../../domain/info/image-i
 import { decodingCost } from '../../domain/picture/work-cost.ts'
 import { infoKey, originalKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
-import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { DeletionGuard } from '../deletion/guard.ts'
 import type { Work, WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/original-service.ts'
 import type { ImageEngine } from '../ports/engine.ts'
@@ -39,7 +39,7 @@ export interface InfoServiceOptions {
   readonly store: ObjectStore
   readonly engine: ImageEngine
   readonly originals: OriginalService
-  readonly watch: InvalidationWatch
+  readonly guard: DeletionGuard
   readonly renderQueue: WorkQueue
   readonly meter: Meter
 }
@@ -54,7 +54,7 @@ const MAX_REMEMBERED_BYTES = 8 * 1024 * 1024
 const UNSHARED = 'Image information could not be written to the object store: other nodes will compute it again'
 
 export function createInfoService(options: InfoServiceOptions): InfoService {
-  const { store, engine, originals, watch, renderQueue, meter } = options
+  const { store, engine, originals, guard, renderQueue, meter } = options
   const flights = createCoalescer<ImageInfo>()
   const remembered = new LRUCache<string, ImageInfo>({
     maxSize: MAX_REMEMBERED_BYTES,
@@ -65,10 +65,10 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
   const background = createBackground()
 
   async function bring(id: string, signal: AbortSignal): Promise<ImageInfo> {
-    const { sequence } = watch
+    const work = guard.begin(id)
     const stored = isVersionId(id) ? undefined : await readStored(id, signal)
     if (stored === undefined) return await measureNow(id, signal)
-    remember(id, stored, sequence)
+    work.remember(() => remember(id, stored))
     return stored
   }
 
@@ -96,19 +96,18 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
   }
 
   async function measure(id: string, signal: AbortSignal, work: Work): Promise<ImageInfo> {
-    const { sequence } = watch
+    const guarded = guard.begin(id)
     const { source, facts } = await originals.ready({ id }, signal)
     work.place?.revise(decodingCost(facts, 1))
     const info = await renderQueue.run(() => engine.measure(source, facts), signal, work)
-    if (watch.forgottenSince(id, sequence)) throw new OriginalError('original_deleted', 'This image was deleted')
-    remember(id, info, sequence)
+    await guarded.publish(() => remember(id, info))
     // Nobody waits for the store to take it; and it would keep for ever what is said of a version.
     if (!isVersionId(id)) background.track(share(id, info))
     return info
   }
 
-  function remember(id: string, info: ImageInfo, sequence: number): void {
-    if (!isTransientId(id) && !watch.forgottenSince(id, sequence)) remembered.set(id, info)
+  function remember(id: string, info: ImageInfo): void {
+    if (!isTransientId(id)) remembered.set(id, info)
   }
 
   /** A store that can't be written to costs the other nodes the time to measure, and nobody an answer. */

@@ -6,7 +6,7 @@ import { decodingCost } from '../../domain/picture/work-cost.ts'
 import { contentTypeOf } from '../../domain/spec/image-format.ts'
 import { deletedKey, isUnderWay, originalKey, parseDeletionMark, recordKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
-import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { DeletionGuard } from '../deletion/guard.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/original-service.ts'
 import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
@@ -35,12 +35,12 @@ export interface IngestService {
 export interface IngestServiceOptions {
   readonly store: ObjectStore
   readonly spool: Pick<Spool, 'toDisk'>
-  readonly cache: Pick<ImageCache, 'adoptOriginal' | 'hide'>
+  readonly cache: Pick<ImageCache, 'adoptOriginal'>
   readonly engine: Pick<ImageEngine, 'inspect' | 'verify'>
   readonly originals: Pick<OriginalService, 'learn'>
   readonly mezzanines: Pick<MezzanineService, 'make'>
   readonly infos: Pick<InfoService, 'make'>
-  readonly watch: Pick<InvalidationWatch, 'sequence' | 'forgottenSince'>
+  readonly guard: DeletionGuard
   readonly renderQueue: Pick<WorkQueue, 'refusal' | 'enter' | 'run' | 'holdBackground'>
   readonly maxUploadBytes: number
   readonly now: () => number
@@ -49,7 +49,7 @@ export interface IngestServiceOptions {
 const ROUNDS = 3
 
 export function createIngestService(options: IngestServiceOptions): IngestService {
-  const { store, spool, cache, engine, originals, mezzanines, infos, watch, renderQueue, maxUploadBytes, now } = options
+  const { store, spool, cache, engine, originals, mezzanines, infos, guard, renderQueue, maxUploadBytes, now } = options
 
   /** Whoever uploads goes before what is made of the uploads before. */
   async function ingestSpooled(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
@@ -64,18 +64,18 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
   async function takeIn(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
     if (spooled.sizeBytes === 0) throw new OriginalError('invalid_upload', 'The file is empty: send an image')
     const id = imageIdFromSha256(spooled.sha256)
-    const { sequence } = watch
+    const work = guard.begin(id)
     const existing = await readRecord(id, signal)
     if (existing && (await isIntact(id, spooled, signal))) return { record: existing, created: false }
     const facts = await engine.inspect(spooled.source)
     await verify(spooled, facts, signal)
     const written = await write(newRecord(id, spooled, facts), spooled, signal)
     originals.learn(id, facts)
+    const { source } = spooled
     // The first view then needs no fetch. Losing it costs only that.
-    if ('path' in spooled.source) await cache.adoptOriginal(id, spooled.source.path)
-    if (watch.forgottenSince(id, sequence)) await cache.hide([id])
-    // The uploader waits for none of it.
-    else void mezzanines.make(id).then(() => infos.make(id))
+    const isHere = await work.tryPublish(() => 'path' in source && cache.adoptOriginal(id, source.path))
+    // The upload does not wait for mezzanines and info.
+    if (isHere) void mezzanines.make(id).then(() => infos.make(id))
     return written
   }
 

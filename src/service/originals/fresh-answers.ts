@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { type Freshness, judgeAge } from '../../domain/caching/freshness.ts'
 import { isResourceId } from '../../domain/identity/version-id.ts'
 import { OriginalError, RemoteError, type ServiceError, UnavailableError } from '../../errors.ts'
-import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { DeletionGuard } from '../deletion/guard.ts'
 import { createBackground } from '../tools/background.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
 import { memoryBounds } from '../tools/memoize.ts'
@@ -40,7 +40,7 @@ export interface Informant<T> {
 }
 
 export interface FreshAnswersOptions<T> {
-  readonly watch: InvalidationWatch
+  readonly guard: DeletionGuard
   /** Milliseconds since 1970. */
   readonly now: () => number
   /** Entries of each table at most. */
@@ -55,7 +55,7 @@ const ABSENCE_MS = 1_000
 const OUTAGE_MS = 5_000
 
 export function createFreshAnswers<T extends Answer>(options: FreshAnswersOptions<T>): FreshAnswers<T> {
-  const { watch, now, maxRemembered, sizeOf } = options
+  const { guard, now, maxRemembered, sizeOf } = options
   const answers = new LRUCache<string, T>(memoryBounds(maxRemembered, sizeOf))
   const failures = createRememberedFailures({ maxRemembered, now })
   // Who comes after something was forgotten does not join those who asked before.
@@ -78,9 +78,9 @@ export function createFreshAnswers<T extends Answer>(options: FreshAnswersOption
   }
 
   async function askOnce(id: string, { ask }: Informant<T>, signal: AbortSignal): Promise<T> {
-    const { sequence } = watch
+    const work = guard.begin(id)
     const round = rounds.get(id)
-    const isCurrent = () => !watch.forgottenSince(id, sequence) && rounds.get(id) === round
+    const isCurrent = () => !work.isInvalidated && rounds.get(id) === round
     try {
       const answer = await ask(answers.get(id), signal)
       if (isCurrent()) answers.set(id, answer)

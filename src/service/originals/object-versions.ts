@@ -5,7 +5,7 @@ import type { ObjectRef } from '../../domain/identity/original-ref.ts'
 import { resourceId, versionId } from '../../domain/identity/version-id.ts'
 import { unsharedText } from '../../domain/text/unshared-text.ts'
 import { OriginalError, RequestError } from '../../errors.ts'
-import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { DeletionGuard, GuardedWork } from '../deletion/guard.ts'
 import type { Bucket, ObjectVersion } from '../ports/bucket.ts'
 import type { ImageCache } from '../ports/cache.ts'
 import { createBackground } from '../tools/background.ts'
@@ -23,7 +23,7 @@ export interface ObjectVersionsOptions {
   /** By their aliases. */
   readonly buckets: ReadonlyMap<string, ServedBucket>
   readonly cache: ImageCache
-  readonly watch: InvalidationWatch
+  readonly guard: DeletionGuard
   /** Milliseconds since 1970. */
   readonly now: () => number
   /** Entries of each table in memory at most. */
@@ -42,8 +42,8 @@ const NOTICE_MS = 600_000
 
 /** Objects that were already in somebody's bucket. A version is what one ETag names. */
 export function createObjectVersions(options: ObjectVersionsOptions): Versions<ObjectRef> {
-  const { buckets, cache, watch, now, maxRemembered } = options
-  const versions = createLocatedVersions<ObjectRef, Located>({ ask, recall }, { watch, now, maxRemembered, sizeOf })
+  const { buckets, cache, guard, now, maxRemembered } = options
+  const versions = createLocatedVersions<ObjectRef, Located>({ ask, recall }, { guard, now, maxRemembered, sizeOf })
   const noticed = new LRUCache<string, { readonly id: string; readonly at: number }>({ max: maxRemembered })
   const background = createBackground()
 
@@ -55,7 +55,7 @@ export function createObjectVersions(options: ObjectVersionsOptions): Versions<O
 
   async function ask(ref: ObjectRef, known: Located | undefined, signal: AbortSignal): Promise<Located> {
     const { bucket, freshness } = served(ref)
-    const { sequence } = watch
+    const work = guard.begin(resourceId(ref))
     const checkedAt = now()
     const found = await bucket.look(ref, known?.object.etag, signal)
     if (found === undefined) throw new OriginalError('original_not_found', 'Image not found')
@@ -63,7 +63,7 @@ export function createObjectVersions(options: ObjectVersionsOptions): Versions<O
     // Without anything to compare with, no server says so.
     if (object === undefined) throw new ChangedError()
     const version = versionOf(ref, object, { checkedAt, freshness })
-    keepNotice(version, sequence)
+    keepNotice(version, work)
     return version
   }
 
@@ -79,15 +79,12 @@ export function createObjectVersions(options: ObjectVersionsOptions): Versions<O
   }
 
   /** Nobody waits for the disk. */
-  function keepNotice({ id, resource, object, checkedAt }: Located, sequence: number): void {
+  function keepNotice({ id, resource, object, checkedAt }: Located, work: GuardedWork): void {
     const last = noticed.get(resource)
     if (last?.id === id && checkedAt - last.at < NOTICE_MS) return
     noticed.set(resource, { id, at: checkedAt })
     const notice = { ...object, modifiedAt: object.modifiedAt.getTime(), checkedAt }
-    const work = cache.writeNotice(resource, formatObjectNotice(notice)).then(async () => {
-      if (watch.forgottenSince(resource, sequence)) await cache.hide([resource])
-    })
-    background.track(work)
+    background.track(work.tryPublish(() => cache.writeNotice(resource, formatObjectNotice(notice))))
   }
 
   return {

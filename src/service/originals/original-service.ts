@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import type { ByteRange } from '../../domain/caching/http-caching.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { OriginalError, ServiceError, UnavailableError } from '../../errors.ts'
-import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { DeletionGuard, GuardedWork } from '../deletion/guard.ts'
 import type { Viewer } from '../load/admission.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
 import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
@@ -64,7 +64,7 @@ export interface OriginalServiceOptions {
   readonly cache: ImageCache
   readonly spool: Spool
   readonly engine: ImageEngine
-  readonly watch: InvalidationWatch
+  readonly guard: DeletionGuard
   readonly fetchQueue: WorkQueue
   readonly meter: Meter
   readonly maxOriginalBytes: number
@@ -87,7 +87,7 @@ const ABSENCE_MS = 1_000
 const LOOSE_MS = 30_000
 
 export function createOriginalService(options: OriginalServiceOptions): OriginalService {
-  const { holderOf, cache, spool, engine, watch, fetchQueue, meter, maxOriginalBytes, fetchTimeoutMs } = options
+  const { holderOf, cache, spool, engine, guard, fetchQueue, meter, maxOriginalBytes, fetchTimeoutMs } = options
   const { now, maxRemembered } = options
   const flights = createCoalescer<ReadyOriginal>()
   const byteFlights = createCoalescer<ObjectSource>()
@@ -143,14 +143,14 @@ export function createOriginalService(options: OriginalServiceOptions): Original
 
   async function fetch({ id, asked, maxBytes }: Fetch, signal: AbortSignal): Promise<ObjectSource> {
     const began = performance.now()
-    const { sequence } = watch
+    const work = guard.begin(id)
     const limit = startTimeLimit(signal, fetchTimeoutMs, tooSlow)
     try {
       const wanted = { id, maxBytes, withinMs: firstByte.withinMs(asked) }
-      const kept = await keep(id, await fetchChecked(wanted, limit.signal), sequence)
+      const kept = await keep(id, await fetchChecked(wanted, limit.signal), work)
       if (kept) return kept
       // The disk took the bytes, but not their move into the cache.
-      const held = await keep(id, await fetchOnce(wanted, 'toMemory', limit.signal), sequence)
+      const held = await keep(id, await fetchOnce(wanted, 'toMemory', limit.signal), work)
       if (held) return held
       throw new UnavailableError('disk_unavailable', 'The original could not be written to the local disk')
     } catch (error) {
@@ -200,19 +200,16 @@ export function createOriginalService(options: OriginalServiceOptions): Original
   }
 
   /** @returns undefined if the disk did not let the file be moved in. */
-  async function keep(id: string, spooled: Spooled, sequence: number): Promise<ObjectSource | undefined> {
-    const path = 'path' in spooled.source ? await cache.adoptOriginal(id, spooled.source.path) : undefined
-    if (watch.forgottenSince(id, sequence)) {
-      await spooled.discard()
-      await cache.hide([id])
-      throw new OriginalError('original_deleted', 'This image was deleted')
-    }
+  async function keep(id: string, spooled: Spooled, work: GuardedWork): Promise<ObjectSource | undefined> {
+    const { source } = spooled
+    const adopt = () => ('path' in source ? cache.adoptOriginal(id, source.path) : undefined)
+    const path = await work.publish(adopt, spooled.discard)
     if (path !== undefined) return { path }
-    if ('bytes' in spooled.source) {
-      loose.set(id, spooled)
+    if ('bytes' in source) {
+      work.remember(() => loose.set(id, spooled))
       // Too large to be kept for the next viewer.
       if (!loose.has(id)) await spooled.discard()
-      return spooled.source
+      return source
     }
     await spooled.discard()
     return undefined

@@ -8,7 +8,7 @@ import { assertAllowedUrl } from '../../domain/network/remote-hosts.ts'
 import type { InputFormat } from '../../domain/spec/image-format.ts'
 import type { RemotePointer } from '../../domain/stored/remote-pointer.ts'
 import { OriginalError, RemoteError, UnavailableError } from '../../errors.ts'
-import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { DeletionGuard } from '../deletion/guard.ts'
 import type { ImageCache, RenditionShelf, Spool, Spooled } from '../ports/cache.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { RemoteAnswer, RemoteFreshness, RemoteSource, RemoteValidators } from '../ports/remote.ts'
@@ -25,7 +25,7 @@ export interface RemoteVersionsOptions {
   readonly cache: ImageCache
   readonly spool: Spool
   readonly engine: ImageEngine
-  readonly watch: InvalidationWatch
+  readonly guard: DeletionGuard
   /** Ms since 1970. */
   readonly now: () => number
   /** Entries of each table in memory at most. */
@@ -63,11 +63,11 @@ const HELD_MS = 30_000
  * what its bytes say.
  */
 export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVersions {
-  const { source, hosts, shelf, newRemotes, cache, spool, engine, watch, now, maxOriginalBytes } = options
+  const { source, hosts, shelf, newRemotes, cache, spool, engine, guard, now, maxOriginalBytes } = options
   const { staleIfErrorSeconds, keptRenditions, maxRemembered } = options
   const admit = ({ client }: AskedRemote) => newRemotes.assertRoom(client)
   const informant = { admit, ask, recall }
-  const versions = createLocatedVersions<AskedRemote, Located>(informant, { watch, now, maxRemembered, sizeOf })
+  const versions = createLocatedVersions<AskedRemote, Located>(informant, { guard, now, maxRemembered, sizeOf })
   const lost = new LRUCache<string, true>({ max: Math.min(maxRemembered, MAX_LOST) })
   const held = new LRUCache<string, Spooled>({
     maxSize: options.maxHeldBytes,

@@ -3,7 +3,7 @@ import type { Freshness } from '../../domain/caching/freshness.ts'
 import type { AskedRef, AskedRemote, ObjectRef, RemoteRef } from '../../domain/identity/original-ref.ts'
 import { isVersionId, resourceId } from '../../domain/identity/version-id.ts'
 import { UnavailableError } from '../../errors.ts'
-import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { DeletionGuard } from '../deletion/guard.ts'
 import type { OriginalHolder } from '../ports/originals.ts'
 import { memoryBounds } from '../tools/memoize.ts'
 import { type Answer, createFreshAnswers, type FreshAnswersOptions } from './fresh-answers.ts'
@@ -63,10 +63,10 @@ interface VersionHolders {
 }
 
 export interface VersionServiceOptions extends VersionHolders {
-  readonly watch: InvalidationWatch
+  readonly guard: DeletionGuard
 }
 
-export function createVersionService({ objects, remotes, watch }: VersionServiceOptions): VersionService {
+export function createVersionService({ objects, remotes, guard }: VersionServiceOptions): VersionService {
   async function current(ref: ObjectRef | AskedRemote, signal: AbortSignal): Promise<Version> {
     if (ref.kind === 'object') return await objects.current(ref, signal)
     return await remotes.current(ref, signal)
@@ -82,13 +82,13 @@ export function createVersionService({ objects, remotes, watch }: VersionService
       if (ref.kind === 'image') return await work(ref.id)
       let done: { readonly id: string; readonly value: T } | undefined
       for (let round = 1; ; round += 1) {
-        const { sequence } = watch
+        const reading = guard.begin(resourceId(ref))
         const version = await current(ref, signal)
         // What was told was of the very version that was read, or of one that has come and gone.
         if (done?.id === version.id) return done.value
         try {
           const value = await work(version.id, version)
-          if (round === ROUNDS || !watch.forgottenSince(version.resource, sequence)) return value
+          if (round === ROUNDS || !reading.isInvalidated) return value
           done = { id: version.id, value }
         } catch (error) {
           if (!(error instanceof ChangedError) || round === ROUNDS) throw error

@@ -6,7 +6,7 @@ import { contentTypeOf } from '../../domain/spec/image-format.ts'
 import { openMezzanine, sealMezzanine } from '../../domain/stored/mezzanine-file.ts'
 import { mezzanineKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
-import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { DeletionGuard, GuardedWork } from '../deletion/guard.ts'
 import type { Viewer } from '../load/admission.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
 import { createFirstByteBudget, openInTime } from '../originals/open-in-time.ts'
@@ -62,7 +62,7 @@ export interface MezzanineServiceOptions {
   readonly cache: ImageCache
   readonly engine: ImageEngine
   readonly originals: OriginalService
-  readonly watch: InvalidationWatch
+  readonly guard: DeletionGuard
   readonly fetchQueue: WorkQueue
   readonly renderQueue: WorkQueue
   readonly meter: Meter
@@ -83,7 +83,7 @@ const MAX_ABSENCES = 10_000
 const ABSENCE_MS = 5_000
 
 export function createMezzanineService(options: MezzanineServiceOptions): MezzanineService {
-  const { store, holderOf, cache, engine, originals, watch, renderQueue, meter, minPixels } = options
+  const { store, holderOf, cache, engine, originals, guard, renderQueue, meter, minPixels } = options
   const flights = createCoalescer<Mezzanine | undefined>()
   const max = Math.min(options.maxRemembered, MAX_ABSENCES)
   const absences = new LRUCache<string, true>({ max, ttl: ABSENCE_MS })
@@ -110,7 +110,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
 
   async function fetch({ id, level, asked }: Fetch, signal: AbortSignal): Promise<Mezzanine | undefined> {
     const key = mezzanineKey(id, level)
-    const { sequence } = watch
+    const work = guard.begin(id)
     const limit = startTimeLimit(signal, options.fetchTimeoutMs, tooSlow)
     const within = limit.signal
     try {
@@ -118,7 +118,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
       firstByte.answered()
       const bytes = object && (await readExisting(id, object, { signal, within }))
       const facts = bytes && openMezzanine(bytes)
-      if (bytes && facts) return await keep({ id, level, bytes, facts }, sequence)
+      if (bytes && facts) return await keep({ id, level, bytes, facts }, work)
       if (bytes) meter.trouble(`The object store returned a damaged mezzanine of image ${id}`, undefined)
       absences.set(key, true)
       return undefined
@@ -151,19 +151,11 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     return (await original) === undefined ? undefined : bytes
   }
 
-  async function keep({ id, level, ...sealed }: Made, sequence: number): Promise<Mezzanine> {
-    assertNotDeleted(id, sequence)
-    const mezzanine = await shelf.put(id, level, sealed)
-    if (watch.forgottenSince(id, sequence)) {
-      shelf.forget(new Set([id]))
-      await cache.hide([id])
-    }
-    assertNotDeleted(id, sequence)
-    return mezzanine
-  }
-
-  function assertNotDeleted(id: string, sequence: number): void {
-    if (watch.forgottenSince(id, sequence)) throw new OriginalError('original_deleted', 'This image was deleted')
+  async function keep({ id, level, ...sealed }: Made, work: GuardedWork): Promise<Mezzanine> {
+    return await work.publish(
+      () => shelf.put(id, level, sealed),
+      () => shelf.forget(new Set([id])),
+    )
   }
 
   function levels(facts: OriginalFacts): readonly MezzanineLevel[] {
@@ -172,7 +164,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
 
   /** The original is on this disk as a rule: it has just been uploaded, or decoded. */
   async function build(id: string, signal: AbortSignal): Promise<void> {
-    const { sequence } = watch
+    const work = guard.begin(id)
     const { source, facts } = await originals.ready({ id }, signal)
     const missing = await missingLevels(id, facts, signal)
     const sizeBytes = missing.length > 0 ? await holderOf(id).sizeBytes(id, signal) : undefined
@@ -184,7 +176,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     try {
       for (const { level, bytes: picture } of worth) {
         const bytes = sealMezzanine(picture, facts)
-        await keep({ id, level, bytes, facts }, sequence)
+        await keep({ id, level, bytes, facts }, work)
         const contentType = contentTypeOf(mezzanineFormat(facts))
         if (isShared(id)) await sharing.share({ key: mezzanineKey(id, level), bytes, contentType }, background.signal)
       }

@@ -7,7 +7,7 @@ import type { FormatChoice, OutputFormat } from '../../domain/spec/image-format.
 import { assertSideLimit, formatSpec, type Spec } from '../../domain/spec/spec.ts'
 import { formatOfFile, negotiatedFile, negotiatedFormats, renditionFile } from '../../domain/stored/cache-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
-import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { DeletionGuard, GuardedWork } from '../deletion/guard.ts'
 import type { Viewer } from '../load/admission.ts'
 import type { Place } from '../load/backlog.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
@@ -67,7 +67,7 @@ export interface RenditionServiceOptions {
   readonly batcher: RenderBatcher
   readonly shelf: RenditionShelf
   readonly renderQueue: Pick<WorkQueue, 'enter'>
-  readonly watch: InvalidationWatch
+  readonly guard: DeletionGuard
   readonly now: () => number
   /** Entries of each table in memory at most, beside what has a budget of its own. */
   readonly maxRemembered: number
@@ -97,7 +97,7 @@ const UNPUBLISHED_MS = 30_000
 const BROKEN_MS = 60_000
 
 export function createRenditionService(options: RenditionServiceOptions): RenditionService {
-  const { cache, originals, mezzanines, sources, batcher, renderQueue, shelf, watch, now, maxSide, keepBytes } = options
+  const { cache, originals, mezzanines, sources, batcher, renderQueue, shelf, guard, now, maxSide, keepBytes } = options
   const flights = createCoalescer<Known>()
   const memory = new LRUCache<string, Known>({
     maxSize: options.memoryBytes,
@@ -118,9 +118,9 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     if (wanted.again && memory.peek(key)?.published) memory.delete(key)
     const known = memory.get(key)
     if (known && (isFresh(known) || (await isStillThere(known)))) return { ...known, tier: 'memory' }
-    const { sequence } = watch
+    const reading = guard.begin(wanted.id)
     const found = await cache.find(wanted.id, fileNames(wanted))
-    if (found) return { ...(await remember(key, wanted.id, found, sequence)), tier: 'disk' }
+    if (found) return { ...(await remember(key, wanted.id, found, reading)), tier: 'disk' }
     // Made, and its flight over, since the disk was looked at. Who has lost a file is not helped by what memory says.
     const made = wanted.again ? undefined : memory.get(key)
     if (made && made !== known) return { ...made, tier: 'coalesced' }
@@ -141,30 +141,30 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     return await cache.touch(known.id, known)
   }
 
-  async function remember(key: string, id: string, found: CachedFile, sequence: number): Promise<Known> {
+  async function remember(key: string, id: string, found: CachedFile, reading: GuardedWork): Promise<Known> {
     const format = formatOfFile(found.file)
     if (format === undefined) throw new TypeError(`${found.file} is not the name of a rendition`)
     const bytes = keepBytes && found.sizeBytes <= SMALL_BYTES ? await cache.read(id, found.file) : undefined
     const known = { id, format, ...found, ...(bytes && { bytes }), published: true, touchedAt: now() }
-    if (!watch.forgottenSince(id, sequence)) memory.set(key, known)
+    reading.remember(() => memory.set(key, known))
     return known
   }
 
   /** What was deleted while it was made may have been uploaded again since: only the store knows. */
   async function makeLasting(wanted: Wanted, signal: AbortSignal): Promise<Known> {
-    const { sequence } = watch
+    const attempt = guard.begin(wanted.id)
     try {
       return await make(wanted, signal)
     } catch (error) {
-      if (!isDeleted(error) || !watch.forgottenSince(wanted.id, sequence)) throw error
+      if (!isDeleted(error) || !attempt.isInvalidated) throw error
     }
     return await make(wanted, signal)
   }
 
   async function make(wanted: Wanted, signal: AbortSignal): Promise<Known> {
     if (typeof wanted.as === 'object') return await makeNegotiated(wanted, wanted.as.accept, signal)
-    const { sequence } = watch
     const { id, spec, as: format, viewer, ahead = false } = wanted
+    const work = guard.begin(id)
     const file = renditionFile(formatSpec(spec), format)
     const kept = await shelf.find(id, file, signal)
     const renderNow = () =>
@@ -173,10 +173,10 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     if (kept === undefined) shelf.keep(id, file, { bytes, format })
     // A viewer was faster: what has been seen is not replaced.
     const seen = ahead ? await cache.find(id, [file]) : undefined
-    if (seen) return await remember(keyOf(wanted), id, seen, sequence)
+    if (seen) return await remember(keyOf(wanted), id, seen, work)
     // Another encoding of the same picture must have another ETag, even if it should be as long.
     const mtimeSeconds = cache.mtimeSeconds + (ahead ? 1 : 0)
-    return await publish(keyOf(wanted), { id, file, format, bytes, mtimeSeconds }, sequence)
+    return await publish(keyOf(wanted), { id, file, format, bytes, mtimeSeconds }, work)
   }
 
   /**
@@ -203,16 +203,16 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
 
   /** The rendition that is right for the class, made in its own flight, under one more name. */
   async function makeNegotiated(wanted: Wanted, accept: FormatChoice, signal: AbortSignal): Promise<Known> {
-    const { sequence } = watch
     const { id, spec } = wanted
+    const work = guard.begin(id)
     const format = await placed(wanted, undefined, () => negotiate(wanted, accept, signal))
     const { viewer, again = false, ahead = false } = wanted
     const made = await rendition({ id, spec, as: format, viewer, again, ahead }, signal)
     const alias = negotiatedFile(formatSpec(spec), accept, format)
-    if (!made.published || !(await cache.link(id, made.file, alias))) return { ...made, touchedAt: now() }
-    await assertNotDeleted(id, sequence)
+    const linked = made.published && (await work.publish(() => cache.link(id, made.file, alias)))
+    if (!linked) return { ...made, touchedAt: now() }
     const known = { ...made, file: alias, touchedAt: now() }
-    memory.set(keyOf(wanted), known)
+    work.remember(() => memory.set(keyOf(wanted), known))
     return known
   }
 
@@ -279,24 +279,15 @@ export function createRenditionService(options: RenditionServiceOptions): Rendit
     readonly mtimeSeconds: number
   }
 
-  async function publish(key: string, made: Made, sequence: number): Promise<Known> {
+  async function publish(key: string, made: Made, work: GuardedWork): Promise<Known> {
     const { id, file, format, bytes, mtimeSeconds } = made
-    await assertNotDeleted(id, sequence)
     const mayKeep = !isTransientId(id)
-    const published = mayKeep && (await cache.publish(id, file, bytes, mtimeSeconds))
-    await assertNotDeleted(id, sequence)
+    const published = await work.publish(() => mayKeep && cache.publish(id, file, bytes, mtimeSeconds))
     const keep = !published || (keepBytes && bytes.length <= SMALL_BYTES)
     const facts = { id, file, format, sizeBytes: bytes.length, mtimeSeconds }
     const known = { ...facts, published, touchedAt: now(), ...(keep && { bytes }) }
-    if (published) memory.set(key, known)
-    else if (mayKeep) memory.set(key, known, { ttl: UNPUBLISHED_MS })
+    if (mayKeep) work.remember(() => memory.set(key, known, published ? {} : { ttl: UNPUBLISHED_MS }))
     return known
-  }
-
-  async function assertNotDeleted(id: string, sequence: number): Promise<void> {
-    if (!watch.forgottenSince(id, sequence)) return
-    await cache.hide([id])
-    throw new OriginalError('original_deleted', 'This image was deleted')
   }
 
   return {

@@ -3,7 +3,7 @@ export interface Background {
   /** Aborts when the node stops. */
   readonly signal: AbortSignal
   /** @param work Tells of its failures itself: it never rejects. */
-  track(work: Promise<void>): void
+  track(work: Promise<unknown>): void
   /** Works that have not ended. */
   readonly pending: number
   /** Aborts the signal, and resolves when nothing is under way. */
@@ -11,7 +11,7 @@ export interface Background {
 }
 
 export function createBackground(): Background {
-  const works = new Set<Promise<void>>()
+  const works = new Set<Promise<unknown>>()
   const stopping = new AbortController()
   return {
     signal: stopping.signal,
