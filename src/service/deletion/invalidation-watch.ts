@@ -9,6 +9,7 @@ import type { ImageCache } from '../ports/cache.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { putBytes } from '../tools/small-object.ts'
+import { createHiding } from './hiding.ts'
 
 /** Learns from the store which images were deleted on any node, and makes this one forget them. */
 export interface InvalidationWatch {
@@ -55,27 +56,14 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
   let failing = false
   let cursor: number | undefined
   let lastWideLook = 0
-  // A disk that was read-only when something had to go must not show it again later: tried again at every look.
-  const unhidden = new Set<string>()
-  let isWiped = true
+  const hiding = createHiding(cache)
 
   async function forget(ids: ReadonlySet<string>): Promise<void> {
     if (ids.size === 0) return
     sequence += 1
     for (const id of ids) forgotten.set(id, { sequence, time: now() })
     onForget(ids)
-    await hide(ids)
-  }
-
-  async function hide(ids: Iterable<string>): Promise<void> {
-    for (const id of await cache.hide(ids)) unhidden.add(id)
-  }
-
-  async function hideRest(): Promise<void> {
-    if (!isWiped) isWiped = await cache.hideAll()
-    const rest = [...unhidden]
-    unhidden.clear()
-    await hide(rest)
+    await hiding.hide(ids)
   }
 
   /** Where to begin after a start: at this node's own note, or with an empty cache. */
@@ -83,7 +71,7 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
     const noted = Number((await cache.readNote(NOTE)) ?? Number.NaN)
     // A note from the future is by a clock that was wrong then or is now: it does not say what was missed.
     if (noted > now() - KEPT_MS && noted <= now() + WIDE_SLACK_MS) return noted
-    isWiped = await cache.hideAll()
+    await hiding.hideAll()
     return now()
   }
 
@@ -97,7 +85,7 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
       const invalidation = parseInvalidationKey(key)
       if (invalidation && !heard.has(key)) fresh.set(key, invalidation)
     }
-    await hideRest()
+    await hiding.retry()
     await forget(new Set([...fresh.values()].map(({ id }) => id)))
     for (const [key, invalidation] of fresh) heard.set(key, Math.max(time, invalidation.time))
     if (wide) await cache.writeNote(NOTE, String(time))

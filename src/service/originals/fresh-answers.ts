@@ -130,11 +130,7 @@ export function createFreshAnswers<T extends Answer>(options: FreshAnswersOption
     },
     expire(id) {
       const known = answers.get(id)
-      if (known)
-        answers.set(id, {
-          ...known,
-          freshness: { ...known.freshness, freshSeconds: 0, staleWhileRevalidateSeconds: 0 },
-        })
+      if (known) answers.set(id, withoutFreshness(known))
       next(id)
     },
     forget(ids) {
@@ -145,6 +141,10 @@ export function createFreshAnswers<T extends Answer>(options: FreshAnswersOption
     },
     stop: background.stop,
   }
+}
+
+function withoutFreshness<T extends Answer>(answer: T): T {
+  return { ...answer, freshness: { ...answer.freshness, freshSeconds: 0, staleWhileRevalidateSeconds: 0 } }
 }
 
 function isExpected(error: unknown): error is ServiceError {
