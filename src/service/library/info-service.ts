@@ -1,9 +1,8 @@
 import { LRUCache } from 'lru-cache'
 import { isTransientId, isVersionId } from '../../domain/identity/version-id.ts'
-import { formatInfo, type ImageInfo, parseInfo } from '../../domain/info/image-info.ts'
+import { formatInfo, type ImageInfo } from '../../domain/info/image-info.ts'
 import { decodingCost } from '../../domain/picture/work-cost.ts'
-import { infoKey, originalKey } from '../../domain/stored/store-layout.ts'
-import { OriginalError, UnavailableError } from '../../errors.ts'
+import { OriginalError } from '../../errors.ts'
 import type { DeletionGuard } from '../deletion/guard.ts'
 import type { Work, WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/original-service.ts'
@@ -12,8 +11,7 @@ import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
-import { createSharing } from '../tools/sharing.ts'
-import { readText } from '../tools/small-object.ts'
+import { createStoredInfos } from './stored-infos.ts'
 
 /** What is measured of originals: once, after the upload or when somebody asks, and kept in the store for all nodes. */
 export interface InfoService {
@@ -51,8 +49,6 @@ const MAX_PENDING = 10_000
 /** Of JSON: what a store that takes nothing does not keep. */
 const MAX_REMEMBERED_BYTES = 8 * 1024 * 1024
 
-const UNSHARED = 'Image information could not be written to the object store: other nodes will compute it again'
-
 export function createInfoService(options: InfoServiceOptions): InfoService {
   const { store, engine, originals, guard, renderQueue, meter } = options
   const flights = createCoalescer<ImageInfo>()
@@ -61,28 +57,15 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     sizeCalculation: (info) => formatInfo(info).length,
   })
   const making = new Map<string, Promise<void>>()
-  const sharing = createSharing({ store, meter, trouble: UNSHARED })
+  const shared = createStoredInfos(store, meter)
   const background = createBackground()
 
   async function bring(id: string, signal: AbortSignal): Promise<ImageInfo> {
     const work = guard.begin(id)
-    const stored = isVersionId(id) ? undefined : await readStored(id, signal)
+    const stored = isVersionId(id) ? undefined : await shared.read(id, signal)
     if (stored === undefined) return await measureNow(id, signal)
     work.remember(() => remember(id, stored))
     return stored
-  }
-
-  /** A store that does not give it costs the time to measure again; if nothing else can be had of it, the original says so. */
-  async function readStored(id: string, signal: AbortSignal): Promise<ImageInfo | undefined> {
-    try {
-      const text = await readText(store, infoKey(id), signal)
-      return text === undefined ? undefined : parseInfo(text)
-    } catch (error) {
-      signal.throwIfAborted()
-      if (!(error instanceof UnavailableError)) throw error
-      meter.trouble(`The information of image ${id} could not be read from the object store`, error)
-      return undefined
-    }
   }
 
   /** Refused before anything is fetched for it. */
@@ -102,26 +85,12 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     const info = await renderQueue.run(() => engine.measure(source, facts), signal, work)
     await guarded.publish(() => remember(id, info))
     // Nobody waits for the store to take it; and it would keep for ever what is said of a version.
-    if (!isVersionId(id)) background.track(share(id, info))
+    if (!isVersionId(id)) background.track(shared.share(id, info, background.signal))
     return info
   }
 
   function remember(id: string, info: ImageInfo): void {
     if (!isTransientId(id)) remembered.set(id, info)
-  }
-
-  /** A store that can't be written to costs the other nodes the time to measure, and nobody an answer. */
-  async function share(id: string, info: ImageInfo): Promise<void> {
-    const { signal } = background
-    if (signal.aborted) return
-    const bytes = Buffer.from(formatInfo(info))
-    try {
-      if (!(await sharing.share({ key: infoKey(id), bytes, contentType: 'application/json' }, signal))) return
-      // A deletion removes the original before it removes this, and may have been done while this was on its way.
-      if ((await store.stat(originalKey(id), signal)) === undefined) await store.remove(infoKey(id), signal)
-    } catch (error) {
-      if (!signal.aborted) meter.trouble(UNSHARED, error)
-    }
   }
 
   async function measureAhead(id: string): Promise<void> {

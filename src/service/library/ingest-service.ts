@@ -1,11 +1,9 @@
 import type { Readable } from 'node:stream'
 import { imageIdFromSha256 } from '../../domain/identity/image-id.ts'
-import { formatRecord, type ImageRecord, parseRecord } from '../../domain/info/image-record.ts'
+import type { ImageRecord } from '../../domain/info/image-record.ts'
 import { displayedSize, type OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { decodingCost } from '../../domain/picture/work-cost.ts'
-import { contentTypeOf } from '../../domain/spec/image-format.ts'
-import { deletedKey, isUnderWay, originalKey, parseDeletionMark, recordKey } from '../../domain/stored/store-layout.ts'
-import { OriginalError, UnavailableError } from '../../errors.ts'
+import { OriginalError } from '../../errors.ts'
 import type { DeletionGuard } from '../deletion/guard.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/original-service.ts'
@@ -13,14 +11,8 @@ import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import type { MezzanineService } from '../renditions/mezzanine-service.ts'
-import { putBytes, readText } from '../tools/small-object.ts'
 import type { InfoService } from './info-service.ts'
-
-/** `created` is false if the very bytes were here already. */
-export interface Ingested {
-  readonly record: ImageRecord
-  readonly created: boolean
-}
+import { createUploadStore, type Ingested } from './upload-store.ts'
 
 export interface IngestService {
   /**
@@ -46,10 +38,10 @@ export interface IngestServiceOptions {
   readonly now: () => number
 }
 
-const ROUNDS = 3
-
 export function createIngestService(options: IngestServiceOptions): IngestService {
   const { store, spool, cache, engine, originals, mezzanines, infos, guard, renderQueue, maxUploadBytes, now } = options
+
+  const uploads = createUploadStore(store, now)
 
   /** Whoever uploads goes before what is made of the uploads before. */
   async function ingestSpooled(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
@@ -65,11 +57,11 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
     if (spooled.sizeBytes === 0) throw new OriginalError('invalid_upload', 'The file is empty: send an image')
     const id = imageIdFromSha256(spooled.sha256)
     const work = guard.begin(id)
-    const existing = await readRecord(id, signal)
-    if (existing && (await isIntact(id, spooled, signal))) return { record: existing, created: false }
+    const existing = await uploads.find(id, spooled, signal)
+    if (existing) return { record: existing, created: false }
     const facts = await engine.inspect(spooled.source)
     await verify(spooled, facts, signal)
-    const written = await write(newRecord(id, spooled, facts), spooled, signal)
+    const written = await uploads.write(newRecord(id, spooled, facts), spooled, signal)
     originals.learn(id, facts)
     const { source } = spooled
     // The first view then needs no fetch. Losing it costs only that.
@@ -99,55 +91,6 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
       frames,
       uploadedAt: new Date(now()).toISOString(),
     }
-  }
-
-  /**
-   * Original first, then record, so that a crash leaves at most an original that nobody was told of. A deletion of the
-   * same image leaves its mark before it removes anything: with no mark after both are written, they stay.
-   */
-  async function write(record: ImageRecord, spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
-    let created = false
-    for (let round = 0; round < ROUNDS; round += 1) {
-      await putOriginal(record, spooled, signal)
-      const stored = await putRecord(record, signal)
-      created ||= stored.created
-      const mark = await readText(store, deletedKey(record.id), signal)
-      if (mark === undefined) return { record: stored.record, created }
-      if (isUnderWay(parseDeletionMark(mark), now())) break
-      await store.remove(deletedKey(record.id), signal)
-      const both = await Promise.all([readRecord(record.id, signal), isIntact(record.id, spooled, signal)])
-      if (both.every(Boolean)) return { record: stored.record, created }
-    }
-    throw new UnavailableError('store_unavailable', 'This image is being deleted; upload it again')
-  }
-
-  async function putOriginal({ id, format }: ImageRecord, spooled: Spooled, signal: AbortSignal): Promise<void> {
-    const { source, sizeBytes, md5 } = spooled
-    const put = { contentType: contentTypeOf(format), sizeBytes, md5 }
-    if ((await store.put(originalKey(id), source, put, signal)) === 'created') return
-    if (await isIntact(id, spooled, signal)) return
-    await store.put(originalKey(id), source, { ...put, overwrite: true }, signal)
-  }
-
-  async function putRecord(record: ImageRecord, signal: AbortSignal): Promise<Ingested> {
-    const bytes = Buffer.from(formatRecord(record))
-    const object = { key: recordKey(record.id), bytes, contentType: 'application/json' }
-    if ((await putBytes(store, object, signal)) === 'created') return { record, created: true }
-    const existing = await readRecord(record.id, signal)
-    if (existing) return { record: existing, created: false }
-    await putBytes(store, { ...object, overwrite: true }, signal)
-    return { record, created: true }
-  }
-
-  async function readRecord(id: string, signal: AbortSignal): Promise<ImageRecord | undefined> {
-    const text = await readText(store, recordKey(id), signal)
-    return text === undefined ? undefined : parseRecord(text)
-  }
-
-  /** True if the store holds these very bytes, as far as it can tell without reading them. */
-  async function isIntact(id: string, { sizeBytes, md5 }: Spooled, signal: AbortSignal): Promise<boolean> {
-    const stat = await store.stat(originalKey(id), signal)
-    return stat !== undefined && stat.sizeBytes === sizeBytes && (stat.md5 === undefined || stat.md5 === md5)
   }
 
   /** Nobody is to send megabytes for a refusal. */
