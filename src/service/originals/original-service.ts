@@ -1,19 +1,18 @@
 import type { Readable } from 'node:stream'
 import { LRUCache } from 'lru-cache'
-import type { ByteRange } from '../../domain/caching/http-caching.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { OriginalError, ServiceError, UnavailableError } from '../../errors.ts'
-import type { DeletionGuard, GuardedWork } from '../deletion/guard.ts'
+import type { DeletionGuard } from '../deletion/guard.ts'
 import type { Viewer } from '../load/admission.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
-import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
+import type { ImageCache, Spool } from '../ports/cache.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { OriginalHolder } from '../ports/originals.ts'
-import type { ObjectSource, OpenObject } from '../ports/store.ts'
+import type { ObjectSource } from '../ports/store.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
-import { startTimeLimit } from '../tools/time-limit.ts'
-import { createFirstByteBudget, openInTime } from './open-in-time.ts'
+import { createLocalOriginals, partOf, type WantedBytes } from './local-originals.ts'
+import { createOriginalFetch } from './original-fetch.ts'
 import { createRememberedFailures } from './remembered-failures.ts'
 
 /** An original that can be decoded now. */
@@ -51,14 +50,6 @@ export interface OriginalService {
   forget(ids: ReadonlySet<string>): void
 }
 
-export interface WantedBytes {
-  readonly id: string
-  /** Of the whole original, as its record says. */
-  readonly sizeBytes: number
-  /** Absent: all of it. */
-  readonly range?: ByteRange | undefined
-}
-
 export interface OriginalServiceOptions {
   readonly holderOf: (id: string) => OriginalHolder
   readonly cache: ImageCache
@@ -83,29 +74,20 @@ export interface OriginalServiceOptions {
  * upload by another node goes unnoticed here.
  */
 const ABSENCE_MS = 1_000
-/** How long an original stays in memory that the disk did not take; then the disk is tried again. */
-const LOOSE_MS = 30_000
-
 export function createOriginalService(options: OriginalServiceOptions): OriginalService {
-  const { holderOf, cache, spool, engine, guard, fetchQueue, meter, maxOriginalBytes, fetchTimeoutMs } = options
-  const { now, maxRemembered } = options
+  const { engine, fetchQueue, maxOriginalBytes, now, maxRemembered } = options
   const flights = createCoalescer<ReadyOriginal>()
   const byteFlights = createCoalescer<ObjectSource>()
-  const firstByte = createFirstByteBudget(() => performance.now())
   const facts = new LRUCache<string, OriginalFacts>({ max: maxRemembered })
   const absences = createRememberedFailures({ maxRemembered, now })
-  const loose = new LRUCache<string, Spooled>({
-    maxSize: options.maxLooseBytes,
-    sizeCalculation: ({ sizeBytes }) => Math.max(1, sizeBytes),
-    ttl: LOOSE_MS,
-    ttlAutopurge: true,
-    dispose: (spooled) => void spooled.discard(),
-  })
+  const onAbsence = (id: string, error: OriginalError) => absences.set(id, error, ABSENCE_MS)
+  const local = createLocalOriginals(options)
+  const fetch = createOriginalFetch({ ...options, local, onAbsence })
 
   async function bring({ id, viewer }: WantedOriginal, signal: AbortSignal): Promise<ReadyOriginal> {
-    const local = await localSource(id)
-    const known = local && (await inspectLocal(id, local))
-    if (known) return { source: local, facts: known }
+    const here = await local.find(id)
+    const known = here && (await inspectLocal(id, here))
+    if (known) return { source: here, facts: known }
     const asked = performance.now()
     const wanted = { id, asked, maxBytes: maxOriginalBytes }
     const source = await fetchQueue.run(() => fetch(wanted, signal), signal, { viewer })
@@ -113,7 +95,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
       return { source, facts: await inspect(id, source) }
     } catch (error) {
       // The store gave the very bytes, so they are what is wrong: who asks next need not fetch them again.
-      if (error instanceof OriginalError) absences.set(id, error, ABSENCE_MS)
+      if (error instanceof OriginalError) onAbsence(id, error)
       throw error
     }
   }
@@ -130,89 +112,9 @@ export function createOriginalService(options: OriginalServiceOptions): Original
       return await inspect(id, source)
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error
-      await cache.hide([id])
-      loose.delete(id)
+      await local.drop(id)
       return undefined
     }
-  }
-
-  async function localSource(id: string): Promise<ObjectSource | undefined> {
-    const path = await cache.findOriginal(id)
-    return path === undefined ? (loose.get(id)?.source ?? holderOf(id).held?.(id)) : { path }
-  }
-
-  async function fetch({ id, asked, maxBytes }: Fetch, signal: AbortSignal): Promise<ObjectSource> {
-    const began = performance.now()
-    const work = guard.begin(id)
-    const limit = startTimeLimit(signal, fetchTimeoutMs, tooSlow)
-    try {
-      const wanted = { id, maxBytes, withinMs: firstByte.withinMs(asked) }
-      const kept = await keep(id, await fetchChecked(wanted, limit.signal), work)
-      if (kept) return kept
-      // The disk took the bytes, but not their move into the cache.
-      const held = await keep(id, await fetchOnce(wanted, 'toMemory', limit.signal), work)
-      if (held) return held
-      throw new UnavailableError('disk_unavailable', 'The original could not be written to the local disk')
-    } catch (error) {
-      throw limit.isOver && !(error instanceof ServiceError) ? tooSlow(error) : error
-    } finally {
-      limit.stop()
-      meter.fetched((performance.now() - began) / 1000)
-    }
-  }
-
-  /** A body that is cut, stalls or is wrong may be right the next time: one more attempt, unless that happens all the time. */
-  async function fetchChecked(wanted: Attempt, signal: AbortSignal): Promise<Spooled> {
-    try {
-      return await fetchOnce(wanted, 'toDisk', signal)
-    } catch (error) {
-      if (signal.aborted || !(error instanceof UnavailableError)) throw error
-      if (error.code === 'disk_unavailable') return await fetchOnce(wanted, 'toMemory', signal)
-      if (!(error instanceof BodyError) || !holderOf(wanted.id).mayRetry(wanted.id)) throw error
-      return await fetchOnce(wanted, 'toDisk', signal)
-    }
-  }
-
-  async function fetchOnce(wanted: Attempt, way: 'toDisk' | 'toMemory', signal: AbortSignal): Promise<Spooled> {
-    const { id, maxBytes } = wanted
-    const { body } = await openOriginal(wanted, signal)
-    const spooled = await spool[way](body, maxBytes, signal).catch((error: unknown) => {
-      if (error instanceof UnavailableError && error.code === 'store_unavailable') {
-        throw new BodyError(error.code, error.message, { cause: error })
-      }
-      throw error
-    })
-    if (holderOf(id).isGenuine(id, spooled)) return spooled
-    await spooled.discard()
-    meter.trouble(`The object store returned a damaged original of image ${id}`, undefined)
-    throw new BodyError('store_unavailable', 'The object store returned a damaged original')
-  }
-
-  async function openOriginal({ id, withinMs }: Attempt, signal: AbortSignal): Promise<OpenObject> {
-    try {
-      const opened = await openInTime((within) => holderOf(id).open(id, within), withinMs, signal)
-      firstByte.answered()
-      return opened
-    } catch (error) {
-      if (error instanceof OriginalError) absences.set(id, error, ABSENCE_MS)
-      throw error
-    }
-  }
-
-  /** @returns undefined if the disk did not let the file be moved in. */
-  async function keep(id: string, spooled: Spooled, work: GuardedWork): Promise<ObjectSource | undefined> {
-    const { source } = spooled
-    const adopt = () => ('path' in source ? cache.adoptOriginal(id, source.path) : undefined)
-    const path = await work.publish(adopt, spooled.discard)
-    if (path !== undefined) return { path }
-    if ('bytes' in source) {
-      work.remember(() => loose.set(id, spooled))
-      // Too large to be kept for the next viewer.
-      if (!loose.has(id)) await spooled.discard()
-      return source
-    }
-    await spooled.discard()
-    return undefined
   }
 
   function remembered(id: string): OriginalFacts | undefined {
@@ -228,21 +130,20 @@ export function createOriginalService(options: OriginalServiceOptions): Original
 
   async function open(wanted: WantedBytes, signal: AbortSignal): Promise<Readable | Buffer> {
     const { id, sizeBytes, range } = wanted
-    const held = loose.get(id)?.source
-    const local = held && 'bytes' in held ? held.bytes : await cache.openOriginal(id, sizeBytes, range)
-    if (local) return partOf(local, range)
+    const here = await local.open(wanted)
+    if (here) return here
     const asked = performance.now()
     const maxBytes = Math.max(sizeBytes, maxOriginalBytes)
     const bringBytes = (flight: AbortSignal) => fetchQueue.run(() => fetch({ id, asked, maxBytes }, flight), flight)
     const { value: source } = await byteFlights.run(id, bringBytes, signal)
-    const fetched = 'bytes' in source ? source.bytes : await cache.openOriginal(id, sizeBytes, range)
-    if (fetched) return partOf(fetched, range)
+    const fetched = 'bytes' in source ? partOf(source.bytes, range) : await local.open(wanted)
+    if (fetched) return fetched
     throw new UnavailableError('disk_unavailable', 'The local copy of the original was evicted; try again')
   }
 
   return {
     remembered,
-    isHere: async (id) => (await localSource(id)) !== undefined,
+    isHere: async (id) => (await local.find(id)) !== undefined,
     ready,
     open,
     learn(id, known) {
@@ -253,34 +154,8 @@ export function createOriginalService(options: OriginalServiceOptions): Original
       for (const id of ids) {
         facts.delete(id)
         absences.delete(id)
-        loose.delete(id)
       }
+      local.forget(ids)
     },
   }
 }
-
-/** @returns bytes in memory cut to the range; a stream begins and ends with it already. */
-function partOf(body: Readable | Buffer, range: ByteRange | undefined): Readable | Buffer {
-  return range && Buffer.isBuffer(body) ? body.subarray(range.start, range.end + 1) : body
-}
-
-interface Fetch {
-  readonly id: string
-  /** When the original was asked for, by `performance.now()`. */
-  readonly asked: number
-  readonly maxBytes: number
-}
-
-function tooSlow(cause?: unknown): UnavailableError {
-  return new UnavailableError('store_unavailable', 'The object store did not respond in time', { cause })
-}
-
-interface Attempt {
-  readonly id: string
-  readonly maxBytes: number
-  /** For the store to begin its answer. */
-  readonly withinMs: number
-}
-
-/** The body was cut, stalled or wrong, after the store had begun to answer. */
-class BodyError extends UnavailableError {}
