@@ -3,26 +3,22 @@ import { isTransientId, isVersionId } from '../../domain/identity/version-id.ts'
 import { type MezzanineLevel, mezzanineFormat, mezzanineLevels, worthKeeping } from '../../domain/picture/mezzanine.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { contentTypeOf } from '../../domain/spec/image-format.ts'
-import { openMezzanine, sealMezzanine } from '../../domain/stored/mezzanine-file.ts'
+import { sealMezzanine } from '../../domain/stored/mezzanine-file.ts'
 import { mezzanineKey } from '../../domain/stored/store-layout.ts'
-import { OriginalError, UnavailableError } from '../../errors.ts'
-import type { DeletionGuard, GuardedWork } from '../deletion/guard.ts'
-import type { Viewer } from '../load/admission.ts'
+import { OriginalError } from '../../errors.ts'
+import type { DeletionGuard } from '../deletion/guard.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
-import { createFirstByteBudget, openInTime } from '../originals/open-in-time.ts'
 import type { OriginalService } from '../originals/original-service.ts'
 import { ChangedError } from '../originals/versions.ts'
 import type { ImageCache } from '../ports/cache.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { OriginalHolder } from '../ports/originals.ts'
-import type { ObjectStore, OpenObject } from '../ports/store.ts'
+import type { ObjectStore } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
-import { createCoalescer } from '../tools/coalesce.ts'
 import { createSharing } from '../tools/sharing.ts'
-import { readWhole } from '../tools/small-object.ts'
-import { startTimeLimit } from '../tools/time-limit.ts'
-import { createMezzanineShelf, type Mezzanine, type Sealed } from './mezzanine-shelf.ts'
+import { createMezzanineFetch, MAX_MEZZANINE_BYTES, type WantedMezzanine } from './mezzanine-fetch.ts'
+import { createMezzanineShelf, keepMezzanine, type Mezzanine } from './mezzanine-shelf.ts'
 
 /** Reduced pictures of large originals: made once, after the upload or the first decoding, kept in the store for all nodes. */
 export interface MezzanineService {
@@ -49,13 +45,6 @@ export interface MezzanineService {
   stop(): Promise<void>
 }
 
-export interface WantedMezzanine {
-  readonly id: string
-  readonly level: MezzanineLevel
-  /** The request that waits for it, if one does. */
-  readonly viewer?: Viewer | undefined
-}
-
 export interface MezzanineServiceOptions {
   readonly store: ObjectStore
   readonly holderOf: (id: string) => OriginalHolder
@@ -76,17 +65,8 @@ export interface MezzanineServiceOptions {
 
 /** More are left for their next decoding. */
 const MAX_PENDING = 10_000
-/** Read whole into memory. Some are larger: of drawings with alpha, kept without loss. */
-const MAX_BYTES = 4 * 1024 * 1024
-const MAX_ABSENCES = 10_000
-/** How long an absence is remembered: so long, a mezzanine that another node has just made goes unnoticed here. */
-const ABSENCE_MS = 5_000
-
 export function createMezzanineService(options: MezzanineServiceOptions): MezzanineService {
   const { store, holderOf, cache, engine, originals, guard, renderQueue, meter, minPixels } = options
-  const flights = createCoalescer<Mezzanine | undefined>()
-  const max = Math.min(options.maxRemembered, MAX_ABSENCES)
-  const absences = new LRUCache<string, true>({ max, ttl: ABSENCE_MS })
   const unworthy = new LRUCache<string, true>({ max: options.maxRemembered })
   const shelf = createMezzanineShelf(cache, options.maxRemembered)
   const sharing = createSharing({
@@ -96,66 +76,12 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
   })
   const making = new Map<string, Promise<void>>()
   const background = createBackground()
-  const firstByte = createFirstByteBudget(() => performance.now())
+  const fetch = createMezzanineFetch({ ...options, shelf })
 
-  async function find({ id, level, viewer }: WantedMezzanine, signal: AbortSignal): Promise<Mezzanine | undefined> {
-    const key = mezzanineKey(id, level)
-    const here = await shelf.get(id, level)
-    if (here || minPixels === 0 || !isShared(id) || absences.has(key)) return here
-    const asked = performance.now()
-    const fly = (within: AbortSignal) =>
-      options.fetchQueue.run(() => fetch({ id, level, asked }, within), within, { viewer })
-    return (await flights.run(key, fly, signal)).value
-  }
-
-  async function fetch({ id, level, asked }: Fetch, signal: AbortSignal): Promise<Mezzanine | undefined> {
-    const key = mezzanineKey(id, level)
-    const work = guard.begin(id)
-    const limit = startTimeLimit(signal, options.fetchTimeoutMs, tooSlow)
-    const within = limit.signal
-    try {
-      const object = await openInTime((limited) => store.open(key, limited), firstByte.withinMs(asked), within)
-      firstByte.answered()
-      const bytes = object && (await readExisting(id, object, { signal, within }))
-      const facts = bytes && openMezzanine(bytes)
-      if (bytes && facts) return await keep({ id, level, bytes, facts }, work)
-      if (bytes) meter.trouble(`The object store returned a damaged mezzanine of image ${id}`, undefined)
-      absences.set(key, true)
-      return undefined
-    } catch (error) {
-      throw limit.isOver ? tooSlow(error) : error
-    } finally {
-      limit.stop()
-    }
-  }
-
-  /**
-   * A mezzanine that was still being written while its original was deleted must not bring it back to life, so nothing is
-   * believed without the original beside it.
-   */
-  async function readExisting(
-    id: string,
-    object: OpenObject,
-    { signal, within }: { readonly signal: AbortSignal; readonly within: AbortSignal },
-  ): Promise<Buffer | undefined> {
-    const original = holderOf(id).sizeBytes(id, within)
-    // Both are waited for, whichever fails first.
-    original.catch(() => object.body.destroy())
-    const bytes = await readWhole(object, MAX_BYTES).catch(async (error: unknown) => {
-      // Whoever asked has left, which says nothing of the mezzanine.
-      signal.throwIfAborted()
-      await original
-      meter.trouble(`A mezzanine of image ${id} could not be read from the object store`, error)
-      return undefined
-    })
-    return (await original) === undefined ? undefined : bytes
-  }
-
-  async function keep({ id, level, ...sealed }: Made, work: GuardedWork): Promise<Mezzanine> {
-    return await work.publish(
-      () => shelf.put(id, level, sealed),
-      () => shelf.forget(new Set([id])),
-    )
+  async function find(wanted: WantedMezzanine, signal: AbortSignal): Promise<Mezzanine | undefined> {
+    const here = await shelf.get(wanted.id, wanted.level)
+    if (here || minPixels === 0 || !isShared(wanted.id)) return here
+    return await fetch(wanted, signal)
   }
 
   function levels(facts: OriginalFacts): readonly MezzanineLevel[] {
@@ -171,12 +97,12 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     if (sizeBytes === undefined) return
     const reduce = () => engine.reduce(source, facts, missing)
     const reduced = await renderQueue.run(reduce, signal, { priority: 'background' })
-    const worth = worthKeeping(facts, Math.min(sizeBytes, MAX_BYTES), reduced)
+    const worth = worthKeeping(facts, Math.min(sizeBytes, MAX_MEZZANINE_BYTES), reduced)
     if (worth.length < missing.length) unworthy.set(id, true)
     try {
       for (const { level, bytes: picture } of worth) {
         const bytes = sealMezzanine(picture, facts)
-        await keep({ id, level, bytes, facts }, work)
+        await keepMezzanine(shelf, { id, level, bytes, facts }, work)
         const contentType = contentTypeOf(mezzanineFormat(facts))
         if (isShared(id)) await sharing.share({ key: mezzanineKey(id, level), bytes, contentType }, background.signal)
       }
@@ -225,23 +151,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
   }
 }
 
-function tooSlow(cause?: unknown): UnavailableError {
-  return new UnavailableError('store_unavailable', 'The object store did not respond in time', { cause })
-}
-
 /** Nothing would remove from the store what was made of a version that is no more: each node keeps its own. */
 function isShared(id: string): boolean {
   return !isVersionId(id)
-}
-
-interface Fetch {
-  readonly id: string
-  readonly level: MezzanineLevel
-  /** When, by `performance.now()`. */
-  readonly asked: number
-}
-
-interface Made extends Sealed {
-  readonly id: string
-  readonly level: MezzanineLevel
 }

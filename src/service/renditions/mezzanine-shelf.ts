@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { MezzanineLevel } from '../../domain/picture/mezzanine.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { openMezzanine } from '../../domain/stored/mezzanine-file.ts'
+import type { GuardedWork } from '../deletion/guard.ts'
 import type { ImageCache } from '../ports/cache.ts'
 import type { ObjectSource } from '../ports/store.ts'
 
@@ -28,6 +29,20 @@ export interface MezzanineShelf {
 export interface Sealed {
   readonly bytes: Buffer
   readonly facts: OriginalFacts
+}
+
+/** Puts one on the shelf, unless its image is deleted meanwhile. @throws OriginalError `original_deleted` */
+export async function keepMezzanine(shelf: MezzanineShelf, made: Made, work: GuardedWork): Promise<Mezzanine> {
+  const { id, level, ...sealed } = made
+  return await work.publish(
+    () => shelf.put(id, level, sealed),
+    () => shelf.forget(new Set([id])),
+  )
+}
+
+interface Made extends Sealed {
+  readonly id: string
+  readonly level: MezzanineLevel
 }
 
 type Shelf = ReadonlyMap<MezzanineLevel, Mezzanine>

@@ -1,0 +1,120 @@
+import { LRUCache } from 'lru-cache'
+import type { MezzanineLevel } from '../../domain/picture/mezzanine.ts'
+import { openMezzanine } from '../../domain/stored/mezzanine-file.ts'
+import { mezzanineKey } from '../../domain/stored/store-layout.ts'
+import { UnavailableError } from '../../errors.ts'
+import type { DeletionGuard } from '../deletion/guard.ts'
+import type { Viewer } from '../load/admission.ts'
+import type { WorkQueue } from '../load/work-queue.ts'
+import { createFirstByteBudget, openInTime } from '../originals/open-in-time.ts'
+import type { Meter } from '../ports/meter.ts'
+import type { OriginalHolder } from '../ports/originals.ts'
+import type { ObjectStore, OpenObject } from '../ports/store.ts'
+import { createCoalescer } from '../tools/coalesce.ts'
+import { readWhole } from '../tools/small-object.ts'
+import { startTimeLimit } from '../tools/time-limit.ts'
+import { keepMezzanine, type Mezzanine, type MezzanineShelf } from './mezzanine-shelf.ts'
+
+export interface WantedMezzanine {
+  readonly id: string
+  readonly level: MezzanineLevel
+  /** The request that waits for it, if one does. */
+  readonly viewer?: Viewer | undefined
+}
+
+export interface MezzanineFetchOptions {
+  readonly store: ObjectStore
+  readonly holderOf: (id: string) => OriginalHolder
+  readonly shelf: MezzanineShelf
+  readonly guard: DeletionGuard
+  readonly fetchQueue: WorkQueue
+  readonly meter: Meter
+  /** Entries of each table in memory at most; of those of what is not there 10,000. */
+  readonly maxRemembered: number
+  /** For one of them, its check included. */
+  readonly fetchTimeoutMs: number
+}
+
+/** Read whole into memory. Some are larger: of drawings with alpha, kept without loss. */
+export const MAX_MEZZANINE_BYTES = 4 * 1024 * 1024
+const MAX_ABSENCES = 10_000
+/** How long an absence is remembered: so long, a mezzanine that another node has just made goes unnoticed here. */
+const ABSENCE_MS = 5_000
+
+/**
+ * Fetches mezzanines from the store, each once for all who wait, checked.
+ * @returns a function whose result is undefined if there is none, or it is damaged, and that throws UnavailableError.
+ */
+export function createMezzanineFetch(options: MezzanineFetchOptions) {
+  const { store, holderOf, shelf, guard, fetchQueue, meter, maxRemembered, fetchTimeoutMs } = options
+  const flights = createCoalescer<Mezzanine | undefined>()
+  const absences = new LRUCache<string, true>({ max: Math.min(maxRemembered, MAX_ABSENCES), ttl: ABSENCE_MS })
+  const firstByte = createFirstByteBudget(() => performance.now())
+
+  async function fetchShared(
+    { id, level, viewer }: WantedMezzanine,
+    signal: AbortSignal,
+  ): Promise<Mezzanine | undefined> {
+    const key = mezzanineKey(id, level)
+    if (absences.has(key)) return undefined
+    const asked = performance.now()
+    const fly = (within: AbortSignal) => fetchQueue.run(() => fetch({ id, level, asked }, within), within, { viewer })
+    return (await flights.run(key, fly, signal)).value
+  }
+
+  async function fetch({ id, level, asked }: Fetch, signal: AbortSignal): Promise<Mezzanine | undefined> {
+    const key = mezzanineKey(id, level)
+    const work = guard.begin(id)
+    const limit = startTimeLimit(signal, fetchTimeoutMs, tooSlow)
+    const within = limit.signal
+    try {
+      const object = await openInTime((limited) => store.open(key, limited), firstByte.withinMs(asked), within)
+      firstByte.answered()
+      const bytes = object && (await readExisting(id, object, { signal, within }))
+      const facts = bytes && openMezzanine(bytes)
+      if (bytes && facts) return await keepMezzanine(shelf, { id, level, bytes, facts }, work)
+      if (bytes) meter.trouble(`The object store returned a damaged mezzanine of image ${id}`, undefined)
+      absences.set(key, true)
+      return undefined
+    } catch (error) {
+      throw limit.isOver ? tooSlow(error) : error
+    } finally {
+      limit.stop()
+    }
+  }
+
+  /**
+   * A mezzanine that was still being written while its original was deleted must not bring it back to life, so nothing is
+   * believed without the original beside it.
+   */
+  async function readExisting(
+    id: string,
+    object: OpenObject,
+    { signal, within }: { readonly signal: AbortSignal; readonly within: AbortSignal },
+  ): Promise<Buffer | undefined> {
+    const original = holderOf(id).sizeBytes(id, within)
+    // Both are waited for, whichever fails first.
+    original.catch(() => object.body.destroy())
+    const bytes = await readWhole(object, MAX_MEZZANINE_BYTES).catch(async (error: unknown) => {
+      // Whoever asked has left, which says nothing of the mezzanine.
+      signal.throwIfAborted()
+      await original
+      meter.trouble(`A mezzanine of image ${id} could not be read from the object store`, error)
+      return undefined
+    })
+    return (await original) === undefined ? undefined : bytes
+  }
+
+  return fetchShared
+}
+
+function tooSlow(cause?: unknown): UnavailableError {
+  return new UnavailableError('store_unavailable', 'The object store did not respond in time', { cause })
+}
+
+interface Fetch {
+  readonly id: string
+  readonly level: MezzanineLevel
+  /** When, by `performance.now()`. */
+  readonly asked: number
+}
