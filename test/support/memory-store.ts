@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
-import { objectBody } from '../../src/adapters/calls/object-body.ts'
+import { objectBody } from '../../src/adapters/calls/timed-body.ts'
 import { UnavailableError } from '../../src/errors.ts'
 import type { ObjectStore } from '../../src/service/ports/store.ts'
 

@@ -4,7 +4,7 @@ import { access, constants, link, mkdir, open, readdir, rename, rm, rmdir, stat,
 import { dirname, join, resolve } from 'node:path'
 import { UnavailableError } from '../../errors.ts'
 import type { ObjectSource, ObjectStat, ObjectStore, PutOptions } from '../../service/ports/store.ts'
-import { objectBody } from '../calls/object-body.ts'
+import { objectBody } from '../calls/timed-body.ts'
 import { makeFolder } from '../files/make-folder.ts'
 import { ignoring, keyPath, systemErrorCode, TMP, toUnavailable } from './file-store-paths.ts'
 import { type FileStoreReserve, RESERVE } from './file-store-reserve.ts'

@@ -1,11 +1,13 @@
 import { finished, type Readable } from 'node:stream'
+import { formatByteAmount } from '../../domain/text/byte-amount.ts'
 import { OriginalError } from '../../errors.ts'
-import { remoteBody, remoteTooLarge } from './remote-body.ts'
+import { asError, timedBody } from '../calls/timed-body.ts'
 import type { RemoteExchange } from './remote-exchange.ts'
-import { remoteFailed } from './remote-failure.ts'
+import { codeOf, remoteFailed, toRemoteFailure } from './remote-failure.ts'
 import type { RemoteHeaders } from './remote-freshness.ts'
 
 export interface OpenImageSettings {
+  /** The limit that undici keeps, for the message. */
   readonly maxBytes: number
   readonly stallTimeoutMs: number
   /** Ends the body, with its reason. */
@@ -25,12 +27,22 @@ export function openImage(exchange: RemoteExchange, settings: OpenImageSettings)
     dropAnswer(exchange)
     throw refusal
   }
-  return remoteBody(exchange.body, {
-    ...settings,
-    isOverlong: exchange.isOverlong,
-    onClose(isWhole) {
-      exchange.end(isWhole)
-      settings.onClose()
+  const { maxBytes, onClose, ...limits } = settings
+  let isWhole = false
+  return timedBody(exchange.body, {
+    ...limits,
+    stalled: () => remoteFailed('stopped sending its response'),
+    failed(cause) {
+      const isTooLarge = codeOf(cause) === 'UND_ERR_RES_EXCEEDED_MAX_SIZE'
+      return isTooLarge ? remoteTooLarge(maxBytes) : asError(toRemoteFailure(cause))
+    },
+    finish() {
+      isWhole = !exchange.isOverlong()
+      return isWhole ? null : remoteFailed('sent a body that does not match its Content-Length')
+    },
+    onClose(error) {
+      exchange.end(isWhole && error === undefined)
+      onClose()
     },
   })
 }
@@ -64,4 +76,12 @@ function isPlain(headers: RemoteHeaders): boolean {
 
 function isWord(value: string | string[], word: string): boolean {
   return typeof value === 'string' && value.trim().toLowerCase() === word
+}
+
+function remoteTooLarge(maxBytes: number): OriginalError {
+  const limit = formatByteAmount(maxBytes)
+  return new OriginalError(
+    'original_too_large',
+    `The remote image has more than ${limit}, the limit (MAX_UPLOAD_BYTES)`,
+  )
 }

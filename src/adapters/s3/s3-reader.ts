@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-s3'
 import type { ObjectAddress, ObjectVersion } from '../../service/ports/bucket.ts'
 import type { OpenObject } from '../../service/ports/store.ts'
-import { objectBody } from '../calls/object-body.ts'
+import { objectBody } from '../calls/timed-body.ts'
 import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
 import { createS3Client, type S3ClientSettings } from './s3-client.ts'
 import { S3Failure, type S3SettingNames, type S3Verdict } from './s3-failure.ts'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { test } from 'node:test'
-import { objectBody } from '../../../../src/adapters/calls/object-body.ts'
+import { objectBody } from '../../../../src/adapters/calls/timed-body.ts'
 
 const never = new AbortController().signal
 const BYTES = Buffer.from('0123456789')

@@ -1,0 +1,86 @@
+import { finished, type Readable, Transform } from 'node:stream'
+import { UnavailableError } from '../../errors.ts'
+
+export interface TimedBodySettings {
+  /** Longest wait for the next bytes, while the reader has taken all that came. Absent: no limit. */
+  readonly stallTimeoutMs?: number
+  /** Ends the body, with its reason. */
+  readonly signal: AbortSignal
+  stalled(): Error
+  /** What the source failed with, translated. */
+  failed(cause: unknown): Error
+  /** Called for each piece. @returns Why there are too many bytes. */
+  check?(seenBytes: number): Error | null
+  /** Called after the last byte. @returns Why the body is not whole. */
+  finish(seenBytes: number): Error | null
+  /** Called once, when the last byte was read or the body was destroyed. @param error What the body failed with. */
+  readonly onClose?: (error: Error | undefined) => void
+}
+
+/** The bytes of `source` within limits. Destroying the result destroys `source`. */
+export function timedBody(source: Readable, settings: TimedBodySettings): Readable {
+  const { stallTimeoutMs, signal, onClose } = settings
+  let seenBytes = 0
+  const onAbort = (): void => void body.destroy(asError(signal.reason))
+  const onStall = (): void => {
+    // Waiting for a slow reader is not the sender's fault; the deadline in `signal` ends that.
+    if (body.readableLength > 0) stallTimer?.refresh()
+    else body.destroy(settings.stalled())
+  }
+  const stallTimer = stallTimeoutMs === undefined ? undefined : setTimeout(onStall, stallTimeoutMs)
+  const body = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      stallTimer?.refresh()
+      seenBytes += chunk.length
+      done(settings.check?.(seenBytes) ?? null, chunk)
+    },
+    flush(done) {
+      clearTimeout(stallTimer)
+      done(settings.finish(seenBytes))
+    },
+    destroy(error, done) {
+      clearTimeout(stallTimer)
+      signal.removeEventListener('abort', onAbort)
+      source.destroy()
+      onClose?.(error ?? undefined)
+      done(error)
+    },
+  })
+  // Without a listener a failure before the reader has attached its own would end the process; the reader still gets it.
+  body.on('error', () => {})
+  // Not `pipeline`: it destroys the body with the source's error, and a reader who comes later is given that one.
+  finished(source, (error) => {
+    if (error) body.destroy(settings.failed(error))
+  })
+  source.pipe(body)
+  if (signal.aborted) onAbort()
+  else signal.addEventListener('abort', onAbort, { once: true })
+  return body
+}
+
+export interface ObjectBodyLimits extends Pick<TimedBodySettings, 'stallTimeoutMs' | 'signal' | 'onClose'> {
+  readonly sizeBytes: number
+}
+
+/**
+ * An object of the store, held to its length and pace. Fails with an `UnavailableError` when the source fails, stalls or
+ * ends early, and with the signal's reason when that aborts.
+ */
+export function objectBody(source: Readable, { sizeBytes, ...limits }: ObjectBodyLimits): Readable {
+  return timedBody(source, {
+    ...limits,
+    stalled: () => new UnavailableError('store_unavailable', 'The object store stopped sending an object'),
+    failed: cutShort,
+    check: (seen) => (seen > sizeBytes ? cutShort(new Error(`More than ${sizeBytes} bytes`)) : null),
+    finish: (seen) => (seen === sizeBytes ? null : cutShort(new Error(`${seen} bytes instead of ${sizeBytes}`))),
+  })
+}
+
+function cutShort(cause: unknown): UnavailableError {
+  return new UnavailableError('store_unavailable', 'The object store sent an incomplete object', { cause })
+}
+
+/** A signal's reason as an error. */
+export function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error('Aborted', { cause: reason })
+}
