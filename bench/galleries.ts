@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import pLimit from 'p-limit'
-import { inScope, type Scope } from '../test/support/scope.ts'
+import { inScope, type Scope } from '../tools/processes/scope.ts'
 import { rawRequest } from '../tools/requests/raw-request.ts'
 import { shareS3Server, startS3Server } from '../tools/s3/start-s3-server.ts'
 import { launchBrowser } from '../tools/servers/browser.ts'

@@ -3,7 +3,6 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { proportionalBytes } from '../bench/measure.ts'
 import { cpuSecondsAtRest } from '../bench/render-views.ts'
-import { createScope, type Scope } from '../test/support/scope.ts'
 import { megabytes } from './commands/megabytes.ts'
 import { runTool, say } from './commands/run-tool.ts'
 import { wholeNumber } from './commands/whole-number.ts'
@@ -16,6 +15,7 @@ import { type FuzzSite, startFuzzSite } from './fuzz/fuzz-site.ts'
 import { fuzzUrls } from './fuzz/fuzz-urls.ts'
 import { tryInSmallMemory } from './fuzz/small-memory.ts'
 import { rendererPids } from './processes/renderers.ts'
+import { createScope, type Scope } from './processes/scope.ts'
 
 const USAGE = `Usage: npm run fuzz [-- <options>]
 

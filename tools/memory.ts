@@ -1,9 +1,10 @@
 // The body of `npm run memory`: requests images that do not exist, and measures the memory of the node.
-import { type MissingReport, requestMissing } from '../test/support/missing-memory.ts'
-import { createScope } from '../test/support/scope.ts'
+
 import { megabytes } from './commands/megabytes.ts'
 import { runTool, say } from './commands/run-tool.ts'
 import { wholeNumber } from './commands/whole-number.ts'
+import { type MissingReport, requestMissing } from './memory/missing-memory.ts'
+import { createScope } from './processes/scope.ts'
 import { shareS3Server, startS3Server } from './s3/start-s3-server.ts'
 
 const USAGE = `Usage: npm run memory [-- <options>]

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { MISSING_KINDS, startMissingSite } from '../../tools/memory/missing-site.ts'
 import { createCollector } from '../../tools/servers/collected.ts'
-import { MISSING_KINDS, startMissingSite } from '../support/missing-site.ts'
 
 const MB = 1e6
 /** Afterwards the code has been compiled, and the tables of the node are nearly full. */

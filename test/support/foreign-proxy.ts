@@ -3,8 +3,8 @@ import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../../tools/processes/free-port.ts'
 import { createServerFolder, startServer } from '../../tools/processes/process.ts'
+import type { Scope } from '../../tools/processes/scope.ts'
 import { ensureNginx } from '../../tools/servers/install-servers.ts'
-import type { Scope } from './scope.ts'
 
 /**
  * nginx as somebody sets it up who has read one page about it, until the test ends: `proxy_pass` and nothing else, so that the

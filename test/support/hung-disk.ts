@@ -4,7 +4,7 @@ import { mkdtemp, open, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runCommand } from '../../tools/processes/process.ts'
-import type { Scope } from './scope.ts'
+import type { Scope } from '../../tools/processes/scope.ts'
 
 /**
  * Mounts a file system that never answers, as a network mount whose server is away: the kernel waits for a FUSE server that

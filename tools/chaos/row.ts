@@ -1,4 +1,4 @@
-import type { Scope } from '../../test/support/scope.ts'
+import type { Scope } from '../processes/scope.ts'
 import type { Answers, Tally } from './tally.ts'
 
 /** What a row has for itself while it runs. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { inScope } from '../../test/support/scope.ts'
+import { inScope } from '../processes/scope.ts'
 import type { FaultRow, RowResult, RowScope, Verdict } from './row.ts'
 import { createTally } from './tally.ts'
 

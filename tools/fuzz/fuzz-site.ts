@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Scope } from '../../test/support/scope.ts'
+import type { Scope } from '../processes/scope.ts'
 import { fixture, uploadFixture } from '../servers/darkroom.ts'
 import { startRemoteHost } from '../servers/remote-host.ts'
 import { startRemoteSite } from '../servers/remote-site.ts'

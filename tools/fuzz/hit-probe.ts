@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import type { Scope } from '../../test/support/scope.ts'
+import type { Scope } from '../processes/scope.ts'
 import type { Hit, HitProbeData } from './hit-probe-worker.ts'
 
 /** Asks for one picture again and again, from a thread of its own, so that what else this process does is not measured. */

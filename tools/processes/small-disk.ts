@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, open, rm, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Scope } from '../../test/support/scope.ts'
 import { commandOutput, runCommand } from './process.ts'
+import type { Scope } from './scope.ts'
 
 /** A file system of its own, in memory. */
 export interface SmallDisk {

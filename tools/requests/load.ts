@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Scope } from '../../test/support/scope.ts'
 import { assertPicture, type Picture } from '../pictures/picture.ts'
+import type { Scope } from '../processes/scope.ts'
 import { type Answer, ask } from './ask.ts'
 
 const VIEWERS = 4

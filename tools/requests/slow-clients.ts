@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import type { Scope } from '../../test/support/scope.ts'
+import type { Scope } from '../processes/scope.ts'
 import { untilClosed } from './raw-exchange.ts'
 
 /** Asks, and is gone after that many milliseconds unless it has the answer by then. */

@@ -1,5 +1,5 @@
 import { type Browser, chromium } from 'playwright-core'
-import type { Scope } from '../../test/support/scope.ts'
+import type { Scope } from '../processes/scope.ts'
 import { ensureChromium } from './install-servers.ts'
 
 const BROWSER_ARGUMENTS = [

@@ -4,7 +4,7 @@ import { createRemoteSource, type RemoteSourceSettings } from '../../src/adapter
 import { parseAddressBlock } from '../../src/domain/network/ip-address.ts'
 import { parseRemoteHost } from '../../src/domain/network/remote-hosts.ts'
 import type { RemoteSource } from '../../src/service/ports/remote.ts'
-import type { Scope } from '../../test/support/scope.ts'
+import type { Scope } from '../processes/scope.ts'
 
 export interface RemoteHostServer {
   readonly port: number

@@ -1,4 +1,4 @@
-import type { Scope } from '../../test/support/scope.ts'
+import type { Scope } from '../processes/scope.ts'
 import { type RemoteHostServer, startRemoteHost } from './remote-host.ts'
 import { temporaryFolder } from './site.ts'
 import { startStubDns } from './stub-dns.ts'

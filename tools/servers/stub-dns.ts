@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
 import { parseIpAddress } from '../../src/domain/network/ip-address.ts'
-import type { Scope } from '../../test/support/scope.ts'
+import type { Scope } from '../processes/scope.ts'
 
 export interface DnsQuestion {
   readonly name: string

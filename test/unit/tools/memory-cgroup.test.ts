@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { createMemoryCgroup, memoryHierarchy } from '../../support/memory-cgroup.ts'
+import { createMemoryCgroup, memoryHierarchy } from '../../../tools/processes/memory-cgroup.ts'
 
 const MACHINES = {
   'of systemd, version 2 only': {

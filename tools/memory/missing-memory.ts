@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { residentBytes } from '../../bench/measure.ts'
 import { cpuSecondsAtRest } from '../../bench/render-views.ts'
-import { createMemoryCgroup } from './memory-cgroup.ts'
+import { createMemoryCgroup } from '../processes/memory-cgroup.ts'
+import type { Scope } from '../processes/scope.ts'
 import { MISSING_KINDS, startMissingSite } from './missing-site.ts'
-import type { Scope } from './scope.ts'
 
 /** Resident memory (RSS) of a node's own process, without its renderers'. */
 export interface MissingReport {
