@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import sharp from 'sharp'
+import { cpuSecondsAtRest } from '../tools/processes/process-use.ts'
 import { type Figure, measureInTurn, median } from './measure.ts'
 import type { Photograph } from './render-photographs.ts'
 import type { Group, RenderStage } from './render-stage.ts'
 import { findImgproxy, type StartServer, startBareSharp, startIpx, startNode } from './render-subjects.ts'
-import { askAll, cpuSecondsAtRest, percentile99 } from './render-views.ts'
+import { askAll, percentile99 } from './render-views.ts'
 
 const CLIENTS = 8
 const ROUNDS = 3

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { type Figure, measureInTurn, median, peakBytesDuring, proportionalBytes } from './measure.ts'
+import { cpuSecondsAtRest, peakBytesDuring, proportionalBytes } from '../tools/processes/process-use.ts'
+import { type Figure, measureInTurn, median } from './measure.ts'
 import type { Measured } from './render-first-view.ts'
 import type { RenderStage } from './render-stage.ts'
 import { type StartServer, startBareSharp, startIpx, startNode } from './render-subjects.ts'
-import { askAll, cpuSecondsAtRest } from './render-views.ts'
+import { askAll } from './render-views.ts'
 
 const AT_ONCE = 64
 const WIDTH = 400

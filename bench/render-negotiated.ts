@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
+import { cpuSecondsAtRest } from '../tools/processes/process-use.ts'
 import { type Figure, measureInTurn, median } from './measure.ts'
 import type { Measured } from './render-first-view.ts'
 import type { RenderStage } from './render-stage.ts'
 import { startEmptyNode } from './render-subjects.ts'
-import { askAll, cpuSecondsAtRest, type Picture, percentile99 } from './render-views.ts'
+import { askAll, type Picture, percentile99 } from './render-views.ts'
 
 const ORIGINALS = 42
 const ROUNDS = 2

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
+import { cpuSecondsAtRest } from '../tools/processes/process-use.ts'
 import { filesBelow } from '../tools/requests/ask.ts'
 import { backgroundIsDone, type Darkroom, startDarkroom } from '../tools/servers/darkroom.ts'
 import { type Figure, measureInTurn, median } from './measure.ts'
 import type { Measured } from './render-first-view.ts'
 import { readPhotographs, uploadBytes, withComment } from './render-photographs.ts'
 import type { RenderStage } from './render-stage.ts'
-import { cpuSecondsAtRest } from './render-views.ts'
 
 const ROUNDS = 5
 const CLIENTS = 4

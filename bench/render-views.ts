@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict'
 import { Agent, get } from 'node:http'
 import { buffer } from 'node:stream/consumers'
-import { setTimeout as delay } from 'node:timers/promises'
 import pLimit from 'p-limit'
-import { cpuSeconds } from './measure.ts'
-
-/** Answers have come when nobody uses more CPU than that in each of so many pauses. */
-const REST_SECONDS = 0.01
-const REST_PAUSES = 3
-const PAUSE_MS = 100
-const REST_WITHIN_MS = 120_000
 
 export interface Picture {
   readonly bytes: Buffer
@@ -41,20 +33,6 @@ function ask(url: string, agent: Agent, accept = '*/*'): Promise<Picture> {
         .catch(reject)
     }).on('error', reject)
   })
-}
-
-/** What the process and its children have used once they are at rest, done with what they do after answering; seconds. */
-export async function cpuSecondsAtRest(pid: number): Promise<number> {
-  const deadline = performance.now() + REST_WITHIN_MS
-  let last = await cpuSeconds(pid)
-  for (let quiet = 0; quiet < REST_PAUSES; ) {
-    assert.ok(performance.now() < deadline, `Process ${pid} is still at work`)
-    await delay(PAUSE_MS)
-    const now = await cpuSeconds(pid)
-    quiet = now - last <= REST_SECONDS ? quiet + 1 : 0
-    last = now
-  }
-  return last
 }
 
 /** The smallest number that 99 of 100 do not exceed. */

@@ -3,11 +3,12 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createRandom } from '../tools/pictures/seeded-random.ts'
+import { cpuSecondsAtRest, peakBytesDuring, proportionalBytes } from '../tools/processes/process-use.ts'
 import { jsonFields } from '../tools/requests/raw-request.ts'
 import { type Darkroom, startDarkroom, upload } from '../tools/servers/darkroom.ts'
-import { type BenchOptions, type BenchReport, peakBytesDuring, proportionalBytes } from './measure.ts'
+import { type BenchOptions, type BenchReport } from './measure.ts'
 import { linePlot } from './plot.ts'
-import { askAll, cpuSecondsAtRest } from './render-views.ts'
+import { askAll } from './render-views.ts'
 
 const FIXTURES = fileURLToPath(new URL('../test/fixtures', import.meta.url))
 const PLOT = fileURLToPath(new URL('../docs/images/soak.svg', import.meta.url))

@@ -4,8 +4,9 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setInterval } from 'node:timers/promises'
 import pLimit from 'p-limit'
+import { residentBytes } from '../tools/processes/process-use.ts'
 import { fixture, startDarkroom, upload } from '../tools/servers/darkroom.ts'
-import { type BenchOptions, type BenchReport, residentBytes } from './measure.ts'
+import { type BenchOptions, type BenchReport } from './measure.ts'
 
 const MIB = 1024 * 1024
 const UPLOADS = 100

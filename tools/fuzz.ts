@@ -1,8 +1,7 @@
 // The body of `npm run fuzz`: sends hostile files, forms and URLs to a real node.
+
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { proportionalBytes } from '../bench/measure.ts'
-import { cpuSecondsAtRest } from '../bench/render-views.ts'
 import { megabytes } from './commands/megabytes.ts'
 import { runTool, say } from './commands/run-tool.ts'
 import { wholeNumber } from './commands/whole-number.ts'
@@ -14,6 +13,7 @@ import { fuzzSeeds } from './fuzz/fuzz-seeds.ts'
 import { type FuzzSite, startFuzzSite } from './fuzz/fuzz-site.ts'
 import { fuzzUrls } from './fuzz/fuzz-urls.ts'
 import { tryInSmallMemory } from './fuzz/small-memory.ts'
+import { cpuSecondsAtRest, proportionalBytes } from './processes/process-use.ts'
 import { rendererPids } from './processes/renderers.ts'
 import { createScope, type Scope } from './processes/scope.ts'
 

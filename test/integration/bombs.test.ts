@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { residentBytes } from '../../bench/measure.ts'
 import { createRendererPool, type RendererPool } from '../../src/adapters/renderer/renderer-pool.ts'
 import { planTransform } from '../../src/domain/picture/transform-plan.ts'
 import { INPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
 import { parseSpec } from '../../src/domain/spec/spec.ts'
 import { OriginalError } from '../../src/errors.ts'
 import { BOMBS, type BombFate } from '../../tools/pictures/bombs.ts'
+import { residentBytes } from '../../tools/processes/process-use.ts'
 import { rendererPids } from '../../tools/processes/renderers.ts'
 
 const MIB = 2 ** 20

@@ -105,6 +105,7 @@ const CASES = [
   ['tools/fuzz/a.ts', `import { x } from '../../src/domain/spec/spec.ts'`, false],
   ['tools/fuzz/a.ts', `import { x } from '../../test/support/render.ts'`, true],
   ['tools/fuzz/a.ts', `import type { x } from '../../test/support/render.ts'`, true],
+  ['tools/fuzz/a.ts', `import { x } from '../../bench/measure.ts'`, true],
   ['bench/a.ts', `import { x } from '../tools/processes/process.ts'`, false],
   ['bench/a.ts', `import { x } from '../test/support/render.ts'`, true],
   ['bench/a.ts', `export const x = await import('../test/support/render.ts')`, true],

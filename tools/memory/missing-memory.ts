@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { residentBytes } from '../../bench/measure.ts'
-import { cpuSecondsAtRest } from '../../bench/render-views.ts'
 import { createMemoryCgroup } from '../processes/memory-cgroup.ts'
+import { cpuSecondsAtRest, residentBytes } from '../processes/process-use.ts'
 import type { Scope } from '../processes/scope.ts'
 import { MISSING_KINDS, startMissingSite } from './missing-site.ts'
 

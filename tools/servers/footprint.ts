@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readdir, readlink } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { residentBytes } from '../../bench/measure.ts'
+import { residentBytes } from '../processes/process-use.ts'
 import type { Darkroom } from './darkroom.ts'
 
 /** What a node holds of the machine. */
