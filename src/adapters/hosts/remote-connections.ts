@@ -72,8 +72,7 @@ export function createRemoteConnections(
       keepAliveMaxTimeout: MAX_IDLE_MS,
       connect({ hostname, protocol, port }, callback) {
         const secure = protocol === 'https:'
-        const target = { hostname, port: Number(port) || (secure ? 443 : 80), secure }
-        openSocket(target, opening.signal).then(
+        openSocket({ hostname, port: Number(port) || (secure ? 443 : 80), secure }, opening.signal).then(
           (socket) => {
             line.socket = socket
             callback(null, socket)
