@@ -35,7 +35,7 @@ test('REMOTE_HOSTS=* without signed URLs is refused at the start, with the reaso
     })
     t.after(() => node.kill('SIGKILL'))
     const ended = once(node, 'close')
-    assert.match(await text(node.stderr), /^REMOTE_HOSTS: "\*" needs SIZE_POLICY=signed: /m)
+    assert.match(await text(node.stderr), /^REMOTE_HOSTS: "\*" requires SIZE_POLICY=signed: /m)
     await ended
     assert.equal(node.exitCode, 2)
   }

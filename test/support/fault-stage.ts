@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { readdir } from 'node:fs/promises'
 import type { TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Caller, type Staged, stagePictures, untilRecovered } from '../../tools/chaos/staged-pictures.ts'
 import { noisePicture } from '../../tools/pictures/picture.ts'
 import { ask, post } from '../../tools/requests/ask.ts'
@@ -24,7 +26,18 @@ export async function setFaultStage(t: TestContext): Promise<FaultStage> {
   const caller: Caller = { node, url: node.url, ask, post: (bytes) => post(node.url, bytes) }
   const { port } = new URL(proxy.endpoint)
   const secrets = [bucket, accessKeyId, secretAccessKey, port]
-  return { ...caller, ...(await stagePictures(caller)), proxy, secrets }
+  const pictures = await stagePictures(caller)
+  await firstSweepIsOver(node.cacheDir)
+  return { ...caller, ...pictures, proxy, secrets }
+}
+
+/** Its files come and go beside the pictures. */
+async function firstSweepIsOver(cacheDir: string): Promise<void> {
+  for (;;) {
+    const names = await readdir(cacheDir)
+    if (names.includes('.sweep-clock') && !names.includes('.sweep.lock')) return
+    await delay(20)
+  }
 }
 
 export interface NodeAccess {
