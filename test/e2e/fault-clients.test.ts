@@ -138,13 +138,13 @@ test('beyond the queue a request is refused at once, while those in it are serve
   const peak: Goodput[] = []
   const overload: Goodput[] = []
   // By turns: whatever else the machine does takes from both.
-  for (let turn = 0; turn < 2; turn += 1) {
-    peak.push(await viewAll({ clients: 8, seconds: 2 }, next))
+  for (let turn = 0; turn < 4; turn += 1) {
+    peak.push(await viewAll({ clients: 8, seconds: 1 }, next))
     const onRefused = (answer: Answer): void => {
       assertUnavailable(answer, /^overloaded$/)
       refused.push(answer)
     }
-    overload.push(await viewAll({ clients: 40, seconds: 2 }, next, onRefused))
+    overload.push(await viewAll({ clients: 40, seconds: 1 }, next, onRefused))
   }
   const [before, then] = [perSecond(peak), perSecond(overload)]
   const times = refused.map(({ ms }) => ms)
