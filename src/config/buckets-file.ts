@@ -4,8 +4,8 @@ import { z } from 'zod'
 import { MAX_PRIME_SIZES } from '../domain/access/prime-sizes.ts'
 import type { Spec } from '../domain/spec/spec.ts'
 import { parseCanonicalSpec } from '../domain/spec/spec.ts'
-import { SettingError } from '../domain/text/setting-error.ts'
 import { ConfigError } from './env.ts'
+import { readBy } from './fields.ts'
 
 /** A bucket whose objects are served. Times are in whole seconds. */
 export interface BucketSettings {
@@ -74,7 +74,10 @@ const Entry = z.strictObject(
     staleWhileRevalidateSeconds: seconds(60),
     staleIfErrorSeconds: seconds(86_400),
     primeSizes: z
-      .array(z.string('should be a string').transform(readSize), 'should be a list of sizes, such as [400w, 800w]')
+      .array(
+        z.string('should be a string').transform(readBy(parseCanonicalSpec)),
+        'should be a list of sizes, such as [400w, 800w]',
+      )
       .max(MAX_PRIME_SIZES, `should have at most ${MAX_PRIME_SIZES} sizes`)
       .default([]),
     keyPrefix: z
@@ -218,16 +221,6 @@ function settingsOf(alias: string, entry: Entry, values: Secrets): BucketSetting
 function isPlain(text: string): boolean {
   const { username, password, search, hash } = new URL(text)
   return [username, password, search, hash].every((part) => part === '')
-}
-
-function readSize(text: string, context: z.RefinementCtx<string>): Spec {
-  try {
-    return parseCanonicalSpec(text)
-  } catch (error) {
-    if (!(error instanceof SettingError)) throw error
-    context.addIssue({ code: 'custom', message: error.message })
-    return z.NEVER
-  }
 }
 
 function groupMistake(issue: z.core.$ZodRawIssue): string | undefined {

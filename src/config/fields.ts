@@ -74,6 +74,19 @@ interface ListOptions {
   readonly max?: number
 }
 
+/** For `transform`: what a parser returns, or the message of its `SettingError` as an issue. */
+export const readBy =
+  <T>(parse: (given: string) => T) =>
+  (given: string, context: z.RefinementCtx<string>): T => {
+    try {
+      return parse(given)
+    } catch (error) {
+      if (!(error instanceof SettingError)) throw error
+      context.addIssue({ code: 'custom', message: error.message })
+      return z.NEVER
+    }
+  }
+
 /** Words separated by spaces, each read by `parse`. @param parse Throws `SettingError` for a word that is wrong. */
 export const list = <T>(parse: (word: string) => T, { preset = '', max = Infinity }: ListOptions, about: Facts) =>
   z
@@ -82,15 +95,7 @@ export const list = <T>(parse: (word: string) => T, { preset = '', max = Infinit
     .transform((value, context): readonly T[] => {
       const words = value.split(/\s+/).filter((word) => word !== '')
       if (words.length > max) context.addIssue({ code: 'custom', message: `should have at most ${max} entries` })
-      return words.flatMap((word) => {
-        try {
-          return [parse(word)]
-        } catch (error) {
-          if (!(error instanceof SettingError)) throw error
-          context.addIssue({ code: 'custom', message: error.message })
-          return []
-        }
-      })
+      return words.map((word) => readBy(parse)(word, context))
     })
     .meta(facts(about))
 

@@ -5,7 +5,7 @@ import { errorAnswer } from '../answer/error-response.ts'
 import type { ClientOf } from '../request/client-of.ts'
 import { hasBody } from '../request/unread-body.ts'
 import { type AccessReport, requestIdOf } from './access-log.ts'
-import { createOverloadFlags, type FlagFolder } from './overload-flags.ts'
+import { type Client, createOverloadFlags, type FlagFolder } from './overload-flags.ts'
 import { createTurnstile } from './turnstile.ts'
 
 export interface ShedOptions {
@@ -45,15 +45,14 @@ export function createShed({ refusal, takeSeat, diskFails, report, clientOf, fla
     })
   }
 
-  function refuse(request: IncomingMessage, response: ServerResponse, error: UnavailableError, since: number): void {
+  function refuse({ request, response, client, since }: Asked, error: UnavailableError): void {
     const { url = '', method = '' } = request
-    const address = clientOf(request)
-    overload.refused({ address, network: clientNetwork(address) })
+    overload.refused(client)
     const { status, headers, body } = errorAnswer(error)
     response.writeHead(status, headers).end(body)
     const [path = ''] = url.split('?', 1)
     const seconds = (performance.now() - since) / 1000
-    const sender = { client: address, requestId: requestIdOf(request) }
+    const sender = { client: client.address, requestId: requestIdOf(request) }
     report({ ...sender, method, path, status, bytes: body.length, seconds, tier: undefined, error })
   }
 
@@ -67,19 +66,28 @@ export function createShed({ refusal, takeSeat, diskFails, report, clientOf, fla
     }
     const address = clientOf(request)
     const network = clientNetwork(address)
+    const asked = { request, response, client: { address, network }, since }
     const error = refusal(network)
-    if (error !== undefined) return refuse(request, response, error, since)
+    if (error !== undefined) return refuse(asked, error)
     const leaveSeat = takeSeat(network)
     return turnstile(() => {
       leaveSeat()
       if (response.destroyed) return
       const late = underWay.has(url) ? undefined : refusal(network)
-      if (late !== undefined) return refuse(request, response, late, since)
-      overload.admitted({ address, network })
+      if (late !== undefined) return refuse(asked, late)
+      overload.admitted(asked.client)
       follow(url, response)
       return goOn()
     })
   }
+}
+
+interface Asked {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly client: Client
+  /** When the node began with it, by `performance.now()`. */
+  readonly since: number
 }
 
 /** nginx says so where it has looked, and only of a view in its canonical spelling. */

@@ -30,11 +30,15 @@ export async function openInTime<T>(
   withinMs: number,
   signal: AbortSignal,
 ): Promise<T> {
-  const late = () => new UnavailableError('store_unavailable', 'The object store did not respond in time')
-  const limit = startTimeLimit(signal, withinMs, late)
+  const limit = startTimeLimit(signal, withinMs, storeTooSlow)
   try {
     return await open(limit.signal)
   } finally {
     limit.stop()
   }
+}
+
+/** A call of the store that took longer than it may. */
+export function storeTooSlow(cause?: unknown): UnavailableError {
+  return new UnavailableError('store_unavailable', 'The object store did not respond in time', { cause })
 }

@@ -6,7 +6,7 @@ import type { OriginalHolder } from '../ports/originals.ts'
 import type { ObjectSource, OpenObject } from '../ports/store.ts'
 import { startTimeLimit } from '../tools/time-limit.ts'
 import type { LocalOriginals } from './local-originals.ts'
-import { createFirstByteBudget, openInTime } from './open-in-time.ts'
+import { createFirstByteBudget, openInTime, storeTooSlow } from './open-in-time.ts'
 
 export interface WantedFetch {
   readonly id: string
@@ -38,7 +38,7 @@ export function createOriginalFetch(options: OriginalFetchOptions) {
   async function fetch({ id, asked, maxBytes }: WantedFetch, signal: AbortSignal): Promise<ObjectSource> {
     const began = performance.now()
     const work = guard.begin(id)
-    const limit = startTimeLimit(signal, fetchTimeoutMs, tooSlow)
+    const limit = startTimeLimit(signal, fetchTimeoutMs, storeTooSlow)
     try {
       const wanted = { id, maxBytes, withinMs: firstByte.withinMs(asked) }
       const kept = await local.keep(id, await fetchChecked(wanted, limit.signal), work)
@@ -48,7 +48,7 @@ export function createOriginalFetch(options: OriginalFetchOptions) {
       if (held) return held
       throw new UnavailableError('disk_unavailable', 'The original could not be written to the local disk')
     } catch (error) {
-      throw limit.isOver && !(error instanceof ServiceError) ? tooSlow(error) : error
+      throw limit.isOver && !(error instanceof ServiceError) ? storeTooSlow(error) : error
     } finally {
       limit.stop()
       meter.fetched((performance.now() - began) / 1000)
@@ -94,10 +94,6 @@ export function createOriginalFetch(options: OriginalFetchOptions) {
   }
 
   return fetch
-}
-
-function tooSlow(cause?: unknown): UnavailableError {
-  return new UnavailableError('store_unavailable', 'The object store did not respond in time', { cause })
 }
 
 interface Attempt {

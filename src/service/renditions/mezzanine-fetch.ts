@@ -2,11 +2,10 @@ import { LRUCache } from 'lru-cache'
 import type { MezzanineLevel } from '../../domain/picture/mezzanine.ts'
 import { openMezzanine } from '../../domain/stored/mezzanine-file.ts'
 import { mezzanineKey } from '../../domain/stored/store-layout.ts'
-import { UnavailableError } from '../../errors.ts'
 import type { DeletionGuard } from '../deletion/guard.ts'
 import type { Viewer } from '../load/admission.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
-import { createFirstByteBudget, openInTime } from '../originals/open-in-time.ts'
+import { createFirstByteBudget, openInTime, storeTooSlow } from '../originals/open-in-time.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { OriginalHolder } from '../ports/originals.ts'
 import type { ObjectStore, OpenObject } from '../ports/store.ts'
@@ -65,7 +64,7 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
   async function fetch({ id, level, asked }: Fetch, signal: AbortSignal): Promise<Mezzanine | undefined> {
     const key = mezzanineKey(id, level)
     const work = guard.begin(id)
-    const limit = startTimeLimit(signal, fetchTimeoutMs, tooSlow)
+    const limit = startTimeLimit(signal, fetchTimeoutMs, storeTooSlow)
     const within = limit.signal
     try {
       const object = await openInTime((limited) => store.open(key, limited), firstByte.withinMs(asked), within)
@@ -77,7 +76,7 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
       absences.set(key, true)
       return undefined
     } catch (error) {
-      throw limit.isOver ? tooSlow(error) : error
+      throw limit.isOver ? storeTooSlow(error) : error
     } finally {
       limit.stop()
     }
@@ -106,10 +105,6 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
   }
 
   return fetchShared
-}
-
-function tooSlow(cause?: unknown): UnavailableError {
-  return new UnavailableError('store_unavailable', 'The object store did not respond in time', { cause })
 }
 
 interface Fetch {
