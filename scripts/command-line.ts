@@ -41,7 +41,7 @@ export interface CommandSyntax {
 /**
  * Parses a command line.
  *
- * @param read Reads the values of the options and adds what is wrong with them to `problems`; undefined only after that.
+ * @param read Reads the values of the options. It adds its errors to `problems`, and may return undefined only then.
  * @returns the options of the command, or all mistakes.
  */
 export function parseCommandLine<Options>(

@@ -15,7 +15,7 @@ export async function loadNodeSettings(): Promise<Config> {
   return loadConfig(process.env, await bucketVariables(process.env['BUCKETS_FILE']))
 }
 
-/** The exit code after what is wrong with the settings or the machine, as `main.ts` has it for the node. */
+/** Exit code for invalid settings or an unusable machine; the same as the node's in `main.ts`. */
 export function explainNodeFailure(error: unknown): Failure | undefined {
   if (error instanceof ConfigError) return { reason: 'failed', exitCode: EXIT.usage }
   if (!(error instanceof HungDiskError)) return undefined
