@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import sharp from 'sharp'
-import { encode } from '../src/adapters/sharp/sharp-encode.ts'
+import { encode } from '../src/adapters/sharp/sharp-render.ts'
 import { planEncoding } from '../src/domain/picture/encoding.ts'
 
 const folder = process.env.IMAGES ?? '.'

@@ -1,5 +1,5 @@
 import type { AvifOptions, JpegOptions, WebpOptions } from 'sharp'
-import { encode } from '../src/adapters/sharp/sharp-encode.ts'
+import { encode } from '../src/adapters/sharp/sharp-render.ts'
 import { planEncoding } from '../src/domain/picture/encoding.ts'
 import type { Candidate } from './encoder-samples.ts'
 

@@ -1,8 +1,9 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import { isEveryHost } from '../domain/network/remote-hosts.ts'
-import { Env } from './groups.ts'
-import { settingsWithoutMode, unsignedDialects } from './modes.ts'
-import { misspelledNames } from './names.ts'
+import { editDistance } from '../domain/text/edit-distance.ts'
+import { ACCESS, DIALECTS, SERVER, SIZES } from './requests.ts'
+import { CACHE, ELSEWHERE, OBJECT_STORE } from './sources.ts'
+import { LIMITS, LOGGING, RENDERING } from './work.ts'
 
 /** All settings, validated. The name of a setting states its unit. */
 export type Config = Readonly<z.infer<typeof Env>>
@@ -75,3 +76,140 @@ function limitsTogether(config: Config): string[] {
     `REQUEST_TIMEOUT_SECONDS: should be more than ${seconds}, the sum of ${longest} and RENDER_TIMEOUT_SECONDS, so that these timeouts expire first`,
   ]
 }
+
+/** Shorter names are similar to too many others: PORT, HOST, STORE. */
+const LEAST_LENGTH = 8
+const MOST_EDITS = 2
+/** Similar names of other programs: the caches of two compilers, and `THUMBOR_NAME` of a linked Docker container. */
+const FOREIGN = /^S?CCACHE_DIR$|_NAME$/
+
+/**
+ * Variables with nearly the name of a setting: a misspelled setting would silently keep its default.
+ *
+ * @param given Names of the variables that are set.
+ * @param known Names of all settings.
+ * @param used Names of other variables that Darkroom reads, such as those in the buckets file.
+ * @returns the mistakes, each with the given name and the nearest setting.
+ */
+export function misspelledNames(
+  given: readonly string[],
+  known: readonly string[],
+  used: ReadonlySet<string>,
+): readonly string[] {
+  const long = known.filter((name) => name.length >= LEAST_LENGTH)
+  const strange = given.filter((name) => !known.includes(name) && !used.has(name) && !FOREIGN.test(name))
+  return strange.flatMap((name) => {
+    const meant = nearest(name, long)
+    if (meant === undefined) return []
+    return [`${name}: unknown setting. Did you mean ${meant}? If another program uses it, unset it for Darkroom`]
+  })
+}
+
+function nearest(name: string, known: readonly string[]): string | undefined {
+  const near = known
+    .filter(({ length }) => Math.abs(length - name.length) <= MOST_EDITS)
+    .map((other) => ({ other, edits: editDistance(name, other) }))
+    .filter(({ edits }) => edits <= MOST_EDITS)
+  return near.toSorted((one, another) => one.edits - another.edits)[0]?.other
+}
+
+type Given = Readonly<Record<string, string | undefined>>
+
+interface Mode {
+  /** They have no effect in any other mode. */
+  readonly settings: readonly string[]
+  readonly needs: string
+  readonly isOn: (given: Given) => boolean
+}
+
+const hasDialect =
+  (...names: readonly string[]) =>
+  ({ DIALECTS: mounts = '' }: Given): boolean =>
+    names.some((name) => new RegExp(`(?:^|\\s)${name}=`).test(mounts))
+
+const MODES: readonly Mode[] = [
+  {
+    settings: ['SIZES', 'SIZES_FALLBACK'],
+    needs: 'SIZE_POLICY=list',
+    isOn: ({ SIZE_POLICY = 'open' }) => SIZE_POLICY !== 'open' && SIZE_POLICY !== 'signed',
+  },
+  {
+    settings: ['URL_KEYS'],
+    needs: 'SIZE_POLICY=signed',
+    isOn: ({ SIZE_POLICY = 'open' }) => SIZE_POLICY !== 'open' && SIZE_POLICY !== 'list',
+  },
+  {
+    settings: ['S3_ENDPOINT', 'S3_REGION', 'S3_FORCE_PATH_STYLE'],
+    needs: 'STORE=s3://<bucket>',
+    isOn: ({ STORE = 'file:' }) => !STORE.startsWith('file:'),
+  },
+  {
+    settings: ['THUMBOR_KEYS', 'THUMBOR_HASH', 'THUMBOR_SIGNATURE_LENGTH', 'THUMBOR_BASE'],
+    needs: 'thumbor or imagor in DIALECTS, such as DIALECTS=thumbor=/thumbor',
+    isOn: hasDialect('thumbor', 'imagor'),
+  },
+  {
+    settings: ['IMGPROXY_KEYS', 'IMGPROXY_SIGNATURE_BYTES', 'IMGPROXY_BASE'],
+    needs: 'imgproxy in DIALECTS, such as DIALECTS=imgproxy=/imgproxy',
+    isOn: hasDialect('imgproxy'),
+  },
+  { settings: ['IPX_BASE'], needs: 'ipx in DIALECTS, such as DIALECTS=ipx=/ipx', isOn: hasDialect('ipx') },
+  {
+    settings: ['DIALECT_FORMAT'],
+    needs: 'DIALECTS, such as DIALECTS=thumbor=/thumbor',
+    isOn: ({ DIALECTS: mounts }) => mounts !== undefined,
+  },
+]
+
+/**
+ * Settings of a mode that is off: the operator expects an effect that they do not have. An invalid mode counts as on,
+ * since its own mistake is reported. The AWS_ variables are exempt: other programs on the machine use them too.
+ *
+ * @returns the mistakes.
+ */
+export function settingsWithoutMode(given: Given): readonly string[] {
+  return MODES.filter(({ isOn }) => !isOn(given)).flatMap(({ settings, needs }) =>
+    settings
+      .filter((name) => given[name] !== undefined)
+      .map((name) => `${name}: has no effect without ${needs}; set that, or unset ${name}`),
+  )
+}
+
+/** Mounted dialects without signatures, which SIZE_POLICY=signed excludes. @param given Variables that are not blank. */
+function unsignedDialects(given: Readonly<Record<string, string | undefined>>): string[] {
+  if (given['SIZE_POLICY'] !== 'signed') return []
+  const isSigned = { thumbor: given['THUMBOR_KEYS'], imagor: given['THUMBOR_KEYS'], imgproxy: given['IMGPROXY_KEYS'] }
+  const names = (given['DIALECTS'] ?? '').split(/\s+/).map((word) => word.replace(/=.*/, ''))
+  return names.filter(
+    (name) =>
+      name === 'ipx' || (name in isSigned && !Object.entries(isSigned).some(([known, keys]) => known === name && keys)),
+  )
+}
+
+/** The settings under the headings of `--help` and docs/settings.md, in their order. */
+export const SETTING_GROUPS = {
+  'Object store': OBJECT_STORE,
+  'Buckets and remote images': ELSEWHERE,
+  Cache: CACHE,
+  'Server and proxy': SERVER,
+  Access: ACCESS,
+  'URLs and sizes': SIZES,
+  'URLs of other services': DIALECTS,
+  Rendering: RENDERING,
+  'Limits and timeouts': LIMITS,
+  Logging: LOGGING,
+} as const
+
+/** The schema of the environment. */
+export const Env = z.object({
+  ...OBJECT_STORE,
+  ...ELSEWHERE,
+  ...CACHE,
+  ...SERVER,
+  ...ACCESS,
+  ...SIZES,
+  ...DIALECTS,
+  ...RENDERING,
+  ...LIMITS,
+  ...LOGGING,
+})

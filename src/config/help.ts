@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { formatByteAmount } from '../domain/text/byte-amount.ts'
+import { SETTING_GROUPS } from './env.ts'
 import { alternatives } from './fields.ts'
-import { SETTING_GROUPS } from './groups.ts'
 
 /** Documentation of a setting, as plain text. */
 export interface SettingRow {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { MAX_PRIME_SIZES } from '../domain/access/prime-sizes.ts'
-import { parseDialectMount } from '../domain/dialect/dialect-mount.ts'
+import { parseDialectMount } from '../domain/dialect/dialects.ts'
 import { parseAddressBlock } from '../domain/network/ip-address.ts'
 import { parseCanonicalSpec } from '../domain/spec/spec.ts'
 import { choice, facts, flag, list, parseKeyAndSalt, parseSecret, sourceBase, webUrl, whole } from './fields.ts'

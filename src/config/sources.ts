@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import { parseDnsServer } from '../domain/network/dns-server.ts'
-import { parseAddressBlock } from '../domain/network/ip-address.ts'
+import { parseAddressBlock, parseDnsServer } from '../domain/network/ip-address.ts'
 import { parseRemoteHost } from '../domain/network/remote-hosts.ts'
 import { byteSize, count, facts, flag, list, optionalByteSize, text, webUrl, whole } from './fields.ts'
 

@@ -2,8 +2,8 @@ import Koa from 'koa'
 import type { Log } from '../telemetry/log.ts'
 import { errorResponse } from './answer/error-response.ts'
 import { type AccessReport, accessLog } from './connection/access-log.ts'
+import { dropUnreadBody } from './request/request-body.ts'
 import type { RequestState } from './request/request-state.ts'
-import { dropUnreadBody } from './request/unread-body.ts'
 import { picturesFirst, type RoutesOptions, routes, unmatched } from './routes.ts'
 
 /** The order of what happens to a request. */

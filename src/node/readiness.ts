@@ -1,8 +1,8 @@
 import { ServiceError } from '../errors.ts'
 import type { Readiness } from '../http/api/health-handler.ts'
 import type { InvalidationWatch } from '../service/deletion/invalidation-watch.ts'
+import type { Degradation } from '../service/load/access-watch.ts'
 import type { CacheKeeper } from '../service/load/cache-keeper.ts'
-import type { Degradation } from '../service/load/degradation.ts'
 import type { ObjectStore } from '../service/ports/store.ts'
 
 const CHECK_TIMEOUT_MS = 5000

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import sharp from 'sharp'
-import { copyrightOf } from '../../src/adapters/sharp/sharp-copyright.ts'
+import { copyrightOf } from '../../src/adapters/sharp/metadata-reader.ts'
 import { planTransform } from '../../src/domain/picture/transform-plan.ts'
 import { OUTPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
 import { parseSpec } from '../../src/domain/spec/spec.ts'

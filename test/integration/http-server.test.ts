@@ -4,8 +4,7 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import Koa from 'koa'
-import { originForm } from '../../src/http/connection/request-target.ts'
-import { createHttpServer, listen } from '../../src/http/connection/server.ts'
+import { createHttpServer, listen, originForm } from '../../src/http/connection/server.ts'
 
 /** What a server answers to these bytes, to the end of the connection. */
 async function answerTo(t: TestContext, bytes: string): Promise<string> {

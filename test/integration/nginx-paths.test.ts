@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { originForm } from '../../src/http/connection/request-target.ts'
+import { originForm } from '../../src/http/connection/server.ts'
 import { parseAnswers, rawExchange } from '../../tools/requests/raw-exchange.ts'
 import { answerOwn, setStage } from '../support/stand-in-node.ts'
 

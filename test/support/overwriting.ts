@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { encodeKey } from '../../src/domain/url/object-path.ts'
+import { encodeKey } from '../../src/domain/url/picture-url.ts'
 import {
   type Colour,
   colourOf,

@@ -1,5 +1,4 @@
-import { ERROR_HEADERS, PICTURE_HEADERS } from '../../src/domain/caching/answer-headers.ts'
-import { renditionCacheControl } from '../../src/domain/caching/http-caching.ts'
+import { ERROR_HEADERS, PICTURE_HEADERS, renditionCacheControl } from '../../src/domain/caching/http-caching.ts'
 import { IMAGE_ID_PATTERN } from '../../src/domain/identity/image-id.ts'
 import {
   ACCEPT_CLASSES,
@@ -10,7 +9,7 @@ import {
 } from '../../src/domain/spec/image-format.ts'
 import { SPEC_PATTERN } from '../../src/domain/spec/spec.ts'
 import { QUERY_OPTION_NAMES } from '../../src/domain/url/query-options.ts'
-import { OVERLOADED, SERVER_ERRORS, type ServerError } from '../../src/http/answer/server-errors.ts'
+import { OVERLOADED, SERVER_ERRORS, type ServerError } from '../../src/http/answer/error-response.ts'
 
 /** Places in the order in which nginx tries the formats of a class: as many as the longest order has. */
 const FORMAT_PLACES = Array.from(

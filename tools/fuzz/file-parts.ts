@@ -1,4 +1,4 @@
-import { sniffFormat } from '../../src/domain/picture/sniff-format.ts'
+import { sniffFormat } from '../../src/domain/picture/file-structure.ts'
 
 /**
  * Cuts a file where its format does: PNG's and WebP's chunks, JPEG's segments, GIF's blocks, the boxes of AVIF and HEIC, the

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { SNIFF_BYTES, sniffFormat } from '../../src/domain/picture/sniff-format.ts'
+import { SNIFF_BYTES, sniffFormat } from '../../src/domain/picture/file-structure.ts'
 import { contentTypeOf, INPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
 import { createRandom } from '../pictures/seeded-random.ts'
 import { type Answer, ask } from '../requests/ask.ts'

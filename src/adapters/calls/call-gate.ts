@@ -90,3 +90,91 @@ export function createCallGate(settings: CallGateSettings): CallGate {
 function tooMany(): UnavailableError {
   return new UnavailableError('store_unavailable', 'Too many requests are waiting for the object store')
 }
+
+export interface CircuitBreakerSettings {
+  /** Failures in a row after which calls are refused. */
+  readonly failures: number
+  /** While calls are refused, one is let through as a probe this often. */
+  readonly probeEveryMs: number
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number
+}
+
+export interface CircuitBreaker {
+  /** False: refuse the call at once. Asking while refusing may take the turn of the probe, so ask once for each call. */
+  allows(): boolean
+  /** Calls are refused, but for the probes. */
+  readonly isOpen: boolean
+  succeeded(): void
+  failed(): void
+}
+
+/**
+ * Spares a dependency that is down, and its callers the wait. Probes go by the clock, and none waits for the one before:
+ * a probe that hangs does not delay the recovery.
+ */
+export function createCircuitBreaker({ failures, probeEveryMs, now }: CircuitBreakerSettings): CircuitBreaker {
+  let inARow = 0
+  let nextProbeAt = 0
+  return {
+    allows() {
+      if (inARow < failures) return true
+      if (now() < nextProbeAt) return false
+      nextProbeAt = now() + probeEveryMs
+      return true
+    },
+    get isOpen() {
+      return inARow >= failures
+    },
+    succeeded() {
+      inARow = 0
+    },
+    failed() {
+      inARow += 1
+      if (inARow === failures) nextProbeAt = now() + probeEveryMs
+    },
+  }
+}
+
+export interface RetryBudgetSettings {
+  /** Retries that each first try pays for. */
+  readonly perCall: number
+  /** Retries that come by themselves with time, so that where little is asked something may still be asked again. */
+  readonly perSecond: number
+  /** The most that are saved up; as many are there at the beginning. */
+  readonly most: number
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number
+}
+
+/** How often an endpoint may be asked again, whoever it is that asks. */
+export interface RetryBudget {
+  /** Something is asked for the first time. */
+  called(): void
+  /** Takes a retry. False: there is none left, so what has failed has failed. */
+  take(): boolean
+}
+
+/**
+ * A token bucket. While everything fails, retries add no more than their share to the load that is there anyway; a failure
+ * now and then always has one.
+ */
+export function createRetryBudget({ perCall, perSecond, most, now }: RetryBudgetSettings): RetryBudget {
+  let left = most
+  let seenAt = now()
+
+  function add(retries: number): void {
+    left = Math.min(most, left + retries)
+  }
+
+  return {
+    called: () => add(perCall),
+    take() {
+      add(((now() - seenAt) / 1000) * perSecond)
+      seenAt = now()
+      if (left < 1) return false
+      left -= 1
+      return true
+    },
+  }
+}

@@ -5,10 +5,9 @@ import { dirname, join, resolve } from 'node:path'
 import { UnavailableError } from '../../errors.ts'
 import type { ObjectSource, ObjectStat, ObjectStore, PutOptions } from '../../service/ports/store.ts'
 import { objectBody } from '../calls/timed-body.ts'
-import { makeFolder } from '../files/make-folder.ts'
-import { ignoring, keyPath, systemErrorCode, TMP, toUnavailable } from './file-store-paths.ts'
+import { makeFolder } from '../files/disk-trouble.ts'
+import { ignoring, keyPath, systemErrorCode, TMP, toUnavailable, walkKeys } from './file-store-paths.ts'
 import { type FileStoreReserve, RESERVE } from './file-store-reserve.ts'
-import { walkKeys } from './file-store-walk.ts'
 
 /** Each read is a turn of another thread, so 64 KB, Node's own measure, costs more time than it saves memory. */
 const READ_BYTES = 256 * 1024

@@ -1,19 +1,20 @@
 import type { AddressBlock } from '../../domain/network/ip-address.ts'
-import { assertAllowedUrl, parseRemoteUrl, type RemoteHost } from '../../domain/network/remote-hosts.ts'
+import {
+  assertAllowedHost,
+  assertAllowedUrl,
+  parseRemoteUrl,
+  type RemoteHost,
+} from '../../domain/network/remote-hosts.ts'
 import { contentTypeOf, type InputFormat } from '../../domain/spec/image-format.ts'
+import { RequestError } from '../../errors.ts'
 import type { RemoteFreshness, RemoteSource, RemoteValidators } from '../../service/ports/remote.ts'
-import { startDeadline } from '../calls/deadline.ts'
-import { dropAnswer, keepWithoutBody, openImage } from './remote-answer.ts'
+import { startDeadline } from '../calls/timed-body.ts'
 import { createRemoteConnections } from './remote-connections.ts'
-import { createRemoteDns } from './remote-dns.ts'
-import { createRemoteExchange, type RemoteExchange } from './remote-exchange.ts'
+import { createRemoteExchange, dropAnswer, keepWithoutBody, openImage, type RemoteExchange } from './remote-exchange.ts'
 import { remoteFailed } from './remote-failure.ts'
-import { redirectFreshness, remoteFreshness, stricterOf, UNLIMITED } from './remote-freshness.ts'
-import { REMOTE_LIMITS, type RemoteLimits } from './remote-limits.ts'
-import { createRemoteOrigins } from './remote-origins.ts'
-import { isRedirect, redirectTarget } from './remote-redirect.ts'
-import { createRemoteSocket } from './remote-socket.ts'
-import { conditionalHeaders, readValidators } from './remote-validators.ts'
+import { type RemoteHeaders, redirectFreshness, remoteFreshness, stricterOf, UNLIMITED } from './remote-freshness.ts'
+import { createRemoteOrigins, REMOTE_LIMITS, type RemoteLimits } from './remote-origins.ts'
+import { createRemoteDns, createRemoteSocket } from './remote-socket.ts'
 
 export interface RemoteSourceSettings {
   /** None: nothing can be fetched. */
@@ -99,4 +100,59 @@ export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource
     },
     close: () => connections.close(),
   }
+}
+
+const STATUSES = [301, 302, 303, 307, 308]
+
+function isRedirect(status: number): boolean {
+  return STATUSES.includes(status)
+}
+
+/**
+ * Where a redirection leads to.
+ *
+ * @throws RemoteError `remote_failed` if it is broken, or leads from https to http; RequestError `remote_not_allowed`
+ */
+function redirectTarget(url: string, headers: RemoteHeaders, hosts: readonly RemoteHost[]): string {
+  const { location } = headers
+  if (typeof location !== 'string' || !URL.canParse(location, url))
+    throw remoteFailed('sent a redirect without a Location header')
+  const target = readTarget(new URL(location, url).href)
+  if (url.startsWith('https:') && !target.startsWith('https:')) throw remoteFailed('redirected from https to http')
+  assertAllowedHost(target, hosts)
+  return target
+}
+
+function readTarget(text: string): string {
+  try {
+    return parseRemoteUrl(text)
+  } catch (error) {
+    // It is not the caller's mistake, as it would be with the URL that was asked for.
+    if (error instanceof RequestError) throw remoteFailed('redirected to an invalid image URL', error)
+    throw error
+  }
+}
+
+/** Those that can be sent back: a malformed one is none, and `*` would fit any image. */
+function readValidators({ etag, 'last-modified': lastModified }: RemoteHeaders): RemoteValidators {
+  return {
+    ...(isEntityTag(etag) && { etag }),
+    ...(isDate(lastModified) && { lastModified }),
+  }
+}
+
+/** Headers that ask for an answer only if it is not the one we know. */
+function conditionalHeaders({ etag, lastModified }: RemoteValidators): Readonly<Record<string, string>> {
+  return {
+    ...(isEntityTag(etag) && { 'if-none-match': etag }),
+    ...(isDate(lastModified) && { 'if-modified-since': lastModified }),
+  }
+}
+
+function isEntityTag(value: string | string[] | undefined): value is string {
+  return typeof value === 'string' && value.length <= 512 && /^(?:W\/)?"[\x21\x23-\x7e]*"$/.test(value)
+}
+
+function isDate(value: string | string[] | undefined): value is string {
+  return typeof value === 'string' && /^[A-Za-z0-9,: -]{1,64}$/.test(value) && !Number.isNaN(Date.parse(value))
 }

@@ -1,9 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { UnavailableError } from '../../errors.ts'
-import { createCallGate } from '../calls/call-gate.ts'
-import { createCircuitBreaker } from '../calls/circuit-breaker.ts'
-import { startDeadline } from '../calls/deadline.ts'
-import { createRetryBudget } from '../calls/retry-budget.ts'
+import { createCallGate, createCircuitBreaker, createRetryBudget } from '../calls/call-gate.ts'
+import { startDeadline } from '../calls/timed-body.ts'
 import { isOutage, S3Failure, type S3SettingNames, toS3Failure } from './s3-failure.ts'
 
 export interface S3Limits {

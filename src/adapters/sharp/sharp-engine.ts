@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { open, readFile } from 'node:fs/promises'
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
+import { pipelineTime } from '../../domain/picture/encoding.ts'
+import { SNIFF_BYTES, sniffFormat, walkGif } from '../../domain/picture/file-structure.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import {
   brokenOriginal,
@@ -8,18 +10,14 @@ import {
   tooManyPixels,
   unsupportedOriginal,
 } from '../../domain/picture/original-refusal.ts'
-import { pipelineTime } from '../../domain/picture/pipeline-time.ts'
 import { decodingBytes } from '../../domain/picture/render-memory.ts'
-import { SNIFF_BYTES, sniffFormat } from '../../domain/picture/sniff-format.ts'
 import type { InputFormat } from '../../domain/spec/image-format.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
 import type { ImageEngine } from '../../service/ports/engine.ts'
 import type { ObjectSource } from '../../service/ports/store.ts'
-import { isWholeGif } from './gif-file.ts'
-import { type Copyright, copyrightOf } from './sharp-copyright.ts'
+import { type Copyright, copyrightOf } from './metadata-reader.ts'
 import { measurePicture } from './sharp-measure.ts'
-import { reducePicture } from './sharp-reduce.ts'
-import { type PixelSource, renderPlans } from './sharp-render.ts'
+import { type PixelSource, reducePicture, renderPlans } from './sharp-render.ts'
 import { verifyPicture } from './sharp-verify.ts'
 
 export interface SharpEngineOptions {
@@ -206,4 +204,35 @@ async function blame(source: ObjectSource, cause: unknown): Promise<never> {
 
 function gone(cause: unknown): never {
   throw new UnavailableError('disk_unavailable', 'The local copy of the original was deleted; try again', { cause })
+}
+
+const WINDOW_BYTES = 256 * 1024
+
+/** True if a GIF is there to its end. Reads it through once, with little memory. */
+async function isWholeGif(source: ObjectSource): Promise<boolean> {
+  const walk = walkGif()
+  if ('bytes' in source) return finish(walk, (at) => source.bytes[at])
+  const file = await open(source.path)
+  try {
+    const window = Buffer.alloc(WINDOW_BYTES)
+    let start = 0
+    let end = 0
+    let step = walk.next()
+    while (!step.done) {
+      if (step.value < start || step.value >= end) {
+        start = step.value
+        end = start + (await file.read(window, 0, WINDOW_BYTES, start)).bytesRead
+      }
+      step = walk.next(step.value < end ? window[step.value - start] : undefined)
+    }
+    return step.value
+  } finally {
+    await file.close()
+  }
+}
+
+function finish(walk: ReturnType<typeof walkGif>, byteAt: (at: number) => number | undefined): boolean {
+  let step = walk.next()
+  while (!step.done) step = walk.next(byteAt(step.value))
+  return step.value
 }

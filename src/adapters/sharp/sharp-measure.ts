@@ -1,11 +1,16 @@
+import { encode } from 'blurhash'
 import sharp, { type Metadata, type Sharp } from 'sharp'
+import { rgbaToThumbHash } from 'thumbhash'
 import { type Animation, type ImageInfo, imageInfo } from '../../domain/info/image-info.ts'
-import { dominantColour } from '../../domain/picture/dominant-colour.ts'
-import { combineOrientation, turnsOnSide } from '../../domain/picture/orientation.ts'
-import { displayedSize, type OriginalFacts, type Size } from '../../domain/picture/original-facts.ts'
-import { differenceHash, HASHED_SIZE } from '../../domain/picture/perceptual-hash.ts'
+import {
+  combineOrientation,
+  displayedSize,
+  type OriginalFacts,
+  type Size,
+  turnsOnSide,
+} from '../../domain/picture/original-facts.ts'
+import { differenceHash, dominantColour, HASHED_SIZE } from '../../domain/picture/picture-summary.ts'
 import type { ReadMetadata } from './metadata-reader.ts'
-import { blurHash, type SmallPicture, thumbHash } from './placeholder-hash.ts'
 import { type PixelSource, toPixels, toSrgb, turn } from './sharp-render.ts'
 
 /** Longest side of the picture that is measured: ThumbHash takes no longer one, and nothing here sees finer things. */
@@ -87,4 +92,29 @@ async function hashOf(picture: SmallPicture): Promise<string> {
 function animationOf({ frames }: OriginalFacts, { delay = [], loop = 0 }: Metadata): Animation | undefined {
   if (frames === 1) return undefined
   return { durationMs: delay.reduce((sum, ms) => sum + ms, 0), loop }
+}
+
+/** Pixels with alpha, not premultiplied, row by row; at most 100 a side. */
+export interface SmallPicture {
+  readonly width: number
+  readonly height: number
+  readonly rgba: Uint8Array
+}
+
+/** Base64 of what the reference decoder takes. Keeps alpha and the shape. */
+function thumbHash({ width, height, rgba }: SmallPicture): string {
+  return Buffer.from(rgbaToThumbHash(width, height, rgba)).toString('base64')
+}
+
+/** Base83, of 4x3 components, upright 3x4. It has no alpha: the picture is laid onto white, as in a JPEG. */
+function blurHash({ width, height, rgba }: SmallPicture): string {
+  const [across, down] = width >= height ? [4, 3] : [3, 4]
+  return encode(onWhite(rgba), width, height, across, down)
+}
+
+function onWhite(rgba: Uint8Array): Uint8ClampedArray {
+  return Uint8ClampedArray.from(rgba, (value, at) => {
+    const alpha = (rgba[at | 3] ?? 255) / 255
+    return (at & 3) === 3 ? 255 : value * alpha + 255 * (1 - alpha)
+  })
 }

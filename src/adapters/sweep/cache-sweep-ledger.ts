@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs'
 import type { SweepReason } from '../../domain/sweep/sweep-plan.ts'
-import type { WalkTally } from './cache-sweep-walk.ts'
+import type { WalkTally } from './cache-sweep-folder.ts'
 
 /** What one sweep has done. */
 export interface SweepReport {

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { lstatSync, lutimesSync, readFileSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs'
-import { SweepRefused } from './cache-sweep-folder.ts'
-import { systemErrorCode } from './cache-sweep-walk.ts'
+import { SweepRefused, systemErrorCode } from './cache-sweep-folder.ts'
 
 const LOCK_FILE = '.sweep.lock'
 const RENEW_MS = 30_000

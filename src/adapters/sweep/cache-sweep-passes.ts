@@ -1,12 +1,27 @@
-import { lstatSync, readdirSync, type Stats } from 'node:fs'
+import { closeSync, constants, fstatSync, futimesSync, lstatSync, openSync, readdirSync, type Stats } from 'node:fs'
 import { CACHE_FOLDERS, PICTURE_FOLDERS } from '../../domain/stored/cache-layout.ts'
-import { type AgeHistogram, type CutOff, createAgeHistogram } from '../../domain/sweep/sweep-histogram.ts'
-import type { DiskSpace, SweepClock, SweepLimits, SweepSettings } from '../../domain/sweep/sweep-plan.ts'
-import { PROTECTED_MS, planShortage, TEMP_MAX_AGE_MS } from '../../domain/sweep/sweep-plan.ts'
-import { expectRead } from './cache-sweep-expect.ts'
-import { type CacheFolder, diskSpace } from './cache-sweep-folder.ts'
+import {
+  type AgeHistogram,
+  type CutOff,
+  createAgeHistogram,
+  type DiskSpace,
+  PROTECTED_MS,
+  planShortage,
+  type SweepClock,
+  type SweepLimits,
+  type SweepSettings,
+  TEMP_MAX_AGE_MS,
+} from '../../domain/sweep/sweep-plan.ts'
+import {
+  attempt,
+  type CacheFolder,
+  diskSpace,
+  systemErrorCode,
+  type WalkPolicy,
+  type WalkTally,
+  walk,
+} from './cache-sweep-folder.ts'
 import { type Share, type SweepLedger, shareKept, shareRemoved } from './cache-sweep-ledger.ts'
-import { attempt, type WalkPolicy, type WalkTally, walk } from './cache-sweep-walk.ts'
 
 /** What is in `tmp/` under a name that begins so was hidden there to be removed at once: deleted images. */
 const HIDDEN_PREFIX = 'gone-'
@@ -200,4 +215,40 @@ function foldersIn(path: string, tally: WalkTally): string[] {
   const entries = attempt(tally, () => readdirSync(path, { withFileTypes: true }))
   if (typeof entries === 'string') return []
   return entries.filter((entry) => entry.isDirectory()).map((entry) => `${path}/${entry.name}`)
+}
+
+/** Opening must not be what renews the access time; and nothing but the file itself is opened. */
+const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NOATIME
+
+/**
+ * Makes the next read of a file renew its access time. With `relatime` the kernel does that once a day, and when the file
+ * was changed since it was last read: setting its times, to what they are, is such a change. So a picture that nginx sends
+ * again and again, of which the node hears nothing, is told from one that was looked at once, also in a cache that turns
+ * over in less than a day. Does nothing where a read is expected already: it costs a change of the inode, once for each
+ * time that somebody has read it. On a mount with `noatime` nothing is ever renewed, and this does nothing.
+ *
+ * @param stats From just before; what has another file in its place by now is left alone.
+ * @throws what the system says.
+ */
+export function expectRead(path: string, { ino, dev, atimeMs, ctimeMs, mtimeMs }: Stats): void {
+  if (atimeMs <= ctimeMs) return
+  const file = openOwn(path)
+  if (file === undefined) return
+  try {
+    const opened = fstatSync(file)
+    if (opened.ino === ino && opened.dev === dev) futimesSync(file, atimeMs / 1000, mtimeMs / 1000)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** @returns undefined for a file that somebody else owns: it can be removed, but only its owner may set its times. */
+function openOwn(path: string): number | undefined {
+  try {
+    return openSync(path, FLAGS)
+  } catch (error) {
+    const code = systemErrorCode(error)
+    if (code === 'EPERM' || code === 'EACCES') return undefined
+    throw error
+  }
 }

@@ -1,6 +1,6 @@
 import { RequestError } from '../../errors.ts'
 import { formatSpec, parseSpec, type Spec } from '../spec/spec.ts'
-import type { ImageRequest } from '../url/image-path.ts'
+import type { ImageRequest } from '../url/picture-url.ts'
 import { signedPath } from '../url/picture-url.ts'
 import { assertSignature, formatSignature, parseSignature, signPath, transferSignature } from './signature.ts'
 

@@ -21,7 +21,7 @@ const HOW_TO_SEND =
   'send "Authorization: Bearer <token>" with one of the node\'s UPLOAD_TOKENS, ' +
   'or, if UPLOAD_TOKENS is empty, with the token in the file upload-token in the folder of STORE'
 /** For a message: how to make a node accept tokens. */
-export const HOW_TO_CONFIGURE = 'set UPLOAD_TOKENS, for example to the output of "openssl rand -hex 32"'
+const HOW_TO_CONFIGURE = 'set UPLOAD_TOKENS, for example to the output of "openssl rand -hex 32"'
 
 /**
  * @param authorization The header of that name.
@@ -98,4 +98,76 @@ function isAmong(given: string | undefined, tokens: readonly string[]): boolean 
 
 function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest()
+}
+
+/** What a person at the terminal needs for the first upload. */
+export interface StartGreeting {
+  /** Where the node listens, without a slash at the end. */
+  readonly url: string
+  /** Absolute path of the file that holds the token. */
+  readonly tokenPath: string
+  /** Absent: the link to the page is printed without it. */
+  readonly token?: string
+}
+
+/** Text for standard error. The `curl` line reads the token from its file, so that the shell's history does not hold it. */
+export function startGreeting({ url, tokenPath, token }: StartGreeting): string {
+  const page = token === undefined ? `${url}/` : `${url}/#token=${encodeURIComponent(token)}`
+  const authorization = `"Authorization: Bearer $(cat ${shellWord(tokenPath)})"`
+  return `
+Upload an image:
+  curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' -H ${authorization} ${url}/images
+or open in a browser:
+  ${page}
+Uploads, deletions and access to originals require the token in ${tokenPath}.
+
+`
+}
+
+/** Quoted where a POSIX shell would split or expand it. */
+function shellWord(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
+}
+
+/** The settings that decide where a node's tokens come from. */
+export interface TokenSettings {
+  readonly UPLOAD_TOKENS: readonly string[]
+  readonly STORE: string
+  readonly ACCEL_PREFIX: string
+  readonly HOST: string
+}
+
+export type TokenSource =
+  | { readonly kind: 'settings'; readonly tokens: readonly string[] }
+  /** The file `upload-token` in the embedded store's folder, made at the first start. */
+  | { readonly kind: 'file'; readonly folder: string }
+  /** The node serves only. */
+  | { readonly kind: 'none'; readonly reason: string }
+
+const FILE_SCHEME = 'file:'
+
+/** A token is generated for a trial on one machine only: an operator of anything larger chooses who may write. */
+export function tokenSource({ UPLOAD_TOKENS: tokens, STORE, ACCEL_PREFIX, HOST }: TokenSettings): TokenSource {
+  if (tokens.length > 0) return { kind: 'settings', tokens }
+  const obstacles = [
+    ...(STORE.startsWith(FILE_SCHEME) ? [] : ['STORE is an S3 bucket']),
+    ...(ACCEL_PREFIX === '' ? [] : ['ACCEL_PREFIX is set']),
+    ...(isLoopback(HOST) ? [] : ['HOST is not a loopback address']),
+  ]
+  if (obstacles.length === 0) return { kind: 'file', folder: STORE.slice(FILE_SCHEME.length) }
+  const listed = obstacles.join(', ').replace(/, (?=[^,]*$)/, ' and ')
+  return { kind: 'none', reason: servesOnly(`no token is generated because ${listed}`) }
+}
+
+/** For the log and `/readyz`. @param why There is no token, as a clause. */
+export function servesOnly(why: string): string {
+  return (
+    `This node is read-only: UPLOAD_TOKENS is empty, and ${why}. ` +
+    `Uploads, deletions, and access to originals and private metadata are refused (403). To enable them, ${HOW_TO_CONFIGURE}`
+  )
+}
+
+/** True for the names and addresses that only this machine reaches. */
+export function isLoopback(name: string): boolean {
+  return name === 'localhost' || name === '::1' || /^127(?:\.\d{1,3}){3}$/.test(name)
 }

@@ -1,7 +1,7 @@
 import { RequestError } from '../../errors.ts'
 import type { OutputFormat } from '../spec/image-format.ts'
 import type { Spec } from '../spec/spec.ts'
-import { invalidPath } from '../text/invalid-path.ts'
+import { invalidPath } from '../text/path-text.ts'
 
 /**
  * The format that a URL of another service asks for.

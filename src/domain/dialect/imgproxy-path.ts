@@ -1,11 +1,16 @@
 import { isOneOf } from '../access/signature.ts'
 import type { OutputFormat } from '../spec/image-format.ts'
 import type { Fit, Position } from '../spec/spec-option.ts'
-import { invalidPath } from '../text/invalid-path.ts'
+import { invalidPath } from '../text/path-text.ts'
 import { type DialectRequest, dialectFormat, malformed, notDone } from './dialect.ts'
-import { type ImgproxySigning, imgproxySignatures, signatureInvalid } from './dialect-signature.ts'
 import { settleSpec, type Wish } from './dialect-spec.ts'
-import { base64Decode, percentDecode } from './dialect-text.ts'
+import {
+  base64Decode,
+  type ImgproxySigning,
+  imgproxySignatures,
+  percentDecode,
+  signatureInvalid,
+} from './dialect-text.ts'
 import { type ImgproxyGravity, type ImgproxyOptions, readImgproxyOption } from './imgproxy-options.ts'
 
 /** Without keys nothing is signed, and the place of the signature can hold any word, such as `insecure`. */

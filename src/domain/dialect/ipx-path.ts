@@ -1,6 +1,6 @@
 import { FITS, type Fit, GRAVITIES, type Position } from '../spec/spec-option.ts'
 import { cssColour } from '../text/css-colour.ts'
-import { invalidPath } from '../text/invalid-path.ts'
+import { invalidPath } from '../text/path-text.ts'
 import { type DialectFormat, type DialectRequest, dialectFormat, malformed, notDone } from './dialect.ts'
 import { settleSpec, type Wish } from './dialect-spec.ts'
 import {

@@ -4,7 +4,7 @@ import type { ImageRecord } from '../info/image-record.ts'
 import { negotiateFormat } from '../picture/negotiate-format.ts'
 import type { OutputFormat } from '../spec/image-format.ts'
 import { parseSpec, type Spec, type SpecSize } from '../spec/spec.ts'
-import { formatImagePath } from '../url/image-path.ts'
+import { formatImagePath } from '../url/picture-url.ts'
 
 /** What Reticulum answers an upload, by its names. */
 export interface ReticulumAnswer {

@@ -1,11 +1,17 @@
 import { isOneOf } from '../access/signature.ts'
 import type { Spec } from '../spec/spec.ts'
 import { type Fit, GRAVITIES, type Position } from '../spec/spec-option.ts'
-import { invalidPath } from '../text/invalid-path.ts'
+import { invalidPath } from '../text/path-text.ts'
 import { type DialectRequest, malformed, notDone } from './dialect.ts'
-import { signatureInvalid, type ThumborSigning, thumborSignatures } from './dialect-signature.ts'
 import { mirroredAfter, settleSpec, turnedAfter, type Wish } from './dialect-spec.ts'
-import { base64Decode, percentDecode, tryPercentDecode } from './dialect-text.ts'
+import {
+  base64Decode,
+  percentDecode,
+  signatureInvalid,
+  type ThumborSigning,
+  thumborSignatures,
+  tryPercentDecode,
+} from './dialect-text.ts'
 import { type FilterEffects, parseThumborFilters } from './thumbor-filters.ts'
 
 export interface ThumborSettings extends ThumborSigning {

@@ -1,3 +1,7 @@
+import { createHash } from 'node:crypto'
+import { parseJson } from '../text/json-text.ts'
+import type { ObjectRef, RemoteRef } from './original-ref.ts'
+
 const HEX_DIGITS = 40
 /** Matches an id, in JavaScript and in nginx.conf. */
 export const IMAGE_ID_PATTERN = `[0-9a-f]{${HEX_DIGITS}}`
@@ -37,4 +41,82 @@ export function formatAlias(id: string): string {
 export function parseAlias(text: string): string | undefined {
   const id = text.trimEnd()
   return isImageId(id) ? id : undefined
+}
+
+/**
+ * Name of an original that may change, whatever its version: `r` and 40 hex digits. It is what an invalidation names.
+ * @see OriginalRef
+ */
+export function resourceId(ref: ObjectRef | RemoteRef): string {
+  const parts = ref.kind === 'remote' ? [ref.url, ref.tag ?? ''] : [ref.bucket, ref.key, ref.versionId ?? '']
+  return `r${digest([ref.kind, ...parts])}`
+}
+
+/**
+ * Name of one version of such an original, which never changes: `v` and 40 hex digits. Renditions are kept under it as those
+ * of an upload are under its id; having another letter in front, neither can be taken for the other.
+ *
+ * @param mark What tells this version from every other: an ETag, a hash of the bytes.
+ */
+export function versionId(resource: string, mark: string): string {
+  return `v${digest([resource, mark])}`
+}
+
+/** The same for bytes that nobody may keep: they stay in memory while they are being looked at. `t` and 40 hex digits. */
+export function transientId(resource: string, mark: string): string {
+  return `t${digest([resource, mark])}`
+}
+
+/** True for a name of `resourceId`. */
+export function isResourceId(id: string): boolean {
+  return /^r[0-9a-f]{40}$/.test(id)
+}
+
+/** True for a name of `versionId` or `transientId`. */
+export function isVersionId(id: string): boolean {
+  return /^[vt][0-9a-f]{40}$/.test(id)
+}
+
+/** True for a name of `transientId`. */
+export function isTransientId(id: string): boolean {
+  return /^t[0-9a-f]{40}$/.test(id)
+}
+
+/** JSON keeps the parts apart, whatever is in them. */
+function digest(parts: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, HEX_DIGITS)
+}
+
+/** What a bucket told of an object, as a node keeps it for after its next start. */
+export interface ObjectNotice {
+  readonly etag: string
+  readonly sizeBytes: number
+  /** Ms since 1970. */
+  readonly modifiedAt: number
+  /** When the bucket told it, ms since 1970. */
+  readonly checkedAt: number
+  /** Lower-case hex. */
+  readonly md5?: string
+}
+
+export function formatObjectNotice(notice: ObjectNotice): string {
+  return JSON.stringify(notice)
+}
+
+/** The inverse of `formatObjectNotice`. @returns undefined for anything else. */
+export function parseObjectNotice(text: string): ObjectNotice | undefined {
+  const value = parseJson(text)
+  return isNotice(value) ? value : undefined
+}
+
+function isNotice(value: unknown): value is ObjectNotice {
+  if (typeof value !== 'object' || value === null) return false
+  const field = (name: string): unknown => Reflect.get(value, name)
+  const md5 = field('md5')
+  const counts = [field('sizeBytes'), field('modifiedAt'), field('checkedAt')]
+  return (
+    typeof field('etag') === 'string' &&
+    (md5 === undefined || typeof md5 === 'string') &&
+    counts.every((count) => Number.isSafeInteger(count) && Number(count) >= 0)
+  )
 }

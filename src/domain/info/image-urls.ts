@@ -1,6 +1,6 @@
 import { admittingQuery, offeredSpecs, type SizePolicy } from '../access/size-policy.ts'
 import { deviceBox, parseSpec, type Spec } from '../spec/spec.ts'
-import { formatImagePath, type UploadRequest } from '../url/image-path.ts'
+import { formatImagePath, type UploadRequest } from '../url/picture-url.ts'
 import type { ImageRecord } from './image-record.ts'
 
 /** URLs that a page can use as they are. */

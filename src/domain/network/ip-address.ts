@@ -69,6 +69,127 @@ function familyOf(address: ipaddr.IPv4 | ipaddr.IPv6): 4 | 6 {
 }
 
 /** An address of IPv4 that is written into one of IPv6 counts as IPv6. */
-export function isWithin({ family, value }: IpAddress, block: AddressBlock): boolean {
+function isWithin({ family, value }: IpAddress, block: AddressBlock): boolean {
   return family === block.family && block.first <= value && value <= block.last
+}
+
+/**
+ * Reads the address of a DNS server: `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53`, `[2001:db8::53]:5353`.
+ *
+ * @returns As Node's resolver takes it, with the port.
+ * @throws SettingError
+ */
+export function parseDnsServer(text: string): string {
+  const [, bracketed, plain, digits = '53'] = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? []
+  const address = parseIpAddress(bracketed ?? plain ?? text)
+  const port = Number(digits)
+  if (address === undefined || (bracketed !== undefined && address.family === 4) || port < 1 || port > 65_535) {
+    throw new SettingError(`"${text}" should be the address of a DNS server such as 192.0.2.53 or [2001:db8::53]:5353`)
+  }
+  const host = formatIpAddress(address)
+  return address.family === 4 ? `${host}:${port}` : `[${host}]:${port}`
+}
+
+// All of IANA's special-purpose registry, those that can be reached from everywhere included: none holds a web server.
+// https://www.iana.org/assignments/iana-ipv4-special-registry
+const SPECIAL_IPV4 = [
+  '0.0.0.0/8', // this network
+  '10.0.0.0/8', // private
+  '100.64.0.0/10', // behind a carrier's NAT; metadata of some clouds
+  '127.0.0.0/8', // loopback
+  '168.63.129.16', // public by its number, but Azure's machines find their host there
+  '169.254.0.0/16', // link-local; metadata of most clouds
+  '172.16.0.0/12', // private
+  '192.0.0.0/24', // protocol assignments
+  '192.0.2.0/24', // documentation
+  '192.31.196.0/24', // AS112
+  '192.52.193.0/24', // AMT
+  '192.88.99.0/24', // relays of 6to4
+  '192.168.0.0/16', // private
+  '192.175.48.0/24', // AS112
+  '198.18.0.0/15', // benchmarks
+  '198.51.100.0/24', // documentation
+  '203.0.113.0/24', // documentation
+  '224.0.0.0/4', // multicast
+  '240.0.0.0/4', // reserved, and broadcast
+].map(parseAddressBlock)
+
+const GLOBAL_IPV6 = parseAddressBlock('2000::/3')
+
+// Within 2000::/3. All else that holds an address of IPv4 (mapped, compatible, translated) is outside of it.
+// https://www.iana.org/assignments/iana-ipv6-special-registry
+const SPECIAL_IPV6 = [
+  '2001::/23', // protocol assignments: Teredo, ORCHID, benchmarks, AMT
+  '2001:db8::/32', // documentation
+  '2002::/16', // 6to4: holds an address of IPv4
+  '2620:4f:8000::/48', // AS112
+  '3ffe::/16', // was 6bone's
+  '3fff::/20', // documentation
+].map(parseAddressBlock)
+
+/**
+ * Whether an image may be fetched from there: from ordinary addresses of the public internet, and from the operator's
+ * exceptions. What isn't plainly an address is refused.
+ *
+ * @param text As a resolver or the WHATWG's parser writes it, without brackets.
+ */
+export function isRemoteAddressAllowed(text: string, exceptions: readonly AddressBlock[]): boolean {
+  const address = parseIpAddress(text)
+  if (address === undefined) return false
+  const isIn = (block: AddressBlock): boolean => isWithin(address, block)
+  if (exceptions.some(isIn)) return true
+  return address.family === 4 ? !SPECIAL_IPV4.some(isIn) : isIn(GLOBAL_IPV6) && !SPECIAL_IPV6.some(isIn)
+}
+
+const MAPPED_IPV4 = 0xffffn << 32n
+const IPV6_HOST_BITS = 64n
+
+/**
+ * Address of the client of a request that may have come through proxies. `X-Forwarded-For` is read from its end, where the
+ * nearest proxy has written, and only as long as a trusted proxy vouches for the entry: whatever a client puts in front of
+ * that is never reached.
+ *
+ * @param peer The other end of the connection; empty if it is gone.
+ * @param forwardedFor As it came; empty if there is none.
+ * @param proxies Trusted.
+ * @returns `peer`, if no trusted proxy says otherwise.
+ */
+export function clientAddress(peer: string, forwardedFor: string, proxies: readonly AddressBlock[]): string {
+  const address = parseIpAddress(peer)
+  if (address === undefined) return peer
+  let client = unmapped(address)
+  for (const entry of forwardedFor.split(',').toReversed()) {
+    if (!proxies.some((block) => isWithin(client, block))) break
+    const before = parseForwarded(entry.trim())
+    if (before === undefined) break
+    client = before
+  }
+  return formatIpAddress(client)
+}
+
+/**
+ * The part of an address that names one client: the first 64 bits of IPv6, of which one client has all the rest, and the
+ * whole of IPv4.
+ *
+ * @example clientNetwork('2001:db8::1:2') // '2001:db8::/64'
+ */
+export function clientNetwork(address: string): string {
+  const parsed = parseIpAddress(address)
+  if (parsed?.family !== 6) return address
+  const value = (parsed.value >> IPV6_HOST_BITS) << IPV6_HOST_BITS
+  return `${formatIpAddress({ family: 6, value })}/64`
+}
+
+/** An entry as proxies write it: an address, in brackets or not, with a port or without. */
+function parseForwarded(entry: string): IpAddress | undefined {
+  const { bracketed, plain } =
+    /^(?:\[(?<bracketed>[^\]]*)\](?::\d+)?|(?<plain>[^:]*)(?::\d+)?)$/.exec(entry)?.groups ?? {}
+  const address = parseIpAddress(bracketed ?? plain ?? entry)
+  return address && unmapped(address)
+}
+
+/** A socket that listens on IPv6 as well gives addresses of IPv4 as `::ffff:192.0.2.7`. */
+function unmapped({ family, value }: IpAddress): IpAddress {
+  const isMapped = family === 6 && value >> 32n === MAPPED_IPV4 >> 32n
+  return isMapped ? { family: 4, value: value & 0xffff_ffffn } : { family, value }
 }

@@ -1,5 +1,5 @@
 import { RequestError } from '../../errors.ts'
-import { invalidPath } from '../text/invalid-path.ts'
+import { invalidPath } from '../text/path-text.ts'
 import { SettingError } from '../text/setting-error.ts'
 import { parseIpAddress } from './ip-address.ts'
 

@@ -26,3 +26,49 @@ export interface OriginalFacts {
 export function displayedSize({ stored, orientation }: Pick<OriginalFacts, 'stored' | 'orientation'>): Size {
   return orientation >= 5 ? { width: stored.height, height: stored.width } : stored
 }
+
+/** A symmetry of the rectangle: mirrored left to right first if `flop`, then turned clockwise by `angle`. */
+export interface Orientation {
+  readonly flop: boolean
+  readonly angle: 0 | 90 | 180 | 270
+}
+
+/** What turns the stored pixels of each EXIF orientation upright. @see https://www.cipa.jp/std/documents/e/DC-008-Translation-2019-E.pdf (4.6.4 A) */
+const EXIF: Readonly<Record<number, Orientation>> = {
+  1: { flop: false, angle: 0 },
+  2: { flop: true, angle: 0 },
+  3: { flop: false, angle: 180 },
+  4: { flop: true, angle: 180 },
+  5: { flop: true, angle: 270 },
+  6: { flop: false, angle: 90 },
+  7: { flop: true, angle: 90 },
+  8: { flop: false, angle: 270 },
+}
+
+/** What a spec asks for on top, in this order. */
+export interface Turns {
+  readonly rotate?: 90 | 180 | 270
+  readonly flip?: true
+  readonly flop?: true
+}
+
+/** The EXIF orientation, then `rot`, `flip` and `flop`, as one mirroring and one turn. */
+export function combineOrientation(exifOrientation: number, { rotate, flip, flop }: Turns): Orientation {
+  const upright = EXIF[exifOrientation] ?? { flop: false, angle: 0 }
+  let mirrored = upright.flop
+  let angle = upright.angle + (rotate ?? 0)
+  // A mirror after a turn equals the mirror first and the turn backwards; top to bottom is left to right and half a turn.
+  if (flip) [mirrored, angle] = [!mirrored, 180 - angle]
+  if (flop) [mirrored, angle] = [!mirrored, -angle]
+  return { flop: mirrored, angle: quarterTurn(angle) }
+}
+
+/** True if width and height change places. */
+export function turnsOnSide({ angle }: Orientation): boolean {
+  return angle === 90 || angle === 270
+}
+
+function quarterTurn(angle: number): Orientation['angle'] {
+  const turns = (((angle / 90) % 4) + 4) % 4
+  return turns === 1 ? 90 : turns === 2 ? 180 : turns === 3 ? 270 : 0
+}

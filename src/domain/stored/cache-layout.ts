@@ -1,5 +1,4 @@
-import { shardedId } from '../identity/image-id.ts'
-import { isResourceId, isVersionId } from '../identity/version-id.ts'
+import { isResourceId, isVersionId, shardedId } from '../identity/image-id.ts'
 import { MEZZANINE_LEVELS, MEZZANINE_VERSION, type MezzanineLevel } from '../picture/mezzanine.ts'
 import { CHOSEN_FORMATS, type FormatChoice, OUTPUT_FORMATS, type OutputFormat } from '../spec/image-format.ts'
 
@@ -83,4 +82,17 @@ export function formatOfFile(name: string): OutputFormat | undefined {
 /** nginx sends what is in `image` by itself; of a version it cannot know whether it is still the one that counts. */
 function placeOf(id: string): string {
   return `${isVersionId(id) || isResourceId(id) ? 'version' : 'image'}/${shardedId(id)}`
+}
+
+const PART = 1 / 16
+const MOST_BYTES = 128 * 2 ** 20
+
+/**
+ * What the in-memory cache may take by default. Held originals and files on their way to the disk may take as much again
+ * each, which in a container of 512 MB must leave room for the renderers.
+ *
+ * @param memoryBytes Of the machine, or what its container may have.
+ */
+export function defaultMemoryCache(memoryBytes: number): number {
+  return Math.min(Math.floor(memoryBytes * PART), MOST_BYTES)
 }

@@ -1,8 +1,7 @@
 import { RequestError } from '../../errors.ts'
 import { isUrlFormat, type OutputFormat } from '../spec/image-format.ts'
 import { formatSpec, parseSpec, type Spec } from '../spec/spec.ts'
-import { invalidPath } from '../text/invalid-path.ts'
-import { isPercentEncoded } from '../text/percent-encoding.ts'
+import { invalidPath, isPercentEncoded } from '../text/path-text.ts'
 
 /** The end of a rendition's path: the size, and the format and a name if they are given. */
 export interface PictureTail {

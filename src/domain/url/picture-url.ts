@@ -1,7 +1,9 @@
-import { invalidPath } from '../text/invalid-path.ts'
-import { formatImagePath, type ImageRequest, parseImagePath } from './image-path.ts'
-import { formatObjectPath, parseObjectPath } from './object-path.ts'
-import { formatRemoteUrl, parseRemoteQuery } from './remote-query.ts'
+import { isImageId } from '../identity/image-id.ts'
+import type { ObjectRef, OriginalRef, RemoteRef } from '../identity/original-ref.ts'
+import { parseRemoteUrl } from '../network/remote-hosts.ts'
+import { formatSpec, parseSpec, type Spec } from '../spec/spec.ts'
+import { invalidPath } from '../text/path-text.ts'
+import { decodePathPart, formatPictureTail, type PictureTail, parseFormat, parsePictureTail } from './picture-tail.ts'
 
 /**
  * Reads a URL of a picture, of whatever kind its original is; without scheme and host.
@@ -38,4 +40,183 @@ export function formatPictureUrl({ original, ...tail }: ImageRequest): string {
  */
 export function signedPath({ original, spec, format }: ImageRequest): string {
   return formatPictureUrl({ original, spec, ...(format !== undefined && { format, name: '' }) })
+}
+
+/** What the URL of a rendition asks for. */
+export interface ImageRequest extends PictureTail {
+  readonly original: OriginalRef
+}
+
+/** The same of an image that was uploaded here. */
+export interface UploadRequest extends PictureTail {
+  readonly original: Extract<OriginalRef, { kind: 'image' }>
+}
+
+/**
+ * Reads the path of a rendition in any valid spelling; `formatImagePath` gives the canonical one, and they are the same
+ * if and only if the path was canonical.
+ *
+ * ```
+ * path = "/image/" id "/" spec [ "." ext | "/" name "." ext ]
+ * ext  = "jpg" | "png" | "webp" | "avif" | "gif"        ; "jpeg" is another spelling of "jpg"
+ * ```
+ *
+ * @param path The raw path of the request, percent-encoded, without the query.
+ * @param readSpec See `parseSpecOrReticulumSize` for one that takes more.
+ * @throws RequestError `invalid_path` with the reason.
+ */
+export function parseImagePath(path: string, readSpec: (text: string) => Spec = parseSpec): UploadRequest {
+  const [root, route, idText = '', specText, fileText, ...rest] = path.split('/')
+  if (root !== '' || route !== 'image' || specText === undefined || rest.length > 0) {
+    throw invalidPath(
+      'Malformed image path: use /image/{id}/400w, /image/{id}/400w.webp or /image/{id}/400w/{name}.webp',
+    )
+  }
+  const id = decodePathPart(idText).toLowerCase()
+  if (!isImageId(id)) throw invalidPath('An image id must have 40 hexadecimal digits')
+  return { original: { kind: 'image', id }, ...parsePictureTail([specText, fileText], readSpec) }
+}
+
+/** The canonical path: the inverse of `parseImagePath`. */
+export function formatImagePath({ original, ...tail }: UploadRequest): string {
+  return `/image/${original.id}/${formatPictureTail(tail)}`
+}
+
+/** What a URL below `/s3/` asks for: a rendition of an object, or what is known of it. */
+export type ObjectRequest =
+  | {
+      readonly kind: 'picture'
+      readonly request: ImageRequest & { readonly original: ObjectRef }
+      /** The path until the spec, with the key as it was written. */
+      readonly prefix: string
+    }
+  | { readonly kind: 'info'; readonly original: ObjectRef }
+
+/** In bytes of UTF-8; S3's own limit. */
+const MAX_KEY_BYTES = 1024
+const SEPARATOR = '/-/'
+/** What an alias can be at all. A redirect repeats it, and no header takes just any character. */
+const ALIAS = /^[a-z0-9.-]+$/
+
+/**
+ * Reads the path of something made of an object in a configured bucket.
+ *
+ * ```
+ * path = "/s3/" alias "/" key "/-/" ( "info" | spec [ "." ext | "/" name "." ext ] )
+ * ```
+ *
+ * The last `/-/` separates, so a key may hold others. The key is percent-encoded UTF-8; `+` is a plus sign, `%2F` a slash like any
+ * other. Clients and proxies resolve the segments `.` and `..` of a path, so in a key those are written with `%2F` at
+ * their sides.
+ *
+ * @param path The raw path of the request, percent-encoded, without the query.
+ * @param versionId Of the object, if one is asked for.
+ * @throws RequestError `invalid_path` with the reason.
+ */
+export function parseObjectPath(path: string, versionId?: string): ObjectRequest {
+  const end = path.lastIndexOf(SEPARATOR)
+  const { alias, keyText } =
+    /^\/s3\/(?<alias>[^/]+)\/(?<keyText>.+)$/s.exec(path.slice(0, Math.max(0, end)))?.groups ?? {}
+  if (alias === undefined || keyText === undefined) {
+    throw invalidPath('Malformed object path: use /s3/{bucket}/{key}/-/400w, …/-/400w.webp or …/-/400w/{name}.webp')
+  }
+  const bucket = decodePathPart(alias)
+  if (!ALIAS.test(bucket))
+    throw invalidPath('A bucket alias must consist of lower-case letters, digits, dots and dashes')
+  const key = decodePathPart(keyText)
+  if (Buffer.byteLength(key) > MAX_KEY_BYTES)
+    throw invalidPath(`An object key must have at most ${MAX_KEY_BYTES} bytes`)
+  if (key.includes('\0')) throw invalidPath('An object key must not contain NUL')
+  const original = { kind: 'object', bucket, key, ...(versionId !== undefined && { versionId }) } as const
+  const [specText = '', fileText, ...rest] = path.slice(end + SEPARATOR.length).split('/')
+  if (rest.length > 0)
+    throw invalidPath('Too many segments after /-/: use /-/400w, /-/400w.webp or /-/400w/{name}.webp')
+  if (specText === 'info' && fileText === undefined) return { kind: 'info', original }
+  const tail = parsePictureTail([specText, fileText])
+  return {
+    kind: 'picture',
+    request: { original, ...tail },
+    prefix: `/s3/${bucket}/${keyText}${SEPARATOR}`,
+  }
+}
+
+/** The path of a picture of an object, as our own URLs have it and as it is signed. */
+export function formatObjectPath({ original, ...tail }: ImageRequest & { readonly original: ObjectRef }): string {
+  const path = `/s3/${original.bucket}/${encodeKey(original.key)}${SEPARATOR}${formatPictureTail(tail)}`
+  return original.versionId === undefined ? path : `${path}?versionId=${encodeURIComponent(original.versionId)}`
+}
+
+/** Slashes stay, but those beside a segment that a client would resolve. */
+export function encodeKey(key: string): string {
+  return key
+    .split('/')
+    .map((segment) => ({ text: encodeURIComponent(segment), isDots: segment === '.' || segment === '..' }))
+    .reduce((path, { text, isDots }, index, segments) => {
+      if (index === 0) return text
+      return `${path}${isDots || segments[index - 1]?.isDots ? '%2F' : '/'}${text}`
+    }, '')
+}
+
+/** What `/image?url=…` asks for: a rendition of a remote image, or what is known of it. */
+export type RemoteRequest =
+  | {
+      readonly kind: 'picture'
+      readonly request: ImageRequest & { readonly original: RemoteRef }
+      readonly isCanonical: boolean
+    }
+  | { readonly kind: 'info'; readonly original: RemoteRef }
+
+/**
+ * Reads the query of something made of a remote image.
+ *
+ * ```
+ * query = "url=" url [ "&size=" ( "info" | spec ) ] [ "&format=" ext ]          ; in any order; more is left alone
+ * ```
+ *
+ * Without a size the picture is as large as it came.
+ *
+ * @throws RequestError `invalid_path` with the reason.
+ */
+export function parseRemoteQuery(querystring: string): RemoteRequest {
+  const query = new URLSearchParams(querystring)
+  const url = once(query, 'url')
+  if (url === undefined) {
+    throw invalidPath(
+      'Malformed URL of a remote image: use /image?url={url}&size={size}&format={ext}, with the value of url percent-encoded',
+    )
+  }
+  const original = { kind: 'remote', url: parseRemoteUrl(url) } as const
+  const sizeText = once(query, 'size')
+  if (sizeText === 'info') return { kind: 'info', original }
+  const formatText = once(query, 'format')
+  const spec = parseSpec(sizeText ?? 'full')
+  const format = formatText === undefined ? undefined : parseFormat(formatText)
+  return {
+    kind: 'picture',
+    request: { original, spec, ...(format !== undefined && { format }) },
+    isCanonical: (sizeText === undefined || sizeText === formatSpec(spec)) && formatText === format,
+  }
+}
+
+/** The same query with this size, and the format spelled canonically. */
+export function respellRemoteQuery(
+  querystring: string,
+  { spec, format }: Pick<ImageRequest, 'spec' | 'format'>,
+): string {
+  const query = new URLSearchParams(querystring)
+  query.set('size', formatSpec(spec))
+  if (format !== undefined) query.set('format', format)
+  return query.toString()
+}
+
+/** The URL of a picture of a remote image, as our own URLs have it and as it is signed. */
+function formatRemoteUrl({ original, spec, format }: ImageRequest & { readonly original: RemoteRef }): string {
+  const url = `/image?url=${encodeURIComponent(original.url)}&size=${formatSpec(spec)}`
+  return format === undefined ? url : `${url}&format=${format}`
+}
+
+function once(query: URLSearchParams, name: string): string | undefined {
+  const values = query.getAll(name)
+  if (values.length > 1) throw invalidPath(`Parameter ${name}= is repeated: specify it once`)
+  return values[0]
 }

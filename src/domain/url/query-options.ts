@@ -1,7 +1,7 @@
 import { RequestError } from '../../errors.ts'
 import { suggestSpec } from '../spec/spec.ts'
 import { nearestWord } from '../text/edit-distance.ts'
-import { invalidPath } from '../text/invalid-path.ts'
+import { invalidPath } from '../text/path-text.ts'
 import { readFormat } from './picture-tail.ts'
 
 /** Parameters that other services read options from, and how `suggestSpec` takes them. */

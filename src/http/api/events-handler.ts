@@ -6,7 +6,7 @@ import { formatByteAmount } from '../../domain/text/byte-amount.ts'
 import { type BucketEvent, parseBucketEvents } from '../../domain/url/bucket-event.ts'
 import { RequestError } from '../../errors.ts'
 import { API_HEADERS } from '../answer/json-answer.ts'
-import { pacedBody } from '../request/paced-body.ts'
+import { pacedBody } from '../request/request-body.ts'
 import type { RequestState } from '../request/request-state.ts'
 
 export interface EventsHandlerOptions {

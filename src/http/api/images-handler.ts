@@ -17,9 +17,8 @@ import type { PrimeService } from '../../service/renditions/prime-service.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import { RangeError416 } from '../answer/error-response.ts'
 import { API_HEADERS, answerJson } from '../answer/json-answer.ts'
-import { conditionsOf } from '../request/conditional-headers.ts'
-import { assertMay, assertMayKnow, idOf } from '../request/image-request.ts'
 import type { RequestState } from '../request/request-state.ts'
+import { assertMay, assertMayKnow, conditionsOf, idOf } from '../request/request-state.ts'
 import { uploadBody } from '../request/upload-body.ts'
 
 export interface ImagesHandlerOptions {

@@ -6,8 +6,8 @@ import { imageUrls } from '../../domain/info/image-urls.ts'
 import type { InfoService } from '../../service/library/info-service.ts'
 import type { RecordService } from '../../service/library/record-service.ts'
 import { answerJson } from '../answer/json-answer.ts'
-import { assertMayKnow, idOf, isTrusted } from '../request/image-request.ts'
 import type { RequestState } from '../request/request-state.ts'
+import { assertMayKnow, idOf, isTrusted } from '../request/request-state.ts'
 
 export interface InfoHandlerOptions {
   readonly records: RecordService

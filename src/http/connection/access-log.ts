@@ -4,8 +4,7 @@ import type { Middleware } from 'koa'
 import { ServiceError } from '../../errors.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import type { ClientOf } from '../request/client-of.ts'
-import type { RequestState } from '../request/request-state.ts'
+import type { ClientOf, RequestState } from '../request/request-state.ts'
 
 /** A request that has been answered, or left. */
 export interface Ended {

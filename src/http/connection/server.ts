@@ -1,8 +1,9 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type Koa from 'koa'
+import { isWithinRoot } from '../../domain/text/path-text.ts'
+import { errorHeaders, SERVER_ERRORS, type ServerError } from '../answer/error-response.ts'
 import type { RequestState } from '../request/request-state.ts'
-import { answerProtocolErrors, isAmbiguous, refuse } from './protocol-errors.ts'
-import { originForm } from './request-target.ts'
 import type { Shed } from './shed.ts'
 
 const HEADERS_TIMEOUT_MS = 10_000
@@ -76,4 +77,111 @@ export function close(server: Server): Promise<void> {
     })
     server.closeIdleConnections()
   })
+}
+
+/**
+ * Path and query of a request, whichever way its target names them: a client may write the whole URL, as to a proxy, and
+ * then its scheme and its host count for nothing here, nor for nginx.
+ *
+ * @returns undefined for what is neither, as readers of URLs further in would throw, Koa's among them; and for a path that nginx
+ *   takes for no correct request, so that both give the same answer: wrongly percent-encoded, with a NUL, or out of the root.
+ * @see https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+ * @example originForm('http://example.com/image/x?s=1') // '/image/x?s=1'
+ */
+export function originForm(target: string): string | undefined {
+  const form = target.startsWith('/') ? target : afterHost(target)
+  if (form === undefined) return undefined
+  const [path = ''] = form.split(/[?#]/, 1)
+  return isWithinRoot(path) ? form : undefined
+}
+
+const ABSOLUTE =
+  /^[a-z][a-z0-9+.-]*:\/\/(?:\.?[a-z0-9-]+(?:\.[a-z0-9-]+)*\.?|\[[^/?#\]]*\])(?::\d*)?(?<rest>$|[/?].*)/is
+
+/** What comes after the scheme and the host, if these are as nginx takes them. */
+function afterHost(target: string): string | undefined {
+  const { rest } = ABSOLUTE.exec(target)?.groups ?? {}
+  if (rest === undefined) return undefined
+  return rest.startsWith('/') ? rest : `/${rest}`
+}
+
+const REFUSALS = {
+  400: SERVER_ERRORS[400],
+  408: SERVER_ERRORS[408],
+  // The only body that Node refuses by itself has such chunks.
+  413: { code: 'original_too_large', message: 'The chunk extensions of the request body are too large' },
+  417: {
+    code: 'expectation_failed',
+    message: 'Unsupported Expect header; the only supported expectation is 100-continue',
+  },
+  431: SERVER_ERRORS[431],
+} as const satisfies Readonly<Record<number, ServerError>>
+type Refusal = keyof typeof REFUSALS
+
+/**
+ * Answers what is no correct HTTP, and so never comes to the app, as the app answers errors. Node's own answers would have neither
+ * a body nor the headers that keep browsers and caches from making something of them.
+ */
+function answerProtocolErrors(server: Server): void {
+  const latest = new WeakMap<Duplex, Exchange>()
+  server.prependListener('request', (request, response) => {
+    const { socket } = request
+    latest.set(socket, { request, response })
+    // An idle connection must not hold its last request, whose headers may have 24 KB.
+    response.once('close', () => {
+      if (latest.get(socket)?.response === response) latest.delete(socket)
+    })
+  })
+  server.on('checkExpectation', (_, response) => refuse(response, 417))
+  server.on('clientError', (error, socket) => {
+    // What is said now must not be taken for the answer to an earlier request, which is still to come.
+    if (!socket.writable || ('code' in error && error.code === 'ECONNRESET') || !isTurnOf(socket, latest.get(socket))) {
+      socket.destroy(error)
+      return
+    }
+    socket.end(answerText(refusalOf(error)), () => socket.destroy(error))
+  })
+}
+
+/** Whether a request leaves open which host is meant: two servers that read it differently could be played off. */
+function isAmbiguous({ rawHeaders, httpVersion }: IncomingMessage): boolean {
+  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.length === 4 && /^host$/i.test(name)).length
+  return hosts > 1 || (hosts === 0 && httpVersion === '1.1')
+}
+
+/** Ends the connection too. */
+function refuse(response: ServerResponse, status: Refusal): void {
+  const body = bodyOf(status)
+  response.writeHead(status, { ...errorHeaders(body), Connection: 'close' }).end(body)
+}
+
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+}
+
+/** The last request of a connection is answered, or it is what has gone wrong: in its body, with no answer begun. */
+function isTurnOf(socket: Duplex, last: Exchange | undefined): boolean {
+  if (last === undefined || last.response.writableFinished) return true
+  return !last.request.complete && !last.response.headersSent && last.response.socket === socket
+}
+
+function refusalOf(error: Error): Refusal {
+  const code = 'code' in error ? error.code : undefined
+  if (code === 'HPE_HEADER_OVERFLOW') return 431
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return 413
+  return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+}
+
+function answerText(status: Refusal): string {
+  const body = bodyOf(status)
+  const headers = Object.entries({ ...errorHeaders(body), Connection: 'close' }).map(
+    ([name, value]) => `${name}: ${value}`,
+  )
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers.join('\r\n')}\r\n\r\n${body}`
+}
+
+function bodyOf(status: Refusal): string {
+  const { code, message } = REFUSALS[status]
+  return JSON.stringify({ error: code, message })
 }

@@ -1,12 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { clientNetwork } from '../../domain/network/client-address.ts'
+import { clientNetwork } from '../../domain/network/ip-address.ts'
 import type { UnavailableError } from '../../errors.ts'
 import { errorAnswer } from '../answer/error-response.ts'
-import type { ClientOf } from '../request/client-of.ts'
-import { hasBody } from '../request/unread-body.ts'
+import { hasBody } from '../request/request-body.ts'
+import type { ClientOf } from '../request/request-state.ts'
 import { type AccessReport, requestIdOf } from './access-log.ts'
 import { type Client, createOverloadFlags, type FlagFolder } from './overload-flags.ts'
-import { createTurnstile } from './turnstile.ts'
 
 export interface ShedOptions {
   /** Why no picture can be made now for this client; without one: for a client that has nothing here yet. */
@@ -95,4 +94,29 @@ function isOfAbsentPicture(request: IncomingMessage): boolean {
   const { method, headers } = request
   const isRead = method === 'GET' || method === 'HEAD'
   return isRead && headers['x-not-on-disk'] === '1' && headers['x-render-again'] === undefined && !hasBody(request)
+}
+
+/** Lets one task begin in each turn of the event loop; the others wait in order of arrival. */
+export type Turnstile = (task: () => void) => void
+
+export function createTurnstile(): Turnstile {
+  const waiting: (() => void)[] = []
+  let isTaken = false
+
+  function nextTurn(): void {
+    isTaken = false
+    const task = waiting.shift()
+    if (task) begin(task)
+  }
+
+  function begin(task: () => void): void {
+    isTaken = true
+    setImmediate(nextTurn)
+    task()
+  }
+
+  return (task) => {
+    if (isTaken) waiting.push(task)
+    else begin(task)
+  }
 }

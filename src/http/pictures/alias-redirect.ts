@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa'
 import { admit, readmittingQuery, type SizePolicy } from '../../domain/access/size-policy.ts'
-import { parseImagePath } from '../../domain/url/image-path.ts'
+import { parseImagePath } from '../../domain/url/picture-url.ts'
 import { OriginalError } from '../../errors.ts'
 import type { AliasService } from '../../service/library/alias-service.ts'
 import { API_HEADERS } from '../answer/json-answer.ts'

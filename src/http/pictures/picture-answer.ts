@@ -1,6 +1,5 @@
 import type { Context, Middleware } from 'koa'
-import { PICTURE_HEADERS } from '../../domain/caching/answer-headers.ts'
-import { isNotModified, isPreconditionFailed, selectRange } from '../../domain/caching/http-caching.ts'
+import { isNotModified, isPreconditionFailed, PICTURE_HEADERS, selectRange } from '../../domain/caching/http-caching.ts'
 import { cacheTag, type PictureCaching, uploadCaching, versionCaching } from '../../domain/caching/picture-caching.ts'
 import type { DialectFormat } from '../../domain/dialect/dialect.ts'
 import type { OriginalRef } from '../../domain/identity/original-ref.ts'
@@ -11,12 +10,10 @@ import { RequestError, UnavailableError } from '../../errors.ts'
 import type { Version, VersionService } from '../../service/originals/versions.ts'
 import type { ImageCache } from '../../service/ports/cache.ts'
 import type { Rendition, RenditionService, Wanted } from '../../service/renditions/rendition-service.ts'
-import { RangeError416 } from '../answer/error-response.ts'
-import { SERVER_ERRORS } from '../answer/server-errors.ts'
-import type { AskedBy, ViewerOf } from '../request/client-of.ts'
-import { conditionsOf } from '../request/conditional-headers.ts'
+import { RangeError416, SERVER_ERRORS } from '../answer/error-response.ts'
 import type { NginxFront } from '../request/nginx-front.ts'
-import type { RequestState } from '../request/request-state.ts'
+import type { AskedBy, RequestState, ViewerOf } from '../request/request-state.ts'
+import { conditionsOf } from '../request/request-state.ts'
 
 export interface PictureAnswerOptions {
   readonly service: RenditionService

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Degradation } from '../../service/load/degradation.ts'
+import type { Degradation } from '../../service/load/access-watch.ts'
 
 /** The nginx in front of this process: whether it sends the files of the cache, as it should. */
 export interface NginxFront {

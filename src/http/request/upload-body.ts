@@ -3,7 +3,7 @@ import { PassThrough, type Readable } from 'node:stream'
 import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy'
 import { tooManyBytes } from '../../domain/picture/original-refusal.ts'
 import { OriginalError, RequestError } from '../../errors.ts'
-import { pacedBody } from './paced-body.ts'
+import { pacedBody } from './request-body.ts'
 
 /** What a form has to hold beside its file. What one of these throws refuses the whole form. */
 export interface FormRules {

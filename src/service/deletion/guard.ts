@@ -1,5 +1,8 @@
+import { deletedKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError } from '../../errors.ts'
 import type { ImageCache } from '../ports/cache.ts'
+import type { ObjectStore } from '../ports/store.ts'
+import { readText } from '../tools/small-object.ts'
 import type { InvalidationWatch } from './invalidation-watch.ts'
 
 /**
@@ -77,4 +80,9 @@ export function createDeletionGuard({ watch, cache }: DeletionGuardOptions): Del
       }
     },
   }
+}
+
+/** Whether the image was deleted and not uploaded again. */
+export async function isDeleted(store: ObjectStore, id: string, signal: AbortSignal): Promise<boolean> {
+  return (await readText(store, deletedKey(id), signal)) !== undefined
 }

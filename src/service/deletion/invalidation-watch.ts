@@ -9,7 +9,6 @@ import type { ImageCache } from '../ports/cache.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { putBytes } from '../tools/small-object.ts'
-import { createHiding } from './hiding.ts'
 
 /** Learns from the store which images were deleted on any node, and makes this one forget them. */
 export interface InvalidationWatch {
@@ -132,6 +131,39 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
     },
     get caughtUp() {
       return caughtUp
+    },
+  }
+}
+
+/**
+ * Hides images on this node's disk. A disk that was read-only when an image had to be hidden must not show the image later,
+ * so what the disk refused is tried again.
+ */
+export interface Hiding {
+  hide(ids: Iterable<string>): Promise<void>
+  hideAll(): Promise<void>
+  /** Hides what the disk refused to hide earlier. */
+  retry(): Promise<void>
+}
+
+function createHiding(cache: Pick<ImageCache, 'hide' | 'hideAll'>): Hiding {
+  const unhidden = new Set<string>()
+  let isWiped = true
+
+  async function hide(ids: Iterable<string>): Promise<void> {
+    for (const id of await cache.hide(ids)) unhidden.add(id)
+  }
+
+  return {
+    hide,
+    async hideAll() {
+      isWiped = await cache.hideAll()
+    },
+    async retry() {
+      if (!isWiped) isWiped = await cache.hideAll()
+      const rest = [...unhidden]
+      unhidden.clear()
+      await hide(rest)
     },
   }
 }

@@ -1,5 +1,5 @@
+import { resourceId } from '../../domain/identity/image-id.ts'
 import type { ObjectRef } from '../../domain/identity/original-ref.ts'
-import { resourceId } from '../../domain/identity/version-id.ts'
 import type { Spec } from '../../domain/spec/spec.ts'
 import type { BucketEvent } from '../../domain/url/bucket-event.ts'
 import { OriginalError } from '../../errors.ts'

@@ -1,8 +1,9 @@
 import { LRUCache } from 'lru-cache'
-import { isTransientId, isVersionId } from '../../domain/identity/version-id.ts'
-import { formatInfo, type ImageInfo } from '../../domain/info/image-info.ts'
-import { decodingCost } from '../../domain/picture/work-cost.ts'
-import { OriginalError } from '../../errors.ts'
+import { isTransientId, isVersionId } from '../../domain/identity/image-id.ts'
+import { formatInfo, type ImageInfo, parseInfo } from '../../domain/info/image-info.ts'
+import { decodingCost } from '../../domain/picture/transform-plan.ts'
+import { infoKey, originalKey } from '../../domain/stored/store-layout.ts'
+import { OriginalError, UnavailableError } from '../../errors.ts'
 import type { DeletionGuard } from '../deletion/guard.ts'
 import type { Work, WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/original-service.ts'
@@ -11,7 +12,7 @@ import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
-import { createStoredInfos } from './stored-infos.ts'
+import { createSharing, readText } from '../tools/small-object.ts'
 
 /** What is measured of originals: once, after the upload or when somebody asks, and kept in the store for all nodes. */
 export interface InfoService {
@@ -124,5 +125,43 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
       return background.pending
     },
     stop: background.stop,
+  }
+}
+
+/** The information of images in the store, for all nodes. */
+export interface StoredInfos {
+  /** A store that does not give it costs the time to measure again; if nothing else can be had of it, the original says so. */
+  read(id: string, signal: AbortSignal): Promise<ImageInfo | undefined>
+  /** A store that can't be written to costs the other nodes the time to measure, and nobody an answer. It never rejects. */
+  share(id: string, info: ImageInfo, signal: AbortSignal): Promise<void>
+}
+
+const UNSHARED = 'Image information could not be written to the object store: other nodes will compute it again'
+
+function createStoredInfos(store: ObjectStore, meter: Meter): StoredInfos {
+  const sharing = createSharing({ store, meter, trouble: UNSHARED })
+  return {
+    async read(id, signal) {
+      try {
+        const text = await readText(store, infoKey(id), signal)
+        return text === undefined ? undefined : parseInfo(text)
+      } catch (error) {
+        signal.throwIfAborted()
+        if (!(error instanceof UnavailableError)) throw error
+        meter.trouble(`The information of image ${id} could not be read from the object store`, error)
+        return undefined
+      }
+    },
+    async share(id, info, signal) {
+      if (signal.aborted) return
+      const bytes = Buffer.from(formatInfo(info))
+      try {
+        if (!(await sharing.share({ key: infoKey(id), bytes, contentType: 'application/json' }, signal))) return
+        // A deletion removes the original before it removes this, and may have been done while this was on its way.
+        if ((await store.stat(originalKey(id), signal)) === undefined) await store.remove(infoKey(id), signal)
+      } catch (error) {
+        if (!signal.aborted) meter.trouble(UNSHARED, error)
+      }
+    },
   }
 }

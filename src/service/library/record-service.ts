@@ -1,7 +1,7 @@
 import { type ImageRecord, parseRecord } from '../../domain/info/image-record.ts'
 import { recordKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError } from '../../errors.ts'
-import { isDeleted } from '../deletion/is-deleted.ts'
+import { isDeleted } from '../deletion/guard.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { readText } from '../tools/small-object.ts'
 

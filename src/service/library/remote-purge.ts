@@ -1,7 +1,7 @@
 import pLimit from 'p-limit'
-import { isPointer, type RemoteFolder, remoteFolders } from '../../domain/stored/remote-folder.ts'
+import { isRemotePointerKey, type RemoteFolder, remoteFolders } from '../../domain/stored/remote-pointer.ts'
 import { REMOTE_PREFIXES, remoteFolder } from '../../domain/stored/store-layout.ts'
-import { type CutOff, createAgeHistogram } from '../../domain/sweep/sweep-histogram.ts'
+import { type CutOff, createAgeHistogram } from '../../domain/sweep/sweep-plan.ts'
 import { UnavailableError } from '../../errors.ts'
 import type { ObjectStore } from '../ports/store.ts'
 
@@ -112,7 +112,7 @@ export function createRemotePurge({ store, maxBytes, dryRun, now }: RemotePurgeO
     try {
       // Listed once more, for it may have come into use since; and so nobody has to remember keys.
       for await (const { key, modifiedAt } of store.listObjects(remoteFolder(folder.resource), '', signal)) {
-        if (isPointer(key, folder.resource) && modifiedAt.getTime() > folder.writtenAt) {
+        if (isRemotePointerKey(key, folder.resource) && modifiedAt.getTime() > folder.writtenAt) {
           done.usedMeanwhile += 1
           return false
         }

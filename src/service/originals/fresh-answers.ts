@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
-import { type Freshness, judgeAge } from '../../domain/caching/freshness.ts'
-import { isResourceId } from '../../domain/identity/version-id.ts'
+import { type Freshness, judgeAge } from '../../domain/caching/picture-caching.ts'
+import { isResourceId } from '../../domain/identity/image-id.ts'
 import { OriginalError, RemoteError, type ServiceError, UnavailableError } from '../../errors.ts'
 import type { DeletionGuard } from '../deletion/guard.ts'
 import { createBackground } from '../tools/background.ts'

@@ -1,14 +1,13 @@
 import { LRUCache } from 'lru-cache'
-import type { Freshness } from '../../domain/caching/freshness.ts'
-import { formatObjectNotice, parseObjectNotice } from '../../domain/identity/object-notice.ts'
+import type { Freshness } from '../../domain/caching/picture-caching.ts'
+import { formatObjectNotice, parseObjectNotice, resourceId, versionId } from '../../domain/identity/image-id.ts'
 import type { ObjectRef } from '../../domain/identity/original-ref.ts'
-import { resourceId, versionId } from '../../domain/identity/version-id.ts'
-import { unsharedText } from '../../domain/text/unshared-text.ts'
 import { OriginalError, RequestError } from '../../errors.ts'
 import type { DeletionGuard, GuardedWork } from '../deletion/guard.ts'
 import type { Bucket, ObjectVersion } from '../ports/bucket.ts'
 import type { ImageCache } from '../ports/cache.ts'
 import { createBackground } from '../tools/background.ts'
+import { unsharedText } from '../tools/memoize.ts'
 import { ChangedError, createLocatedVersions, type Version, type Versions } from './versions.ts'
 
 /** A configured bucket, and on which terms its objects are served. */

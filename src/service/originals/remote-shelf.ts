@@ -1,14 +1,15 @@
 import { LRUCache } from 'lru-cache'
+import { resourceId } from '../../domain/identity/image-id.ts'
 import type { RemoteRef } from '../../domain/identity/original-ref.ts'
-import { resourceId } from '../../domain/identity/version-id.ts'
 import { contentTypeOf, type InputFormat, type OutputFormat } from '../../domain/spec/image-format.ts'
 import {
   formatRemotePointer,
   isDueForTouch,
+  openSealed,
   parseRemotePointer,
   type RemotePointer,
+  seal,
 } from '../../domain/stored/remote-pointer.ts'
-import { openSealed, seal } from '../../domain/stored/sealed-bytes.ts'
 import {
   remoteOriginalKey,
   remotePointerKey,
@@ -20,8 +21,7 @@ import type { Spooled } from '../ports/cache.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore, OpenObject } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
-import { createSharing } from '../tools/sharing.ts'
-import { readText, readWhole } from '../tools/small-object.ts'
+import { createSharing, readText, readWhole } from '../tools/small-object.ts'
 
 /** One version of a remote original. */
 export interface RemoteVersionName {

@@ -1,7 +1,7 @@
 import { imageIdFromSha256 } from '../../domain/identity/image-id.ts'
 import { originalKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError } from '../../errors.ts'
-import { isDeleted } from '../deletion/is-deleted.ts'
+import { isDeleted } from '../deletion/guard.ts'
 import type { OriginalHolder } from '../ports/originals.ts'
 import type { ObjectStore } from '../ports/store.ts'
 

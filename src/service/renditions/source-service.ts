@@ -8,8 +8,7 @@ import {
   uprightFacts,
 } from '../../domain/picture/mezzanine.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
-import { type Plan, planTransform } from '../../domain/picture/transform-plan.ts'
-import { decodingCost, planCost } from '../../domain/picture/work-cost.ts'
+import { decodingCost, type Plan, planCost, planTransform } from '../../domain/picture/transform-plan.ts'
 import type { OutputFormat } from '../../domain/spec/image-format.ts'
 import { deviceBox, type Spec } from '../../domain/spec/spec.ts'
 import { UnavailableError } from '../../errors.ts'

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Config, ConfigError, loadConfig } from '../../../src/config/env.ts'
-import { parseDnsServer } from '../../../src/domain/network/dns-server.ts'
-import { parseAddressBlock } from '../../../src/domain/network/ip-address.ts'
+import { type Config, ConfigError, loadConfig, misspelledNames, settingsWithoutMode } from '../../../src/config/env.ts'
+import { parseAddressBlock, parseDnsServer } from '../../../src/domain/network/ip-address.ts'
 import { parseRemoteHost } from '../../../src/domain/network/remote-hosts.ts'
 import { parseSpec } from '../../../src/domain/spec/spec.ts'
+import { FOREIGN_ENVIRONMENTS, serviceVariables } from '../../support/foreign-environments.ts'
 
 const TOKEN = '0123456789abcdef'
 
@@ -163,3 +163,111 @@ test('No mistake repeats a secret', () => {
   const secrets = { UPLOAD_TOKENS: 'tooshort1', URL_KEYS: 'tooshort2', AWS_SECRET_ACCESS_KEY: 'tooshort3' }
   assert.doesNotMatch(mistakes(secrets).join('\n'), /tooshort/)
 })
+
+const SETTINGS = Object.keys(loadConfig({}))
+
+const MISSPELLED = {
+  CACHE_MAX_BYTE: 'CACHE_MAX_BYTES',
+  UPLOAD_TOKEN: 'UPLOAD_TOKENS',
+  UPLAOD_TOKENS: 'UPLOAD_TOKENS',
+  UPLOADTOKENS: 'UPLOAD_TOKENS',
+  URL_KEY: 'URL_KEYS',
+  DIALECT: 'DIALECTS',
+  CACHEDIR: 'CACHE_DIR',
+  S3_ENDPOINT_: 'S3_ENDPOINT',
+  REMOTE_HOST: 'REMOTE_HOSTS',
+  AWS_SECRET_ACESS_KEY: 'AWS_SECRET_ACCESS_KEY',
+} as const
+for (const [name, meant] of Object.entries(MISSPELLED)) {
+  test(`${name} is refused, and ${meant} suggested`, () => {
+    assert.throws(
+      () => loadConfig({ [name]: 'a value of 16 characters or more' }),
+      (error) => {
+        assert.ok(error instanceof ConfigError)
+        assert.match(error.message, new RegExp(`^${name}: unknown setting\\. Did you mean ${meant}\\?`, 'm'))
+        // It may be a secret.
+        assert.doesNotMatch(error.message, /a value/)
+        return true
+      },
+    )
+  })
+}
+
+test('Each setting of eight letters or more is suggested for its name with one or two letters wrong', () => {
+  const long = SETTINGS.filter(({ length }) => length >= 8)
+  assert.ok(long.length > 40)
+  for (const name of long) {
+    const wrong = [`${name}X`, name.slice(1), `${name.slice(0, 3)}QQ${name.slice(5)}`, name.replace('_', '')]
+    for (const spelling of wrong.filter((text) => !SETTINGS.includes(text))) {
+      const [mistake = 'none', ...more] = misspelledNames([spelling], SETTINGS, new Set())
+      assert.match(mistake, new RegExp(`^${spelling}: .* ${name}\\?`))
+      assert.deepEqual(more, [])
+    }
+  }
+})
+
+test('A name with three letters wrong, a short one and a blank one are left alone', () => {
+  assert.deepEqual(
+    misspelledNames(['CACHE_MAX_B', 'POST', 'STORED', 'SIZE', 'HOSTS', 'PORTS'], SETTINGS, new Set()),
+    [],
+  )
+  loadConfig({ UPLOAD_TOKEN: ' ' })
+})
+
+for (const [name, variables] of Object.entries(FOREIGN_ENVIRONMENTS)) {
+  test(`The environment of ${name} starts without a refusal`, () => {
+    loadConfig(Object.fromEntries(variables.map((variable) => [variable, 'tcp://10.0.0.1:8080'])))
+  })
+}
+
+test('A service in Kubernetes may have any name', () => {
+  const words = SETTINGS.flatMap((name) => name.split('_').map((_, index, all) => all.slice(0, index + 1).join('_')))
+  const variables = [...new Set(words)].flatMap(serviceVariables).filter((name) => !SETTINGS.includes(name))
+  assert.deepEqual(misspelledNames(variables, SETTINGS, new Set()), [])
+})
+
+test('What the file of buckets refers to may be near a setting', () => {
+  const env = { AWS_ACCESS_KEY_ID_2: 'an id', AWS_SECRET_ACCESS_KEY_B: 'a secret' }
+  assert.throws(() => loadConfig(env), ConfigError)
+  loadConfig(env, new Set(Object.keys(env)))
+})
+
+const KEY = '0123456789abcdef'
+
+const WITHOUT = [
+  [{ SIZES: '400w' }, 'SIZES', 'SIZE_POLICY=list'],
+  [{ SIZES: '400w', SIZE_POLICY: 'open' }, 'SIZES', 'SIZE_POLICY=list'],
+  [{ SIZES: '400w', SIZE_POLICY: 'signed', URL_KEYS: KEY }, 'SIZES', 'SIZE_POLICY=list'],
+  [{ SIZES_FALLBACK: 'redirect' }, 'SIZES_FALLBACK', 'SIZE_POLICY=list'],
+  [{ URL_KEYS: KEY }, 'URL_KEYS', 'SIZE_POLICY=signed'],
+  [{ URL_KEYS: KEY, SIZE_POLICY: 'list', SIZES: '400w' }, 'URL_KEYS', 'SIZE_POLICY=signed'],
+  [{ S3_ENDPOINT: 'https://s3.example' }, 'S3_ENDPOINT', 'STORE=s3://<bucket>'],
+  [{ S3_REGION: 'eu-central-1', STORE: 'file:./data' }, 'S3_REGION', 'STORE=s3://<bucket>'],
+  [{ THUMBOR_KEYS: 'key', DIALECTS: 'ipx=/ipx' }, 'THUMBOR_KEYS', 'thumbor or imagor in DIALECTS'],
+  [{ IMGPROXY_KEYS: 'ab:cd' }, 'IMGPROXY_KEYS', 'imgproxy in DIALECTS'],
+  [{ IPX_BASE: 'image/', DIALECTS: 'thumbor=/ipx=' }, 'IPX_BASE', 'ipx in DIALECTS'],
+  [{ DIALECT_FORMAT: 'negotiated' }, 'DIALECT_FORMAT', 'DIALECTS, such as'],
+] as const
+for (const [given, setting, needs] of WITHOUT) {
+  test(`${JSON.stringify(given)} is refused, since ${setting} has no effect`, () => {
+    const [mistake = 'none', ...more] = settingsWithoutMode(given)
+    assert.ok(mistake.startsWith(`${setting}: has no effect without ${needs}`), mistake)
+    assert.deepEqual(more, [])
+  })
+}
+
+const WITH = [
+  { SIZE_POLICY: 'list', SIZES: '400w', SIZES_FALLBACK: 'redirect' },
+  { SIZE_POLICY: 'signed', URL_KEYS: KEY },
+  { STORE: 's3://bucket', S3_ENDPOINT: 'https://s3.example', S3_REGION: 'eu', S3_FORCE_PATH_STYLE: 'false' },
+  { DIALECTS: 'imagor=/imagor', THUMBOR_KEYS: 'key', THUMBOR_HASH: 'sha256', DIALECT_FORMAT: 'source' },
+  { DIALECTS: 'thumbor=/t imgproxy=img.example', IMGPROXY_BASE: 'image/', THUMBOR_BASE: 'https://' },
+  // Other programs use these too.
+  { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'secret' },
+  // Misspelled modes are reported themselves.
+  { SIZE_POLICY: 'lst', SIZES: '400w', URL_KEYS: KEY },
+  { STORE: 's3:bucket', S3_ENDPOINT: 'https://s3.example' },
+] as const
+for (const given of WITH) {
+  test(`${JSON.stringify(given)} belong together`, () => assert.deepEqual(settingsWithoutMode(given), []))
+}

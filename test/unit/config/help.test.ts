@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { loadConfig } from '../../../src/config/env.ts'
-import { Env } from '../../../src/config/groups.ts'
+import { Env, loadConfig } from '../../../src/config/env.ts'
 import { describeSettings, formatSettings } from '../../../src/config/help.ts'
 
 const HELP = formatSettings()

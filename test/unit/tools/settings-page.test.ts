@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Env } from '../../../src/config/groups.ts'
+import { Env } from '../../../src/config/env.ts'
 import { settingsPage } from '../../../tools/docs/settings-page.ts'
 
 test('The page has one row for every setting, with four cells each', () => {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { signPath } from '../../../../src/domain/access/signature.ts'
 import { admit, admittingQuery, offeredSpecs, type SizePolicy } from '../../../../src/domain/access/size-policy.ts'
 import { formatSpec } from '../../../../src/domain/spec/spec.ts'
-import { parseImagePath } from '../../../../src/domain/url/image-path.ts'
+import { parseImagePath } from '../../../../src/domain/url/picture-url.ts'
 
 const ID = '3f2a'.padEnd(40, '0')
 const NOW = 1_800_000_000

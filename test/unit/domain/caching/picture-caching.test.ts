@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cacheTag, uploadCaching, versionCaching } from '../../../../src/domain/caching/picture-caching.ts'
-import { transientId, versionId } from '../../../../src/domain/identity/version-id.ts'
+import { transientId, versionId } from '../../../../src/domain/identity/image-id.ts'
 
 const FILE = { mtimeSeconds: 1_700_000_000, sizeBytes: 1000 }
 const NOW = 1_800_000_000_000

@@ -5,7 +5,7 @@ import { admit } from '../../../../src/domain/access/size-policy.ts'
 import { parseSpecOrReticulumSize, reticulumAnswer } from '../../../../src/domain/dialect/reticulum-answer.ts'
 import type { ImageRecord } from '../../../../src/domain/info/image-record.ts'
 import { formatSpec } from '../../../../src/domain/spec/spec.ts'
-import { parseImagePath } from '../../../../src/domain/url/image-path.ts'
+import { parseImagePath } from '../../../../src/domain/url/picture-url.ts'
 
 const ID = '3f2a'.padEnd(40, '0')
 const OPEN = { kind: 'open' } as const

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseReticulumSize, parseSpecOrReticulumSize } from '../../../../src/domain/dialect/reticulum-answer.ts'
 import { formatSpec, parseSpec } from '../../../../src/domain/spec/spec.ts'
-import { formatImagePath, parseImagePath } from '../../../../src/domain/url/image-path.ts'
+import { formatImagePath, parseImagePath } from '../../../../src/domain/url/picture-url.ts'
 import { anySpec } from '../../../../tools/fuzz/any-spec.ts'
 
 const ID = '3f2a'.padEnd(40, '0')

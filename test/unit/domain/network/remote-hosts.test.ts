@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { parseDnsServer } from '../../../../src/domain/network/dns-server.ts'
+import { parseDnsServer } from '../../../../src/domain/network/ip-address.ts'
 import {
   assertAllowedUrl,
   hostsAllowing,

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { avifIsQuickEnough, encodingCost, planEncoding } from '../../../../src/domain/picture/encoding.ts'
+import {
+  avifIsQuickEnough,
+  encodingCost,
+  isPipelineTime,
+  pipelineTime,
+  planEncoding,
+} from '../../../../src/domain/picture/encoding.ts'
 import { OUTPUT_FORMATS } from '../../../../src/domain/spec/image-format.ts'
 
 const THUMBNAIL = 160 * 120
@@ -80,3 +86,13 @@ function effort(format: 'webp' | 'avif', pixels: number, primed: boolean): numbe
   assert.ok('effort' in encoding)
   return encoding.effort
 }
+
+test('every pipeline has a time, the second after it counts too, and no time outside 2020-2024 does', () => {
+  for (const hash of [0, 1, 126_143_999, 126_144_000, 2 ** 32 - 1]) {
+    const time = pipelineTime(hash)
+    assert.ok(isPipelineTime(time) && isPipelineTime(time + 1), `${time}`)
+  }
+  for (const text of ['1970-01-01', '2019-12-31', '2024-01-02', '2026-06-01']) {
+    assert.ok(!isPipelineTime(Date.parse(text) / 1000), text)
+  }
+})

@@ -2,10 +2,19 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { displayedSize, type OriginalFacts } from '../../../../src/domain/picture/original-facts.ts'
-import { type Plan, plannedSize, planTransform, sizeBeforeTurn } from '../../../../src/domain/picture/transform-plan.ts'
-import { OUTPUT_FORMATS } from '../../../../src/domain/spec/image-format.ts'
+import {
+  decodingCost,
+  expectedCost,
+  type Plan,
+  planCost,
+  plannedSize,
+  planTransform,
+  sizeBeforeTurn,
+} from '../../../../src/domain/picture/transform-plan.ts'
+import { INPUT_FORMATS, OUTPUT_FORMATS } from '../../../../src/domain/spec/image-format.ts'
 import { defaultFit, deviceBox, parseSpec } from '../../../../src/domain/spec/spec.ts'
 import { anySpec } from '../../../../tools/fuzz/any-spec.ts'
+import { FACTS } from '../../../support/memory-engine.ts'
 
 const MAX_SIDE = 2000
 const PHOTO: OriginalFacts = {
@@ -241,3 +250,29 @@ interface Box {
 function assertWithin({ left = 0, top = 0, width, height }: Box, outer: Picture): void {
   assert.ok(left >= 0 && top >= 0 && left + width <= outer.width && top + height <= outer.height)
 }
+
+test('more pixels and more frames cost more, in every format', () => {
+  for (const format of INPUT_FORMATS) {
+    const small = { format, stored: { width: 1000, height: 500 } }
+    const large = { format, stored: { width: 4000, height: 3000 } }
+    assert.ok(decodingCost(small, 1) < decodingCost(large, 1), format)
+    assert.ok(decodingCost(small, 1) < decodingCost(small, 10), format)
+  }
+  for (const format of OUTPUT_FORMATS) {
+    assert.ok(expectedCost(parseSpec('100w'), format) < expectedCost(parseSpec('2000w'), format), format)
+  }
+})
+
+test('an AVIF is expected to cost more than a JPEG, and a size is known from either side', () => {
+  assert.ok(expectedCost(parseSpec('400w'), 'avif') > expectedCost(parseSpec('400w'), 'jpg'))
+  assert.equal(expectedCost(parseSpec('400w')), expectedCost(parseSpec('400h')))
+  assert.equal(expectedCost(parseSpec('400s')), expectedCost(parseSpec('400w400h')))
+  assert.equal(expectedCost(parseSpec('full')), expectedCost(parseSpec('1000s')))
+  assert.equal(expectedCost(parseSpec('200s,2x')), expectedCost(parseSpec('400s')))
+})
+
+test('an animation costs all of its frames, and its still picture one', () => {
+  const facts = { ...FACTS, format: 'gif', frames: 20 } as const
+  const cost = (spec: string) => planCost(planTransform(parseSpec(spec), facts, 'webp', 8192), facts.frames)
+  assert.ok(cost('400w') > 10 * cost('400w,still'))
+})

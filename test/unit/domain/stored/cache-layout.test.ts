@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { ACCEPT_CLASSES, OUTPUT_FORMATS } from '../../../../src/domain/spec/image-format.ts'
 import { formatSpec, parseSpec } from '../../../../src/domain/spec/spec.ts'
 import {
+  defaultMemoryCache,
   formatOfFile,
   negotiatedFile,
   negotiatedFormats,
@@ -35,4 +36,17 @@ test('No two renditions of an image share a file, and each name tells its format
 
 test('The longest name is one that every file system takes', () => {
   assert.ok(negotiatedFile(formatSpec(LONGEST), 'other', 'webp').length < 200)
+})
+
+const MIB = 2 ** 20
+
+test('The in-memory cache of a small container leaves room for the rest of the node', () => {
+  for (const [memory, cache] of [
+    [256, 16],
+    [512, 32],
+    [2048, 128],
+    [64 * 1024, 128],
+  ] as const) {
+    assert.equal(defaultMemoryCache(memory * MIB), cache * MIB, `${memory} MiB`)
+  }
 })

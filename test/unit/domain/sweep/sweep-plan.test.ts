@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createAgeHistogram } from '../../../../src/domain/sweep/sweep-histogram.ts'
-import { planClock, planLimits, planShortage } from '../../../../src/domain/sweep/sweep-plan.ts'
+import { createAgeHistogram, planClock, planLimits, planShortage } from '../../../../src/domain/sweep/sweep-plan.ts'
 
 const DAY_MS = 86_400_000
 const NOW_MS = Date.UTC(2030, 0, 1)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { resourceId, versionId } from '../../../../src/domain/identity/version-id.ts'
+import { resourceId, versionId } from '../../../../src/domain/identity/image-id.ts'
 import { remoteOriginalKey, remotePointerKey, remoteRenditionKey } from '../../../../src/domain/stored/store-layout.ts'
 import { UnavailableError } from '../../../../src/errors.ts'
 import { createRemotePurge, type RemotePurgeOptions } from '../../../../src/service/library/remote-purge.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { resourceId } from '../../../../src/domain/identity/version-id.ts'
+import { resourceId } from '../../../../src/domain/identity/image-id.ts'
 import { parseSpec } from '../../../../src/domain/spec/spec.ts'
 import { createMemoryBucket } from '../../../support/memory-bucket.ts'
 import { original } from '../../../support/memory-engine.ts'

@@ -1,0 +1,109 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Readable, Transform } from 'node:stream'
+import type { Middleware } from 'koa'
+import { RequestError } from '../../errors.ts'
+import type { RequestState } from './request-state.ts'
+
+/** No byte for this long ends the request. Less than nginx's `client_body_timeout`, after which nginx resets the connection. */
+const STALL_SECONDS = 30
+/** Minimum average rate from the beginning, applied after the grace period. */
+const MIN_BYTES_PER_SECOND = 8 * 1024
+const GRACE_SECONDS = 20
+const CHECK_MS = 1000
+
+/**
+ * A request's body as a stream. It fails with `client_too_slow` if no byte arrives for 30 s, or if the average rate falls below
+ * 8 KiB/s after 20 s: each connection holds a place, and a client could hold many.
+ *
+ * @param onBreak Code of the error if the client closes the connection before the end.
+ */
+export function pacedBody(request: IncomingMessage, onBreak: 'invalid_upload' | 'invalid_event'): Readable {
+  const began = performance.now()
+  let lastByte = began
+  let receivedBytes = 0
+  const body = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      lastByte = performance.now()
+      receivedBytes += chunk.length
+      done(null, chunk)
+    },
+  })
+  const timer = setInterval(() => {
+    const now = performance.now()
+    // The client has sent everything, or a full buffer stops it: in both cases this node is the slow one.
+    if (request.complete || body.writableNeedDrain) {
+      lastByte = now
+      return
+    }
+    const reason = slowness({ seconds: (now - began) / 1000, idleSeconds: (now - lastByte) / 1000, receivedBytes })
+    if (reason !== undefined) body.destroy(new RequestError('client_too_slow', reason))
+  }, CHECK_MS)
+  body.once('close', () => clearInterval(timer))
+  const onClose = (cause?: unknown): void => {
+    // After a refusal nothing is piped into this stream any more, so nothing else would end it.
+    if (body.writableEnded) return
+    body.destroy(new RequestError(onBreak, 'The connection was closed before the body ended', { cause }))
+  }
+  request.on('error', onClose).once('close', onClose)
+  // It may fail before anybody reads it, or when nobody does any more: that must not end the process.
+  body.on('error', () => {})
+  return request.pipe(body)
+}
+
+interface Progress {
+  /** Since the beginning. */
+  readonly seconds: number
+  /** Since the last byte. */
+  readonly idleSeconds: number
+  readonly receivedBytes: number
+}
+
+function slowness({ seconds, idleSeconds, receivedBytes }: Progress): string | undefined {
+  if (idleSeconds >= STALL_SECONDS) return `The request body stalled: no data arrived for ${STALL_SECONDS} seconds`
+  if (seconds < GRACE_SECONDS || receivedBytes / seconds >= MIN_BYTES_PER_SECOND) return undefined
+  return `The request body arrived too slowly: the minimum is ${MIN_BYTES_PER_SECOND / 1024} KiB per second on average`
+}
+
+/** A client that sends on what nobody wants to read has this long to notice the answer. */
+const LINGER_MS = 5000
+/** A client that was refused for its silence has little on its way. */
+const LINGER_SLOW_MS = 2000
+
+/**
+ * Reads and drops what is left of a body that was refused on the way, for a while: a client that reads no answer before it
+ * has sent everything gets its answer, and the connection does not hang with a body in it.
+ */
+export function dropUnreadBody(): Middleware<RequestState> {
+  return async (ctx, next) => {
+    const { req, res } = ctx
+    try {
+      await next()
+    } finally {
+      if (hasBody(req) && !req.complete) dropRest(req, res, ctx.status === 408 ? LINGER_SLOW_MS : LINGER_MS)
+    }
+  }
+}
+
+function dropRest(req: IncomingMessage, res: ServerResponse, lingerMs: number): void {
+  // On who asks for that Node hangs up right after the answer, and what is still on its way would cut the answer off: so our half
+  // of the connection is ended, and the other half read on.
+  const isLast = !res.shouldKeepAlive
+  res.shouldKeepAlive = true
+  res.once('finish', () => {
+    // Whoever it was piped to has stopped taking it.
+    req.unpipe()
+    req.resume()
+    if (isLast) req.socket.end()
+    const timer = setTimeout(() => req.destroy(), lingerMs)
+    timer.unref()
+    req.once('close', () => {
+      clearTimeout(timer)
+      if (isLast) req.socket.destroySoon()
+    })
+  })
+}
+
+/** Whether a body comes with the request, as far as its headers say; it may be empty. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+}
