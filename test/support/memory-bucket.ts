@@ -36,7 +36,6 @@ export function createMemoryBucket(): MemoryBucket {
       return bytes && etagOf(bytes) === etag ? { body: Readable.from([bytes]), sizeBytes: bytes.length } : undefined
     },
     async check() {},
-    mayRetry: () => true,
     close() {},
   }
   return bucket

@@ -73,7 +73,6 @@ export function createMemoryStore(): ObjectStore & { readonly objects: Map<strin
       return true
     },
 
-    mayRetry: () => true,
     close() {},
   }
 }

@@ -128,7 +128,6 @@ export function createFileStore(folder: string, { reserve, readOnly = false }: F
       return true
     },
 
-    mayRetry: () => true,
     close() {},
   }
 }

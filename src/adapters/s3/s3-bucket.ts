@@ -44,7 +44,6 @@ export function createS3Bucket(settings: S3BucketSettings): Bucket {
       await reader.list({ MaxKeys: 1, ...(keyPrefix !== '' && { Prefix: keyPrefix }) }, signal)
     },
 
-    mayRetry: reader.mayRetry,
     close: reader.close,
   }
 }

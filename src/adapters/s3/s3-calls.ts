@@ -74,8 +74,8 @@ export interface S3Calls {
   /** Makes the call and keeps its place and deadline for a body; the caller must `end` it. */
   begin<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<S3Call<T>>
   run<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<T>
-  /** Whether a call whose body was no good may be made again. It takes a retry, so ask once for each. */
-  mayRetry(): boolean
+  /** Takes a retry from the budget. @returns false if the budget is empty or the circuit breaker is open. */
+  takeRetry(): boolean
 }
 
 /**
@@ -88,8 +88,8 @@ export function createS3Calls(limits: S3Limits, names: S3SettingNames): S3Calls 
   const breaker = createCircuitBreaker(BREAKER)
   const retries = createRetryBudget(RETRIES)
 
-  // What is known to be down, or is being probed, is not asked twice.
-  const mayRetry = (): boolean => !breaker.isOpen && retries.take()
+  // A server that is known to be down, or is being probed, gets no retries.
+  const takeRetry = (): boolean => !breaker.isOpen && retries.take()
 
   async function attempts<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<T> {
     for (let number = 1; ; number += 1) {
@@ -99,7 +99,7 @@ export function createS3Calls(limits: S3Limits, names: S3SettingNames): S3Calls 
         settings.signal.throwIfAborted()
         const failure = toS3Failure(error, settings.operation, names)
         if (!(failure instanceof S3Failure)) throw failure
-        if (!isWorthRetry(failure, number) || !mayRetry()) {
+        if (!isWorthRetry(failure, number) || !takeRetry()) {
           if (isOutage(failure.verdict)) breaker.failed()
           else breaker.succeeded()
           throw failure
@@ -142,7 +142,7 @@ export function createS3Calls(limits: S3Limits, names: S3SettingNames): S3Calls 
 
   return {
     begin,
-    mayRetry,
+    takeRetry,
     async run(settings, send) {
       const call = await begin(settings, send)
       call.end()

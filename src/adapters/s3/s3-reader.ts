@@ -46,7 +46,6 @@ export interface S3Reader {
   list(query: Omit<ListObjectsV2CommandInput, 'Bucket'>, signal: AbortSignal): Promise<ListObjectsV2CommandOutput>
   /** Any other call. */
   run<T>(method: S3Method, key: string, signal: AbortSignal, send: S3Send<T>): Promise<T>
-  mayRetry(): boolean
   close(): void
 }
 
@@ -125,7 +124,8 @@ export function createS3Reader(settings: S3ReaderSettings, { names, isAbsent }: 
         return undefined
       }
       const { stallTimeoutMs } = limits
-      return { sizeBytes, body: objectBody(source, { sizeBytes, stallTimeoutMs, signal: opened.signal, onClose: end }) }
+      const body = objectBody(source, { sizeBytes, stallTimeoutMs, signal: opened.signal, onClose: end })
+      return { sizeBytes, body, takeRetry: calls.takeRetry }
     },
 
     list: (query, signal) =>
@@ -137,7 +137,6 @@ export function createS3Reader(settings: S3ReaderSettings, { names, isAbsent }: 
       }),
 
     run,
-    mayRetry: calls.mayRetry,
     close: () => client.destroy(),
   }
 }

@@ -98,7 +98,6 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
       return isWritten !== 'refused'
     },
 
-    mayRetry: reader.mayRetry,
     close: reader.close,
   }
 }

@@ -110,10 +110,6 @@ export function createObjectVersions(options: ObjectVersionsOptions): Versions<O
       if (object !== undefined) return object
       throw new ChangedError()
     },
-    mayRetry(id) {
-      const { ref } = versions.find(id) ?? {}
-      return ref !== undefined && served(ref).bucket.mayRetry()
-    },
     sizeBytes: async (id) => versions.find(id)?.object.sizeBytes,
     isGenuine(id, { sizeBytes, md5 }) {
       const { object } = versions.find(id) ?? {}

@@ -62,24 +62,24 @@ export function createOriginalFetch(options: OriginalFetchOptions) {
     } catch (error) {
       if (signal.aborted || !(error instanceof UnavailableError)) throw error
       if (error.code === 'disk_unavailable') return await fetchOnce(wanted, 'toMemory', signal)
-      if (!(error instanceof BodyError) || !holderOf(wanted.id).mayRetry(wanted.id)) throw error
+      if (!(error instanceof BodyError) || !error.takeRetry()) throw error
       return await fetchOnce(wanted, 'toDisk', signal)
     }
   }
 
   async function fetchOnce(wanted: Attempt, way: 'toDisk' | 'toMemory', signal: AbortSignal): Promise<Spooled> {
     const { id, maxBytes } = wanted
-    const { body } = await openOriginal(wanted, signal)
-    const spooled = await spool[way](body, maxBytes, signal).catch((error: unknown) => {
+    const opened = await openOriginal(wanted, signal)
+    const spooled = await spool[way](opened.body, maxBytes, signal).catch((error: unknown) => {
       if (error instanceof UnavailableError && error.code === 'store_unavailable') {
-        throw new BodyError(error.code, error.message, { cause: error })
+        throw new BodyError(error.message, opened, { cause: error })
       }
       throw error
     })
     if (holderOf(id).isGenuine(id, spooled)) return spooled
     await spooled.discard()
     meter.trouble(`The object store returned a damaged original of image ${id}`, undefined)
-    throw new BodyError('store_unavailable', 'The object store returned a damaged original')
+    throw new BodyError('The object store returned a damaged original', opened)
   }
 
   async function openOriginal({ id, withinMs }: Attempt, signal: AbortSignal): Promise<OpenObject> {
@@ -103,5 +103,12 @@ interface Attempt {
   readonly withinMs: number
 }
 
-/** The body was cut, stalled or wrong, after the store had begun to answer. */
-class BodyError extends UnavailableError {}
+/** The body was truncated, stalled or corrupt, after the store had begun to respond. */
+class BodyError extends UnavailableError {
+  /** As of the object that was read. */
+  readonly takeRetry: () => boolean
+  constructor(message: string, { takeRetry = () => true }: OpenObject, options?: ErrorOptions) {
+    super('store_unavailable', message, options)
+    this.takeRetry = takeRetry
+  }
+}

@@ -54,8 +54,6 @@ export interface RemoteShelf {
   touch(resource: string, pointer: RemotePointer): void
   /** @returns undefined if it is not there. @throws UnavailableError */
   open(version: RemoteVersionName, signal: AbortSignal): Promise<OpenObject | undefined>
-  /** As of the store. */
-  mayRetry(): boolean
   /** In the background: a version that is no more. Another node may still be reading it: that one asks anew. */
   drop(version: RemoteVersionName): void
   /** A rendition that some node has made. @param file Its name in the cache. */
@@ -171,7 +169,6 @@ export function createRemoteShelf({ store, meter, now }: RemoteShelfOptions): Re
       track(touchNow(resource, pointer))
     },
     open: ({ resource, id }, signal) => store.open(remoteOriginalKey(resource, id), signal),
-    mayRetry: () => store.mayRetry(),
     drop: (version) => track(remove(version)),
     async findRendition({ resource, id }, file, signal) {
       const read = async () => {

@@ -228,7 +228,6 @@ export function createRemoteVersions(options: RemoteVersionsOptions): RemoteVers
       lost.set(id, true)
       throw new ChangedError()
     },
-    mayRetry: shelf.mayRetry,
     sizeBytes: async (id) => versions.find(id)?.sizeBytes,
     isGenuine: (id, { sha256 }) => versions.find(id)?.sha256 === sha256,
   }

@@ -16,6 +16,5 @@ export function createUploadedOriginals(store: ObjectStore): OriginalHolder {
     },
     sizeBytes: async (id, signal) => (await store.stat(originalKey(id), signal))?.sizeBytes,
     isGenuine: (id, { sha256 }) => imageIdFromSha256(sha256) === id,
-    mayRetry: () => store.mayRetry(),
   }
 }

@@ -38,11 +38,6 @@ export interface Bucket {
   open(address: ObjectAddress, etag: string, signal: AbortSignal): Promise<OpenObject | undefined>
   /** Resolves if the server answers, knows us and has the bucket; else throws with a message that says which it was. */
   check(signal: AbortSignal): Promise<void>
-  /**
-   * Whether what came damaged may be asked for once more: a server that fails steadily is asked again only now and then. It
-   * takes one of these turns, so ask once for each.
-   */
-  mayRetry(): boolean
   /** Ends idle connections. Nothing may be under way. */
   close(): void
 }

@@ -15,8 +15,6 @@ export interface OriginalHolder {
   sizeBytes(id: string, signal: AbortSignal): Promise<number | undefined>
   /** Whether these bytes are that original, as far as its holder can tell. */
   isGenuine(id: string, spooled: Spooled): boolean
-  /** As of the store or bucket that has it. */
-  mayRetry(id: string): boolean
 }
 
 /** Originals that another service keeps under the SHA-1 of their bytes. */

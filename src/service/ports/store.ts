@@ -1,10 +1,16 @@
 import type { Readable } from 'node:stream'
 
-/** An object being read. Whoever opened it consumes or destroys `body`: an unread one holds a connection. */
+/** An object that is being read. The caller consumes or destroys `body`: an unread body holds a connection. */
 export interface OpenObject {
-  /** Errors with an `UnavailableError` when it stalls, is cut or ends before `sizeBytes`. */
+  /** Errors with an `UnavailableError` when it stalls or ends before `sizeBytes`. */
   readonly body: Readable
   readonly sizeBytes: number
+  /**
+   * Takes a retry from the budget of the server, after the body was truncated, stalled or corrupt. Absent: there is no budget,
+   * and a retry is always allowed.
+   * @returns false if the budget is empty: the object must not be opened again.
+   */
+  takeRetry?(): boolean
 }
 
 export interface ObjectStat {
@@ -58,11 +64,6 @@ export interface ObjectStore {
   check(signal: AbortSignal): Promise<void>
   /** Whether this store lets us write originals. Leaves nothing behind. */
   mayWrite(signal: AbortSignal): Promise<boolean>
-  /**
-   * Whether what came damaged may be asked for once more: a server that fails steadily is asked again only now and then. It
-   * takes one of these turns, so ask once for each.
-   */
-  mayRetry(): boolean
   /** Ends idle connections. Nothing may be under way. */
   close(): void
 }

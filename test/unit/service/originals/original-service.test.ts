@@ -6,7 +6,6 @@ import type { ByteRange } from '../../../../src/domain/caching/http-caching.ts'
 import { deletedKey } from '../../../../src/domain/stored/store-layout.ts'
 import { UnavailableError } from '../../../../src/errors.ts'
 import { FACTS, original } from '../../../support/memory-engine.ts'
-import { createMemoryStore } from '../../../support/memory-store.ts'
 import { createStage, idOf, never } from '../../../support/service-stage.ts'
 
 type Stage = ReturnType<typeof createStage>
@@ -52,9 +51,14 @@ for (const [name, body] of Object.entries({ 'was cut': cut, 'is that of another 
   })
 
   test(`A body that ${name} is not fetched once more from a store that has had its retries`, async () => {
-    const stage = createStage({ store: { ...createMemoryStore(), mayRetry: () => false } })
+    const stage = createStage()
     const id = await stage.plant(original())
     answerWith(stage, body)
+    const { open } = stage.store
+    stage.store.open = async (key, signal) => {
+      const object = await open(key, signal)
+      return object && { ...object, takeRetry: () => false }
+    }
     await assert.rejects(stage.originals.ready({ id }, never), { name: 'BodyError', code: 'store_unavailable' })
     assert.equal(fetches(stage), 1)
   })
