@@ -4,31 +4,31 @@ import type { ImportFile, ImportSource, UnreadablePlace } from '../ports/origina
 import type { AliasService } from './alias-service.ts'
 import type { IngestService } from './ingest-service.ts'
 
-/** What an import has done with the originals that it found. */
+/** Counts of an import, in originals. */
 export interface ImportReport {
   readonly dryRun: boolean
-  /** True if it was stopped before the end. */
+  /** Whether it was stopped before the end. */
   readonly stopped: boolean
   readonly found: number
-  /** Of a dry run: that would be. */
+  /** In a dry run: would be imported. */
   readonly imported: number
   readonly importedBytes: number
-  /** By an earlier import, or by an upload; also what was deleted here since. */
+  /** Imported or uploaded before; includes originals deleted since. */
   readonly alreadyThere: number
-  /** Not of the formats that are read here, broken, or too large. */
+  /** Unsupported formats, and originals that are broken or too large. */
   readonly refused: number
-  /** Cannot be read, or are not what their name says. */
+  /** Unreadable files, and files whose content does not match their name. */
   readonly damaged: number
   readonly seconds: number
 }
 
 export interface ImportService {
   /**
-   * Takes in all that the source has. It may be ended at any moment, in any way: who runs it again goes on where it was.
-   * @throws UnavailableError if the store, or this node's disk, goes on failing.
+   * Imports all originals of the source. It may be ended at any moment, in any way: the next run continues.
+   * @throws UnavailableError if the store, or this node's disk, fails repeatedly.
    */
   run(signal: AbortSignal): Promise<ImportReport>
-  /** Ends `run` when what is under way is done. */
+  /** Ends `run` after the originals in progress. */
   stop(): void
   progress(): ImportReport & { readonly doneShare: number }
 }
@@ -40,14 +40,14 @@ export interface ImportServiceOptions {
   readonly engine: Pick<ImageEngine, 'inspect'>
   /** Originals at once. */
   readonly concurrency: number
-  /** Look, check and count, and write nothing. */
+  /** Checks and counts, and writes nothing. */
   readonly dryRun: boolean
-  /** Told of each original that is not taken in, and why. */
+  /** Called for each original that is not imported. */
   readonly onProblem: (path: string, problem: string) => void
   readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
 }
 
-/** A store may be away for a moment within hours of work. */
+/** Pauses before the retries: a store may have a short outage during hours of work. */
 const PAUSES_MS = [1000, 2000, 4000, 8000]
 
 export function createImportService(options: ImportServiceOptions): ImportService {
@@ -64,7 +64,10 @@ export function createImportService(options: ImportServiceOptions): ImportServic
     counts.found += 1
     state.doneShare = Number.parseInt(file.sha1.slice(0, 4), 16) / 0x1_00_00
     try {
-      await takeIn(file, signal)
+      await retryOutages(
+        () => takeIn(file, signal),
+        (ms) => pause(ms, signal),
+      )
     } catch (error) {
       if (error instanceof DamagedFileError) report('damaged', file.path, error.message)
       else if (error instanceof OriginalError || isTooSlow(error)) report('refused', file.path, error.message)
@@ -77,21 +80,8 @@ export function createImportService(options: ImportServiceOptions): ImportServic
     onProblem(path, problem)
   }
 
+  /** The alias is written last: an original that has one is complete. */
   async function takeIn(file: ImportFile, signal: AbortSignal): Promise<void> {
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        await takeInOnce(file, signal)
-        return
-      } catch (error) {
-        const pauseMs = PAUSES_MS[attempt]
-        if (!(error instanceof UnavailableError) || isTooSlow(error) || pauseMs === undefined) throw error
-        await pause(pauseMs, signal)
-      }
-    }
-  }
-
-  /** The alias is written last, so what has one need not be looked at again. */
-  async function takeInOnce(file: ImportFile, signal: AbortSignal): Promise<void> {
     if ((await aliases.find(file.sha1, signal)) !== undefined) {
       counts.alreadyThere += 1
       return
@@ -130,7 +120,7 @@ export function createImportService(options: ImportServiceOptions): ImportServic
           })
         }
       }
-      // All of them end before it is said that one has failed.
+      // All workers have ended before a failure is reported.
       const ends = await Promise.allSettled(Array.from({ length: concurrency }, work))
       for (const end of ends) if (end.status === 'rejected') throw end.reason
       return result()
@@ -142,7 +132,19 @@ export function createImportService(options: ImportServiceOptions): ImportServic
   }
 }
 
-/** An original that takes a decoder too long does so every time. */
+async function retryOutages(work: () => Promise<void>, pause: (ms: number) => Promise<void>): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await work()
+    } catch (error) {
+      const pauseMs = PAUSES_MS[attempt]
+      if (!(error instanceof UnavailableError) || isTooSlow(error) || pauseMs === undefined) throw error
+      await pause(pauseMs)
+    }
+  }
+}
+
+/** The decoder exceeds its timeout with such an original every time. */
 function isTooSlow(error: unknown): error is UnavailableError {
   return error instanceof UnavailableError && error.code === 'timed_out'
 }

@@ -5,22 +5,22 @@ import { type CutOff, createAgeHistogram } from '../../domain/sweep/sweep-plan.t
 import { UnavailableError } from '../../errors.ts'
 import type { ObjectStore } from '../ports/store.ts'
 
-/** Deletes the remote images that nobody has asked for the longest. */
+/** Deletes the least recently requested remote images. */
 export interface RemotePurge {
   /**
-   * Runs once. When `signal` aborts it ends early, with a report of what it has done.
-   * @throws UnavailableError if the store does not answer.
+   * Runs once. When `signal` aborts it ends early, with a report of its work so far.
+   * @throws UnavailableError if the store does not respond.
    */
   run(signal: AbortSignal): Promise<RemotePurgeReport>
-  /** Of a run under way. */
+  /** Of the run in progress. */
   progress(): RemotePurgeProgress
 }
 
 export interface RemotePurgeOptions {
   readonly store: Pick<ObjectStore, 'listObjects' | 'remove'>
-  /** That all remote images together may have in the store. */
+  /** Maximum size of all remote images in the store. */
   readonly maxBytes: number
-  /** Delete nothing; the report says what would have been deleted. */
+  /** Deletes nothing; the report counts what would be deleted. */
   readonly dryRun: boolean
   /** Ms since 1970. */
   readonly now: () => number
@@ -29,55 +29,51 @@ export interface RemotePurgeOptions {
 export interface RemotePurgeReport {
   readonly dryRun: boolean
   readonly stopped: boolean
-  /** Images, and the bytes of all of their objects, before anything was deleted. */
+  /** Images before the purge. */
   readonly images: number
+  /** Size of all of their objects before the purge. */
   readonly bytesBefore: number
   readonly removedImages: number
   readonly removedObjects: number
   readonly removedBytes: number
-  /** Images that turned out to be in use when they were to be deleted, and stayed. */
+  /** Images that were requested during the purge, and are kept. */
   readonly usedMeanwhile: number
-  /** Images that the store did not delete, or not wholly. */
+  /** Images that the store did not delete, or only in part. */
   readonly failed: number
   readonly firstFailure: string
 }
 
 export interface RemotePurgeProgress {
-  /** 1 counts, 2 deletes. */
+  /** 1: counting, 2: deleting. */
   readonly pass: number
-  /** Of `REMOTE_PREFIXES`, those that are done in this pass. */
+  /** Prefixes of `REMOTE_PREFIXES` that are done in this pass. */
   readonly prefixes: number
   readonly images: number
   readonly removedImages: number
 }
 
-/** Prefixes that are walked at once. A store takes some milliseconds for each call, which are waited for together. */
+/** Prefixes listed concurrently: the store takes some milliseconds for each call. */
 const WALKERS = 16
-/** More are no accident of single objects. */
+/** More failures are not due to single objects. */
 const MAX_FAILED = 100
-/** Older ones are deleted in any order. Below it, an order is told to within a quarter of an hour, and of a minute to seconds. */
+/**
+ * Images older than this are deleted in any order. For younger ones the histogram resolves ages to a quarter of an hour, and
+ * ages of minutes to seconds.
+ */
 const MAX_AGE_MS = 400 * 86_400_000
 
 /**
- * Counts first how many bytes were written how long ago, and then deletes whatever is older than the age from which the rest
- * fits. So it takes the same memory whatever the number of images.
+ * The first pass makes a histogram of bytes by age, and the second deletes all images older than the resulting age limit. So
+ * memory use does not depend on the number of images.
  *
- * Safe beside nodes: the pointer goes first, and without it a node fetches the image again. A node that still knows it, and
- * finds no bytes, does the same.
+ * Safe beside running nodes: the pointer is deleted first, and a node without it fetches the image again. So does a node that
+ * still has the pointer in memory, but finds no bytes.
  */
 export function createRemotePurge({ store, maxBytes, dryRun, now }: RemotePurgeOptions): RemotePurge {
   const began = now()
   const histogram = createAgeHistogram(MAX_AGE_MS)
-  const done = {
-    images: 0,
-    bytes: 0,
-    removedImages: 0,
-    removedObjects: 0,
-    removedBytes: 0,
-    usedMeanwhile: 0,
-    failed: 0,
-  }
-  let firstFailure = ''
+  const count = { images: 0, bytes: 0 }
+  const removal = createRemoval(store, dryRun)
   let pass = 1
   let prefixes = 0
 
@@ -89,61 +85,30 @@ export function createRemotePurge({ store, maxBytes, dryRun, now }: RemotePurgeO
     }, signal)
   }
 
-  async function count({ bytes, writtenAt }: RemoteFolder): Promise<void> {
-    done.images += 1
-    done.bytes += bytes
+  async function add({ bytes, writtenAt }: RemoteFolder): Promise<void> {
+    count.images += 1
+    count.bytes += bytes
     histogram.add(began - writtenAt, bytes, 1)
   }
 
   async function removeOld(folder: RemoteFolder, cutOff: CutOff, signal: AbortSignal): Promise<void> {
     const age = began - folder.writtenAt
     if (!cutOff.removes(age)) return
-    // At once: others are being judged while this one is deleted.
+    // Before the deletion ends: the other walks decide meanwhile.
     cutOff.freed(age, folder.bytes, 1)
-    if (dryRun) {
-      countRemoved(folder)
-      return
-    }
-    const isGone = await remove(folder, signal)
+    const isGone = await removal.remove(folder, signal)
     if (!isGone) cutOff.freed(age, -folder.bytes, -1)
   }
 
-  async function remove(folder: RemoteFolder, signal: AbortSignal): Promise<boolean> {
-    try {
-      // Listed once more, for it may have come into use since; and so nobody has to remember keys.
-      for await (const { key, modifiedAt } of store.listObjects(remoteFolder(folder.resource), '', signal)) {
-        if (isRemotePointerKey(key, folder.resource) && modifiedAt.getTime() > folder.writtenAt) {
-          done.usedMeanwhile += 1
-          return false
-        }
-        await store.remove(key, signal)
-      }
-      countRemoved(folder)
-      return true
-    } catch (error) {
-      if (!(error instanceof UnavailableError) || done.failed >= MAX_FAILED) throw error
-      done.failed += 1
-      firstFailure ||= error.message
-      return false
-    }
-  }
-
-  function countRemoved({ objects, bytes }: RemoteFolder): void {
-    done.removedImages += 1
-    done.removedObjects += objects
-    done.removedBytes += bytes
-  }
-
   function report(stopped: boolean): RemotePurgeReport {
-    const { bytes: bytesBefore, ...rest } = done
-    return { dryRun, stopped, ...rest, bytesBefore, firstFailure }
+    return { dryRun, stopped, images: count.images, bytesBefore: count.bytes, ...removal.report() }
   }
 
   return {
     async run(signal) {
       try {
-        await walk(count, signal)
-        const shortage = { bytes: done.bytes - maxBytes, inodes: 0, reasons: [] }
+        await walk(add, signal)
+        const shortage = { bytes: count.bytes - maxBytes, inodes: 0, reasons: [] }
         if (shortage.bytes <= 0) return report(false)
         const cutOff = histogram.cutOff(shortage)
         pass = 2
@@ -154,11 +119,47 @@ export function createRemotePurge({ store, maxBytes, dryRun, now }: RemotePurgeO
         return report(true)
       }
     },
-    progress: () => ({ pass, prefixes, images: done.images, removedImages: done.removedImages }),
+    progress: () => ({ pass, prefixes, images: count.images, removedImages: removal.report().removedImages }),
   }
 }
 
-/** Several at once; when one fails, the others end too before this throws what it threw. */
+/** Deletes images with all of their objects, and counts them. */
+function createRemoval(store: RemotePurgeOptions['store'], dryRun: boolean) {
+  const done = { removedImages: 0, removedObjects: 0, removedBytes: 0, usedMeanwhile: 0, failed: 0, firstFailure: '' }
+
+  function countRemoved({ objects, bytes }: RemoteFolder): void {
+    done.removedImages += 1
+    done.removedObjects += objects
+    done.removedBytes += bytes
+  }
+
+  return {
+    /** @returns Whether the image is gone, or in a dry run, would be. */
+    async remove(folder: RemoteFolder, signal: AbortSignal): Promise<boolean> {
+      try {
+        // Listed again, as it may have been requested since, and so that the keys need not be kept in memory.
+        const objects = dryRun ? [] : store.listObjects(remoteFolder(folder.resource), '', signal)
+        for await (const { key, modifiedAt } of objects) {
+          if (isRemotePointerKey(key, folder.resource) && modifiedAt.getTime() > folder.writtenAt) {
+            done.usedMeanwhile += 1
+            return false
+          }
+          await store.remove(key, signal)
+        }
+        countRemoved(folder)
+        return true
+      } catch (error) {
+        if (!(error instanceof UnavailableError) || done.failed >= MAX_FAILED) throw error
+        done.failed += 1
+        done.firstFailure ||= error.message
+        return false
+      }
+    },
+    report: () => ({ ...done }),
+  }
+}
+
+/** Runs several prefixes concurrently. When one fails, the others are aborted and have ended before this throws. */
 async function forEachPrefix(
   work: (prefix: string, signal: AbortSignal) => Promise<void>,
   signal: AbortSignal,

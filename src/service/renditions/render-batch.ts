@@ -1,7 +1,7 @@
 import { type Plan, sizeBeforeTurn } from '../../domain/picture/transform-plan.ts'
 import { RENDER_QUEUE_FULL, UnavailableError } from '../../errors.ts'
-import type { Viewer } from '../load/admission.ts'
-import type { Place } from '../load/backlog.ts'
+import type { Place, Viewer } from '../load/admission.ts'
+
 import type { Priority, WorkQueue } from '../load/work-queue.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { Meter } from '../ports/meter.ts'

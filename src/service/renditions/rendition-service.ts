@@ -7,8 +7,8 @@ import { assertSideLimit, formatSpec, type Spec } from '../../domain/spec/spec.t
 import { formatOfFile, negotiatedFile, negotiatedFormats, renditionFile } from '../../domain/stored/cache-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
 import type { DeletionGuard, GuardedWork } from '../deletion/guard.ts'
-import type { Viewer } from '../load/admission.ts'
-import type { Place } from '../load/backlog.ts'
+import type { Place, Viewer } from '../load/admission.ts'
+
 import type { WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/original-service.ts'
 import { createRememberedFailures } from '../originals/remembered-failures.ts'

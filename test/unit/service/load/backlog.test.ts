@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createBacklog } from '../../../../src/service/load/backlog.ts'
+import { type Awaited, createBacklog } from '../../../../src/service/load/admission.ts'
 
-type Kind = 'viewer' | 'upload'
-const work = <K extends string>(kind: K, costMs: number, client = '') => ({ kind, client, costMs })
+const work = (kind: Awaited, costMs: number, client = '') => ({ kind, client, costMs })
 
 function setUp(slots = 2) {
   const clock = { ms: 0 }
-  return { clock, backlog: createBacklog<Kind>({ slots, now: () => clock.ms }) }
+  return { clock, backlog: createBacklog({ slots, now: () => clock.ms }) }
 }
 
 test('one waits for what is before one, shared by the slots', () => {
@@ -94,15 +93,15 @@ test('First guesses that are far off are corrected for those of the same kind th
 })
 
 test('One long task keeps one slot, and nobody waits for it while another is free', () => {
-  const backlog = createBacklog<'a'>({ slots: 2, now: () => 0 })
+  const backlog = createBacklog({ slots: 2, now: () => 0 })
   backlog.begin(7000)
-  assert.equal(backlog.waitMs('a'), 0)
-  backlog.add(work('a', 500))
-  assert.equal(backlog.waitMs('a'), 500)
+  assert.equal(backlog.waitMs('viewer'), 0)
+  backlog.add(work('viewer', 500))
+  assert.equal(backlog.waitMs('viewer'), 500)
   backlog.begin(1000)
-  assert.equal(backlog.waitMs('a'), 1500)
-  backlog.add(work('a', 10_000))
-  assert.equal(backlog.waitMs('a'), 7000 + (10_500 - 6000) / 2)
+  assert.equal(backlog.waitMs('viewer'), 1500)
+  backlog.add(work('viewer', 10_000))
+  assert.equal(backlog.waitMs('viewer'), 7000 + (10_500 - 6000) / 2)
 })
 
 test('Clients take turns: one waits for no more of another’s work than of its own, and the next one not for all of it', () => {

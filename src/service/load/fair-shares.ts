@@ -1,8 +1,11 @@
-/** Gives those who want the same thing equal shares of it, by what each takes of it at a time. */
+/** The client of work that belongs to none. */
+export const NO_CLIENT = ''
+
+/** Equal shares of time: keys take turns, by the cost of what each has had. */
 export interface FairTurns<Key extends string> {
-  /** Whose turn it is among those who wait. */
+  /** @returns The waiting key that has the next turn. */
   next(waiting: Iterable<Key>): Key | undefined
-  /** @param cost What it takes, in any unit. */
+  /** @param cost Cost of this turn, in any unit. */
   took(key: Key, cost: number): void
 }
 
@@ -11,7 +14,7 @@ const MAX_REMEMBERED = 10_000
 
 /**
  * Start-time fair queueing: a key's next turn is due when its last one would have ended, had it been alone. A key that was
- * absent for a while has saved up nothing, and owes nothing.
+ * absent for a while has neither credit nor debt.
  *
  * @see Goyal, Vin, Cheng: Start-Time Fair Queuing, SIGCOMM 1996
  */
@@ -42,14 +45,14 @@ export function createFairTurns<Key extends string>(): FairTurns<Key> {
   }
 }
 
-/** Items that wait, each of a client: the clients take turns, and the items of one client go in order of arrival. */
+/** A queue of items of several clients: the clients take turns; items of one client keep their order of arrival. */
 export interface FairLine<T> {
   add(client: string, item: T): void
-  /** An item that is not there, or no longer, is no error. */
+  /** An item that is not in the line is ignored. */
   remove(client: string, item: T): void
-  /** The item whose turn is next; it stays in the line. */
+  /** The item with the next turn; it stays in the line. */
   next(): T | undefined
-  /** An item of this client has had its turn. @param cost What it takes of what the clients share, in any unit. */
+  /** An item of this client has had its turn. @param cost Its cost, in any unit. */
   took(client: string, cost: number): void
   readonly size: number
 }
@@ -73,12 +76,51 @@ export function createFairLine<T>(): FairLine<T> {
     },
     next() {
       const client = turns.next(waiting.keys())
-      const [first] = waiting.get(client ?? '') ?? []
+      const [first] = waiting.get(client ?? NO_CLIENT) ?? []
       return first
     },
     took: turns.took,
     get size() {
       return size
+    },
+  }
+}
+
+/** A bounded number of places, shared between clients. */
+export interface Seats {
+  /** Whether there is no free seat for this client. @param client Absent: only the total counts. */
+  isFull(client?: string): boolean
+  /** @returns Gives the seat back; a second call has no effect. */
+  take(client?: string): () => void
+}
+
+/**
+ * A client may have as many seats as are free: a single greedy client gets half of them, two get a third each, and the next
+ * client always finds some free. Seats without a client are bounded by the total alone.
+ *
+ * @see Choudhury, Hahne: Dynamic Queue Length Thresholds for Shared-Memory Packet Switches, ToN 1998
+ */
+export function createSeats(max: number): Seats {
+  const byClient = new Map<string, number>()
+  let taken = 0
+
+  const ofClient = (client: string): number => byClient.get(client) ?? 0
+
+  return {
+    isFull: (client) => taken >= max || (client !== undefined && ofClient(client) >= max - taken),
+    take(client) {
+      taken += 1
+      if (client !== undefined) byClient.set(client, ofClient(client) + 1)
+      let isHeld = true
+      return () => {
+        if (!isHeld) return
+        isHeld = false
+        taken -= 1
+        if (client === undefined) return
+        const left = ofClient(client) - 1
+        if (left > 0) byClient.set(client, left)
+        else byClient.delete(client)
+      }
     },
   }
 }

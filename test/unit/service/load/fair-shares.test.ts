@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createFairTurns } from '../../../../src/service/load/fair-turns.ts'
+import { createFairTurns } from '../../../../src/service/load/fair-shares.ts'
 
 type Kind = 'viewer' | 'upload'
 
