@@ -8,7 +8,7 @@ import { deletedKey, isUnderWay, originalKey, parseDeletionMark, recordKey } fro
 import { OriginalError, UnavailableError } from '../../errors.ts'
 import type { DeletionGuard } from '../deletion/guard.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
-import type { OriginalService } from '../originals/original-service.ts'
+import type { OriginalService } from '../originals/fetch.ts'
 import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { ObjectStore } from '../ports/store.ts'

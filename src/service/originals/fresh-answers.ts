@@ -6,7 +6,7 @@ import type { DeletionGuard } from '../deletion/guard.ts'
 import { createBackground } from '../tools/background.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
 import { memoryBounds } from '../tools/memoize.ts'
-import { createRememberedFailures } from './remembered-failures.ts'
+import { createRememberedFailures } from '../tools/remembered-failures.ts'
 
 /** What somebody else told, and for how long that may be used. */
 export interface Answer {

@@ -1,8 +1,11 @@
+import { UnavailableError } from '../../errors.ts'
+
 export interface TimeLimit {
-  /** Aborts with the reason of the signal that was given, or in time with `late()`. */
+  /** Aborts with the reason of the given signal, or with `late()` when the time is over. */
   readonly signal: AbortSignal
+  /** True if the time ended before the given signal aborted. */
   readonly isOver: boolean
-  /** From then on it aborts with the given signal only. */
+  /** Stops the timer: the signal then aborts only with the given signal. */
   stop(): void
 }
 
@@ -29,4 +32,46 @@ export function startTimeLimit(signal: AbortSignal, ms: number, late: () => Erro
     },
     stop: () => clearTimeout(timer),
   }
+}
+
+/** Upper bound of what a silent store adds to a request, the wait for a turn included; and the least time to respond. */
+const FIRST_BYTE_MS = 4_800
+const LEAST_FIRST_BYTE_MS = 500
+
+/** The time that a store has to begin a response. The wait behind other responses of the same store is not counted. */
+export interface FirstByteBudget {
+  /** @param asked Time of the request, by the same clock. */
+  withinMs(asked: number): number
+  /** The store has begun a response. */
+  answered(): void
+}
+
+/** @param now Milliseconds of a monotonic clock. */
+export function createFirstByteBudget(now: () => number): FirstByteBudget {
+  let answeredAt = -Infinity
+  return {
+    withinMs: (asked) => Math.max(LEAST_FIRST_BYTE_MS, FIRST_BYTE_MS - (now() - Math.max(asked, answeredAt))),
+    answered() {
+      answeredAt = now()
+    },
+  }
+}
+
+/** Opens an object, unless the store is silent for `withinMs`. @throws UnavailableError `store_unavailable` */
+export async function openInTime<T>(
+  open: (signal: AbortSignal) => Promise<T>,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<T> {
+  const limit = startTimeLimit(signal, withinMs, storeTooSlow)
+  try {
+    return await open(limit.signal)
+  } finally {
+    limit.stop()
+  }
+}
+
+/** A call of the store exceeded its timeout. */
+export function storeTooSlow(cause?: unknown): UnavailableError {
+  return new UnavailableError('store_unavailable', 'The object store did not respond in time', { cause })
 }

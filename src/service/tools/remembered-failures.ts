@@ -2,15 +2,15 @@ import { LRUCache } from 'lru-cache'
 import { type ErrorCode, OriginalError, RemoteError, type ServiceError, UnavailableError } from '../../errors.ts'
 
 /**
- * Failures of the last seconds, so that nobody is asked the same again at once. An `Error` is never kept: by its stack it
- * holds the request that met it, about 10 KB. What is kept is plain data, and `get` makes a new error of it.
+ * Failures of the last seconds (a negative cache). An `Error` is never kept: its stack holds the request that failed, about
+ * 10 KB. An entry is plain data, and `get` makes a new error of it.
  */
 export interface RememberedFailures {
-  /** @param error Of another class than `get` returns, it is not kept. */
+  /** @param error An error of a class that `get` does not return is not kept. */
   set(key: string, error: ServiceError, ttlMs: number): void
   /** @returns an OriginalError, RemoteError or UnavailableError with the same code and message, without a cause. */
   get(key: string): ServiceError | undefined
-  /** Whether there was a failure, also one whose time is over; it may have been evicted since. */
+  /** Whether there is an entry, even an expired one. */
   has(key: string): boolean
   delete(key: string): void
 }
@@ -18,13 +18,13 @@ export interface RememberedFailures {
 export interface RememberedFailuresOptions {
   /** Entries at most; never more than 10,000. */
   readonly maxRemembered: number
-  /** Milliseconds. A clock that is set back ends what was remembered. */
+  /** Milliseconds. A clock that is set back expires all entries. */
   readonly now: () => number
 }
 
 const MAX_ENTRIES = 10_000
 const MAX_BYTES = 4 * 1024 * 1024
-/** Of an entry without its texts: the object, the number, the slots of the map. */
+/** Of an entry without its texts. */
 const ENTRY_BYTES = 200
 
 type Kind = 'original' | 'remote' | 'unavailable'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OriginalError, RemoteError, RequestError, UnavailableError } from '../../../../src/errors.ts'
-import { createRememberedFailures } from '../../../../src/service/originals/remembered-failures.ts'
+import { createRememberedFailures } from '../../../../src/service/tools/remembered-failures.ts'
 
 function setStage(maxRemembered = 1000) {
   const clock = { ms: 1_800_000_000_000 }

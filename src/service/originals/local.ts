@@ -6,19 +6,19 @@ import type { ImageCache, Spooled } from '../ports/cache.ts'
 import type { OriginalHolder } from '../ports/originals.ts'
 import type { ObjectSource } from '../ports/store.ts'
 
-/** Originals on this node: on its disk, or in memory while the disk takes none. */
+/** Originals on this node: on its disk, or in memory while the disk cannot be written to. */
 export interface LocalOriginals {
-  /** @returns undefined if it is not on this node, and has to be fetched. */
+  /** @returns undefined if the original is not on this node. */
   find(id: string): Promise<ObjectSource | undefined>
-  /** @returns undefined if it is not on this node with that size. */
+  /** @returns undefined if the original is not on this node with that size. */
   open(wanted: WantedBytes): Promise<Readable | Buffer | undefined>
   /**
-   * Takes in what was fetched; `spooled` is no longer the caller's.
-   * @returns undefined if the disk did not let the file be moved in.
+   * Adds a fetched original; it takes ownership of `spooled`.
+   * @returns undefined if the file could not be moved into the cache.
    * @throws OriginalError `original_deleted`
    */
   keep(id: string, spooled: Spooled, work: GuardedWork): Promise<ObjectSource | undefined>
-  /** Drops a file that turned out to be damaged. */
+  /** Drops a corrupt original. */
   drop(id: string): Promise<void>
   /** Drops what memory holds of these images. */
   forget(ids: ReadonlySet<string>): void
@@ -26,20 +26,20 @@ export interface LocalOriginals {
 
 export interface WantedBytes {
   readonly id: string
-  /** Of the whole original, as its record says. */
+  /** Of the whole original, by its record. */
   readonly sizeBytes: number
-  /** Absent: all of it. */
+  /** Absent: the whole original. */
   readonly range?: ByteRange | undefined
 }
 
 export interface LocalOriginalsOptions {
   readonly cache: ImageCache
   readonly holderOf: (id: string) => OriginalHolder
-  /** Bytes of originals that may be held in memory while the disk takes none. */
+  /** Maximum bytes in memory while the disk cannot be written to. */
   readonly maxLooseBytes: number
 }
 
-/** How long an original stays in memory that the disk did not take; then the disk is tried again. */
+/** After this time in memory the disk is tried again. */
 const LOOSE_MS = 30_000
 
 export function createLocalOriginals({ cache, holderOf, maxLooseBytes }: LocalOriginalsOptions): LocalOriginals {
@@ -68,7 +68,7 @@ export function createLocalOriginals({ cache, holderOf, maxLooseBytes }: LocalOr
       if (path !== undefined) return { path }
       if ('bytes' in source) {
         work.remember(() => loose.set(id, spooled))
-        // Too large to be kept for the next viewer.
+        // Too large for the table.
         if (!loose.has(id)) await spooled.discard()
         return source
       }

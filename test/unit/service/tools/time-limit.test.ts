@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createFirstByteBudget } from '../../../../src/service/originals/open-in-time.ts'
+import { createFirstByteBudget } from '../../../../src/service/tools/time-limit.ts'
 
 test('A silent store costs a viewer less than five seconds, and the wait behind a store that answers is not counted', () => {
   const clock = { ms: 100_000 }
