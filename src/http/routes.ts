@@ -15,8 +15,8 @@ import {
 } from './api/images-handler.ts'
 import { type InfoHandlerOptions, infoHandler } from './api/info-handler.ts'
 import { reticulumUploadHandler } from './api/reticulum-handler.ts'
-import { recordAlias } from './pictures/alias-redirect.ts'
 import type { PictureHandlers } from './pictures/picture-handlers.ts'
+import { recordAlias } from './pictures/redirect.ts'
 import { deadline } from './request/deadline.ts'
 import type { ClientOf, RequestState } from './request/request-state.ts'
 
@@ -36,6 +36,13 @@ export interface RoutesOptions {
 /** An upload may take as long as its client keeps sending at a decent pace. */
 const UPLOAD_TIMEOUT_MS = 600_000
 
+/** The prefixes below which every path is that of a picture. */
+const PICTURES = [
+  ['/image', 'upload'],
+  ['/s3', 'object'],
+  ['/v1', 'rethumb'],
+] as const satisfies readonly (readonly [string, keyof PictureHandlers])[]
+
 /** Every URL of the service, exactly as it is spelled here. A `GET` answers `HEAD` too. */
 export function routes(options: RoutesOptions): Router<RequestState> {
   const { images, infos, events, pictures, metrics, readiness, homePage, requestTimeoutMs } = options
@@ -44,9 +51,7 @@ export function routes(options: RoutesOptions): Router<RequestState> {
   const aliased = recordAlias(images.aliases)
 
   router.get('/image', pictures.remote)
-  router.get('/image{/*path}', pictures.upload)
-  router.get('/s3{/*path}', pictures.object)
-  router.get('/v1{/*path}', pictures.rethumb)
+  for (const [prefix, kind] of PICTURES) router.get(`${prefix}{/*path}`, pictures[kind])
 
   router.post('/images', deadline(UPLOAD_TIMEOUT_MS), uploadHandler(images))
   router.get('/images/:id', within, aliased, recordHandler(images))
@@ -66,16 +71,14 @@ export function routes(options: RoutesOptions): Router<RequestState> {
 }
 
 /**
- * The first route, for the paths that nearly all requests have: comparing those with every route above in turn took a fifth
- * of the time of a hit. Odd spellings are left to the router.
+ * Answers the paths below the prefixes of pictures before the router, which compares a path with every route in turn: that took
+ * a fifth of the time of a hit. Other spellings are left to the router.
  */
 export function picturesFirst({ pictures }: RoutesOptions): Middleware<RequestState> {
   return async (ctx, next) => {
     const isRead = ctx.method === 'GET' || ctx.method === 'HEAD'
-    if (isRead && ctx.path.startsWith('/image/')) await pictures.upload(ctx, next)
-    else if (isRead && ctx.path.startsWith('/s3/')) await pictures.object(ctx, next)
-    else if (isRead && ctx.path.startsWith('/v1/')) await pictures.rethumb(ctx, next)
-    else await next()
+    const found = isRead ? PICTURES.find(([prefix]) => ctx.path.startsWith(`${prefix}/`)) : undefined
+    await (found === undefined ? next() : pictures[found[1]](ctx, next))
   }
 }
 

@@ -23,11 +23,11 @@ import { createHolders, createVersionService } from '../service/originals/versio
 import type { ImageCache, Spool } from '../service/ports/cache.ts'
 import type { Meter } from '../service/ports/meter.ts'
 import type { ObjectStore } from '../service/ports/store.ts'
-import { createMezzanineService } from '../service/renditions/mezzanine-service.ts'
-import { createPrimeService } from '../service/renditions/prime-service.ts'
-import { createRenderBatcher } from '../service/renditions/render-batch.ts'
-import { createRenditionService } from '../service/renditions/rendition-service.ts'
-import { createSourceService } from '../service/renditions/source-service.ts'
+import { createMezzanineService } from '../service/renditions/mezzanines.ts'
+import { createPrimeService } from '../service/renditions/prime.ts'
+import { createRenderBatcher } from '../service/renditions/render.ts'
+import { createSourceService } from '../service/renditions/source.ts'
+import { createViewService } from '../service/renditions/view.ts'
 import type { SampledMetric } from '../telemetry/metrics.ts'
 import type { Elsewhere } from './elsewhere.ts'
 import type { Disk } from './outside.ts'
@@ -146,7 +146,7 @@ type Originals = ReturnType<typeof createOriginals>
 function createRenditions(config: Config, found: Foundation & Originals, parts: Parts) {
   const mezzanines = createMezzanineService({ ...found, minPixels: config.MEZZANINE_MIN_PIXELS })
   const infos = createInfoService(found)
-  const renditions = createRenditionService({
+  const views = createViewService({
     ...found,
     mezzanines,
     shelf: found.remotes.renditions,
@@ -159,8 +159,8 @@ function createRenditions(config: Config, found: Foundation & Originals, parts: 
   return {
     mezzanines: parts.add(mezzanines),
     infos: parts.add(infos),
-    renditions: parts.add(renditions),
-    primes: parts.add(createPrimeService({ ...found, renditions, mezzanines })),
+    views: parts.add(views),
+    primes: parts.add(createPrimeService({ ...found, views, mezzanines })),
   }
 }
 

@@ -49,7 +49,6 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
   const clientOf = createClientOf(trustedProxies(config))
   const pictures = pictureHandlers({
     ...shared,
-    service: options.renditions,
     cache: disk.cache,
     askedBy: createAskedBy(clientOf),
     viewerOf: createViewerOf(clientOf),

@@ -22,11 +22,12 @@ import { createHolders, createVersionService } from '../../src/service/originals
 import type { Meter } from '../../src/service/ports/meter.ts'
 import type { RemoteSource } from '../../src/service/ports/remote.ts'
 import type { ObjectStore } from '../../src/service/ports/store.ts'
-import { createMezzanineService } from '../../src/service/renditions/mezzanine-service.ts'
-import { createPrimeService } from '../../src/service/renditions/prime-service.ts'
-import { createRenderBatcher } from '../../src/service/renditions/render-batch.ts'
-import { createRenditionService } from '../../src/service/renditions/rendition-service.ts'
-import { createSourceService } from '../../src/service/renditions/source-service.ts'
+import type { Rendition, RenditionName } from '../../src/service/renditions/look-up.ts'
+import { createMezzanineService } from '../../src/service/renditions/mezzanines.ts'
+import { createPrimeService } from '../../src/service/renditions/prime.ts'
+import { createRenderBatcher } from '../../src/service/renditions/render.ts'
+import { createSourceService } from '../../src/service/renditions/source.ts'
+import { createViewService, type View, type ViewService } from '../../src/service/renditions/view.ts'
 import { createMemoryCache, createMemoryDisk, createMemorySpool, type MemoryDisk } from './memory-cache.ts'
 import { createMemoryEngine } from './memory-engine.ts'
 import { createMemoryStore } from './memory-store.ts'
@@ -94,7 +95,7 @@ export function createStage(options: StageOptions = {}) {
       originals.forget(ids)
       mezzanines.forget(ids)
       infos.forget(ids)
-      renditions.forget(ids)
+      views.forget(ids)
     },
   })
   const guard = createDeletionGuard({ watch, cache })
@@ -141,7 +142,9 @@ export function createStage(options: StageOptions = {}) {
   const shared = { store, holderOf, cache, engine, originals, guard, fetchQueue, renderQueue, meter, maxRemembered }
   const mezzanines = createMezzanineService({ ...shared, minPixels: options.minPixels ?? 0, fetchTimeoutMs: 5000 })
   const infos = createInfoService(shared)
-  const renditions = createRenditionService({
+  const versions = createVersionService({ objects: objectVersions, remotes: remoteVersions, guard })
+  const views = createViewService({
+    versions,
     cache,
     originals,
     mezzanines,
@@ -169,8 +172,7 @@ export function createStage(options: StageOptions = {}) {
     maxUploadBytes: 1000,
     now,
   })
-  const versions = createVersionService({ objects: objectVersions, remotes: remoteVersions, guard })
-  const primes = createPrimeService({ renditions, mezzanines, meter })
+  const primes = createPrimeService({ views, mezzanines, meter })
   return {
     disk,
     /** To be shared with another node. */
@@ -186,7 +188,8 @@ export function createStage(options: StageOptions = {}) {
     originals,
     mezzanines,
     infos,
-    renditions,
+    views,
+    renditions: viewById(views),
     renderQueue,
     objectVersions,
     versions,
@@ -204,6 +207,19 @@ export function createStage(options: StageOptions = {}) {
       await objects.put(originalKey(id), { bytes }, put, never)
       return id
     },
+  }
+}
+
+/** Views of uploads by their id, without an answer. */
+function viewById(views: ViewService) {
+  return {
+    remembered: views.remembered,
+    forget: views.forget,
+    get flights() {
+      return views.flights
+    },
+    rendition: ({ id, ...wanted }: RenditionName & Omit<View, 'original'>, signal: AbortSignal): Promise<Rendition> =>
+      views.view({ original: { kind: 'image', id }, ...wanted }, () => true, signal),
   }
 }
 

@@ -45,9 +45,9 @@ const CASES = [
 
   ['src/service/load/a.ts', `import { x } from '../../domain/spec/spec.ts'`, false],
   ['src/service/load/a.ts', `import { x } from '../tools/coalesce.ts'`, false],
-  ['src/service/load/a.ts', `import { x } from '../renditions/rendition-service.ts'`, true],
+  ['src/service/load/a.ts', `import { x } from '../renditions/view.ts'`, true],
   ['src/service/load/a.ts', `import type { x } from '../originals/fetch.ts'`, true],
-  ['src/service/library/a.ts', `import { x } from '../renditions/rendition-service.ts'`, false],
+  ['src/service/library/a.ts', `import { x } from '../renditions/view.ts'`, false],
   ['src/service/load/a.ts', `import pLimit from 'p-limit'`, false],
   ['src/service/load/a.ts', `import type { Readable } from 'node:stream'`, false],
   ['src/service/load/a.ts', `import { Readable } from 'node:stream'`, true],

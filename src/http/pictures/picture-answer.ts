@@ -6,18 +6,18 @@ import type { OriginalRef } from '../../domain/identity/original-ref.ts'
 import { acceptClass, contentTypeOf } from '../../domain/spec/image-format.ts'
 import type { Spec } from '../../domain/spec/spec.ts'
 import { renditionFolder } from '../../domain/stored/cache-layout.ts'
-import { RequestError, UnavailableError } from '../../errors.ts'
-import type { Version, VersionService } from '../../service/originals/versions.ts'
+import { RequestError } from '../../errors.ts'
+import type { Version } from '../../service/originals/versions.ts'
 import type { ImageCache } from '../../service/ports/cache.ts'
-import type { Rendition, RenditionService, Wanted } from '../../service/renditions/rendition-service.ts'
+import type { Rendition } from '../../service/renditions/look-up.ts'
+import type { View, ViewService } from '../../service/renditions/view.ts'
 import { RangeError416, SERVER_ERRORS } from '../answer/error-response.ts'
 import type { NginxFront } from '../request/nginx-front.ts'
 import type { AskedBy, RequestState, ViewerOf } from '../request/request-state.ts'
 import { conditionsOf } from '../request/request-state.ts'
 
 export interface PictureAnswerOptions {
-  readonly service: RenditionService
-  readonly versions: VersionService
+  readonly views: ViewService
   readonly cache: ImageCache
   readonly askedBy: AskedBy
   readonly viewerOf: ViewerOf
@@ -30,7 +30,7 @@ export interface PictureAnswerOptions {
 export interface AskedPicture {
   readonly original: OriginalRef
   readonly spec: Spec
-  readonly as: Wanted['as']
+  readonly as: View['as']
   /** Of the signature, if it does expire. */
   readonly expiresInSeconds?: number | undefined
 }
@@ -38,21 +38,20 @@ export interface AskedPicture {
 export type PictureAnswer = (ctx: Context & { state: RequestState }, asked: AskedPicture) => Promise<void>
 
 /** What a URL's format means for this client: one of ours, that of the original, or whatever the client reads best. */
-export function choiceOf(ctx: Context, format: DialectFormat): Wanted['as'] {
+export function choiceOf(ctx: Context, format: DialectFormat): View['as'] {
   if (format === 'source') return { accept: 'source' }
   return format === 'negotiated' ? { accept: acceptClass(ctx.headers.accept) } : format
 }
 
 /**
- * Node decides, nginx sends the file.
- * @param within Sets the signal of the request; what memory knows of an upload needs none.
+ * The node decides which file is the answer, and nginx sends it.
+ * @param within Sets the signal of the request. A hit in memory needs none.
  */
 export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<RequestState>): PictureAnswer {
-  const { service, versions, askedBy, viewerOf, front } = options
-  return async (ctx, asked) => {
+  const { views, askedBy, viewerOf, front } = options
+  return async (ctx, { original, spec, as, expiresInSeconds }) => {
     const began = performance.now()
-    const { original, spec, as } = asked
-    // nginx's word, which puts it over whatever a client says. Without nginx it can only be the client's.
+    // nginx sets or removes this header. Without nginx it could only come from the client.
     const again = front.accelPrefix !== '' && ctx.get('X-Render-Again') !== ''
 
     const answer = (rendition: Rendition, version?: Version): boolean | Promise<boolean> => {
@@ -63,25 +62,15 @@ export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<
         'Server-Timing': `cache;desc="${rendition.tier}", node;dur=${(performance.now() - began).toFixed(1)}`,
         ...(typeof as === 'object' && as.accept !== 'source' && { Vary: 'Accept' }),
       })
-      return answerFile(ctx, { rendition, version, again, expiresInSeconds: asked.expiresInSeconds }, options)
-    }
-    const find = async (): Promise<void> => {
-      const { signal } = ctx.state
-      const viewer = viewerOf(ctx.req)
-      // Between look-up and opening, a sweep may delete the file.
-      for (const isAgain of [again, true]) {
-        const found = await versions.use(askedBy(ctx.req, original), signal, async (id, version) => {
-          const wanted = { id, spec, as, viewer, again: isAgain }
-          return { version, rendition: service.remembered(wanted) ?? (await service.rendition(wanted, signal)) }
-        })
-        if (await answer(found.rendition, found.version)) return
-      }
-      throw new UnavailableError('disk_unavailable', 'The cache disk failed; try again')
+      return answerFile(ctx, { rendition, version, again, expiresInSeconds }, options)
     }
 
-    const remembered = original.kind === 'image' && service.remembered({ id: original.id, spec, as, again })
+    const remembered = original.kind === 'image' && views.remembered({ id: original.id, spec, as, again })
     if (remembered && (await answer(remembered))) return
-    await within(ctx, find)
+    await within(ctx, async () => {
+      const view = { original: askedBy(ctx.req, original), spec, as, again, viewer: viewerOf(ctx.req) }
+      await views.view(view, answer, ctx.state.signal)
+    })
   }
 }
 

@@ -6,7 +6,7 @@ import { OriginalError } from '../../errors.ts'
 import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
 import type { VersionService } from '../originals/versions.ts'
 import type { Meter } from '../ports/meter.ts'
-import type { PrimeService } from '../renditions/prime-service.ts'
+import type { PrimeService } from '../renditions/prime.ts'
 import { createBackground } from '../tools/background.ts'
 
 /** Acts upon what buckets tell of their objects. */

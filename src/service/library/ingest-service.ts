@@ -12,7 +12,7 @@ import type { OriginalService } from '../originals/fetch.ts'
 import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { ObjectStore } from '../ports/store.ts'
-import type { MezzanineService } from '../renditions/mezzanine-service.ts'
+import type { MezzanineService } from '../renditions/mezzanines.ts'
 import { putBytes, readText } from '../tools/small-object.ts'
 import type { InfoService } from './info-service.ts'
 

@@ -35,8 +35,22 @@ export interface Versions<R extends ObjectRef | RemoteRef> extends OriginalHolde
   stop(): Promise<void>
 }
 
-/** Names an unchanging original for as long as some work takes. */
+/** What an original is at this moment. */
+export interface Resolved {
+  /** Of the upload, or of the version of an object or a remote image. */
+  readonly id: string
+  /** Absent: an upload, which never changes. */
+  readonly version?: Version
+  /** Whether this node was told since that the original has changed. */
+  isOutdated(): boolean
+}
+
+/** Finds the version of an original that counts. */
 export interface VersionService {
+  /** @throws LimitError, OriginalError, RemoteError, RequestError, UnavailableError */
+  resolve(ref: AskedRef, signal: AbortSignal): Promise<Resolved>
+  /** The version that was resolved last is no longer there: the next `resolve` asks again. */
+  expire(ref: AskedRef): void
   /**
    * Runs `work` on the id of an upload, or on the version that counts now. If that turns out to have changed meanwhile, or
    * this node is told so, once more on the next: who has waited gets no older picture than who comes now.
@@ -72,24 +86,33 @@ export function createVersionService({ objects, remotes, guard }: VersionService
     return await remotes.current(ref, signal)
   }
 
-  function expire(ref: ObjectRef | AskedRemote): void {
+  async function resolve(ref: AskedRef, signal: AbortSignal): Promise<Resolved> {
+    if (ref.kind === 'image') return { id: ref.id, isOutdated: () => false }
+    const reading = guard.begin(resourceId(ref))
+    const version = await current(ref, signal)
+    return { id: version.id, version, isOutdated: () => reading.isInvalidated }
+  }
+
+  function expire(ref: AskedRef): void {
     if (ref.kind === 'object') objects.expire(ref)
-    else remotes.expire(ref)
+    else if (ref.kind === 'remote') remotes.expire(ref)
   }
 
   return {
+    resolve,
+    expire,
     async use<T>(ref: AskedRef, signal: AbortSignal, work: (id: string, version?: Version) => Promise<T>): Promise<T> {
       if (ref.kind === 'image') return await work(ref.id)
       let done: { readonly id: string; readonly value: T } | undefined
       for (let round = 1; ; round += 1) {
-        const reading = guard.begin(resourceId(ref))
-        const version = await current(ref, signal)
+        const resolved = await resolve(ref, signal)
+        const { id, version } = resolved
         // What was told was of the very version that was read, or of one that has come and gone.
-        if (done?.id === version.id) return done.value
+        if (done?.id === id) return done.value
         try {
-          const value = await work(version.id, version)
-          if (round === ROUNDS || !reading.isInvalidated) return value
-          done = { id: version.id, value }
+          const value = await work(id, version)
+          if (round === ROUNDS || !resolved.isOutdated()) return value
+          done = { id, value }
         } catch (error) {
           if (!(error instanceof ChangedError) || round === ROUNDS) throw error
           expire(ref)

@@ -7,9 +7,8 @@ import { parseDialectMount } from '../../../../src/domain/dialect/dialects.ts'
 import { parseSpec } from '../../../../src/domain/spec/spec.ts'
 import { errorResponse } from '../../../../src/http/answer/error-response.ts'
 import { close, createHttpServer, listen } from '../../../../src/http/connection/server.ts'
-import { dialectHandler } from '../../../../src/http/pictures/dialect-handler.ts'
-import { objectHandler, remoteHandler } from '../../../../src/http/pictures/object-handler.ts'
-import { renditionHandler } from '../../../../src/http/pictures/rendition-handler.ts'
+import { dialectHandler } from '../../../../src/http/pictures/other-services.ts'
+import { objectHandler, remoteHandler, uploadHandler } from '../../../../src/http/pictures/picture-handlers.ts'
 import type { RequestState } from '../../../../src/http/request/request-state.ts'
 import { rawRequest } from '../../../../tools/requests/raw-request.ts'
 
@@ -30,7 +29,7 @@ async function startGate(t: TestContext, policy: SizePolicy): Promise<(path: str
     policy,
     now: () => NOW_SECONDS * 1000,
     readSpec: parseSpec,
-    infoAnswer: unknown,
+    answerInfo: unknown,
     async answer(ctx: { status: number }) {
       answers += 1
       ctx.status = 200
@@ -43,7 +42,7 @@ async function startGate(t: TestContext, policy: SizePolicy): Promise<(path: str
     bases: { thumbor: 'https://', imgproxy: '', ipx: '' },
     formatless: 'source',
   } as const
-  const [upload, object, remote] = [renditionHandler(shared), objectHandler(shared), remoteHandler(shared)]
+  const [upload, object, remote] = [uploadHandler(shared), objectHandler(shared), remoteHandler(shared)]
   const app = new Koa<RequestState>()
   app.use(errorResponse())
   app.use(dialectHandler({ ...shared, dialects }))

@@ -15,9 +15,9 @@ import { UnavailableError } from '../../errors.ts'
 import type { Viewer } from '../load/admission.ts'
 import type { OriginalService, WantedOriginal } from '../originals/fetch.ts'
 import type { ObjectSource } from '../ports/store.ts'
-import type { MezzanineService } from './mezzanine-service.ts'
 import type { Mezzanine } from './mezzanine-shelf.ts'
-import type { RenderCost } from './render-batch.ts'
+import type { MezzanineService } from './mezzanines.ts'
+import type { RenderCost } from './render.ts'
 
 /** What a rendition is made from: the least that gives as good a picture. */
 export interface SourceService {

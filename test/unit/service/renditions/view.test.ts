@@ -264,3 +264,55 @@ test('What is refused, fails or is given up leaves nothing in the accounts of th
   await stage.renditions.rendition(wanted(id, '600w'), never)
   assert.equal(stage.renderQueue.expectedWaitMs, 0)
 })
+
+test('A file that is gone each time it is opened is answered with 503, after two attempts', async () => {
+  const stage = createStage()
+  const id = await stage.plant(original())
+  const view = { original: { kind: 'image', id }, spec: parseSpec('400w'), as: 'webp' } as const
+  const tiers: string[] = []
+  const neverThere = ({ tier }: { readonly tier: string }) => {
+    tiers.push(tier)
+    return false
+  }
+  await assert.rejects(stage.views.view(view, neverThere, never), { code: 'disk_unavailable' })
+  // The second attempt looks at the disk although memory has the entry.
+  assert.deepEqual(tiers, ['miss', 'disk'])
+})
+
+test('An image that is deleted during each attempt is attempted twice', async () => {
+  const stage = createStage()
+  const id = await stage.plant(original())
+  let renders = 0
+  stage.engine.duringRender = async () => {
+    renders += 1
+    await stage.watch.forget(new Set([id]))
+  }
+  await assert.rejects(stage.renditions.rendition(wanted(id, '400w'), never), { code: 'original_deleted' })
+  assert.equal(renders, 2)
+})
+
+test('An image that is deleted and uploaded again during an attempt is answered by the next attempt', async () => {
+  const stage = createStage()
+  const id = await stage.plant(original())
+  stage.engine.duringRender = async () => {
+    stage.engine.duringRender = async () => {}
+    await stage.watch.forget(new Set([id]))
+  }
+  const all = await Promise.all([1, 2, 3].map(() => stage.renditions.rendition(wanted(id, '400w'), never)))
+  assert.deepEqual(all.map(({ tier }) => tier).toSorted(), ['coalesced', 'coalesced', 'miss'])
+  assert.equal(stage.engine.rendered.length, 2)
+})
+
+test('Each reason has attempts of its own: a damaged source does not use up those of a deletion', async () => {
+  const stage = createStage()
+  const id = await stage.plant(original())
+  await stage.renditions.rendition(wanted(id, '200w'), never)
+  stage.disk.files.set(`originals/${id}`, original({ broken: true }))
+  let renders = 0
+  stage.engine.duringRender = async () => {
+    renders += 1
+    if (renders === 2) await stage.watch.forget(new Set([id]))
+  }
+  const made = await stage.renditions.rendition(wanted(id, '400w'), never)
+  assert.partialDeepStrictEqual(made, { tier: 'miss', published: true })
+})

@@ -1,11 +1,11 @@
 import type { Context, Middleware } from 'koa'
 import { admit, readmittingQuery, type SizePolicy } from '../../domain/access/size-policy.ts'
+import { PICTURE_HEADERS } from '../../domain/caching/http-caching.ts'
 import { parseImagePath } from '../../domain/url/picture-url.ts'
 import { OriginalError } from '../../errors.ts'
 import type { AliasService } from '../../service/library/alias-service.ts'
 import { API_HEADERS } from '../answer/json-answer.ts'
 import type { RequestState } from '../request/request-state.ts'
-import { redirect, withQuery } from './rendition-handler.ts'
 
 const REDIRECT_SECONDS = 86_400
 
@@ -16,8 +16,8 @@ export interface PictureAliasOptions {
 }
 
 /**
- * Lets a picture be asked for by a SHA-1: `301` to the same path under our id, so that caches hold it once. To stand around
- * what answers a request that was admitted; under signatures the new path is signed for what the given one was, and no longer.
+ * Redirects a picture URL with a SHA-1 to the same URL with the id, so that caches hold the picture once. Wraps the handler of an
+ * admitted request. With SIZE_POLICY=signed, the new URL has a signature for the same size and the same time.
  */
 export function pictureAlias({ aliases, policy, now }: PictureAliasOptions): Middleware<RequestState> {
   return viaAlias(aliases, (ctx, path) => {
@@ -29,7 +29,7 @@ export function pictureAlias({ aliases, policy, now }: PictureAliasOptions): Mid
   })
 }
 
-/** The same for what is known of an image. */
+/** The same for the record and the metadata of an image. */
 export function recordAlias(aliases: AliasService): Middleware<RequestState> {
   return viaAlias(aliases, (ctx, path) => {
     ctx.set({ ...API_HEADERS, 'Cache-Control': `public, max-age=${REDIRECT_SECONDS}` })
@@ -39,7 +39,7 @@ export function recordAlias(aliases: AliasService): Middleware<RequestState> {
   })
 }
 
-/** An id of ours comes first: only when there is none, the alias is asked for. */
+/** An id has precedence: the alias is looked up only if there is no such image. */
 function viaAlias(aliases: AliasService, answer: (ctx: Context, path: string) => void): Middleware<RequestState> {
   return async (ctx, next) => {
     try {
@@ -54,4 +54,17 @@ function viaAlias(aliases: AliasService, answer: (ctx: Context, path: string) =>
       answer(ctx, `${route}${id}${rest}`)
     }
   }
+}
+
+export function withQuery(path: string, querystring: string): string {
+  return querystring === '' ? path : `${path}?${querystring}`
+}
+
+/** Redirects to another URL of the same picture. */
+export function redirect(ctx: Context, location: string, status: 301 | 302, maxAgeSeconds: number): void {
+  ctx.set(PICTURE_HEADERS)
+  ctx.set('Cache-Control', `public, max-age=${maxAgeSeconds}`)
+  ctx.status = status
+  ctx.set('Location', location)
+  ctx.body = ''
 }

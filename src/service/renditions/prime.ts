@@ -5,8 +5,8 @@ import { OriginalError, RequestError } from '../../errors.ts'
 import { ChangedError } from '../originals/versions.ts'
 import type { Meter } from '../ports/meter.ts'
 import { createBackground } from '../tools/background.ts'
-import type { MezzanineService } from './mezzanine-service.ts'
-import type { RenditionService } from './rendition-service.ts'
+import type { MezzanineService } from './mezzanines.ts'
+import type { ViewService } from './view.ts'
 
 /** Makes ahead, after an upload, what its viewers will ask for: nobody waits, so each takes the time that few bytes need. */
 export interface PrimeService {
@@ -22,7 +22,7 @@ export interface PrimeService {
 }
 
 export interface PrimeServiceOptions {
-  readonly renditions: RenditionService
+  readonly views: ViewService
   readonly mezzanines: MezzanineService
   readonly meter: Meter
 }
@@ -32,7 +32,7 @@ const IMAGES_AT_ONCE = 2
 /** More are left for their viewers. */
 const MAX_PENDING = 10_000
 
-export function createPrimeService({ renditions, mezzanines, meter }: PrimeServiceOptions): PrimeService {
+export function createPrimeService({ views, mezzanines, meter }: PrimeServiceOptions): PrimeService {
   const limit = pLimit(IMAGES_AT_ONCE)
   const background = createBackground()
   const { signal } = background
@@ -42,8 +42,8 @@ export function createPrimeService({ renditions, mezzanines, meter }: PrimeServi
     // The formats that nearly all viewers get come first; the one that takes longest last.
     const classes = ACCEPT_CLASSES.toReversed().map((accept) => ({ accept }))
     for (const as of format === undefined ? classes : [format, ...classes]) {
-      const wanted = specs.map((spec) => ({ id, spec, as, ahead: true }))
-      const outcomes = await Promise.allSettled(wanted.map((each) => renditions.rendition(each, signal)))
+      const wanted = specs.map((spec) => ({ original: { kind: 'image', id } as const, spec, as, ahead: true }))
+      const outcomes = await Promise.allSettled(wanted.map((each) => views.view(each, () => true, signal)))
       for (const outcome of outcomes) if (outcome.status === 'rejected') report(id, outcome.reason)
     }
   }

@@ -1,0 +1,307 @@
+import type { AskedRef } from '../../domain/identity/original-ref.ts'
+import { negotiateFormat, pictureTraits } from '../../domain/picture/negotiate-format.ts'
+import { expectedCost, withoutHurry } from '../../domain/picture/transform-plan.ts'
+import type { FormatChoice, OutputFormat } from '../../domain/spec/image-format.ts'
+import { assertSideLimit, formatSpec } from '../../domain/spec/spec.ts'
+import { renditionFile } from '../../domain/stored/cache-layout.ts'
+import { OriginalError, UnavailableError } from '../../errors.ts'
+import type { Place, Viewer } from '../load/admission.ts'
+import type { WorkQueue } from '../load/work-queue.ts'
+import type { OriginalService } from '../originals/fetch.ts'
+import { ChangedError, type Version, type VersionService } from '../originals/versions.ts'
+import type { RenditionShelf } from '../ports/cache.ts'
+import { type Coalescer, createCoalescer } from '../tools/coalesce.ts'
+import { createRememberedFailures, type RememberedFailures } from '../tools/remembered-failures.ts'
+import {
+  createLookUp,
+  type Known,
+  keyOf,
+  type LookUpOptions,
+  type Rendition,
+  type RenditionLookUp,
+  type RenditionName,
+} from './look-up.ts'
+import type { MezzanineService } from './mezzanines.ts'
+import type { RenderBatcher } from './render.ts'
+import type { SourceService } from './source.ts'
+
+/** A picture that a client, or this node itself, asks for. */
+export interface View extends Omit<RenditionName, 'id'> {
+  /** The id of a version counts as that of an upload: it needs no resolving. */
+  readonly original: AskedRef
+  /** The request that waits for it, if there is one. */
+  readonly viewer?: Viewer | undefined
+  /** No request waits for it yet: it is rendered while the renderers are idle, to the fewest bytes. */
+  readonly ahead?: boolean
+}
+
+/** Answers a request with the rendition. @returns false if its file is gone. */
+export type Answer = (rendition: Rendition, version?: Version) => boolean | Promise<boolean>
+
+/** From a request to bytes. */
+export interface ViewService {
+  /** A hit in memory, without waiting. */
+  remembered(name: RenditionName): Rendition | undefined
+  /**
+   * Finds a rendition or renders it, and answers with it.
+   * @throws RequestError, OriginalError, RemoteError, UnavailableError
+   */
+  view(view: View, answer: Answer, signal: AbortSignal): Promise<Rendition>
+  /** Drops the entries of these images in memory. */
+  forget(ids: ReadonlySet<string>): void
+  /** Renditions in progress. */
+  readonly flights: number
+}
+
+export interface ViewServiceOptions extends LookUpOptions {
+  readonly versions: VersionService
+  readonly originals: OriginalService
+  readonly mezzanines: MezzanineService
+  readonly sources: SourceService
+  readonly batcher: RenderBatcher
+  readonly shelf: RenditionShelf
+  readonly renderQueue: Pick<WorkQueue, 'enter'>
+  /** Entries of the table of damaged originals. */
+  readonly maxRemembered: number
+  /** Longest side, device pixels. */
+  readonly maxSide: number
+}
+
+/** What the steps below share. */
+interface Stage extends ViewServiceOptions {
+  readonly lookUp: RenditionLookUp
+  readonly flights: Coalescer<Known>
+  /** Originals that cannot be decoded. */
+  readonly broken: RememberedFailures
+}
+
+export function createViewService(options: ViewServiceOptions): ViewService {
+  const lookUp = createLookUp(options)
+  const flights = createCoalescer<Known>()
+  const stage = { ...options, lookUp, flights, broken: createRememberedFailures(options) }
+  return {
+    remembered: lookUp.remembered,
+    view: (view, answer, signal) => repeat(stage, view, answer, signal),
+    forget: lookUp.forget,
+    get flights() {
+      return flights.size
+    },
+  }
+}
+
+/**
+ * How often one view is attempted for each reason, the first attempt included. All of them end with the request, after
+ * `REQUEST_TIMEOUT_SECONDS`. docs/retries.md lists the retries of the calls inside an attempt.
+ */
+const ATTEMPTS = {
+  /** A sweep or a purge deleted a file between its look-up and its use. */
+  file_gone: 2,
+  /** The object or the remote image was replaced. If it keeps changing, the last picture that was read is the answer. */
+  original_changed: 3,
+  /** The image was deleted during the attempt. It may have been uploaded again since. */
+  deleted_meanwhile: 2,
+  /** The copy on this disk is damaged or unreadable. The next attempt fetches the original from the store. */
+  source_damaged: 2,
+} as const
+type RetryReason = keyof typeof ATTEMPTS
+
+/** The attempt failed, and another one may succeed. `cause` is the error of the answer if it does not. */
+class RetryError extends Error {
+  readonly reason: RetryReason
+  constructor(reason: RetryReason, cause: unknown) {
+    super(`Attempt failed: ${reason}`, { cause })
+    this.name = new.target.name
+    this.reason = reason
+  }
+}
+
+/** One attempt at a view, on one version of its original. */
+interface Attempt extends RenditionName, Pick<View, 'viewer' | 'ahead'> {
+  /** An earlier attempt found a file gone. */
+  readonly fileWasGone: boolean
+  /** Read nothing but the original from the store: an earlier attempt found a damaged source. */
+  readonly fromOriginal: boolean
+}
+
+/** An attempt at a rendition whose format is known. */
+interface Target extends Attempt {
+  readonly as: OutputFormat
+}
+
+/** Repeats the attempt for the reasons above. */
+async function repeat(stage: Stage, view: View, answer: Answer, signal: AbortSignal): Promise<Rendition> {
+  const failures = { file_gone: 0, original_changed: 0, deleted_meanwhile: 0, source_damaged: 0 }
+  const mayRepeat = (reason: RetryReason) => {
+    failures[reason] += 1
+    return failures[reason] < ATTEMPTS[reason]
+  }
+  let outdatedId: string | undefined
+  for (;;) {
+    try {
+      const { original, again = false, ...rest } = view
+      const resolved = await stage.versions.resolve(original, signal)
+      const fileWasGone = failures.file_gone > 0
+      const attempt = {
+        ...rest,
+        id: resolved.id,
+        again: again || fileWasGone,
+        fileWasGone,
+        fromOriginal: failures.source_damaged > 0,
+      }
+      const rendition = await findOrMake(stage, attempt, signal)
+      // A request that waited gets no older picture than one that arrives now.
+      const isOutdated = resolved.isOutdated() && resolved.id !== outdatedId
+      outdatedId = resolved.id
+      if (isOutdated && mayRepeat('original_changed')) continue
+      if (await answer(rendition, resolved.version)) return rendition
+      throw new RetryError('file_gone', new UnavailableError('disk_unavailable', 'The cache disk failed; try again'))
+    } catch (error) {
+      const reason = reasonOf(error, view)
+      if (reason === undefined || !mayRepeat(reason)) throw error instanceof RetryError ? error.cause : error
+      if (error instanceof ChangedError) stage.versions.expire(view.original)
+    }
+  }
+}
+
+/** @returns undefined if another attempt would fail in the same way. */
+function reasonOf(error: unknown, { original }: View): RetryReason | undefined {
+  if (error instanceof RetryError) return error.reason
+  return error instanceof ChangedError && original.kind !== 'image' ? 'original_changed' : undefined
+}
+
+/** Looks the rendition up. A rendition that does not exist is made once for all requests that wait for it. */
+async function findOrMake(stage: Stage, attempt: Attempt, signal: AbortSignal): Promise<Rendition> {
+  const found = await stage.lookUp.find(attempt)
+  if (found) return found
+  assertSideLimit(attempt.spec, stage.maxSide)
+  const { ahead = false, fromOriginal } = attempt
+  // A request must not wait for a render ahead, nor share the damaged source of another attempt.
+  const key = `${keyOf(attempt)}${ahead ? ' ahead' : ''}${fromOriginal ? ' from original' : ''}`
+  const { value, joined } = await stage.flights.run(key, (within) => make(stage, attempt, within), signal)
+  return { ...value, tier: joined ? 'coalesced' : 'miss' }
+}
+
+async function make(stage: Stage, attempt: Attempt, signal: AbortSignal): Promise<Known> {
+  const work = stage.guard.begin(attempt.id)
+  try {
+    const { as } = attempt
+    if (typeof as === 'object') return await makeNegotiated(stage, attempt, as.accept, signal)
+    return await makeRendition(stage, { ...attempt, as }, signal)
+  } catch (error) {
+    const isDeleted = error instanceof OriginalError && error.code === 'original_deleted'
+    if (isDeleted && work.isInvalidated) throw new RetryError('deleted_meanwhile', error)
+    throw error
+  }
+}
+
+/** Makes the rendition in the format for this class of clients, and links it under the name of the class. */
+async function makeNegotiated(
+  stage: Stage,
+  attempt: Attempt,
+  accept: FormatChoice,
+  signal: AbortSignal,
+): Promise<Known> {
+  const work = stage.guard.begin(attempt.id)
+  const as = await admitted(stage, attempt, undefined, () => chooseFormat(stage, attempt, accept, signal))
+  const made = await findOrMake(stage, { ...attempt, as }, signal)
+  return await stage.lookUp.link(attempt, made, work)
+}
+
+/** Fetches the rendition from the store, or renders it; then publishes it. */
+async function makeRendition(stage: Stage, target: Target, signal: AbortSignal): Promise<Known> {
+  const { lookUp, shelf, cache } = stage
+  const { id, spec, as: format, ahead = false } = target
+  const work = stage.guard.begin(id)
+  const file = renditionFile(formatSpec(spec), format)
+  const kept = await shelf.find(id, file, signal)
+  const bytes = kept ?? (await admitted(stage, target, format, (place) => render(stage, target, place, signal)))
+  if (kept === undefined) shelf.keep(id, file, { bytes, format })
+  // A request may have been faster than the render ahead. A picture that a client has seen is not replaced.
+  const seen = ahead ? await lookUp.findOnDisk(target, work) : undefined
+  if (seen) return seen
+  // The ETag of a render ahead must differ from that of the same picture in another encoding, even if both are as long.
+  const mtimeSeconds = cache.mtimeSeconds + (ahead ? 1 : 0)
+  return await lookUp.publish(target, { id, file, format, bytes, mtimeSeconds }, work)
+}
+
+/**
+ * Takes a place in the render queue before anything is fetched, so that a refused request costs the store nothing. The place
+ * is kept until the render begins or the work ends.
+ * @throws UnavailableError `overloaded`
+ */
+async function admitted<T>(
+  { broken, originals, renderQueue }: Stage,
+  { id, spec, viewer, ahead }: Attempt,
+  format: OutputFormat | undefined,
+  work: (place: Place | undefined) => Promise<T>,
+): Promise<T> {
+  // Known failures are answered regardless of the load.
+  const failure = broken.get(id)
+  if (failure) throw failure
+  if (ahead) return await work(undefined)
+  originals.remembered(id)
+  const place = renderQueue.enter('viewer', { costMs: expectedCost(spec, format), viewer })
+  try {
+    return await work(place)
+  } finally {
+    place.leave()
+  }
+}
+
+async function chooseFormat(
+  { sources, cache, maxSide }: Stage,
+  { id, spec, viewer, ahead }: Attempt,
+  accept: FormatChoice,
+  signal: AbortSignal,
+): Promise<OutputFormat> {
+  const facts = await sources.facts(id, { spec, viewer }, signal)
+  const traits = pictureTraits(spec, facts, maxSide)
+  const best = negotiateFormat(accept, traits, false)
+  const quick = negotiateFormat(accept, traits, true)
+  if (best === quick || ahead) return best
+  // The slow format is used if it exists already.
+  return (await cache.find(id, [renditionFile(formatSpec(spec), best)])) ? best : quick
+}
+
+/** Fetches the source and renders, together with other renditions that wait for the same source. */
+async function render(stage: Stage, target: Target, place: Place | undefined, signal: AbortSignal): Promise<Buffer> {
+  const { sources, batcher, mezzanines } = stage
+  const { id, spec, as: format, viewer, ahead, fromOriginal } = target
+  try {
+    const wanted = { spec, format, viewer, fromOriginal }
+    const { source, key, plan, facts, from, cost } = await sources.prepare(id, wanted, signal)
+    const job = ahead
+      ? ({ plan: withoutHurry(plan, spec, facts.frames), priority: 'background' } as const)
+      : ({ plan, priority: 'viewer', place, viewer } as const)
+    const bytes = await batcher.render({ source, key, cost, ...job }, signal)
+    if (from === 'original' && mezzanines.levels(facts).length > 0) void mezzanines.make(id)
+    return bytes
+  } catch (error) {
+    throw await repair(stage, target, error)
+  }
+}
+
+/** Removes a source that could not be read or decoded. @returns the error to throw. */
+async function repair(stage: Stage, { id, fileWasGone, fromOriginal }: Target, error: unknown): Promise<unknown> {
+  const { cache, originals, mezzanines, broken } = stage
+  const isBroken = error instanceof OriginalError && error.code === 'original_broken'
+  const isGone = error instanceof UnavailableError && error.code === 'disk_unavailable'
+  if (!isBroken && !isGone) return error
+  const ids = new Set([id])
+  if (isGone && !fileWasGone) {
+    // Most often an entry in memory of a mezzanine that a sweep has deleted.
+    mezzanines.forget(ids)
+    return new RetryError('file_gone', error)
+  }
+  if (fromOriginal) {
+    // The store has these very bytes.
+    if (isBroken) broken.set(id, error, BROKEN_MS)
+    return error
+  }
+  await cache.hide(ids)
+  originals.forget(ids)
+  mezzanines.forget(ids)
+  return new RetryError('source_damaged', error)
+}
+
+const BROKEN_MS = 60_000
