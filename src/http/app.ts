@@ -6,15 +6,15 @@ import { dropUnreadBody } from './request/request-body.ts'
 import type { RequestState } from './request/request-state.ts'
 import { picturesFirst, type RoutesOptions, routes, unmatched } from './routes.ts'
 
-/** The order of what happens to a request. */
+/** The middleware in its order. */
 export function createApp(log: Log, report: AccessReport, options: RoutesOptions): Koa<RequestState> {
   const app = new Koa<RequestState>()
-  // What reaches Koa's own handler was not to be answered any more: a client gone in mid-body, mostly.
+  // These errors came after the response had begun: mostly, the client closed the connection.
   app.on('error', (error: unknown) => log.debug({ err: error }, 'response aborted'))
   app.use(accessLog(report, options.clientOf))
   app.use(dropUnreadBody())
   app.use(errorResponse())
-  app.use(options.pictures.dialects)
+  if (options.pictures.dialects) app.use(options.pictures.dialects)
   app.use(picturesFirst(options))
   const router = routes(options)
   app.use(router.routes())

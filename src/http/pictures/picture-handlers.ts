@@ -46,8 +46,8 @@ export interface PictureHandlers {
   readonly remote: Middleware<RequestState>
   /** `GET /v1/…` in rethumb's grammar */
   readonly rethumb: Middleware<RequestState>
-  /** The URLs of other services, where those are mounted. Passes on everything else. */
-  readonly dialects: Middleware<RequestState>
+  /** The URLs of other services; passes on everything else. Absent: none is mounted. */
+  readonly dialects?: Middleware<RequestState>
 }
 
 /** What the handlers of all kinds of originals need. */
@@ -79,7 +79,7 @@ export function pictureHandlers(options: PictureHandlersOptions): PictureHandler
     object: objectHandler(shared),
     remote: remoteHandler(shared),
     rethumb: rethumbErrors(options.errorPicture, rethumbHandler(shared)),
-    dialects: dialectHandler(shared),
+    ...(options.dialects.mounts.length > 0 && { dialects: dialectHandler(shared) }),
   }
 }
 

@@ -16,7 +16,7 @@ import { keepMezzanine, type Mezzanine, type MezzanineShelf } from './mezzanine-
 export interface WantedMezzanine {
   readonly id: string
   readonly level: MezzanineLevel
-  /** The request that waits for it, if one does. */
+  /** The request that waits for it, if there is one. */
   readonly viewer?: Viewer | undefined
 }
 
@@ -27,21 +27,21 @@ export interface MezzanineFetchOptions {
   readonly guard: DeletionGuard
   readonly fetchQueue: WorkQueue
   readonly meter: Meter
-  /** Entries of each table in memory at most; of those of what is not there 10,000. */
+  /** Limit of the table of absences; at most 10,000. */
   readonly maxRemembered: number
-  /** For one of them, its check included. */
+  /** For one mezzanine, including its verification. */
   readonly fetchTimeoutMs: number
 }
 
-/** Read whole into memory. Some are larger: of drawings with alpha, kept without loss. */
+/** A mezzanine is read into memory. Larger ones, such as lossless drawings with alpha, are not kept. */
 export const MAX_MEZZANINE_BYTES = 4 * 1024 * 1024
 const MAX_ABSENCES = 10_000
-/** How long an absence is remembered: so long, a mezzanine that another node has just made goes unnoticed here. */
+/** Lifetime of an absence, and so the time until this node sees a mezzanine of another node. */
 const ABSENCE_MS = 5_000
 
 /**
- * Fetches mezzanines from the store, each once for all who wait, checked.
- * @returns a function whose result is undefined if there is none, or it is damaged, and that throws UnavailableError.
+ * Fetches and verifies mezzanines from the store, each once for all requests that wait for it.
+ * @returns a function whose result is undefined if there is none, or it is damaged. It throws UnavailableError.
  */
 export function createMezzanineFetch(options: MezzanineFetchOptions) {
   const { store, holderOf, shelf, guard, fetchQueue, meter, maxRemembered, fetchTimeoutMs } = options
@@ -82,8 +82,8 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
   }
 
   /**
-   * A mezzanine that was still being written while its original was deleted must not bring it back to life, so nothing is
-   * believed without the original beside it.
+   * A mezzanine that was written during the deletion of its original must not bring the image back, so a mezzanine without
+   * an original is ignored.
    */
   async function readExisting(
     id: string,
@@ -91,10 +91,10 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
     { signal, within }: { readonly signal: AbortSignal; readonly within: AbortSignal },
   ): Promise<Buffer | undefined> {
     const original = holderOf(id).sizeBytes(id, within)
-    // Both are waited for, whichever fails first.
+    // Both are awaited below.
     original.catch(() => object.body.destroy())
     const bytes = await readWhole(object, MAX_MEZZANINE_BYTES).catch(async (error: unknown) => {
-      // Whoever asked has left, which says nothing of the mezzanine.
+      // An aborted request says nothing about the mezzanine.
       signal.throwIfAborted()
       await original
       meter.trouble(`A mezzanine of image ${id} could not be read from the object store`, error)
@@ -109,6 +109,6 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
 interface Fetch {
   readonly id: string
   readonly level: MezzanineLevel
-  /** When, by `performance.now()`. */
+  /** Time of the request, by `performance.now()`. */
   readonly asked: number
 }

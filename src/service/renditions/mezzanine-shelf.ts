@@ -6,32 +6,32 @@ import type { GuardedWork } from '../deletion/guard.ts'
 import type { ImageCache } from '../ports/cache.ts'
 import type { ObjectSource } from '../ports/store.ts'
 
-/** A reduced picture of an original, upright and in sRGB, and the facts of the original itself. */
+/** A reduced picture of an original, upright and in sRGB, with the facts of the original. */
 export interface Mezzanine {
   readonly level: MezzanineLevel
   readonly source: ObjectSource
   readonly facts: OriginalFacts
 }
 
-/** The mezzanines that this node has: on its disk, or in memory while the disk takes none. */
+/** The mezzanines on this node: on its disk, or in memory while the disk is full or read-only. */
 export interface MezzanineShelf {
   /**
-   * The disk is asked once for an image, and what it has is checked; then memory knows.
-   * @returns undefined if it is not here. One that is may have been swept since: then the renderer finds no file.
+   * Reads the disk once for an image, verifies what it finds, and remembers it.
+   * @returns undefined if it is not on this node. A sweep may have deleted the file of a remembered mezzanine.
    */
   get(id: string, level: MezzanineLevel): Promise<Mezzanine | undefined>
   put(id: string, level: MezzanineLevel, sealed: Sealed): Promise<Mezzanine>
-  /** Drops what memory knows of these images. */
+  /** Drops the entries of these images in memory. */
   forget(ids: ReadonlySet<string>): void
 }
 
-/** A mezzanine as it is kept, and what it says. */
+/** The file of a mezzanine, and the facts in it. */
 export interface Sealed {
   readonly bytes: Buffer
   readonly facts: OriginalFacts
 }
 
-/** Puts one on the shelf, unless its image is deleted meanwhile. @throws OriginalError `original_deleted` */
+/** Puts a mezzanine on the shelf, unless its image was deleted meanwhile. @throws OriginalError `original_deleted` */
 export async function keepMezzanine(shelf: MezzanineShelf, made: Made, work: GuardedWork): Promise<Mezzanine> {
   const { id, level, ...sealed } = made
   return await work.publish(
@@ -47,13 +47,13 @@ interface Made extends Sealed {
 
 type Shelf = ReadonlyMap<MezzanineLevel, Mezzanine>
 
-/** Most images have none: one for all of them. */
+/** Most images have no mezzanine, so they share one object. */
 const EMPTY: Shelf = new Map()
-/** What the disk did not take, for the sizes that follow. */
+/** Limit of the mezzanines that the disk did not take. */
 const MAX_LOOSE_BYTES = 16 * 1024 * 1024
 const LOOSE_MS = 30_000
 
-/** @param maxRemembered Images at most whose shelves memory knows. */
+/** @param maxRemembered Images in memory. */
 export function createMezzanineShelf(cache: ImageCache, maxRemembered: number): MezzanineShelf {
   const shelves = new LRUCache<string, Shelf>({ max: maxRemembered })
   const reading = new Map<string, Promise<Shelf>>()
@@ -70,7 +70,7 @@ export function createMezzanineShelf(cache: ImageCache, maxRemembered: number): 
     reading.set(id, began)
     try {
       const shelf = await began
-      // Unless it was forgotten meanwhile.
+      // It may have been forgotten meanwhile.
       if (reading.get(id) === began) shelves.set(id, shelf)
       return shelf
     } finally {
@@ -78,7 +78,7 @@ export function createMezzanineShelf(cache: ImageCache, maxRemembered: number): 
     }
   }
 
-  /** A crash of the machine can leave half of a file under its final name, as these are not synced. */
+  /** The files are not synced, so a crash of the machine can leave a truncated file under the final name. */
   async function readShelf(id: string): Promise<Shelf> {
     const shelf = new Map<MezzanineLevel, Mezzanine>()
     for (const { level, path, bytes } of await cache.readMezzanines(id)) {

@@ -20,28 +20,28 @@ import { createSharing } from '../tools/small-object.ts'
 import { createMezzanineFetch, MAX_MEZZANINE_BYTES, type WantedMezzanine } from './mezzanine-fetch.ts'
 import { createMezzanineShelf, keepMezzanine, type Mezzanine } from './mezzanine-shelf.ts'
 
-/** Reduced pictures of large originals: made once, after the upload or the first decoding, kept in the store for all nodes. */
+/** Reduced pictures of large originals: rendered once, after the upload or the first decode, and shared through the store. */
 export interface MezzanineService {
-  /** Those that an original of such facts may have: some turn out not to be worth their bytes. */
+  /** The levels that an original with these facts may have. Some turn out not to be worth their bytes. */
   levels(facts: OriginalFacts): readonly MezzanineLevel[]
   /** @returns undefined if it is not on this node. */
   here(id: string, level: MezzanineLevel): Promise<Mezzanine | undefined>
   /**
-   * From this node or else from the store, checked.
-   * @returns undefined if there is none, or it is damaged: then the original says what is true.
+   * From this node or from the store, verified.
+   * @returns undefined if there is none, or it is damaged: then the original is the source.
    * @throws UnavailableError if the store does not answer.
    */
   find(wanted: WantedMezzanine, signal: AbortSignal): Promise<Mezzanine | undefined>
   /**
-   * Makes in the background what is missing. What fails is made after the next decoding.
-   * @returns when it has ended, in whichever way.
+   * Renders the missing levels in the background. After a failure, the next decode of the original tries again.
+   * @returns when it has ended, successfully or not.
    */
   make(id: string): Promise<void>
-  /** Drops what memory knows of these images. */
+  /** Drops the entries of these images in memory. */
   forget(ids: ReadonlySet<string>): void
-  /** Originals whose mezzanines are being made, or wait for it. */
+  /** Originals whose mezzanines are being rendered or wait for it. */
   readonly pending: number
-  /** Gives up what has not been begun, and resolves when nothing is under way. */
+  /** Cancels waiting work, and resolves when no work is in progress. */
   stop(): Promise<void>
 }
 
@@ -55,16 +55,17 @@ export interface MezzanineServiceOptions {
   readonly fetchQueue: WorkQueue
   readonly renderQueue: WorkQueue
   readonly meter: Meter
-  /** Entries of each table in memory at most; of those of what is not there 10,000. */
+  /** Limit of each table in memory; 10,000 for the table of absences. */
   readonly maxRemembered: number
-  /** The fewest pixels of an original that has any; 0: none has. */
+  /** Least number of pixels of an original with mezzanines; 0: no original has any. */
   readonly minPixels: number
-  /** For one of them, its check included. */
+  /** For one mezzanine, including its verification. */
   readonly fetchTimeoutMs: number
 }
 
-/** More are left for their next decoding. */
+/** Originals beyond this number wait for their next decode. */
 const MAX_PENDING = 10_000
+
 export function createMezzanineService(options: MezzanineServiceOptions): MezzanineService {
   const { store, holderOf, cache, engine, originals, guard, renderQueue, meter, minPixels } = options
   const unworthy = new LRUCache<string, true>({ max: options.maxRemembered })
@@ -88,7 +89,6 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     return mezzanineLevels(facts, minPixels)
   }
 
-  /** The original is on this disk as a rule: it has just been uploaded, or decoded. */
   async function build(id: string, signal: AbortSignal): Promise<void> {
     const work = guard.begin(id)
     const { source, facts } = await originals.ready({ id }, signal)
@@ -107,13 +107,13 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
         if (isShared(id)) await sharing.share({ key: mezzanineKey(id, level), bytes, contentType }, background.signal)
       }
     } finally {
-      // A deletion removes the original before it removes these, and may have been done while they were on their way.
+      // A deletion that ended during the writes has removed the original, but not these mezzanines.
       const isGone = isShared(id) && (await holderOf(id).sizeBytes(id, signal)) === undefined
       for (const { level } of isGone ? worth : []) await store.remove(mezzanineKey(id, level), signal)
     }
   }
 
-  /** Those that neither this disk nor the store has. */
+  /** Levels that neither this disk nor the store has. */
   async function missingLevels(id: string, facts: OriginalFacts, signal: AbortSignal): Promise<MezzanineLevel[]> {
     const missing: MezzanineLevel[] = []
     for (const level of unworthy.has(id) ? [] : levels(facts)) {
@@ -134,7 +134,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
         return await underWay
       const building = build(id, signal)
         .catch((error: unknown) => {
-          // Deleted or replaced meanwhile, or broken: whoever asks for the picture hears of it.
+          // A request for the picture reports that it was deleted or replaced, or is broken.
           if (!signal.aborted && !(error instanceof OriginalError) && !(error instanceof ChangedError)) {
             meter.trouble(`The mezzanines of image ${id} could not be rendered`, error)
           }
@@ -151,7 +151,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
   }
 }
 
-/** Nothing would remove from the store what was made of a version that is no more: each node keeps its own. */
+/** Mezzanines of a version stay on their node: nothing would remove them from the store after the version changed. */
 function isShared(id: string): boolean {
   return !isVersionId(id)
 }

@@ -8,16 +8,16 @@ import { createBackground } from '../tools/background.ts'
 import type { MezzanineService } from './mezzanines.ts'
 import type { ViewService } from './view.ts'
 
-/** Makes ahead, after an upload, what its viewers will ask for: nobody waits, so each takes the time that few bytes need. */
+/** Renders PRIME_SIZES in advance after an upload. No request waits, so each rendition is encoded slowly, to the fewest bytes. */
 export interface PrimeService {
   /**
-   * Begins when the mezzanines are there. What is there already stays as it is.
-   * @param format Made as well as what clients negotiate: for pages that name it.
+   * Begins when the mezzanines exist. Existing renditions are kept.
+   * @param format Rendered in addition to the negotiated formats, for pages that name it.
    */
   prime(id: string, specs: readonly Spec[], format?: OutputFormat): void
-  /** Images whose sizes are being made, or wait for it. */
+  /** Images whose sizes are being rendered or wait for it. */
   readonly pending: number
-  /** Gives up what has not been begun, and resolves when nothing is under way. */
+  /** Cancels waiting work, and resolves when no work is in progress. */
   stop(): Promise<void>
 }
 
@@ -27,9 +27,9 @@ export interface PrimeServiceOptions {
   readonly meter: Meter
 }
 
-/** Of one image all sizes wait together, so that they share a decoding; of several, few at once keep the queue short. */
+/** The sizes of one image wait together, so that they share a decode. Few images at once keep the queue short. */
 const IMAGES_AT_ONCE = 2
-/** More are left for their viewers. */
+/** Images beyond this number are rendered at their first views. */
 const MAX_PENDING = 10_000
 
 export function createPrimeService({ views, mezzanines, meter }: PrimeServiceOptions): PrimeService {
@@ -39,7 +39,7 @@ export function createPrimeService({ views, mezzanines, meter }: PrimeServiceOpt
 
   async function primeImage(id: string, specs: readonly Spec[], format?: OutputFormat): Promise<void> {
     await mezzanines.make(id)
-    // The formats that nearly all viewers get come first; the one that takes longest last.
+    // The most frequent formats come first, the slowest last.
     const classes = ACCEPT_CLASSES.toReversed().map((accept) => ({ accept }))
     for (const as of format === undefined ? classes : [format, ...classes]) {
       const wanted = specs.map((spec) => ({ original: { kind: 'image', id } as const, spec, as, ahead: true }))
@@ -48,7 +48,7 @@ export function createPrimeService({ views, mezzanines, meter }: PrimeServiceOpt
     }
   }
 
-  /** What the image itself is to blame for, or its deletion, its viewers hear of. What has replaced it has its own turn. */
+  /** Errors of the image itself and its deletion are reported to its viewers. A replaced object is primed by its own event. */
   function report(id: string, error: unknown): void {
     if (signal.aborted || error instanceof OriginalError || error instanceof RequestError) return
     if (error instanceof ChangedError) return

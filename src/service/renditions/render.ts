@@ -8,7 +8,7 @@ import type { Meter } from '../ports/meter.ts'
 import type { ObjectSource } from '../ports/store.ts'
 import { unlessAborted } from '../tools/coalesce.ts'
 
-/** Renders in their turn; what waits for the same source goes together, from one decoding. */
+/** Renders in the order of the queue. Renditions that wait for the same source are rendered together, from one decode. */
 export interface RenderBatcher {
   /** @throws OriginalError, UnavailableError */
   render(job: RenderJob, signal: AbortSignal): Promise<Buffer>
@@ -16,20 +16,20 @@ export interface RenderBatcher {
 
 export interface RenderJob {
   readonly source: ObjectSource
-  /** The same for jobs of the same source. */
+  /** Equal for jobs of the same source. */
   readonly key: string
   readonly plan: Plan
   readonly priority: Exclude<Priority, 'upload'>
   readonly cost: RenderCost
-  /** In the queue, of a viewer. It is left when the work begins; if it never does, by whoever has it. */
+  /** Of a viewer, in the queue. The batch leaves it when the render begins; otherwise its owner does. */
   readonly place?: Place | undefined
-  /** The request that waits for it; a batch waits in the line of the client that began it. */
+  /** The request that waits for it. A batch waits in the line of the client that began it. */
   readonly viewer?: Viewer | undefined
 }
 
-/** Milliseconds of CPU, expected. */
+/** Expected CPU time. */
 export interface RenderCost {
-  /** Once for all that are made together. */
+  /** Once per batch. */
   readonly decodingMs: number
   readonly encodingMs: number
 }
@@ -37,9 +37,9 @@ export interface RenderCost {
 interface Batch {
   readonly members: Member[]
   readonly controller: AbortController
-  /** Members who have not left. */
+  /** Members that have not left. */
   waiting: number
-  /** Not begun yet. */
+  /** The render has not begun. */
   isOpen: boolean
 }
 
@@ -50,16 +50,16 @@ interface Member {
   readonly made: PromiseWithResolvers<Buffer>
 }
 
-/** Raw pixels that are decoded for several sizes are in memory at once: 12.6 MB of them. Larger ones go alone. */
+/** Limit of the raw pixels of a shared decode: 12.6 MB. Larger pictures are rendered alone. */
 const MAX_SHARED_PIXELS = 2048 * 2048
-/** One turn of a renderer is not for ever; what is made ahead takes long for each. */
+/** Limits the time of one turn of a renderer. A render ahead takes longer. */
 const MAX_MEMBERS = { viewer: 20, background: 4 } as const
 
 export interface RenderBatcherOptions {
   readonly engine: ImageEngine
   readonly renderQueue: WorkQueue
   readonly meter: Meter
-  /** How many may wait in batches, over all of them, before a job without a place of its own is refused. */
+  /** Jobs in all batches together; beyond it, a job without a place of its own is refused. */
   readonly maxWaiting: number
 }
 
@@ -94,7 +94,7 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
           made?.reject(error)
         }
       })
-      // The slot is held until all of it has really ended.
+      // The slot is held until all renditions have ended.
       await Promise.all(settled)
     }
     const place = first.place && placeOfAll(batch)
@@ -124,8 +124,8 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
         member.left = true
         batch.waiting -= 1
         if (batch.isOpen) waiting -= 1
-        // Who comes now begins anew.
         if (batch.waiting > 0) return
+        // Later jobs begin a new batch.
         if (key !== undefined && open.get(key) === batch) open.delete(key)
         batch.controller.abort(reason)
       })
@@ -139,7 +139,7 @@ function join(batch: Batch, member: Member): Batch {
   return batch
 }
 
-/** What all of them together take, whoever leaves meanwhile. */
+/** The cost of all members that have not left. */
 function placeOfAll({ members }: Batch): Place {
   const places = () => members.flatMap(({ place, left }) => (place && !left ? [place] : []))
   return {

@@ -19,11 +19,11 @@ import type { Mezzanine } from './mezzanine-shelf.ts'
 import type { MezzanineService } from './mezzanines.ts'
 import type { RenderCost } from './render.ts'
 
-/** What a rendition is made from: the least that gives as good a picture. */
+/** Finds the source of a rendition: the smallest mezzanine that gives as good a picture, or the original. */
 export interface SourceService {
   /**
-   * Facts of an original, from whatever has them at the least cost.
-   * @param next The rendition that is wanted next: what is brought here for the facts should serve it too.
+   * Facts of an original: from memory, a mezzanine or the original, in this order.
+   * @param next The rendition that follows: the mezzanine that is fetched for the facts should be its source too.
    * @throws OriginalError, UnavailableError
    */
   facts(id: string, next: NextRendition, signal: AbortSignal): Promise<OriginalFacts>
@@ -33,25 +33,25 @@ export interface SourceService {
 
 export interface NextRendition {
   readonly spec: Spec
-  /** The request that waits for it, if one does. */
+  /** The request that waits for it, if there is one. */
   readonly viewer?: Viewer | undefined
 }
 
 export interface RenderTarget extends NextRendition {
   readonly format: OutputFormat
-  /** Trust nothing but the original. */
+  /** Use no mezzanine. */
   readonly fromOriginal?: boolean
 }
 
-/** A plan, and what it is for. */
+/** A plan and its source. */
 export interface Prepared {
   readonly source: ObjectSource
   readonly plan: Plan
   readonly facts: OriginalFacts
   readonly from: 'original' | 'mezzanine'
-  /** Milliseconds of CPU, expected. */
+  /** Expected. */
   readonly cost: RenderCost
-  /** The same for plans of the same source. */
+  /** Equal for plans of the same source. */
   readonly key: string
 }
 
@@ -77,14 +77,14 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
   ): Promise<OriginalFacts | undefined> {
     const here = await firstHere(id, MEZZANINE_LEVELS)
     if (here) return here.facts
-    // Nobody waits for the store for what is on this node.
+    // The store is slower than the original on this node.
     if (await originals.isHere(id)) return undefined
     const { width = 0, height = 0 } = deviceBox(spec)
     const likely = spec.size.kind === 'full' ? undefined : likelyMezzanine(Math.max(width, height))
     return likely && (await mezzanines.find({ id, level: likely, viewer }, signal))?.facts
   }
 
-  /** The smallest of these levels, wherever it is; a larger one that is here before anything that is far or fails. */
+  /** The smallest of these levels, from this node or the store; or a larger one on this node if the store has none or fails. */
   async function bestOf(
     { id, viewer }: WantedOriginal,
     [smallest, ...larger]: readonly MezzanineLevel[],
