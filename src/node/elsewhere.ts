@@ -1,5 +1,3 @@
-import { createRemoteSource } from '../adapters/hosts/remote-source.ts'
-import { createS3Bucket } from '../adapters/s3/s3-bucket.ts'
 import type { BucketSettings } from '../config/buckets-file.ts'
 import type { Config } from '../config/env.ts'
 import type { RemoteHost } from '../domain/network/remote-hosts.ts'
@@ -7,31 +5,24 @@ import type { ToldBucket } from '../service/library/event-service.ts'
 import type { ServedBucket } from '../service/originals/object-versions.ts'
 import type { RemoteSource } from '../service/ports/remote.ts'
 
-/** Where originals are that are not ours. */
+/** Sources of originals other than uploads. */
 export interface Elsewhere {
   /** By their aliases. */
   readonly buckets: ReadonlyMap<string, ServedBucket>
   readonly remotes: RemoteSource
-  /** That remote images may be on. */
+  /** Hosts that may serve remote images. */
   readonly remoteHosts: readonly RemoteHost[]
-  /** Those that may tell what comes and goes. */
+  /** Buckets that may send notifications. */
   readonly told: readonly ToldBucket[]
-  /** Ends idle connections. Nothing may be under way. */
+  /** Closes idle connections. No call may be in progress. */
   close(): Promise<void>
 }
 
-export function createElsewhere(config: Config, bucketSettings: readonly BucketSettings[]): Elsewhere {
-  const buckets = new Map(bucketSettings.map((settings) => [settings.alias, servedBucket(settings, config)]))
+/** Imports the clients of buckets and hosts only if the settings name some: loading both takes a quarter of a second. */
+export async function createElsewhere(config: Config, bucketSettings: readonly BucketSettings[]): Promise<Elsewhere> {
+  const buckets = await openBuckets(config, bucketSettings)
   const remoteHosts = config.REMOTE_HOSTS
-  const remotes = createRemoteSource({
-    hosts: remoteHosts,
-    allowedAddresses: config.REMOTE_ALLOW_ADDRESSES,
-    dnsServers: config.REMOTE_DNS,
-    formats: config.INPUT_FORMATS,
-    maxBytes: config.MAX_UPLOAD_BYTES,
-    defaultFreshSeconds: config.REMOTE_DEFAULT_FRESH_SECONDS,
-    limits: { totalTimeoutMs: config.REMOTE_TIMEOUT_SECONDS * 1000 },
-  })
+  const remotes = remoteHosts.length === 0 ? NO_REMOTES : await openRemotes(config)
   return {
     buckets,
     remotes,
@@ -49,20 +40,43 @@ export function createElsewhere(config: Config, bucketSettings: readonly BucketS
   }
 }
 
-function servedBucket(settings: BucketSettings, config: Config): ServedBucket {
-  const { bucket, endpoint, region, pathStyle, credentials, keyPrefix } = settings
-  const { freshSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds } = settings
-  return {
-    bucket: createS3Bucket({
-      bucket,
-      ...(endpoint !== undefined && { endpoint }),
-      region,
-      forcePathStyle: pathStyle,
-      ...(credentials !== undefined && { credentials }),
+const NO_REMOTES: RemoteSource = {
+  fetch: () => Promise.reject(new Error('No request reaches a host that REMOTE_HOSTS does not name')),
+  close: async () => {},
+}
+
+async function openRemotes(config: Config): Promise<RemoteSource> {
+  const { createRemoteSource } = await import('../adapters/hosts/remote-source.ts')
+  return createRemoteSource({
+    hosts: config.REMOTE_HOSTS,
+    allowedAddresses: config.REMOTE_ALLOW_ADDRESSES,
+    dnsServers: config.REMOTE_DNS,
+    formats: config.INPUT_FORMATS,
+    maxBytes: config.MAX_UPLOAD_BYTES,
+    defaultFreshSeconds: config.REMOTE_DEFAULT_FRESH_SECONDS,
+    limits: { totalTimeoutMs: config.REMOTE_TIMEOUT_SECONDS * 1000 },
+  })
+}
+
+async function openBuckets(config: Config, all: readonly BucketSettings[]): Promise<ReadonlyMap<string, ServedBucket>> {
+  if (all.length === 0) return new Map()
+  const { createS3Bucket } = await import('../adapters/s3/s3-bucket.ts')
+  const open = (settings: BucketSettings): ServedBucket => {
+    const { bucket, endpoint, region, pathStyle, credentials, keyPrefix } = settings
+    const { freshSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds } = settings
+    return {
+      bucket: createS3Bucket({
+        bucket,
+        ...(endpoint !== undefined && { endpoint }),
+        region,
+        forcePathStyle: pathStyle,
+        ...(credentials !== undefined && { credentials }),
+        keyPrefix,
+        limits: { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 },
+      }),
       keyPrefix,
-      limits: { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 },
-    }),
-    keyPrefix,
-    freshness: { freshSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds },
+      freshness: { freshSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds },
+    }
   }
+  return new Map(all.map((settings) => [settings.alias, open(settings)]))
 }

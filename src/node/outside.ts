@@ -6,7 +6,6 @@ import { createDiskSpool } from '../adapters/cache/disk-spool.ts'
 import { createFileStore, prepareFileStore, removeOrphans } from '../adapters/file-store/file-store.ts'
 import { createFileStoreReserve } from '../adapters/file-store/file-store-reserve.ts'
 import { createRendererPool, type RendererPool } from '../adapters/renderer/renderer-pool.ts'
-import { createS3Store } from '../adapters/s3/s3-store.ts'
 import { createCacheSweeper } from '../adapters/sweep/cache-sweep.ts'
 import { SweepRefused } from '../adapters/sweep/cache-sweep-folder.ts'
 import { type Config, ConfigError } from '../config/env.ts'
@@ -173,6 +172,8 @@ export async function createStore(config: Config, { readOnly = false } = {}): Pr
     await atStart(place, reserve.refill())
     return createFileStore(folder, { reserve })
   }
+  // Only here: loading the client takes a tenth of a second, and memory.
+  const { createS3Store } = await import('../adapters/s3/s3-store.ts')
   const sessionToken = config.AWS_SESSION_TOKEN
   return createS3Store({
     bucket: STORE.slice('s3://'.length),

@@ -148,7 +148,7 @@ async function openOutside(options: OutsideOptions): Promise<Outside> {
   parts.measure(cacheMetrics(disk.keeper))
   log.info(ATIME_MESSAGES[await atStart(cachePlace(config.CACHE_DIR), probeAccessTimes(config.CACHE_DIR))])
   const store = await createStore(config, { readOnly: writeAccess.tokens.length === 0 })
-  const elsewhere = createElsewhere(config, bucketSettings)
+  const elsewhere = await createElsewhere(config, bucketSettings)
   parts.add({ stop: store.close }, 'connections')
   parts.add({ stop: elsewhere.close }, 'connections')
   return { store, disk, renderers, meter, elsewhere }
