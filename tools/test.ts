@@ -1,11 +1,13 @@
 // The body of `npm test`: starts real servers and runs the tests against them.
 import { globSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { run } from 'node:test'
 import { spec as SpecReporter } from 'node:test/reporters'
+import { pathToFileURL } from 'node:url'
 import { inspect, parseArgs } from 'node:util'
 import { runQuietly } from './processes/process.ts'
 import { S3_KINDS, type S3Kind } from './s3/s3-server.ts'
@@ -34,33 +36,42 @@ const OWN_TESTS = { seaweedfs: [], minio: ['test/minio/*.test.ts'], ceph: ['test
 const TEST_TIMEOUT_MS = 120_000
 const RUN_TIMEOUT_MS = 30 * 60_000
 
-/** The crashes take all of the CPU for a minute; beside them comes what waits for deadlines nearly as long. */
-const FIRST = [
-  'test/e2e/crash.test.ts',
-  'test/e2e/slow-client.test.ts',
-  'test/integration/s3-faults.test.ts',
-  'test/integration/bombs.test.ts',
-]
+/** The longest files start first, so that none is left running alone at the end. */
+const FIRST = ['test/e2e/crash.test.ts', 'test/e2e/fault-clients.test.ts', 'test/integration/bombs.test.ts']
+/** Tests that wait for deadlines most of the time, and leave the CPU to others. */
+const WAITING = /^test\/(?:e2e\/(?:slow-client|stalled-upload)|integration\/(?:start-trouble|s3-faults))/
 /** Tests with bounds on how long something may take, or of what happens at the limits of a node. */
 const BOUNDED =
   /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|lifecycle|renderer-crash)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-bucket))/
-/** What starts servers of its own, each with several processes. */
+/** Tests that start servers of their own, each with several processes. */
 const ALONE = /^test\/(?:minio|ceph)/
+/** Unit tests that measure the memory of their process, or start a long command. The others share one process. */
+const OWN_PROCESS = /^test\/unit\/(?:import-rules|retained-memory|service\/library\/remote-purge)/
 
-/** Two files at a time, on a machine of two cores. Alone, what has bounds would leave it idle for half of its time. */
-const ROUNDS = [
-  { isIn: (file: string) => !BOUNDED.test(file) && !ALONE.test(file), concurrency: 2 },
-  { isIn: (file: string) => BOUNDED.test(file), concurrency: 2 },
-  { isIn: (file: string) => ALONE.test(file), concurrency: 1 },
-] as const
+type Lane = 'main' | 'waiting' | 'bounded' | 'alone'
+/** Lanes that run at the same time, with the number of files at once: made for two cores. */
+const ROUNDS: readonly (readonly { readonly lane: Lane; readonly concurrency: number }[])[] = [
+  [
+    { lane: 'main', concurrency: 2 },
+    { lane: 'waiting', concurrency: 1 },
+  ],
+  [{ lane: 'bounded', concurrency: 2 }],
+  [{ lane: 'alone', concurrency: 1 }],
+]
+
+function laneOf(file: string): Lane {
+  if (ALONE.test(file)) return 'alone'
+  if (WAITING.test(file)) return 'waiting'
+  return BOUNDED.test(file) ? 'bounded' : 'main'
+}
 
 interface Outcome {
   passed: number
   failed: number
   /** Names of tests that were skipped or are still to do. */
   readonly notRun: string[]
-  /** Test files that ran no test at all: the runner itself counts such a file as passed. */
-  readonly empty: string[]
+  /** Paths of test files of which no test passed: the runner itself counts a file without a test as passed. */
+  readonly withoutTest: Set<string>
   /** What failed and why, ready to be read. */
   readonly failures: string[]
 }
@@ -86,20 +97,21 @@ async function main(): Promise<number> {
   const compiled = await mkdtemp(join(tmpdir(), 'darkroom-compiled-'))
   process.env.NODE_COMPILE_CACHE = compiled
   try {
+    const runTests = () => runRounds(files, join(compiled, 'unit-tests.mjs'))
     return report(
-      files.every((file) => folderOf(file) === 'unit') ? await runRounds(files) : await runWithServer(kind, files),
+      files.every((file) => folderOf(file) === 'unit') ? await runTests() : await runWithServer(kind, runTests),
     )
   } finally {
     await rm(compiled, { recursive: true, force: true })
   }
 }
 
-async function runWithServer(kind: S3Kind, files: readonly string[]): Promise<Outcome> {
+async function runWithServer(kind: S3Kind, runTests: () => Promise<Outcome>): Promise<Outcome> {
   await compileNode()
   const server = await startS3Server(kind)
   try {
     shareS3Server(server)
-    return await runRounds(files)
+    return await runTests()
   } finally {
     await server.stop()
   }
@@ -127,13 +139,25 @@ function folderOf(file: string): string | undefined {
   return relative('test', file).split('/')[0]
 }
 
-async function runRounds(files: readonly string[]): Promise<Outcome> {
-  const outcome: Outcome = { passed: 0, failed: 0, notRun: [], empty: [], failures: [] }
-  for (const { isIn, concurrency } of ROUNDS) {
-    const ofRound = files.filter(isIn).toSorted((one, other) => turnOf(one) - turnOf(other))
-    if (ofRound.length > 0) await runFiles(ofRound, concurrency, outcome)
+/** @param bundle Path of a module that is written to import the unit tests, so that they share one process. */
+async function runRounds(files: readonly string[], bundle: string): Promise<Outcome> {
+  const outcome: Outcome = { passed: 0, failed: 0, notRun: [], withoutTest: new Set(files.map(toPath)), failures: [] }
+  const bundled = files.filter((file) => folderOf(file) === 'unit' && !OWN_PROCESS.test(file))
+  await writeFile(bundle, bundled.map((file) => `import ${JSON.stringify(pathToFileURL(toPath(file)))}\n`).join(''))
+  const others = files.filter((file) => !bundled.includes(file)).toSorted((one, other) => turnOf(one) - turnOf(other))
+  for (const lanes of ROUNDS) {
+    const reports = lanes.map(async ({ lane, concurrency }) => {
+      const paths = others.filter((file) => laneOf(file) === lane).map(toPath)
+      if (lane === 'main' && bundled.length > 0) paths.push(bundle)
+      if (paths.length > 0) await runFiles(paths, { concurrency, isLive: lane !== 'waiting' }, outcome)
+    })
+    await Promise.all(reports)
   }
   return outcome
+}
+
+function toPath(file: string): string {
+  return resolve(ROOT, file)
 }
 
 function turnOf(file: string): number {
@@ -141,18 +165,24 @@ function turnOf(file: string): number {
   return turn === -1 ? FIRST.length : turn
 }
 
-async function runFiles(files: readonly string[], concurrency: number, outcome: Outcome): Promise<void> {
-  const paths = files.map((file) => resolve(ROOT, file))
-  const withoutTest = new Set(paths)
+interface LaneOptions {
+  readonly concurrency: number
+  /** Print the report as it grows. Otherwise at the end, so that it does not mix with that of another lane. */
+  readonly isLive: boolean
+}
+
+async function runFiles(files: string[], { concurrency, isLive }: LaneOptions, outcome: Outcome): Promise<void> {
   const tests = run({
-    files: paths,
+    files,
     cwd: ROOT,
     concurrency,
     timeout: TEST_TIMEOUT_MS,
     signal: AbortSignal.timeout(RUN_TIMEOUT_MS),
   })
-  tests.on('test:pass', ({ name, skip, todo }) => {
+  tests.on('test:pass', ({ name, file, skip, todo }) => {
     if (skip !== undefined || todo !== undefined) outcome.notRun.push(name)
+    // The runner reports a file without a test as a test that is named by its path.
+    if (file !== undefined && name !== file) outcome.withoutTest.delete(file)
   })
   tests.on('test:fail', ({ name, file, line, details: { error } }) => {
     // A test around it fails with it, and knows nothing more.
@@ -162,14 +192,17 @@ async function runFiles(files: readonly string[], concurrency: number, outcome: 
   })
   tests.on('test:summary', ({ file, counts }) => {
     if (file !== undefined) {
-      if (counts.tests > 0) withoutTest.delete(file)
+      if (counts.tests > 0) outcome.withoutTest.delete(file)
       return
     }
     outcome.passed += counts.passed
     outcome.failed += counts.tests - counts.passed - counts.skipped - counts.todo
   })
-  await pipeline(tests, new SpecReporter(), process.stdout, { end: false })
-  outcome.empty.push(...[...withoutTest].map((path) => relative(ROOT, path)))
+  const lines = new SpecReporter()
+  const printed = isLive ? pipeline(lines, process.stdout, { end: false }) : text(lines)
+  await pipeline(tests, lines)
+  const atTheEnd = await printed
+  if (atTheEnd !== undefined) process.stdout.write(atTheEnd)
 }
 
 function failureTypeOf(error: Error): unknown {
@@ -177,12 +210,12 @@ function failureTypeOf(error: Error): unknown {
 }
 
 /** Repeats the failures at the end, where a truncated log still contains them. @returns The exit code. */
-function report({ passed, failed, notRun, empty, failures }: Outcome): number {
+function report({ passed, failed, notRun, withoutTest, failures }: Outcome): number {
   for (const failure of failures) process.stdout.write(`\nfailed: ${failure}\n`)
   for (const name of notRun) process.stdout.write(`skipped or todo, which counts as a failure: ${name}\n`)
-  for (const file of empty) process.stdout.write(`contains no test: ${file}\n`)
+  for (const path of withoutTest) process.stdout.write(`contains no test that passed: ${relative(ROOT, path)}\n`)
   process.stdout.write(`\ntotal: ${passed} passed, ${failed} failed, ${notRun.length} skipped\n`)
-  return passed > 0 && failed === 0 && notRun.length === 0 && empty.length === 0 ? 0 : 1
+  return passed > 0 && failed === 0 && notRun.length === 0 && withoutTest.size === 0 ? 0 : 1
 }
 
 try {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { after, describe, test } from 'node:test'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { cachedAnswers } from '../../tools/chaos/staged-pictures.ts'
 import { assertPicture, noisePicture } from '../../tools/pictures/picture.ts'
@@ -9,7 +9,7 @@ import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import type { Darkroom } from '../../tools/servers/darkroom.ts'
 import type { Fault } from '../../tools/servers/fault-proxy.ts'
 import { AUTHORIZATION } from '../../tools/servers/site.ts'
-import { assertRecovered, setFaultStage, startS3Node } from '../support/fault-stage.ts'
+import { assertRecovered, createFaultStages, setFaultStage, startS3Node } from '../support/fault-stage.ts'
 
 const READS = { method: /^GET$/, path: /\/originals\// } as const
 
@@ -54,9 +54,14 @@ const OUTAGES: Readonly<Record<string, Outage>> = {
 }
 
 describe('outages of the store', { concurrency: 3 }, () => {
+  // An outage uses up the budget of retries, which damaged originals need.
+  const outages = createFaultStages()
+  const damages = createFaultStages()
+  after(() => Promise.all([outages.close(), damages.close()]))
+
   for (const [name, { fault, reason, withinMs }] of Object.entries(OUTAGES)) {
     test(`while the store ${name}, what is cached is served and the rest is a clean 503, until it is back`, async (t) => {
-      const stage = await setFaultStage(t)
+      const stage = await outages.take(t)
       const { node, proxy, fresh, late, secrets } = stage
       const before = await filesBelow(node.cacheDir)
       await proxy.setFault(fault)
@@ -145,7 +150,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
   })
 
   test('a store that takes two seconds for every answer is waited for', async (t) => {
-    const stage = await setFaultStage(t)
+    const stage = await damages.take(t)
     await stage.proxy.setFault({ kind: 'latency', ms: 2000 })
     const [uncached, cached] = await Promise.all([ask(stage.freshUrl), cachedAnswers(stage)])
     assert.equal(uncached.status, 200)
@@ -154,7 +159,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
   })
 
   test('an original that trickles is given up at the deadline of ten seconds', async (t) => {
-    const stage = await setFaultStage(t)
+    const stage = await damages.take(t)
     const before = await filesBelow(stage.node.cacheDir)
     await stage.proxy.setFault({ kind: 'throttle', bytesPerSecond: 10_000, matching: READS })
     const uncached = await ask(stage.freshUrl)
@@ -172,7 +177,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
   }
   for (const [name, { fault, attempts, withinMs }] of Object.entries(DAMAGES)) {
     test(`originals that ${name} are asked for once more, and never shown or cached`, async (t) => {
-      const stage = await setFaultStage(t)
+      const stage = await damages.take(t)
       const { node, proxy, fresh } = stage
       const before = await filesBelow(node.cacheDir)
       await proxy.setFault({ ...fault, matching: READS })
@@ -195,7 +200,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
     })
 
     test(`an original that comes wrong once (they ${name}) is shown all the same`, async (t) => {
-      const stage = await setFaultStage(t)
+      const stage = await damages.take(t)
       await stage.proxy.setFault({ ...fault, matching: { ...READS, first: 1 } })
       const uncached = await ask(stage.freshUrl)
       assert.equal(uncached.status, 200, uncached.body.subarray(0, 300).toString())
@@ -204,7 +209,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
   }
 
   test('wrong bytes are logged with the id of the image', async (t) => {
-    const { node, proxy, fresh, freshUrl } = await setFaultStage(t)
+    const { node, proxy, fresh, freshUrl } = await damages.take(t)
     await proxy.setFault({ kind: 'flip', atByte: 50_000, matching: READS })
     assert.equal((await ask(freshUrl)).status, 503)
     await logged(node, ({ level, msg }) => level === 'warn' && String(msg).includes(fresh.id))
@@ -212,7 +217,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
 
   for (const path of [/\/originals\//, /\/records\//]) {
     test(`an upload whose answer from ${path.source} is lost is acknowledged or refused, and the same when repeated`, async (t) => {
-      const { node, proxy, late } = await setFaultStage(t)
+      const { node, proxy, late } = await damages.take(t)
       await proxy.setFault({ kind: 'lose-answer', matching: { method: /^PUT$/, path, first: 1 } })
       const first = await post(node.url, late.bytes)
       assert.equal(first.status, 201, first.body.toString())
@@ -224,7 +229,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
   }
 
   test('an image that is nowhere is 404 for seconds, and is found as soon as it was uploaded', async (t) => {
-    const { node, late } = await setFaultStage(t)
+    const { node, late } = await damages.take(t)
     const url = `${node.url}/image/${late.id}/40w/x.jpg`
     for (const missing of [await ask(url), await ask(`${node.url}/images/${late.id}`)]) {
       assert.equal(missing.status, 404)
@@ -241,14 +246,16 @@ describe('outages of the store', { concurrency: 3 }, () => {
   test('a node with a wrong secret runs, is not ready and says why, and shows nothing', async (t) => {
     const { endpoint, bucket, credentials } = await newBucket()
     const { accessKeyId = '' } = credentials ?? {}
-    const node = await startS3Node(t, { endpoint, bucket, accessKeyId, secretAccessKey: 'wrong-secret' })
+    const node = await startS3Node({ endpoint, bucket, accessKeyId, secretAccessKey: 'wrong-secret' })
+    t.after(node.stop)
     await assertNotReady(node, /rejects the credentials/, [bucket, accessKeyId, 'wrong-secret'])
   })
 
   test('a node whose bucket is missing runs and is not ready, until the bucket is made', async (t) => {
     const { endpoint, region, credentials } = await newBucket()
     const bucket = `missing-${Date.now()}`
-    const node = await startS3Node(t, { endpoint, bucket, accessKeyId: '', secretAccessKey: '', ...credentials })
+    const node = await startS3Node({ endpoint, bucket, accessKeyId: '', secretAccessKey: '', ...credentials })
+    t.after(node.stop)
     await assertNotReady(node, /bucket does not exist/, [bucket])
     const client = new S3Client({ endpoint, region, forcePathStyle: true, ...(credentials && { credentials }) })
     t.after(() => client.destroy())

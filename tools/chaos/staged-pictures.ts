@@ -28,8 +28,13 @@ export interface Caller {
   post(bytes: Buffer): Promise<Answer>
 }
 
-export async function stagePictures({ node, url, ask, post }: Caller): Promise<StagedPictures> {
-  const [known, fresh, late] = await Promise.all([noisePicture(1), noisePicture(2, 400, 300), noisePicture(3)])
+/** @param seed Of the pictures: the next stage of the same node needs others, three from this number on. */
+export async function stagePictures({ node, url, ask, post }: Caller, seed = 1): Promise<StagedPictures> {
+  const [known, fresh, late] = await Promise.all([
+    noisePicture(seed),
+    noisePicture(seed + 1, 400, 300),
+    noisePicture(seed + 2),
+  ])
   for (const { bytes } of [known, fresh]) assert.equal((await post(bytes)).status, 201)
   const knownUrl = `${url}/image/${known.id}/40w/x.jpg`
   assert.equal((await ask(knownUrl)).status, 200)
