@@ -78,3 +78,10 @@ export class UnavailableError extends ServiceError {
     this.retryAfterSeconds = options?.retryAfterSeconds
   }
 }
+
+/** The version of an original that was to be read no longer exists. */
+export class ChangedError extends UnavailableError {
+  constructor() {
+    super('store_unavailable', 'The original is being replaced; try again')
+  }
+}

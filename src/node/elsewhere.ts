@@ -2,7 +2,7 @@ import type { BucketSettings } from '../config/buckets-file.ts'
 import type { Config } from '../config/env.ts'
 import type { RemoteHost } from '../domain/network/remote-hosts.ts'
 import type { ToldBucket } from '../service/library/event-service.ts'
-import type { ServedBucket } from '../service/originals/object-versions.ts'
+import type { ServedBucket } from '../service/originals/buckets.ts'
 import type { RemoteSource } from '../service/ports/remote.ts'
 
 /** Sources of originals other than uploads. */

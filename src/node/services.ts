@@ -13,13 +13,12 @@ import { createInfoService } from '../service/library/info-service.ts'
 import { createIngestService } from '../service/library/ingest-service.ts'
 import { createRecordService } from '../service/library/record-service.ts'
 import { createWorkQueue, type WorkQueue } from '../service/load/work-queue.ts'
+import { createBuckets } from '../service/originals/buckets.ts'
 import { createOriginalService } from '../service/originals/fetch.ts'
+import { createHosts } from '../service/originals/hosts.ts'
 import { createNewRemotes } from '../service/originals/new-remotes.ts'
-import { createObjectVersions } from '../service/originals/object-versions.ts'
-import { createRemoteShelf } from '../service/originals/remote-shelf.ts'
-import { createRemoteVersions } from '../service/originals/remote-versions.ts'
-import { createUploadedOriginals } from '../service/originals/uploaded-originals.ts'
-import { createHolders, createVersionService } from '../service/originals/versions.ts'
+import { createResolver } from '../service/originals/resolve.ts'
+import { createUploads } from '../service/originals/uploads.ts'
 import type { ImageCache, Spool } from '../service/ports/cache.ts'
 import type { Meter } from '../service/ports/meter.ts'
 import type { ObjectStore } from '../service/ports/store.ts'
@@ -109,35 +108,27 @@ function createQueues(config: Config, { disk, meter }: Outside, parts: Parts): Q
   return { renderQueue, fetchQueue }
 }
 
-/** Where originals come from: uploads, buckets of others, hosts of others. */
+/** The sources of originals, what they have now, and the originals on this node. */
 function createOriginals(config: Config, foundation: Foundation, parts: Parts) {
-  const { store, elsewhere, cache, meter, now, maxHeldBytes } = foundation
-  const uploads = createUploadedOriginals(store)
-  const objects = createObjectVersions({ ...foundation, buckets: elsewhere.buckets })
-  const remotes = createRemoteVersions({
+  const { store, elsewhere, cache, maxHeldBytes } = foundation
+  const hosts = createHosts({
     ...foundation,
     source: elsewhere.remotes,
     hosts: elsewhere.remoteHosts,
-    shelf: createRemoteShelf({ store, meter, now }),
     newRemotes: createNewRemotes({ ...newRemoteLimits(config), now: () => performance.now() }),
     maxOriginalBytes: config.MAX_UPLOAD_BYTES,
     staleIfErrorSeconds: config.REMOTE_STALE_IF_ERROR_SECONDS,
     ...(config.REMOTE_KEEP_RENDITIONS && { keptRenditions: String(cache.mtimeSeconds) }),
   })
-  const holderOf = createHolders({ uploads, objects, remotes })
+  const buckets = createBuckets({ ...foundation, buckets: elsewhere.buckets })
+  const versions = createResolver({ uploads: createUploads(store), buckets, hosts }, foundation)
   const originals = createOriginalService({
     ...foundation,
-    holderOf,
+    versions,
     maxOriginalBytes: config.MAX_UPLOAD_BYTES,
     maxLooseBytes: maxHeldBytes,
   })
-  return {
-    objects: parts.add(objects),
-    remotes: parts.add(remotes),
-    originals: parts.add(originals),
-    holderOf,
-    versions: createVersionService({ ...foundation, objects, remotes }),
-  }
+  return { versions: parts.add(versions), originals: parts.add(originals) }
 }
 
 type Originals = ReturnType<typeof createOriginals>
@@ -149,7 +140,7 @@ function createRenditions(config: Config, found: Foundation & Originals, parts: 
   const views = createViewService({
     ...found,
     mezzanines,
-    shelf: found.remotes.renditions,
+    shelf: found.versions.renditions,
     sources: createSourceService({ ...found, mezzanines, maxSide: config.MAX_SIDE }),
     batcher: createRenderBatcher({ ...found, maxWaiting: config.RENDER_QUEUE_MAX }),
     maxSide: config.MAX_SIDE,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { imageIdFromSha256 } from '../../src/domain/identity/image-id.ts'
+import type { AskedRef } from '../../src/domain/identity/original-ref.ts'
 import { parseRemoteHost } from '../../src/domain/network/remote-hosts.ts'
 import { originalKey } from '../../src/domain/stored/store-layout.ts'
 import { createDeletionGuard } from '../../src/service/deletion/guard.ts'
@@ -12,14 +13,14 @@ import { createInfoService } from '../../src/service/library/info-service.ts'
 import { createIngestService } from '../../src/service/library/ingest-service.ts'
 import { createRecordService } from '../../src/service/library/record-service.ts'
 import { createWorkQueue } from '../../src/service/load/work-queue.ts'
+import { createBuckets, type ServedBucket } from '../../src/service/originals/buckets.ts'
 import { createOriginalService } from '../../src/service/originals/fetch.ts'
+import { createHosts } from '../../src/service/originals/hosts.ts'
 import { createNewRemotes } from '../../src/service/originals/new-remotes.ts'
-import { createObjectVersions, type ServedBucket } from '../../src/service/originals/object-versions.ts'
-import { createRemoteShelf } from '../../src/service/originals/remote-shelf.ts'
-import { createRemoteVersions } from '../../src/service/originals/remote-versions.ts'
-import { createUploadedOriginals } from '../../src/service/originals/uploaded-originals.ts'
-import { createHolders, createVersionService } from '../../src/service/originals/versions.ts'
+import { createResolver, type Resolver } from '../../src/service/originals/resolve.ts'
+import { createUploads } from '../../src/service/originals/uploads.ts'
 import type { Meter } from '../../src/service/ports/meter.ts'
+import type { Version } from '../../src/service/ports/originals.ts'
 import type { RemoteSource } from '../../src/service/ports/remote.ts'
 import type { ObjectStore } from '../../src/service/ports/store.ts'
 import type { Rendition, RenditionName } from '../../src/service/renditions/look-up.ts'
@@ -90,8 +91,7 @@ export function createStage(options: StageOptions = {}) {
     meter,
     now,
     onForget(ids) {
-      objectVersions.forget(ids)
-      remoteVersions.forget(ids)
+      versions.forget(ids)
       originals.forget(ids)
       mezzanines.forget(ids)
       infos.forget(ids)
@@ -99,33 +99,26 @@ export function createStage(options: StageOptions = {}) {
     },
   })
   const guard = createDeletionGuard({ watch, cache })
-  const uploads = createUploadedOriginals(store)
-  const objectVersions = createObjectVersions({
-    buckets: options.buckets ?? new Map(),
-    cache,
-    guard,
-    now,
-    maxRemembered,
-  })
-  const remoteVersions = createRemoteVersions({
+  const buckets = createBuckets({ buckets: options.buckets ?? new Map(), cache, guard, now, maxRemembered })
+  const hosts = createHosts({
     source: options.remoteSource ?? { fetch: () => Promise.reject(new Error('No remotes')), close: async () => {} },
-    shelf: createRemoteShelf({ store, meter, now }),
+    store,
+    meter,
     hosts: ['a.example', 'b.example?v'].map(parseRemoteHost),
     newRemotes: createNewRemotes({ perMinute: options.newRemotes ?? 100, perClient: 50, now }),
     ...(options.keepRenditions && { keptRenditions: '1' }),
     cache,
     spool,
     engine,
-    guard,
     now,
     maxRemembered,
     maxOriginalBytes: 1000,
     staleIfErrorSeconds: 1_000_000,
     maxHeldBytes: 1000,
   })
-  const holderOf = createHolders({ uploads, objects: objectVersions, remotes: remoteVersions })
+  const versions = createResolver({ uploads: createUploads(store), buckets, hosts }, { guard, now, maxRemembered })
   const originals = createOriginalService({
-    holderOf,
+    versions,
     cache,
     spool,
     engine,
@@ -139,16 +132,15 @@ export function createStage(options: StageOptions = {}) {
     maxLooseBytes: 1000,
   })
   const fetchQueue = queue('the object store')
-  const shared = { store, holderOf, cache, engine, originals, guard, fetchQueue, renderQueue, meter, maxRemembered }
+  const shared = { store, versions, cache, engine, originals, guard, fetchQueue, renderQueue, meter, maxRemembered }
   const mezzanines = createMezzanineService({ ...shared, minPixels: options.minPixels ?? 0, fetchTimeoutMs: 5000 })
   const infos = createInfoService(shared)
-  const versions = createVersionService({ objects: objectVersions, remotes: remoteVersions, guard })
   const views = createViewService({
     versions,
     cache,
     originals,
     mezzanines,
-    shelf: remoteVersions.renditions,
+    shelf: versions.renditions,
     sources: createSourceService({ originals, mezzanines, maxSide: 2000 }),
     batcher: createRenderBatcher({ engine, renderQueue, meter, maxWaiting: 100 }),
     renderQueue,
@@ -191,9 +183,8 @@ export function createStage(options: StageOptions = {}) {
     views,
     renditions: viewById(views),
     renderQueue,
-    objectVersions,
     versions,
-    remoteVersions,
+    currentOf: (ref: AskedRef, signal: AbortSignal) => currentVersion(versions, ref, signal),
     primes,
     events: createEventService({ buckets: options.told ?? [], watch, versions, primes, meter }),
     ingest,
@@ -221,6 +212,12 @@ function viewById(views: ViewService) {
     rendition: ({ id, ...wanted }: RenditionName & Omit<View, 'original'>, signal: AbortSignal): Promise<Rendition> =>
       views.view({ original: { kind: 'image', id }, ...wanted }, () => true, signal),
   }
+}
+
+async function currentVersion(versions: Resolver, ref: AskedRef, signal: AbortSignal): Promise<Version> {
+  const { version } = await versions.resolve(ref, signal)
+  if (version === undefined) throw new TypeError('An upload has no versions')
+  return version
 }
 
 export function idOf(bytes: Buffer): string {

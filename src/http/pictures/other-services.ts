@@ -5,7 +5,7 @@ import { assertNotExpired } from '../../domain/dialect/dialect.ts'
 import { type DialectSettings, readDialect, remoteRef } from '../../domain/dialect/dialects.ts'
 import { parseRethumbPath, rethumbExif } from '../../domain/dialect/rethumb-path.ts'
 import type { InfoService } from '../../service/library/info-service.ts'
-import type { VersionService } from '../../service/originals/versions.ts'
+import type { Resolver } from '../../service/originals/resolve.ts'
 import { answerError, describeError } from '../answer/error-response.ts'
 import { answerJson } from '../answer/json-answer.ts'
 import { type AskedBy, assertMay, type RequestState } from '../request/request-state.ts'
@@ -19,7 +19,7 @@ export interface OtherServicesOptions {
   /** Ms since 1970. */
   readonly now: () => number
   readonly dialects: DialectSettings
-  readonly versions: VersionService
+  readonly versions: Resolver
   readonly infos: InfoService
   readonly askedBy: AskedBy
   /** Private metadata requires a token. */

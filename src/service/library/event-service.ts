@@ -4,7 +4,7 @@ import type { Spec } from '../../domain/spec/spec.ts'
 import type { BucketEvent } from '../../domain/url/bucket-event.ts'
 import { OriginalError } from '../../errors.ts'
 import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
-import type { VersionService } from '../originals/versions.ts'
+import type { Resolver } from '../originals/resolve.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { PrimeService } from '../renditions/prime.ts'
 import { createBackground } from '../tools/background.ts'
@@ -35,7 +35,7 @@ export interface ToldBucket {
 export interface EventServiceOptions {
   readonly buckets: readonly ToldBucket[]
   readonly watch: InvalidationWatch
-  readonly versions: VersionService
+  readonly versions: Resolver
   readonly primes: PrimeService
   readonly meter: Meter
 }

@@ -8,12 +8,12 @@ import type { WorkQueue } from '../load/work-queue.ts'
 import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { Meter } from '../ports/meter.ts'
-import type { OriginalHolder } from '../ports/originals.ts'
 import type { ObjectSource, OpenObject } from '../ports/store.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
 import { createRememberedFailures } from '../tools/remembered-failures.ts'
 import { createFirstByteBudget, openInTime, startTimeLimit, storeTooSlow } from '../tools/time-limit.ts'
 import { createLocalOriginals, type LocalOriginals, partOf, type WantedBytes } from './local.ts'
+import type { Resolver } from './resolve.ts'
 
 /** An original that can be decoded now. */
 export interface ReadyOriginal {
@@ -51,7 +51,7 @@ export interface OriginalService {
 }
 
 export interface OriginalServiceOptions {
-  readonly holderOf: (id: string) => OriginalHolder
+  readonly versions: Pick<Resolver, 'locate'>
   readonly cache: ImageCache
   readonly spool: Spool
   readonly engine: ImageEngine
@@ -168,9 +168,7 @@ interface WantedFetch {
   readonly maxBytes: number
 }
 
-interface Attempt {
-  readonly id: string
-  readonly maxBytes: number
+interface Attempt extends Omit<WantedFetch, 'asked'> {
   /** For the store to begin its response. */
   readonly withinMs: number
 }
@@ -180,7 +178,7 @@ interface Attempt {
  * @returns a function that throws OriginalError, UnavailableError.
  */
 function createFetch(options: FetchOptions) {
-  const { holderOf, local, spool, guard, meter, fetchTimeoutMs, onAbsence } = options
+  const { versions, local, spool, guard, meter, fetchTimeoutMs, onAbsence } = options
   const firstByte = createFirstByteBudget(() => performance.now())
 
   async function fetch({ id, asked, maxBytes }: WantedFetch, signal: AbortSignal): Promise<ObjectSource> {
@@ -224,7 +222,7 @@ function createFetch(options: FetchOptions) {
       }
       throw error
     })
-    if (holderOf(id).isGenuine(id, spooled)) return spooled
+    if (versions.locate(id).isGenuine(spooled)) return spooled
     await spooled.discard()
     meter.trouble(`The object store returned a damaged original of image ${id}`, undefined)
     throw new BodyError('The object store returned a damaged original', opened)
@@ -232,7 +230,7 @@ function createFetch(options: FetchOptions) {
 
   async function openOriginal({ id, withinMs }: Attempt, signal: AbortSignal): Promise<OpenObject> {
     try {
-      const opened = await openInTime((within) => holderOf(id).open(id, within), withinMs, signal)
+      const opened = await openInTime((within) => versions.locate(id).open(within), withinMs, signal)
       firstByte.answered()
       return opened
     } catch (error) {

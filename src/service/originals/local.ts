@@ -3,8 +3,8 @@ import { LRUCache } from 'lru-cache'
 import type { ByteRange } from '../../domain/caching/http-caching.ts'
 import type { GuardedWork } from '../deletion/guard.ts'
 import type { ImageCache, Spooled } from '../ports/cache.ts'
-import type { OriginalHolder } from '../ports/originals.ts'
 import type { ObjectSource } from '../ports/store.ts'
+import type { Resolver } from './resolve.ts'
 
 /** Originals on this node: on its disk, or in memory while the disk cannot be written to. */
 export interface LocalOriginals {
@@ -34,7 +34,7 @@ export interface WantedBytes {
 
 export interface LocalOriginalsOptions {
   readonly cache: ImageCache
-  readonly holderOf: (id: string) => OriginalHolder
+  readonly versions: Pick<Resolver, 'locate'>
   /** Maximum bytes in memory while the disk cannot be written to. */
   readonly maxLooseBytes: number
 }
@@ -42,7 +42,7 @@ export interface LocalOriginalsOptions {
 /** After this time in memory the disk is tried again. */
 const LOOSE_MS = 30_000
 
-export function createLocalOriginals({ cache, holderOf, maxLooseBytes }: LocalOriginalsOptions): LocalOriginals {
+export function createLocalOriginals({ cache, versions, maxLooseBytes }: LocalOriginalsOptions): LocalOriginals {
   const loose = new LRUCache<string, Spooled>({
     maxSize: maxLooseBytes,
     sizeCalculation: ({ sizeBytes }) => Math.max(1, sizeBytes),
@@ -54,7 +54,7 @@ export function createLocalOriginals({ cache, holderOf, maxLooseBytes }: LocalOr
   return {
     async find(id) {
       const path = await cache.findOriginal(id)
-      return path === undefined ? (loose.get(id)?.source ?? holderOf(id).held?.(id)) : { path }
+      return path === undefined ? (loose.get(id)?.source ?? versions.locate(id).held()) : { path }
     },
     async open({ id, sizeBytes, range }) {
       const held = loose.get(id)?.source

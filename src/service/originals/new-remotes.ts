@@ -1,23 +1,23 @@
 import { LimitError } from '../../errors.ts'
 
-/** Bounds how many remote originals that nobody has asked for before a node adds to the store. */
+/** Rate limit for the remote images that a node adds to the store. Images that are known already do not count. */
 export interface NewRemotes {
   /** @param client By `clientNetwork`. @throws LimitError `too_many_requests` if `enter` would. */
   assertRoom(client: string): void
-  /** Takes a place; the caller says in the end whether an original was added. @throws LimitError `too_many_requests` */
+  /** Takes a place for one fetch. @throws LimitError `too_many_requests` */
   enter(client: string): NewRemotePlace
 }
 
 export interface NewRemotePlace {
-  /** To be called once. @param added Whether the place stays taken for a minute, or is free again at once. */
+  /** Ends the fetch; called once. @param added An original was added: the place stays taken for a minute. */
   leave(added: boolean): void
 }
 
 export interface NewRemotesOptions {
-  /** Of all clients together. */
+  /** For all clients together. */
   readonly perMinute: number
   readonly perClient: number
-  /** Ms; a clock that nobody sets. */
+  /** Milliseconds of a monotonic clock. */
   readonly now: () => number
 }
 
@@ -28,15 +28,15 @@ interface Addition {
 
 interface Client {
   pending: number
-  /** When each of its originals was added in the last minute, the oldest first. */
+  /** Times of the additions in the last minute, the oldest first. */
   readonly added: number[]
 }
 
 const MINUTE_MS = 60_000
 
 /**
- * Counts what is being added and what was added in the last minute, so that no minute has more than the bound, wherever it
- * begins. Only what holds a place is remembered: `perMinute` entries at most.
+ * A sliding window over the fetches in progress and the additions of the last minute: no period of a minute has more. Memory
+ * has `perMinute` entries at most.
  */
 export function createNewRemotes({ perMinute, perClient, now }: NewRemotesOptions): NewRemotes {
   const additions = new Set<Addition>()
@@ -69,7 +69,7 @@ export function createNewRemotes({ perMinute, perClient, now }: NewRemotesOption
     }
   }
 
-  /** @param oldest When the place that is free first was taken. Absent: all are held by what is still being fetched. */
+  /** @param oldest Time of the addition that expires first. Absent: fetches in progress hold all places. */
   function refusal(whose: string, oldest: number | undefined): LimitError {
     const freeInMs = oldest === undefined ? MINUTE_MS : oldest + MINUTE_MS - now()
     const retryAfterSeconds = Math.max(1, Math.ceil(freeInMs / 1000))

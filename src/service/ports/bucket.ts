@@ -1,32 +1,32 @@
 import type { OpenObject } from './store.ts'
 
-/** What a bucket has under a key. Another one under the same key has another ETag. */
+/** One state of an object. Another state of the same key has another ETag. */
 export interface ObjectVersion {
-  /** Quoted, as the server gave it. */
+  /** Quoted, as the server sent it. */
   readonly etag: string
   readonly sizeBytes: number
-  /** Whole seconds count: HTTP dates have no more. */
+  /** Whole seconds, as in an HTTP date. */
   readonly modifiedAt: Date
-  /** Lower-case hex, where the ETag vouches for one of the whole object's bytes; else absent. */
+  /** Lower-case hex. Absent if the ETag is no MD5 of the whole object. */
   readonly md5?: string
 }
 
-/** An object of somebody else's bucket; of its present version, or of the one that is named. */
+/** An object in a bucket of others: the current version, or the named one. */
 export interface ObjectAddress {
-  /** As the bucket has it, not encoded. */
+  /** Not encoded. */
   readonly key: string
   readonly versionId?: string | undefined
 }
 
 /**
- * A bucket that others fill and change. It is only read. Every method ends by a deadline of the adapter's own or when
- * `signal` aborts (it then throws the signal's reason), and throws `UnavailableError` `store_unavailable` when the server is
- * down, slow, refuses our credentials or lacks the bucket. Those are never taken for an absent key.
+ * A bucket that others fill and change. Darkroom only reads it. Every method has a deadline, and throws the reason of `signal`
+ * when that aborts. It throws `UnavailableError` `store_unavailable` if the server is down or slow, refuses the credentials or
+ * has no such bucket: none of these is reported as an absent key.
  */
 export interface Bucket {
   /**
-   * What is there now.
-   * @param known ETag of the version that is known: then nothing else is told of it.
+   * Asks for the current version.
+   * @param known ETag of a known version, for a conditional request.
    * @returns undefined if there is no such key or version.
    */
   look(
@@ -34,10 +34,10 @@ export interface Bucket {
     known: string | undefined,
     signal: AbortSignal,
   ): Promise<ObjectVersion | 'unchanged' | undefined>
-  /** @returns undefined if the object is no longer the one with this ETag, or is gone. */
+  /** @returns undefined if the object has another ETag by now, or no longer exists. */
   open(address: ObjectAddress, etag: string, signal: AbortSignal): Promise<OpenObject | undefined>
-  /** Resolves if the server answers, knows us and has the bucket; else throws with a message that says which it was. */
+  /** Resolves if the server responds, accepts the credentials and has the bucket; else the message names the cause. */
   check(signal: AbortSignal): Promise<void>
-  /** Ends idle connections. Nothing may be under way. */
+  /** Ends idle connections. No call may be in progress. */
   close(): void
 }

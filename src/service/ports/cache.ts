@@ -96,5 +96,10 @@ export interface RenditionShelf {
   /** @param file Its name in the cache. @returns undefined if there is none. */
   find(id: string, file: string, signal: AbortSignal): Promise<Buffer | undefined>
   /** In the background. */
-  keep(id: string, file: string, made: { readonly bytes: Buffer; readonly format: OutputFormat }): void
+  keep(id: string, file: string, made: MadeRendition): void
+}
+
+export interface MadeRendition {
+  readonly bytes: Buffer
+  readonly format: OutputFormat
 }

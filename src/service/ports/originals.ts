@@ -1,20 +1,61 @@
 import type { Readable } from 'node:stream'
-import type { Spooled } from './cache.ts'
+import type { PictureVersion } from '../../domain/caching/picture-caching.ts'
+import type { MadeRendition, Spooled } from './cache.ts'
 import type { ObjectSource, OpenObject } from './store.ts'
 
+/** An original whose bytes never change: an upload, or one version of an original that may change. */
+export interface Located {
+  /** Of the upload, or by `versionId` or `transientId`. */
+  readonly id: string
+}
+
+/** One version of an object or a remote image. */
+export interface Version extends Located, PictureVersion {
+  /** By `resourceId`. */
+  readonly resource: string
+  readonly sizeBytes: number
+}
+
 /**
- * Who has the bytes of originals, by their ids: those of uploads, and those of the versions of what is kept elsewhere. Throws
- * what the system behind it throws when that fails.
+ * A source of originals: the uploads, the buckets or the hosts. `L` is what the source has to know to open an original. Errors
+ * of the system behind the source pass through.
  */
-export interface OriginalHolder {
-  /** Bytes that are at hand and on no disk of this node. */
-  held?(id: string): ObjectSource | undefined
-  /** @throws OriginalError `original_not_found`, `original_deleted` */
-  open(id: string, signal: AbortSignal): Promise<OpenObject>
-  /** @returns undefined if there is no such original any more. */
-  sizeBytes(id: string, signal: AbortSignal): Promise<number | undefined>
-  /** Whether these bytes are that original, as far as its holder can tell. */
-  isGenuine(id: string, spooled: Spooled): boolean
+export interface OriginalSource<R, L extends Located> {
+  /**
+   * Finds the current version.
+   * @param known The last result for this reference, if there is one: the source then makes a conditional request.
+   * @throws LimitError, OriginalError, RemoteError, UnavailableError
+   */
+  resolve(ref: R, known: L | undefined, signal: AbortSignal): L | Promise<L>
+  /** @throws OriginalError `original_not_found`, `original_deleted`; ChangedError; UnavailableError */
+  open(located: L, signal: AbortSignal): Promise<OpenObject>
+  /** @returns undefined if the original no longer exists. */
+  sizeBytes(located: L, signal: AbortSignal): Promise<number | undefined>
+  /** Whether these are the bytes of the original, as far as the source can tell. */
+  isGenuine(located: L, spooled: Spooled): boolean
+  /** Bytes that the source has in memory, and that are not on the disk of this node. */
+  held?(located: L): ObjectSource | undefined
+  /** Renditions that the source keeps for all nodes. @param file Name in the cache. */
+  findRendition?(located: L, file: string, signal: AbortSignal): Promise<Buffer | undefined>
+  /** In the background. */
+  keepRendition?(located: L, file: string, made: MadeRendition): void
+}
+
+/** A source whose originals may change. The resolver remembers its results and revalidates them. */
+export interface ChangingSource<R, V extends Version> extends OriginalSource<R, V> {
+  /** Called first, so that a reference that is never served costs nothing. @throws RequestError */
+  assertServed(ref: R): void
+  /** Called before the first `resolve` of an unknown original, and before joining one. @throws LimitError */
+  admit?(ref: R): void
+  /** The result of an earlier process or of another node, of any age. */
+  recall(ref: R, signal: AbortSignal): Promise<V | undefined>
+  /** A request uses this version. */
+  used?(version: V): void
+  /** Approximate memory of a version, in bytes. */
+  memoryBytes(version: V): number
+  forget?(ids: ReadonlySet<string>): void
+  /** Ends background work. */
+  stop(): Promise<void>
 }
 
 /** Originals that another service keeps under the SHA-1 of their bytes. */

@@ -1,18 +1,18 @@
 import type { Readable } from 'node:stream'
 
-/** What an answer of a remote host may be used for, and how long. Times are whole seconds. */
+/** How a response of a remote host may be cached. Times are whole seconds. */
 export interface RemoteFreshness {
-  /** False if no copy may be kept (`no-store`, `private`). */
+  /** False if the response must not be stored (`no-store`, `private`). */
   readonly storable: boolean
-  /** From now on; 0: it has to be asked every time. */
+  /** From now on; 0: each use needs a revalidation. */
   readonly freshSeconds: number
-  /** After that, while it is being asked; 0: not at all. */
+  /** After the fresh time, during a revalidation. */
   readonly staleWhileRevalidateSeconds: number
-  /** False if an old copy must not be used when the host fails (`must-revalidate` and the like). */
+  /** False if an old copy must not be used when the host fails (such as `must-revalidate`). */
   readonly staleIfError: boolean
 }
 
-/** By which a remote host knows the copy that we have. As it sent them. */
+/** Validators of a copy, as the host sent them. */
 export interface RemoteValidators {
   readonly etag?: string | undefined
   readonly lastModified?: string | undefined
@@ -23,8 +23,8 @@ export type RemoteAnswer =
   | {
       readonly kind: 'body'
       /**
-       * The caller consumes or destroys it. Errors with `RemoteError` `remote_failed` when it stalls, is cut or takes too
-       * long, and with OriginalError `original_too_large`.
+       * The caller consumes or destroys it. Errors with RemoteError `remote_failed` when it stalls, is truncated or exceeds
+       * its timeout, and with OriginalError `original_too_large`.
        */
       readonly body: Readable
       readonly freshness: RemoteFreshness
@@ -34,12 +34,12 @@ export type RemoteAnswer =
 /** HTTP servers that originals are fetched from. */
 export interface RemoteSource {
   /**
-   * Asks once; follows redirects, and checks every host and every address that it connects to.
+   * One request. Follows redirects, and checks every host and every address before it connects.
    *
    * @param url As in `RemoteRef`.
-   * @param known Of the copy that we have.
+   * @param known Of a copy, for a conditional request.
    * @throws RequestError `remote_not_allowed`; OriginalError `original_not_found`, `original_too_large`; RemoteError
-   *   `remote_failed`; UnavailableError `overloaded` if too many are being fetched; the signal's reason.
+   *   `remote_failed`; UnavailableError `overloaded` if too many fetches are in progress; the signal's reason.
    */
   fetch(url: string, known: RemoteValidators, signal: AbortSignal): Promise<RemoteAnswer>
   /** Ends idle connections. */

@@ -15,37 +15,37 @@ export interface OpenObject {
 
 export interface ObjectStat {
   readonly sizeBytes: number
-  /** Lower-case hex, where the store vouches for one of the whole object's bytes; else absent. */
+  /** Lower-case hex. Absent if the store has no MD5 of the whole object. */
   readonly md5?: string
   readonly modifiedAt: Date
 }
 
-/** An object in a list of them. */
+/** An entry of a listing. */
 export interface ListedObject {
   readonly key: string
   readonly sizeBytes: number
   readonly modifiedAt: Date
 }
 
-/** What to write: a file (read again for every attempt) or bytes in memory. */
+/** A file (read again for every attempt) or bytes in memory. */
 export type ObjectSource = { readonly path: string } | { readonly bytes: Buffer }
 
 export interface PutOptions {
   readonly contentType: string
   readonly sizeBytes: number
-  /** Lower-case hex MD5 of the bytes; sent as `Content-MD5`, so that the store refuses what was damaged on the way. */
+  /** Lower-case hex MD5 of the bytes; sent as `Content-MD5`, so that the store rejects corrupt uploads. */
   readonly md5: string
-  /** Replace what is there. Without it the write is create-only, and an existing object is left alone. */
+  /** Replace an existing object. Absent: create-only. */
   readonly overwrite?: boolean
-  /** A deletion has to write it: it may use the space that a store on a disk keeps for this. */
+  /** Part of a deletion: it may use the space that a file store reserves for deletions. */
   readonly forDeletion?: boolean
 }
 
 /**
- * Objects by key in the store that holds the truth. Keys are `/`-separated, without a leading slash. Every method ends by
- * a deadline of the adapter's own or when `signal` aborts (it then throws the signal's reason), and throws
- * `UnavailableError` (`store_unavailable`, or `store_full` on a write) when the store is down, slow, refuses our
- * credentials or lacks the bucket. Those are never taken for an absent key.
+ * Objects by key in the store that holds the truth. Keys are `/`-separated, without a leading slash. Every method has a
+ * deadline, and throws the reason of `signal` when that aborts. It throws `UnavailableError` (`store_unavailable`, or
+ * `store_full` on a write) if the store is down or slow, refuses the credentials or has no such bucket: none of these is
+ * reported as an absent key.
  */
 export interface ObjectStore {
   /** @returns undefined if there is no such key. */
@@ -54,16 +54,16 @@ export interface ObjectStore {
   stat(key: string, signal: AbortSignal): Promise<ObjectStat | undefined>
   /** Durable when it returns. @returns `exists` if the key is taken and `overwrite` is not set. */
   put(key: string, source: ObjectSource, options: PutOptions, signal: AbortSignal): Promise<'created' | 'exists'>
-  /** Removes the key; a key that isn't there is a success too. */
+  /** Removes the key. An absent key is a success too. */
   remove(key: string, signal: AbortSignal): Promise<void>
   /** Keys that start with `prefix` and sort after `after` (bytewise, exclusive), in ascending order, page by page. */
   list(prefix: string, after: string, signal: AbortSignal): AsyncIterable<string>
-  /** The same with size and time of each; on a disk it costs a look at every file. */
+  /** The same with size and time of each object; a file store has to `stat` every file. */
   listObjects(prefix: string, after: string, signal: AbortSignal): AsyncIterable<ListedObject>
-  /** Resolves if the store answers, knows us and has the bucket; else throws with a message that says which it was. */
+  /** Resolves if the store responds, accepts the credentials and has the bucket; else the message names the cause. */
   check(signal: AbortSignal): Promise<void>
-  /** Whether this store lets us write originals. Leaves nothing behind. */
+  /** Whether originals may be written. Leaves no object behind. */
   mayWrite(signal: AbortSignal): Promise<boolean>
-  /** Ends idle connections. Nothing may be under way. */
+  /** Ends idle connections. No call may be in progress. */
   close(): void
 }

@@ -5,8 +5,8 @@ import { mezzanineKey } from '../../domain/stored/store-layout.ts'
 import type { DeletionGuard } from '../deletion/guard.ts'
 import type { Viewer } from '../load/admission.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
+import type { Resolver } from '../originals/resolve.ts'
 import type { Meter } from '../ports/meter.ts'
-import type { OriginalHolder } from '../ports/originals.ts'
 import type { ObjectStore, OpenObject } from '../ports/store.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
 import { readWhole } from '../tools/small-object.ts'
@@ -22,7 +22,7 @@ export interface WantedMezzanine {
 
 export interface MezzanineFetchOptions {
   readonly store: ObjectStore
-  readonly holderOf: (id: string) => OriginalHolder
+  readonly versions: Pick<Resolver, 'locate'>
   readonly shelf: MezzanineShelf
   readonly guard: DeletionGuard
   readonly fetchQueue: WorkQueue
@@ -44,7 +44,7 @@ const ABSENCE_MS = 5_000
  * @returns a function whose result is undefined if there is none, or it is damaged. It throws UnavailableError.
  */
 export function createMezzanineFetch(options: MezzanineFetchOptions) {
-  const { store, holderOf, shelf, guard, fetchQueue, meter, maxRemembered, fetchTimeoutMs } = options
+  const { store, versions, shelf, guard, fetchQueue, meter, maxRemembered, fetchTimeoutMs } = options
   const flights = createCoalescer<Mezzanine | undefined>()
   const absences = new LRUCache<string, true>({ max: Math.min(maxRemembered, MAX_ABSENCES), ttl: ABSENCE_MS })
   const firstByte = createFirstByteBudget(() => performance.now())
@@ -90,7 +90,7 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
     object: OpenObject,
     { signal, within }: { readonly signal: AbortSignal; readonly within: AbortSignal },
   ): Promise<Buffer | undefined> {
-    const original = holderOf(id).sizeBytes(id, within)
+    const original = versions.locate(id).sizeBytes(within)
     // Both are awaited below.
     original.catch(() => object.body.destroy())
     const bytes = await readWhole(object, MAX_MEZZANINE_BYTES).catch(async (error: unknown) => {

@@ -5,15 +5,14 @@ import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { contentTypeOf } from '../../domain/spec/image-format.ts'
 import { sealMezzanine } from '../../domain/stored/mezzanine-file.ts'
 import { mezzanineKey } from '../../domain/stored/store-layout.ts'
-import { OriginalError } from '../../errors.ts'
+import { ChangedError, OriginalError } from '../../errors.ts'
 import type { DeletionGuard } from '../deletion/guard.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/fetch.ts'
-import { ChangedError } from '../originals/versions.ts'
+import type { Resolver } from '../originals/resolve.ts'
 import type { ImageCache } from '../ports/cache.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { Meter } from '../ports/meter.ts'
-import type { OriginalHolder } from '../ports/originals.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
 import { createSharing } from '../tools/small-object.ts'
@@ -47,7 +46,7 @@ export interface MezzanineService {
 
 export interface MezzanineServiceOptions {
   readonly store: ObjectStore
-  readonly holderOf: (id: string) => OriginalHolder
+  readonly versions: Pick<Resolver, 'locate'>
   readonly cache: ImageCache
   readonly engine: ImageEngine
   readonly originals: OriginalService
@@ -67,7 +66,7 @@ export interface MezzanineServiceOptions {
 const MAX_PENDING = 10_000
 
 export function createMezzanineService(options: MezzanineServiceOptions): MezzanineService {
-  const { store, holderOf, cache, engine, originals, guard, renderQueue, meter, minPixels } = options
+  const { store, versions, cache, engine, originals, guard, renderQueue, meter, minPixels } = options
   const unworthy = new LRUCache<string, true>({ max: options.maxRemembered })
   const shelf = createMezzanineShelf(cache, options.maxRemembered)
   const sharing = createSharing({
@@ -93,7 +92,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     const work = guard.begin(id)
     const { source, facts } = await originals.ready({ id }, signal)
     const missing = await missingLevels(id, facts, signal)
-    const sizeBytes = missing.length > 0 ? await holderOf(id).sizeBytes(id, signal) : undefined
+    const sizeBytes = missing.length > 0 ? await versions.locate(id).sizeBytes(signal) : undefined
     if (sizeBytes === undefined) return
     const reduce = () => engine.reduce(source, facts, missing)
     const reduced = await renderQueue.run(reduce, signal, { priority: 'background' })
@@ -108,7 +107,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
       }
     } finally {
       // A deletion that ended during the writes has removed the original, but not these mezzanines.
-      const isGone = isShared(id) && (await holderOf(id).sizeBytes(id, signal)) === undefined
+      const isGone = isShared(id) && (await versions.locate(id).sizeBytes(signal)) === undefined
       for (const { level } of isGone ? worth : []) await store.remove(mezzanineKey(id, level), signal)
     }
   }

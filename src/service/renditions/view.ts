@@ -4,12 +4,13 @@ import { expectedCost, withoutHurry } from '../../domain/picture/transform-plan.
 import type { FormatChoice, OutputFormat } from '../../domain/spec/image-format.ts'
 import { assertSideLimit, formatSpec } from '../../domain/spec/spec.ts'
 import { renditionFile } from '../../domain/stored/cache-layout.ts'
-import { OriginalError, UnavailableError } from '../../errors.ts'
+import { ChangedError, OriginalError, UnavailableError } from '../../errors.ts'
 import type { Place, Viewer } from '../load/admission.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/fetch.ts'
-import { ChangedError, type Version, type VersionService } from '../originals/versions.ts'
+import type { Resolver } from '../originals/resolve.ts'
 import type { RenditionShelf } from '../ports/cache.ts'
+import type { Version } from '../ports/originals.ts'
 import { type Coalescer, createCoalescer } from '../tools/coalesce.ts'
 import { createRememberedFailures, type RememberedFailures } from '../tools/remembered-failures.ts'
 import {
@@ -54,7 +55,7 @@ export interface ViewService {
 }
 
 export interface ViewServiceOptions extends LookUpOptions {
-  readonly versions: VersionService
+  readonly versions: Resolver
   readonly originals: OriginalService
   readonly mezzanines: MezzanineService
   readonly sources: SourceService

@@ -28,7 +28,7 @@ function setStage(primeSizes: readonly string[] = []) {
     ],
   })
   const ref = { kind: 'object', bucket: 'one', key: KEY } as const
-  return { ...stage, bucket, ref, current: async () => (await stage.objectVersions.current(ref, never)).id }
+  return { ...stage, bucket, ref, current: async () => (await stage.currentOf(ref, never)).id }
 }
 
 test('What a bucket tells makes every node look again, under the aliases that it has', async () => {
@@ -53,9 +53,9 @@ test('What is removed is not to be had, and nothing is made ahead of it', async 
 })
 
 test('Of what is new the sizes are made ahead that its bucket is to have', async () => {
-  const { events, primes, engine, ref, objectVersions, disk } = setStage(['20w'])
+  const { events, primes, engine, ref, currentOf, disk } = setStage(['20w'])
   await events.tell([CREATED], never)
-  const { id } = await objectVersions.current(ref, never)
+  const { id } = await currentOf(ref, never)
   while (events.pending + primes.pending > 0) await new Promise(setImmediate)
   assert.deepEqual(new Set(engine.rendered), new Set(['20x10 jpg', '20x10 webp', '20x10 avif']))
   assert.ok([...disk.files.keys()].some((path) => path.startsWith(`${id}/`)))

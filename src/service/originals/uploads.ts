@@ -2,19 +2,20 @@ import { imageIdFromSha256 } from '../../domain/identity/image-id.ts'
 import { originalKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError } from '../../errors.ts'
 import { isDeleted } from '../deletion/guard.ts'
-import type { OriginalHolder } from '../ports/originals.ts'
+import type { Located, OriginalSource } from '../ports/originals.ts'
 import type { ObjectStore } from '../ports/store.ts'
 
-/** The originals that were uploaded here. Each is named by its bytes, so whoever has them can tell whether they are right. */
-export function createUploadedOriginals(store: ObjectStore): OriginalHolder {
+/** The originals that were uploaded. An id is the hash of the bytes, so the bytes can be verified, and never change. */
+export function createUploads(store: ObjectStore): OriginalSource<Located, Located> {
   return {
-    async open(id, signal) {
+    resolve: ({ id }) => ({ id }),
+    async open({ id }, signal) {
       const object = await store.open(originalKey(id), signal)
       if (object !== undefined) return object
       if (await isDeleted(store, id, signal)) throw new OriginalError('original_deleted', 'This image was deleted')
       throw new OriginalError('original_not_found', 'Image not found')
     },
-    sizeBytes: async (id, signal) => (await store.stat(originalKey(id), signal))?.sizeBytes,
-    isGenuine: (id, { sha256 }) => imageIdFromSha256(sha256) === id,
+    sizeBytes: async ({ id }, signal) => (await store.stat(originalKey(id), signal))?.sizeBytes,
+    isGenuine: ({ id }, { sha256 }) => imageIdFromSha256(sha256) === id,
   }
 }

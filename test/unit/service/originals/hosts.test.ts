@@ -49,7 +49,7 @@ function createRemote(): MemoryRemote {
 function setStage(options: StageOptions & { readonly remote?: MemoryRemote } = {}) {
   const { remote = createRemote(), ...more } = options
   const stage = createStage({ ...more, remoteSource: remote })
-  const current = () => stage.remoteVersions.current(REF, never)
+  const current = () => stage.currentOf(REF, never)
   const render = () =>
     stage.versions.use(REF, never, async (id) => {
       await stage.renditions.rendition({ id, spec: parseSpec('full'), as: 'jpg' }, never)
@@ -60,7 +60,7 @@ function setStage(options: StageOptions & { readonly remote?: MemoryRemote } = {
 
 /** Resolves when what the background writes is written. */
 async function settled(stage: ReturnType<typeof setStage>): Promise<void> {
-  await stage.remoteVersions.stop()
+  await stage.versions.stop()
 }
 
 test('A remote image is fetched once, kept in the store, and rendered without a second look at either', async () => {
@@ -286,7 +286,7 @@ test('A pointer that was purged, or that names another version by now, is not br
   const other = setStage({ store: stage.memory, clock: stage.clock })
   other.remote.bytes = NEW
   await other.current()
-  other.remoteVersions.expire(REF)
+  other.versions.expire(REF)
   const { id } = await other.current()
   await nothingIsUnderWay()
   const newer = pointerOf(stage)
@@ -307,13 +307,13 @@ const refOf = (name: string, client = '192.0.2.1') =>
 test('Beyond the bound no new image is fetched, and what is known is served', async () => {
   const stage = setStage({ newRemotes: 2 })
   const { id } = await stage.current()
-  await stage.remoteVersions.current(refOf('2'), never)
-  await assert.rejects(stage.remoteVersions.current(refOf('3'), never), { code: 'too_many_requests' })
-  await assert.rejects(stage.remoteVersions.current({ ...REF, tag: '2' }, never), { code: 'too_many_requests' })
+  await stage.currentOf(refOf('2'), never)
+  await assert.rejects(stage.currentOf(refOf('3'), never), { code: 'too_many_requests' })
+  await assert.rejects(stage.currentOf({ ...REF, tag: '2' }, never), { code: 'too_many_requests' })
   assert.equal(stage.remote.asked.length, 2)
   assert.equal((await stage.current()).id, id)
   stage.pass(1000)
-  await stage.remoteVersions.current(refOf('3'), never)
+  await stage.currentOf(refOf('3'), never)
 })
 
 test('An image that another node knows, or that has changed, is not new', async () => {
@@ -321,7 +321,7 @@ test('An image that another node knows, or that has changed, is not new', async 
   const { id } = await first.current()
   await settled(first)
   const stage = setStage({ store: first.memory, newRemotes: 1 })
-  await stage.remoteVersions.current(refOf('2'), never)
+  await stage.currentOf(refOf('2'), never)
   assert.equal((await stage.current()).id, id)
   stage.remote.bytes = NEW
   stage.pass(91)
@@ -334,7 +334,7 @@ test('An image whose bytes were removed from the store is known all the same', a
   await settled(first)
   for (const key of first.memory.objects.keys()) if (!key.endsWith('.json')) first.memory.objects.delete(key)
   const stage = setStage({ store: first.memory, newRemotes: 1 })
-  await stage.remoteVersions.current(refOf('2'), never)
+  await stage.currentOf(refOf('2'), never)
   assert.equal(await stage.render(), id)
 })
 
@@ -342,33 +342,33 @@ test('What adds nothing to the store does not count: what is absent, and what ma
   const stage = setStage({ newRemotes: 1 })
   stage.remote.failure = new OriginalError('original_not_found', 'Image not found')
   for (const name of ['2', '3', '4'])
-    await assert.rejects(stage.remoteVersions.current(refOf(name), never), { code: 'original_not_found' })
+    await assert.rejects(stage.currentOf(refOf(name), never), { code: 'original_not_found' })
   stage.remote.failure = undefined
   stage.remote.freshness = { ...FRESH, storable: false }
-  for (const name of ['5', '6']) await stage.remoteVersions.current(refOf(name), never)
+  for (const name of ['5', '6']) await stage.currentOf(refOf(name), never)
   stage.remote.freshness = FRESH
   await stage.current()
-  await assert.rejects(stage.remoteVersions.current(refOf('7'), never), { code: 'too_many_requests' })
+  await assert.rejects(stage.currentOf(refOf('7'), never), { code: 'too_many_requests' })
 })
 
 test('What a store that fails did not take does not count', async () => {
   const store = createMemoryStore()
   const down = () => Promise.reject(new UnavailableError('store_unavailable', 'Down'))
   const stage = setStage({ store: { ...store, put: down }, newRemotes: 1 })
-  for (const name of ['2', '3', '4']) await stage.remoteVersions.current(refOf(name), never)
+  for (const name of ['2', '3', '4']) await stage.currentOf(refOf(name), never)
 })
 
 test('Clients that ask for one new image together add one', async () => {
   const stage = setStage({ newRemotes: 2 })
   const clients = ['192.0.2.1', '192.0.2.2', '192.0.2.3']
-  await Promise.all(clients.map((client) => stage.remoteVersions.current({ ...REF, client }, never)))
-  await stage.remoteVersions.current(refOf('2'), never)
+  await Promise.all(clients.map((client) => stage.currentOf({ ...REF, client }, never)))
+  await stage.currentOf(refOf('2'), never)
   assert.equal(stage.remote.asked.length, 2)
 })
 
 test('A host or a query parameter that is not on the list costs no look into the store', async () => {
   const stage = setStage()
-  const current = (url: string) => stage.remoteVersions.current({ ...REF, url }, never)
+  const current = (url: string) => stage.currentOf({ ...REF, url }, never)
   await assert.rejects(current('https://c.example/b.jpg'), { code: 'remote_not_allowed' })
   await assert.rejects(current('https://b.example/b.jpg?w=1'), { code: 'invalid_path' })
   assert.deepEqual([stage.asked, stage.remote.asked], [[], []])

@@ -18,7 +18,7 @@ function setStage(options: StageOptions = {}) {
     ...options,
     buckets: new Map([['photos', { bucket, keyPrefix: 'public/', freshness: FRESHNESS }]]),
   })
-  const current = () => stage.objectVersions.current(REF, never)
+  const current = () => stage.currentOf(REF, never)
   const render = () =>
     stage.versions.use(REF, never, async (id) => {
       await stage.renditions.rendition({ id, spec: parseSpec('full'), as: 'jpg' }, never)
@@ -186,14 +186,14 @@ test('What is overwritten during every rendering is served as it was read last',
 })
 
 test('Unknown buckets and keys outside the prefix are not there, and nothing is asked', async () => {
-  const { objectVersions, asked } = setStage()
-  const unknown = objectVersions.current({ ...REF, bucket: 'other' }, never)
+  const { currentOf, asked } = setStage()
+  const unknown = currentOf({ ...REF, bucket: 'other' }, never)
   await assert.rejects(unknown, { code: 'bucket_not_found', message: /alias "other"/ })
   for (const ref of [
     { ...REF, key: 'private/a.jpg' },
     { ...REF, key: 'public' },
   ]) {
-    await assert.rejects(objectVersions.current(ref, never), { code: 'original_not_found' })
+    await assert.rejects(currentOf(ref, never), { code: 'original_not_found' })
   }
   assert.deepEqual(asked(), [])
 })
@@ -228,7 +228,7 @@ test('Its mezzanines stay on the node', async () => {
     buckets: new Map([['photos', { bucket, keyPrefix: '', freshness: FRESHNESS }]]),
     minPixels: 1_000_000,
   })
-  const { id } = await stage.objectVersions.current(REF, never)
+  const { id } = await stage.currentOf(REF, never)
   await stage.mezzanines.make(id)
   assert.ok(stage.disk.files.has(`mezzanines/${id}/768`))
   assert.deepEqual([...stage.objects.keys()], [])
@@ -242,7 +242,7 @@ test('Its mezzanines stay on the node', async () => {
 test('After a start an object is looked at again; while its bucket does not answer, what was told before goes on', async () => {
   const first = setStage()
   const { id, checkedAt } = await first.current()
-  await first.objectVersions.stop()
+  await first.versions.stop()
   const second = setStage({ disk: first.disk, clock: first.clock })
   second.pass(10)
   second.bucket.down = true
@@ -256,7 +256,7 @@ test('After a start an object is looked at again; while its bucket does not answ
 test('What was told before an invalidation does not come back after a start', async () => {
   const first = setStage()
   await first.current()
-  await first.objectVersions.stop()
+  await first.versions.stop()
   await first.watch.announce(resourceId(REF), never)
   const second = setStage({ disk: first.disk, clock: first.clock })
   second.bucket.down = true

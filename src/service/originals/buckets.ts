@@ -1,0 +1,127 @@
+import { LRUCache } from 'lru-cache'
+import type { Freshness } from '../../domain/caching/picture-caching.ts'
+import { formatObjectNotice, parseObjectNotice, resourceId, versionId } from '../../domain/identity/image-id.ts'
+import type { ObjectRef } from '../../domain/identity/original-ref.ts'
+import { ChangedError, OriginalError, RequestError } from '../../errors.ts'
+import type { DeletionGuard, GuardedWork } from '../deletion/guard.ts'
+import type { Bucket, ObjectVersion } from '../ports/bucket.ts'
+import type { ImageCache } from '../ports/cache.ts'
+import type { ChangingSource, Version } from '../ports/originals.ts'
+import { createBackground } from '../tools/background.ts'
+import { unsharedText } from '../tools/memoize.ts'
+
+/** A configured bucket, and how its objects are served. */
+export interface ServedBucket {
+  readonly bucket: Bucket
+  /** Only keys with this prefix are served; empty: all keys. */
+  readonly keyPrefix: string
+  readonly freshness: Freshness
+}
+
+export interface BucketsOptions {
+  /** By alias. */
+  readonly buckets: ReadonlyMap<string, ServedBucket>
+  readonly cache: ImageCache
+  readonly guard: DeletionGuard
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** Maximum number of entries of each table in memory. */
+  readonly maxRemembered: number
+}
+
+/** @see createBuckets */
+export interface LocatedObject extends Version {
+  readonly ref: ObjectRef
+  readonly object: ObjectVersion
+}
+
+/** Approximate memory of a version, without the key and the version's name. */
+const ENTRY_BYTES = 600
+/** A notice on the disk is renewed at most this often. */
+const NOTICE_MS = 600_000
+
+/** The objects that others put into configured buckets. Another ETag is another version. */
+export function createBuckets(options: BucketsOptions): ChangingSource<ObjectRef, LocatedObject> {
+  const { buckets, cache, guard, now, maxRemembered } = options
+  const noticed = new LRUCache<string, { readonly id: string; readonly at: number }>({ max: maxRemembered })
+  const background = createBackground()
+
+  function served({ bucket: alias, key }: ObjectRef): ServedBucket {
+    const found = buckets.get(alias)
+    if (found?.keyPrefix !== undefined && key.startsWith(found.keyPrefix)) return found
+    throw new OriginalError('original_not_found', 'Image not found')
+  }
+
+  /** Written in the background: no request waits for the disk. */
+  function keepNotice({ id, resource, object, checkedAt }: LocatedObject, work: GuardedWork): void {
+    const last = noticed.get(resource)
+    if (last?.id === id && checkedAt - last.at < NOTICE_MS) return
+    noticed.set(resource, { id, at: checkedAt })
+    const notice = { ...object, modifiedAt: object.modifiedAt.getTime(), checkedAt }
+    background.track(work.tryPublish(() => cache.writeNotice(resource, formatObjectNotice(notice))))
+  }
+
+  return {
+    assertServed({ bucket: alias }) {
+      if (buckets.has(alias)) return
+      const reason = `Unknown bucket alias "${alias}": aliases are the keys of "buckets" in BUCKETS_FILE`
+      throw new RequestError('bucket_not_found', reason)
+    },
+    /** After a start, what the bucket said before it is used while the bucket does not respond, and only then. */
+    async recall(ref) {
+      const { freshness } = served(ref)
+      const text = await cache.readNotice(resourceId(ref))
+      const notice = text === undefined ? undefined : parseObjectNotice(text)
+      if (notice === undefined) return undefined
+      const { checkedAt, modifiedAt, ...object } = notice
+      const old = { ...freshness, freshSeconds: 0, staleWhileRevalidateSeconds: 0 }
+      return versionOf(ref, { ...object, modifiedAt: new Date(modifiedAt) }, { checkedAt, freshness: old })
+    },
+    async resolve(ref, known, signal) {
+      const { bucket, freshness } = served(ref)
+      const work = guard.begin(resourceId(ref))
+      const checkedAt = now()
+      const found = await bucket.look(ref, known?.object.etag, signal)
+      if (found === undefined) throw new OriginalError('original_not_found', 'Image not found')
+      const object = found === 'unchanged' ? known?.object : found
+      // No server says "unchanged" to an unconditional request.
+      if (object === undefined) throw new ChangedError()
+      const version = versionOf(ref, object, { checkedAt, freshness })
+      keepNotice(version, work)
+      return version
+    },
+    async open({ ref, object: { etag } }, signal) {
+      const object = await served(ref).bucket.open(ref, etag, signal)
+      if (object !== undefined) return object
+      throw new ChangedError()
+    },
+    sizeBytes: async ({ object }) => object.sizeBytes,
+    isGenuine: ({ object }, { sizeBytes, md5 }) =>
+      object.sizeBytes === sizeBytes && (object.md5 === undefined || object.md5 === md5),
+    memoryBytes: ({ ref }) => ENTRY_BYTES + 2 * (ref.key.length + (ref.versionId?.length ?? 0)),
+    forget(ids) {
+      for (const id of ids) noticed.delete(id)
+    },
+    stop: background.stop,
+  }
+}
+
+function versionOf(
+  ref: ObjectRef,
+  object: ObjectVersion,
+  terms: { readonly checkedAt: number; readonly freshness: Freshness },
+): LocatedObject {
+  const resource = resourceId(ref)
+  const { etag, sizeBytes, modifiedAt } = object
+  return {
+    ...terms,
+    // Two objects with the same ETag by accident would also need the same length.
+    id: versionId(resource, `${etag} ${sizeBytes}`),
+    resource,
+    sizeBytes,
+    modifiedAt,
+    isFixed: ref.versionId !== undefined,
+    ref: { ...ref, key: unsharedText(ref.key) },
+    object,
+  }
+}

@@ -1,0 +1,290 @@
+import { LRUCache } from 'lru-cache'
+import { judgeAge } from '../../domain/caching/picture-caching.ts'
+import { isResourceId, isVersionId, resourceId } from '../../domain/identity/image-id.ts'
+import type { AskedRef, AskedRemote, ObjectRef } from '../../domain/identity/original-ref.ts'
+import { ChangedError, OriginalError, RemoteError, type ServiceError, UnavailableError } from '../../errors.ts'
+import type { DeletionGuard } from '../deletion/guard.ts'
+import type { MadeRendition, RenditionShelf, Spooled } from '../ports/cache.ts'
+import type { ChangingSource, Located, OriginalSource, Version } from '../ports/originals.ts'
+import type { ObjectSource, OpenObject } from '../ports/store.ts'
+import { type Background, createBackground } from '../tools/background.ts'
+import { createCoalescer } from '../tools/coalesce.ts'
+import { memoryBounds } from '../tools/memoize.ts'
+import { createRememberedFailures } from '../tools/remembered-failures.ts'
+
+/** The current version of an original. */
+export interface Resolved extends Located {
+  /** Absent: an upload, which never changes. */
+  readonly version?: Version
+  /** Whether this node was told since that the original has changed. */
+  isOutdated(): boolean
+}
+
+/** Finds the current version of an original, and its bytes by the id of that version. */
+export interface Resolver {
+  /**
+   * A fresh result comes from memory. A stale one comes from memory while its source is asked in the background
+   * (stale-while-revalidate). An older one is used only if the source fails (stale-if-error).
+   * @throws LimitError, OriginalError, RemoteError, RequestError, UnavailableError
+   */
+  resolve(ref: AskedRef, signal: AbortSignal): Promise<Resolved>
+  /** The last result is no longer true: the next `resolve` waits for the source. */
+  expire(ref: AskedRef): void
+  /**
+   * Runs `work` on the current version. If the original turns out to have changed meanwhile, or this node is told so, `work`
+   * runs again on the next version: a request that has waited gets no older picture than a new one.
+   */
+  use<T>(ref: AskedRef, signal: AbortSignal, work: (id: string, version?: Version) => Promise<T>): Promise<T>
+  /** @param id Of an upload, or of a version that was resolved a short time ago. */
+  locate(id: string): OriginalAccess
+  readonly renditions: RenditionShelf
+  /** @param ids Of resources; others are ignored. */
+  forget(ids: ReadonlySet<string>): void
+  /** Ends background work. */
+  stop(): Promise<void>
+}
+
+/** The methods of `OriginalSource` for one original. */
+export interface OriginalAccess {
+  held(): ObjectSource | undefined
+  open(signal: AbortSignal): Promise<OpenObject>
+  sizeBytes(signal: AbortSignal): Promise<number | undefined>
+  isGenuine(spooled: Spooled): boolean
+  findRendition(file: string, signal: AbortSignal): Promise<Buffer | undefined>
+  keepRendition(file: string, made: MadeRendition): void
+}
+
+export interface OriginalSources<O extends Version, H extends Version> {
+  readonly uploads: OriginalSource<Located, Located>
+  readonly buckets: ChangingSource<ObjectRef, O>
+  readonly hosts: ChangingSource<AskedRemote, H>
+}
+
+export interface ResolverOptions {
+  readonly guard: DeletionGuard
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** Maximum number of entries of each table in memory. */
+  readonly maxRemembered: number
+}
+
+/** After them, an original that changes faster than it can be read is a 503; one that was read is served as it was then. */
+const ROUNDS = 3
+
+export function createResolver<O extends Version, H extends Version>(
+  { uploads, buckets, hosts }: OriginalSources<O, H>,
+  options: ResolverOptions,
+): Resolver {
+  const { guard } = options
+  const background = createBackground()
+  const objects = createRevalidation(buckets, { ...options, background })
+  const remotes = createRevalidation(hosts, { ...options, background })
+
+  async function resolve(ref: AskedRef, signal: AbortSignal): Promise<Resolved> {
+    if (ref.kind === 'image') return { ...(await uploads.resolve(ref, undefined, signal)), isOutdated: () => false }
+    const reading = guard.begin(resourceId(ref))
+    const version = await (ref.kind === 'object' ? objects.current(ref, signal) : remotes.current(ref, signal))
+    return { id: version.id, version, isOutdated: () => reading.isInvalidated }
+  }
+
+  function expire(ref: AskedRef): void {
+    if (ref.kind === 'object') objects.expire(ref)
+    else if (ref.kind === 'remote') remotes.expire(ref)
+  }
+
+  function locate(id: string): OriginalAccess {
+    if (!isVersionId(id)) return accessTo(uploads, { id })
+    return objects.find(id) ?? remotes.find(id) ?? NO_ACCESS
+  }
+
+  return {
+    resolve,
+    expire,
+    async use<T>(ref: AskedRef, signal: AbortSignal, work: (id: string, version?: Version) => Promise<T>): Promise<T> {
+      let done: { readonly id: string; readonly value: T } | undefined
+      for (let round = 1; ; round += 1) {
+        const { id, version, isOutdated } = await resolve(ref, signal)
+        // The news was about the version that was read, or about one that existed only for a moment.
+        if (done?.id === id) return done.value
+        try {
+          const value = await work(id, version)
+          if (round === ROUNDS || !isOutdated()) return value
+          done = { id, value }
+        } catch (error) {
+          if (!(error instanceof ChangedError) || round === ROUNDS) throw error
+          expire(ref)
+        }
+      }
+    },
+    locate,
+    renditions: {
+      find: async (id, file, signal) => await locate(id).findRendition(file, signal),
+      keep: (id, file, made) => locate(id).keepRendition(file, made),
+    },
+    forget(ids) {
+      objects.forget(ids)
+      remotes.forget(ids)
+    },
+    async stop() {
+      await background.stop()
+      await Promise.all([buckets.stop(), hosts.stop()])
+    },
+  }
+}
+
+function accessTo<L extends Located>(source: OriginalSource<never, L>, located: L): OriginalAccess {
+  return {
+    held: () => source.held?.(located),
+    open: (signal) => source.open(located, signal),
+    sizeBytes: (signal) => source.sizeBytes(located, signal),
+    isGenuine: (spooled) => source.isGenuine(located, spooled),
+    findRendition: async (file, signal) => await source.findRendition?.(located, file, signal),
+    keepRendition: (file, made) => source.keepRendition?.(located, file, made),
+  }
+}
+
+/** To a version that was evicted from memory: the request resolves its original again. */
+const NO_ACCESS: OriginalAccess = {
+  held: () => undefined,
+  open: () => Promise.reject(new ChangedError()),
+  sizeBytes: async () => undefined,
+  isGenuine: () => false,
+  findRendition: async () => undefined,
+  keepRendition() {},
+}
+
+/** A missing original is asked for again soon, because it may be uploaded at any time. */
+const ABSENCE_MS = 1_000
+/** A failing source is spared for longer. */
+const OUTAGE_MS = 5_000
+
+/** The results of one source: answers from memory, and asks the source again in time. */
+function createRevalidation<R extends ObjectRef | AskedRemote, V extends Version>(
+  source: ChangingSource<R, V>,
+  options: ResolverOptions & { readonly background: Background },
+) {
+  const { guard, now, maxRemembered, background } = options
+  const bounds = memoryBounds(maxRemembered, (version: V) => source.memoryBytes(version))
+  const results = createResults(new LRUCache<string, V>(bounds), options)
+  // By id. A version that is being rendered was located just now.
+  const located = new LRUCache<string, V>(bounds)
+  const flights = createCoalescer<V>()
+  const recalls = createCoalescer<V | undefined>()
+
+  async function revalidated(resource: string, ref: R, signal: AbortSignal): Promise<V> {
+    const last = results.last(resource) ?? (await recall(resource, ref, signal))
+    const age = last ? judgeAge((now() - last.checkedAt) / 1000, last.freshness) : 'expired'
+    if (last && age === 'fresh') return last
+    const failure = results.failure(resource)
+    if (last && age === 'stale' && !failure) {
+      // A failure is remembered for the requests that follow.
+      const settled = () => {}
+      background.track(ask(resource, ref, background.signal).then(settled, settled))
+      return last
+    }
+    try {
+      if (failure) throw failure
+      if (!last) source.admit?.(ref)
+      return await ask(resource, ref, signal)
+    } catch (error) {
+      if (last && age !== 'expired' && isOutage(error)) return last
+      throw error
+    }
+  }
+
+  async function recall(resource: string, ref: R, signal: AbortSignal): Promise<V | undefined> {
+    if (results.isKnown(resource)) return undefined
+    const { value } = await recalls.run(resource, (within) => source.recall(ref, within), signal)
+    if (value) results.recalled(resource, value)
+    return results.last(resource)
+  }
+
+  async function ask(resource: string, ref: R, signal: AbortSignal): Promise<V> {
+    // A request after an invalidation does not join a flight from before it.
+    const flight = `${resource} ${results.generation(resource)}`
+    return (await flights.run(flight, (within) => askOnce(resource, ref, within), signal)).value
+  }
+
+  async function askOnce(resource: string, ref: R, signal: AbortSignal): Promise<V> {
+    const work = guard.begin(resource)
+    const generation = results.generation(resource)
+    const isCurrent = () => !work.isInvalidated && results.generation(resource) === generation
+    try {
+      const version = await source.resolve(ref, results.last(resource), signal)
+      if (isCurrent()) results.succeeded(resource, version)
+      return version
+    } catch (error) {
+      if (isCurrent()) results.failed(resource, error)
+      throw error
+    }
+  }
+
+  return {
+    async current(ref: R, signal: AbortSignal): Promise<Version> {
+      source.assertServed(ref)
+      const version = await revalidated(resourceId(ref), ref, signal)
+      located.set(version.id, version)
+      source.used?.(version)
+      return version
+    },
+    expire: (ref: R) => results.expire(resourceId(ref)),
+    find(id: string): OriginalAccess | undefined {
+      const version = located.get(id)
+      return version && accessTo(source, version)
+    },
+    forget(ids: ReadonlySet<string>) {
+      results.forget([...ids].filter(isResourceId))
+      source.forget?.(ids)
+    },
+  }
+}
+
+/** The last version or failure of each resource, and the number of its invalidations. */
+function createResults<V extends Version>(versions: LRUCache<string, V>, { maxRemembered, now }: ResolverOptions) {
+  const failures = createRememberedFailures({ maxRemembered, now })
+  const generations = new LRUCache<string, number>({ max: maxRemembered })
+
+  function invalidated(resource: string): void {
+    generations.set(resource, (generations.get(resource) ?? 0) + 1)
+    failures.delete(resource)
+  }
+
+  return {
+    last: (resource: string) => versions.get(resource),
+    failure: failures.get,
+    generation: (resource: string) => generations.get(resource) ?? 0,
+    /** An invalidated result must not come back from an earlier process or another node. */
+    isKnown: (resource: string) => generations.has(resource) || failures.has(resource),
+    recalled(resource: string, version: V) {
+      if (!generations.has(resource) && !versions.has(resource)) versions.set(resource, version)
+    },
+    succeeded: (resource: string, version: V) => void versions.set(resource, version),
+    failed(resource: string, error: unknown) {
+      if (isOutage(error)) failures.set(resource, error, OUTAGE_MS)
+      if (!(error instanceof OriginalError)) return
+      failures.set(resource, error, ABSENCE_MS)
+      // It is gone, or no image: the last version must not be served instead.
+      versions.delete(resource)
+    },
+    expire(resource: string) {
+      const last = versions.get(resource)
+      if (last) versions.set(resource, withoutFreshness(last))
+      invalidated(resource)
+    },
+    forget(resources: readonly string[]) {
+      for (const resource of resources) {
+        versions.delete(resource)
+        invalidated(resource)
+      }
+    },
+  }
+}
+
+function withoutFreshness<V extends Version>(version: V): V {
+  return { ...version, freshness: { ...version.freshness, freshSeconds: 0, staleWhileRevalidateSeconds: 0 } }
+}
+
+/** The source did not respond: until then its last result may be used for as long as it has said. */
+function isOutage(error: unknown): error is ServiceError {
+  return error instanceof UnavailableError || error instanceof RemoteError
+}
