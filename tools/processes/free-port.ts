@@ -38,7 +38,7 @@ async function claimRange(): Promise<number> {
   throw new Error(`${RANGES} processes have all ports from ${LOWEST} to ${LOWEST + RANGES * RANGE - 1}`)
 }
 
-async function isFree(port: number): Promise<boolean> {
+export async function isFree(port: number): Promise<boolean> {
   const server = await listenOn(port)
   await server?.[Symbol.asyncDispose]()
   return server !== undefined
