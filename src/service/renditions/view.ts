@@ -106,6 +106,9 @@ const ATTEMPTS = {
 } as const
 type RetryReason = keyof typeof ATTEMPTS
 
+/** How long a damaged original is remembered. */
+const BROKEN_MS = 60_000
+
 /** The attempt failed, and another one may succeed. `cause` is the error of the answer if it does not. */
 class RetryError extends Error {
   readonly reason: RetryReason
@@ -141,18 +144,14 @@ async function repeat(stage: Stage, view: View, answer: Answer, signal: AbortSig
     try {
       const { original, again = false, ...rest } = view
       const resolved = await stage.versions.resolve(original, signal)
+      const { id } = resolved
       const fileWasGone = failures.file_gone > 0
-      const attempt = {
-        ...rest,
-        id: resolved.id,
-        again: again || fileWasGone,
-        fileWasGone,
-        fromOriginal: failures.source_damaged > 0,
-      }
+      const fromOriginal = failures.source_damaged > 0
+      const attempt = { ...rest, id, again: again || fileWasGone, fileWasGone, fromOriginal }
       const rendition = await findOrMake(stage, attempt, signal)
       // A request that waited gets no older picture than one that arrives now.
-      const isOutdated = resolved.isOutdated() && resolved.id !== outdatedId
-      outdatedId = resolved.id
+      const isOutdated = resolved.isOutdated() && id !== outdatedId
+      outdatedId = id
       if (isOutdated && mayRepeat('original_changed')) continue
       if (await answer(rendition, resolved.version)) return rendition
       throw new RetryError('file_gone', new UnavailableError('disk_unavailable', 'The cache disk failed; try again'))
@@ -196,12 +195,7 @@ async function make(stage: Stage, attempt: Attempt, signal: AbortSignal): Promis
 }
 
 /** Makes the rendition in the format for this class of clients, and links it under the name of the class. */
-async function makeNegotiated(
-  stage: Stage,
-  attempt: Attempt,
-  accept: FormatChoice,
-  signal: AbortSignal,
-): Promise<Known> {
+async function makeNegotiated(stage: Stage, attempt: Attempt, accept: FormatChoice, signal: AbortSignal) {
   const work = stage.guard.begin(attempt.id)
   const as = await admitted(stage, attempt, undefined, () => chooseFormat(stage, attempt, accept, signal))
   const made = await findOrMake(stage, { ...attempt, as }, signal)
@@ -304,5 +298,3 @@ async function repair(stage: Stage, { id, fileWasGone, fromOriginal }: Target, e
   mezzanines.forget(ids)
   return new RetryError('source_damaged', error)
 }
-
-const BROKEN_MS = 60_000
