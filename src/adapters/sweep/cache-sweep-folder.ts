@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import {
+  closeSync,
+  constants,
+  fstatSync,
+  futimesSync,
   lstatSync,
+  openSync,
   readdirSync,
   readFileSync,
   realpathSync,
@@ -15,10 +20,11 @@ import {
 import { homedir } from 'node:os'
 import { CACHE_FOLDERS, CACHE_MARKER } from '../../domain/stored/cache-layout.ts'
 import type { DiskSpace, SweepClock } from '../../domain/sweep/sweep-plan.ts'
+import { systemErrorCode } from '../files/disk-trouble.ts'
 
 const CLOCK_FILE = '.sweep-clock'
 
-/** A sweep that did not begin. The message is for the operator. */
+/** The sweep did not begin. The message is for the operator. */
 export class SweepRefused extends Error {
   readonly reason: 'not_a_cache' | 'locked'
   constructor(reason: 'not_a_cache' | 'locked', message: string) {
@@ -29,16 +35,16 @@ export class SweepRefused extends Error {
 }
 
 export interface CacheFolder {
-  /** Without symbolic links. */
+  /** Resolved: without symbolic links. */
   readonly path: string
   readonly device: number
-  /** When the marker was written, ms since 1970. */
+  /** Time of the marker, ms since 1970. */
   readonly madeAtMs: number
 }
 
 /**
- * Makes sure that everything below a folder may be deleted. The folder itself may be reached by a symbolic link: the
- * operator named it, and a cache on another disk is often linked to. What is in it may not.
+ * Makes sure that everything below a folder may be deleted. The path of the folder may contain symbolic links, as a cache on
+ * another disk often does; links inside of it are not followed.
  *
  * @throws SweepRefused `not_a_cache`.
  */
@@ -62,7 +68,7 @@ function isHome(path: string): boolean {
   try {
     return path === realpathSync(homedir())
   } catch {
-    // A user of whom the system knows no home, or one that was never made: nothing to be mistaken for.
+    // The user has no home directory, or it does not exist.
     return false
   }
 }
@@ -72,7 +78,7 @@ export function diskSpace(path: string): DiskSpace {
   return { totalBytes: blocks * bsize, freeBytes: bavail * bsize, totalInodes: files, freeInodes: ffree }
 }
 
-/** What the last sweep said of the time; for the first one, that the cache was made then. */
+/** The clock that the last sweep saved; for the first sweep, that of the cache's creation. */
 export function loadClock(folder: CacheFolder): SweepClock {
   const first = { sweptAtMs: folder.madeAtMs, gapMs: 0, notBeforeMs: 0 }
   try {
@@ -86,7 +92,7 @@ export function loadClock(folder: CacheFolder): SweepClock {
   }
 }
 
-/** Leaves word for the next sweep. On a full disk the old word stays: making room must not fail for that. */
+/** Saves the clock for the next sweep. On a full disk the old one stays: the sweep must not fail for it. */
 export function saveClock(folder: CacheFolder, { sweptAtMs, gapMs, notBeforeMs }: SweepClock): void {
   const temporary = `${folder.path}/${CACHE_FOLDERS.temporary}/sweep-clock-${randomUUID()}`
   try {
@@ -94,49 +100,48 @@ export function saveClock(folder: CacheFolder, { sweptAtMs, gapMs, notBeforeMs }
     renameSync(temporary, `${folder.path}/${CLOCK_FILE}`)
   } catch (cause) {
     const code = systemErrorCode(cause)
-    // ENOENT: there is no folder for temporary files. Whoever serves from this cache makes it again.
+    // ENOENT: there is no folder for temporary files. The node makes it again.
     if (code !== 'ENOSPC' && code !== 'EDQUOT' && code !== 'ENOENT') throw cause
   } finally {
     rmSync(temporary, { force: true })
   }
 }
 
-/** What a walk has met that it could not deal with. */
+/** Counts of entries that a walk could not process. */
 export interface WalkTally {
   /** Links, sockets, other file systems: neither followed nor removed. */
   skipped: number
   failed: number
-  /** The system's message of the first failure, with a path: for the operator only. */
+  /** System message of the first failure, with a path: for the operator only. */
   firstFailure: string | undefined
 }
 
 export interface WalkPolicy {
-  /** Device that the walk stays on. */
+  /** Device that the walk does not leave. */
   readonly device: number
   readonly dryRun: boolean
   readonly tally: WalkTally
-  /** Asked before every folder; false ends the walk. */
+  /** Called before every folder; false ends the walk. */
   goesOn(depth: number): boolean
-  /** Whether a file goes. */
+  /** Whether to remove a file. */
   removesFile(stats: Stats): boolean
-  /** Told of every file that stays. */
+  /** Called for every file that is kept. */
   onKept(stats: Stats, path: string): void
-  /** Told of every file that is gone; `stats` are those from just before. */
+  /** Called for every removed file; `stats` are from just before. */
   onRemoved(stats: Stats): void
-  /** Whether a folder goes if it is empty; `stats` are those from before the walk through it. */
+  /** Whether to remove a folder if it is empty; `stats` are from before the walk through it. */
   removesFolder(stats: Stats, depth: number): boolean
 }
 
 /**
- * Walks from `path` depth first and removes what the policy says. Memory is bounded by the largest folder. Never goes
- * through a symbolic link or onto another file system. What somebody else has removed in the meantime is no failure;
- * what can't be removed is tallied, and the walk goes on.
+ * Walks from `path` depth first and removes entries by the policy. Memory is bounded by the largest folder. It never follows
+ * a symbolic link or enters another file system. An entry that another process has removed is not a failure; an entry that
+ * cannot be removed is counted, and the walk continues.
  *
- * The calls are synchronous because each takes microseconds, and a promise around it costs more than that: run it in a
- * thread of its own.
+ * The calls are synchronous because each takes microseconds, and a promise costs more: run it in a thread.
  *
- * @param siblings Inodes removed from the same folder: their other names go with them, although the removal of the first
- *   has renewed the ctime of the rest.
+ * @param siblings Inodes removed from the same folder: their other names are removed as well, although the removal of the
+ *   first name renews the ctime.
  * @returns Whether `path` is gone.
  */
 export function walk(path: string, policy: WalkPolicy, depth = 0, siblings = new Set<number>()): boolean {
@@ -178,15 +183,14 @@ function removeFile(path: string, stats: Stats, policy: WalkPolicy, siblings: Se
 /**
  * A system call whose failure must not end the sweep.
  *
- * @returns `gone`: removed by somebody else in the meantime. `failed`: tallied; or untallied, for a folder that was to be
- *   removed and that somebody has just written to.
+ * @returns `gone`: removed by another process. `failed`: counted; a folder that is not empty any more is not counted.
  */
 export function attempt<T>(tally: WalkTally, call: () => T): T | 'gone' | 'failed' {
   try {
     return call()
   } catch (cause) {
     const code = systemErrorCode(cause)
-    if (code === undefined) throw cause
+    if (code === '') throw cause
     if (code === 'ENOENT' || code === 'ENOTDIR') return 'gone'
     if (code === 'ENOTEMPTY' || code === 'EEXIST') return 'failed'
     tally.failed += 1
@@ -195,8 +199,37 @@ export function attempt<T>(tally: WalkTally, call: () => T): T | 'gone' | 'faile
   }
 }
 
-/** @returns The code of a failed system call (`ENOENT`); undefined for any other error. */
-export function systemErrorCode(cause: unknown): string | undefined {
-  if (!(cause instanceof Error) || !('code' in cause) || !('syscall' in cause)) return undefined
-  return typeof cause.code === 'string' ? cause.code : undefined
+/** Opening must not renew the access time, nor follow a link. */
+const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NOATIME
+
+/**
+ * Makes the next read of a file renew its access time. With `relatime` the kernel renews it once a day, and if the file was
+ * changed since the last read: setting its times to their current values is such a change. So the cache distinguishes files
+ * that nginx sends often from those sent once, even if its content changes in less than a day. No effect if the next read
+ * renews the time anyway, as it costs a write of the inode; no effect on a mount with `noatime`.
+ *
+ * @param stats From just before; a file that was replaced since is left alone.
+ * @throws The system error.
+ */
+export function expectRead(path: string, { ino, dev, atimeMs, ctimeMs, mtimeMs }: Stats): void {
+  if (atimeMs <= ctimeMs) return
+  const file = openOwn(path)
+  if (file === undefined) return
+  try {
+    const opened = fstatSync(file)
+    if (opened.ino === ino && opened.dev === dev) futimesSync(file, atimeMs / 1000, mtimeMs / 1000)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** @returns undefined for a file of another user: it can be removed, but only its owner may set its times. */
+function openOwn(path: string): number | undefined {
+  try {
+    return openSync(path, FLAGS)
+  } catch (error) {
+    const code = systemErrorCode(error)
+    if (code === 'EPERM' || code === 'EACCES') return undefined
+    throw error
+  }
 }

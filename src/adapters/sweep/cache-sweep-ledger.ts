@@ -2,12 +2,12 @@ import type { Stats } from 'node:fs'
 import type { SweepReason } from '../../domain/sweep/sweep-plan.ts'
 import type { WalkTally } from './cache-sweep-folder.ts'
 
-/** What one sweep has done. */
+/** The result of a sweep. */
 export interface SweepReport {
   readonly dryRun: boolean
-  /** Why files went; empty if none had to. `clock_jumped` is why idle ones stayed. */
+  /** Reasons for removals; `clock_jumped` is the reason why idle files were kept. */
   readonly reasons: readonly SweepReason[]
-  /** Ended early, by `stop`. */
+  /** Ended early by `stop`. */
   readonly stopped: boolean
   readonly scannedFiles: number
   /** Allocated on disk, temporary files included; a file with several names counts once. */
@@ -15,17 +15,17 @@ export interface SweepReport {
   readonly bytesAfter: number
   readonly removedFiles: number
   readonly removedBytes: number
-  /** Of the removed files: orphaned temporary ones, and those of deleted images. */
+  /** Part of the removed files: orphaned temporary files, and files of deleted images. */
   readonly removedTemporaryFiles: number
-  /** Links, sockets and other file systems, left alone. */
+  /** Links, sockets and other file systems. */
   readonly skipped: number
   readonly failed: number
-  /** The system's message, with a path: for the operator only. */
+  /** System message, with a path: for the operator only. */
   readonly firstFailure: string | undefined
   readonly seconds: number
 }
 
-/** What a sweep counts as it goes. */
+/** The counts of a running sweep. */
 export interface SweepLedger extends WalkTally {
   readonly reasons: Set<SweepReason>
   scannedFiles: number
@@ -51,7 +51,7 @@ export function createSweepLedger(): SweepLedger {
   }
 }
 
-/** What stands behind one name of a file: of one with several names, a part. */
+/** The space of one name of a file: a part, if the file has several names. */
 export interface Share {
   readonly bytes: number
   readonly inodes: number
@@ -61,13 +61,13 @@ export function shareKept(stats: Stats): Share {
   return shareOf(stats, 1 / stats.nlink)
 }
 
-/** What a removal frees: all, with the last name. In a dry run the other names are still there: each has its part. */
+/** Space that a removal frees: all, with the last name. In a dry run each name counts with its part. */
 export function shareRemoved(stats: Stats, dryRun: boolean): Share {
   if (dryRun) return shareKept(stats)
   return shareOf(stats, stats.nlink > 1 ? 0 : 1)
 }
 
 function shareOf(stats: Stats, part: number): Share {
-  // POSIX counts in blocks of 512 bytes here, whatever the file system's own are.
+  // POSIX counts blocks of 512 bytes here, whatever the block size of the file system.
   return { bytes: stats.blocks * 512 * part, inodes: part }
 }

@@ -1,22 +1,23 @@
 import { randomUUID } from 'node:crypto'
 import { lstatSync, lutimesSync, readFileSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs'
-import { SweepRefused, systemErrorCode } from './cache-sweep-folder.ts'
+import { systemErrorCode } from '../files/disk-trouble.ts'
+import { SweepRefused } from './cache-sweep-folder.ts'
 
 const LOCK_FILE = '.sweep.lock'
 const RENEW_MS = 30_000
-/** A holder that we can't look up (another container, before a reboot) has died when it has not renewed for this long. */
+/** A holder that cannot be looked up (another container, before a reboot) is dead after this time without a renewal. */
 const EXPIRE_MS = 5 * 60_000
 
 export interface SweepLock {
-  /** To be called often; writes every half minute. */
+  /** To be called often; it writes every half minute. */
   renew(): void
   release(): void
 }
 
 /**
- * Keeps node and cron from sweeping at once. The lock is a symbolic link whose target names its holder: made and filled
- * in one call, without a block on a full disk, and never read half-written. A holder that died leaves it behind; that
- * is found out by the process table, and across containers by the time at which the lock was last renewed.
+ * Keeps node and cron from sweeping at once. The lock is a symbolic link whose target names its holder: it is created in one
+ * call, needs no block on a full disk, and is never read half-written. The lock of a dead holder is recognized by the process
+ * table, and across containers by the time of its last renewal.
  *
  * @throws SweepRefused `locked`.
  */
@@ -46,7 +47,7 @@ function locked(holder = 'unknown'): SweepRefused {
   return new SweepRefused('locked', `Another sweep is running (process ${holder.split(':')[0]})`)
 }
 
-/** @returns false if the lock is there. A disk without a free inode gets a sweep without a lock: it needs one most. */
+/** @returns false if the lock exists. On a disk without a free inode the sweep runs without a lock. */
 function make(path: string, holder: string): boolean {
   try {
     symlinkSync(holder, path)
@@ -59,13 +60,13 @@ function make(path: string, holder: string): boolean {
   }
 }
 
-/** @returns undefined if nobody holds it. */
+/** @returns undefined if there is no lock. */
 function readHolder(path: string): string | undefined {
   try {
     return readlinkSync(path)
   } catch (cause) {
     if (systemErrorCode(cause) === 'ENOENT') return undefined
-    // A plain file in its place is nobody's: held for as long as its time says.
+    // A regular file in its place has no holder: only its time counts.
     if (systemErrorCode(cause) === 'EINVAL') return 'unknown'
     throw cause
   }
@@ -81,7 +82,7 @@ function isHeld(path: string, holder: string): boolean {
   return stats !== undefined && Math.abs(Date.now() - stats.mtimeMs) < EXPIRE_MS
 }
 
-/** Removes a dead holder's lock. Renamed first: if somebody was faster it is theirs by now, and goes back. */
+/** Removes a dead holder's lock. It is renamed first: if it is the new lock of another process, it is put back. */
 function setAside(path: string, holder: string): void {
   const aside = `${path}.${randomUUID()}`
   try {
@@ -97,21 +98,21 @@ function setAside(path: string, holder: string): void {
 
 /**
  * Process id, start time in ticks since boot, pid namespace and boot, joined by colons: the first two tell a process from
- * a later one with the same id, the others say where they hold. Where there is no such process, or no /proc, one word
- * that nobody else has.
+ * a later one with the same id, the others give the scope of the id. Without such a process, or without /proc: a unique
+ * word.
  *
  * @param pid Or `self`.
  */
 function describeProcess(pid: string): string {
   try {
-    // The name in parentheses may itself hold spaces and parentheses; the start time is the 20th field after it.
+    // The name in parentheses may contain spaces and parentheses; the start time is the 20th field after it.
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     const started = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
     const namespace = readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 8)
     return [Number.parseInt(stat, 10), started, namespace, boot].join(':')
   } catch (cause) {
-    if (systemErrorCode(cause) === undefined) throw cause
+    if (systemErrorCode(cause) === '') throw cause
     return randomUUID()
   }
 }

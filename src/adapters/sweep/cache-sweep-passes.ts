@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, futimesSync, lstatSync, openSync, readdirSync, type Stats } from 'node:fs'
+import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { CACHE_FOLDERS, PICTURE_FOLDERS } from '../../domain/stored/cache-layout.ts'
 import {
   type AgeHistogram,
@@ -6,6 +6,8 @@ import {
   createAgeHistogram,
   type DiskSpace,
   PROTECTED_MS,
+  planClock,
+  planLimits,
   planShortage,
   type SweepClock,
   type SweepLimits,
@@ -16,17 +18,28 @@ import {
   attempt,
   type CacheFolder,
   diskSpace,
-  systemErrorCode,
+  expectRead,
+  loadClock,
+  openCacheFolder,
+  saveClock,
   type WalkPolicy,
   type WalkTally,
   walk,
 } from './cache-sweep-folder.ts'
-import { type Share, type SweepLedger, shareKept, shareRemoved } from './cache-sweep-ledger.ts'
+import {
+  createSweepLedger,
+  type Share,
+  type SweepLedger,
+  type SweepReport,
+  shareKept,
+  shareRemoved,
+} from './cache-sweep-ledger.ts'
+import { takeSweepLock } from './cache-sweep-lock.ts'
 
-/** What is in `tmp/` under a name that begins so was hidden there to be removed at once: deleted images. */
+/** Prefix of names in `tmp/` of deleted images, which are removed at once. */
 const HIDDEN_PREFIX = 'gone-'
 
-/** Folders at this depth below `renditions` and `originals` share out the ids evenly: at most 256 in each. */
+/** Folders at this depth below `renditions` and `originals` divide the ids evenly: at most 256 in each. */
 const SHARD_DEPTH = 2
 
 export interface SweepTask {
@@ -34,30 +47,30 @@ export interface SweepTask {
   readonly settings: SweepSettings
   /** Ms since 1970. */
   readonly nowMs: number
-  /** Remove every picture whatever its age. Temporary files still have their hour: somebody may be writing them. */
+  /** Removes every picture of any age. Temporary files still have an hour, as they may be incomplete. */
   readonly all: boolean
-  /** Change nothing, take no lock; the report says what would have been removed. */
+  /** Changes nothing and takes no lock; the report counts what would be removed. */
   readonly dryRun: boolean
 }
 
 export interface SweepProgress {
-  /** 1 removes what is idle and counts the rest; 2, if a budget is exceeded, removes the oldest of that. */
+  /** 1: removes idle files and counts the others. 2: removes the oldest, if a budget is exceeded. */
   readonly pass: number
-  /** Parts of the tree begun in this pass, of `totalShards` about equal ones. */
+  /** Parts of the tree that this pass has begun, of `totalShards` similar ones. */
   readonly shards: number
   readonly totalShards: number
   readonly scannedFiles: number
   readonly removedFiles: number
 }
 
-/** How a sweep is watched and ended from outside its thread. */
+/** Reports the progress of a sweep outside of its thread, and stops it. */
 export interface SweepMonitor {
   isStopped(): boolean
   report(progress: SweepProgress): void
 }
 
-/** A sweep under way, as its passes share it. */
-export interface Sweep {
+/** The state that the passes of a sweep share. */
+interface Sweep {
   readonly task: SweepTask
   readonly folder: CacheFolder
   readonly disk: DiskSpace
@@ -67,11 +80,50 @@ export interface Sweep {
   readonly monitor: SweepMonitor
 }
 
-/** Removes hidden images, and temporary files that nobody can be writing any more. */
-export function removeTemporary(sweep: Sweep): void {
+/**
+ * Runs one sweep and blocks its thread. The first pass removes idle files and counts the others by age; if they exceed a
+ * budget, the second pass removes the oldest. Ages are relative to `task.nowMs` in both.
+ *
+ * @throws SweepRefused if the folder is not a cache, or another sweep is running.
+ * @throws RangeError for settings out of range.
+ */
+export function runSweep(task: SweepTask, monitor: SweepMonitor): SweepReport {
+  const startedAt = performance.now()
+  const folder = openCacheFolder(task.cacheDir)
+  const disk = diskSpace(folder.path)
+  const limits = planLimits(task.settings, disk)
+  const lock = task.dryRun ? undefined : takeSweepLock(folder.path)
+  try {
+    const clock = planClock(loadClock(folder), task.nowMs, limits.maxIdleMs)
+    const ledger = createSweepLedger()
+    const isStopped = (): boolean => {
+      lock?.renew()
+      return monitor.isStopped()
+    }
+    const sweep = { task, folder, disk, limits, clock, ledger, monitor: { ...monitor, isStopped } }
+    removeTemporary(sweep)
+    keepToBudgets(sweep, removeIdle(sweep))
+    if (!task.dryRun) saveClock(folder, clock)
+    const { keptBytes, removedInodes: _, reasons, ...counts } = ledger
+    return {
+      ...counts,
+      dryRun: task.dryRun,
+      reasons: [...reasons],
+      stopped: monitor.isStopped(),
+      bytesBefore: keptBytes + ledger.removedBytes,
+      bytesAfter: keptBytes,
+      seconds: (performance.now() - startedAt) / 1000,
+    }
+  } finally {
+    lock?.release()
+  }
+}
+
+/** Removes hidden images, and orphaned temporary files. */
+function removeTemporary(sweep: Sweep): void {
   const { task, folder, clock, ledger } = sweep
-  // By ctime: the mtime of a rendition is set to a constant before it is published. After a jump of the clock what is
-  // being written looks old too, so orphans stay for the next sweep.
+  // By ctime: the mtime of a rendition is set to a constant before it is published. After a jump of the clock a file that is
+  // still being written also looks old, so orphans are kept until the next sweep.
   const isOrphan = (stats: Stats): boolean => !clock.jumped && task.nowMs - stats.ctimeMs > TEMP_MAX_AGE_MS
   const policy = firstPass(sweep)
   const orphans: WalkPolicy = {
@@ -94,8 +146,8 @@ export function removeTemporary(sweep: Sweep): void {
   for (const name of readdirSync(path)) walk(`${path}/${name}`, name.startsWith(HIDDEN_PREFIX) ? hidden : orphans)
 }
 
-/** @returns What is left and may go, by age. */
-export function removeIdle(sweep: Sweep): AgeHistogram {
+/** @returns The remaining files that may be removed, by age. */
+function removeIdle(sweep: Sweep): AgeHistogram {
   const { task, limits, clock, ledger } = sweep
   const histogram = createAgeHistogram(limits.maxIdleMs)
   const policy = firstPass(sweep)
@@ -115,12 +167,12 @@ export function removeIdle(sweep: Sweep): AgeHistogram {
   return histogram
 }
 
-/** Removes the oldest if the cache is over a budget after the first pass. */
-export function keepToBudgets(sweep: Sweep, histogram: AgeHistogram): void {
+/** Removes the oldest files if the cache exceeds a budget after the first pass. */
+function keepToBudgets(sweep: Sweep, histogram: AgeHistogram): void {
   const { folder, disk, limits, ledger, monitor } = sweep
   if (monitor.isStopped()) return
   const now = diskSpace(folder.path)
-  // Some file systems take their time to count what was freed. What we know to be free is not removed once more.
+  // Some file systems report freed space with a delay: use our own count if it is higher.
   const freeBytes = Math.max(now.freeBytes, disk.freeBytes + ledger.removedBytes)
   const freeInodes = Math.max(now.freeInodes, disk.freeInodes + ledger.removedInodes)
   const shortage = planShortage(ledger.keptBytes, { ...now, freeBytes, freeInodes }, limits)
@@ -129,7 +181,7 @@ export function keepToBudgets(sweep: Sweep, histogram: AgeHistogram): void {
   removeOldest(sweep, histogram.cutOff(shortage))
 }
 
-/** Whatever is read again between half of the age at which files go now and that age, goes later. */
+/** A file that is read between half of the current age limit and the limit is kept longer. */
 const EXPECTED_FROM = 0.5
 
 function removeOldest(sweep: Sweep, cutOff: CutOff): void {
@@ -138,7 +190,7 @@ function removeOldest(sweep: Sweep, cutOff: CutOff): void {
   const ageOf = (stats: Stats): number => task.nowMs - stats.atimeMs
   walkTrees(sweep, 2, {
     ...firstPass(sweep),
-    // What is idle is gone, and met again in a dry run only.
+    // Idle files are gone already, except in a dry run.
     removesFile: (stats) => !isProtected(task, stats) && !isIdle(sweep, stats) && cutOff.removes(ageOf(stats)),
     onKept(stats, path) {
       if (!task.dryRun && ageOf(stats) > expectedFromMs) attempt(ledger, () => expectRead(path, stats))
@@ -151,7 +203,7 @@ function removeOldest(sweep: Sweep, cutOff: CutOff): void {
   })
 }
 
-/** What all walks have in common. What they meet is counted; the second pass over the same files does not. */
+/** The common part of all walks, with the counts of the first pass. */
 function firstPass(sweep: Sweep): WalkPolicy {
   const { task, folder, ledger, monitor } = sweep
   return {
@@ -196,9 +248,9 @@ function isIdle({ task, limits, clock }: Sweep, stats: Stats): boolean {
   return task.nowMs - Math.max(stats.atimeMs, clock.notBeforeMs) > limits.maxIdleMs
 }
 
-/** Both times of a new file are of its publication; a sweep itself renews the ctime of old ones. */
+/** Both times of a new file are the time of its publication; a sweep itself renews the ctime of old files. */
 function isProtected(task: SweepTask, { ctimeMs, atimeMs }: Stats): boolean {
-  // On either side: after the clock was set back, files from the future must not be safe until then.
+  // In both directions: after the clock was set back, files from the future must not be protected until then.
   const isRecent = (timeMs: number): boolean => Math.abs(task.nowMs - timeMs) < PROTECTED_MS
   return isRecent(ctimeMs) && isRecent(atimeMs)
 }
@@ -215,40 +267,4 @@ function foldersIn(path: string, tally: WalkTally): string[] {
   const entries = attempt(tally, () => readdirSync(path, { withFileTypes: true }))
   if (typeof entries === 'string') return []
   return entries.filter((entry) => entry.isDirectory()).map((entry) => `${path}/${entry.name}`)
-}
-
-/** Opening must not be what renews the access time; and nothing but the file itself is opened. */
-const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NOATIME
-
-/**
- * Makes the next read of a file renew its access time. With `relatime` the kernel does that once a day, and when the file
- * was changed since it was last read: setting its times, to what they are, is such a change. So a picture that nginx sends
- * again and again, of which the node hears nothing, is told from one that was looked at once, also in a cache that turns
- * over in less than a day. Does nothing where a read is expected already: it costs a change of the inode, once for each
- * time that somebody has read it. On a mount with `noatime` nothing is ever renewed, and this does nothing.
- *
- * @param stats From just before; what has another file in its place by now is left alone.
- * @throws what the system says.
- */
-export function expectRead(path: string, { ino, dev, atimeMs, ctimeMs, mtimeMs }: Stats): void {
-  if (atimeMs <= ctimeMs) return
-  const file = openOwn(path)
-  if (file === undefined) return
-  try {
-    const opened = fstatSync(file)
-    if (opened.ino === ino && opened.dev === dev) futimesSync(file, atimeMs / 1000, mtimeMs / 1000)
-  } finally {
-    closeSync(file)
-  }
-}
-
-/** @returns undefined for a file that somebody else owns: it can be removed, but only its owner may set its times. */
-function openOwn(path: string): number | undefined {
-  try {
-    return openSync(path, FLAGS)
-  } catch (error) {
-    const code = systemErrorCode(error)
-    if (code === 'EPERM' || code === 'EACCES') return undefined
-    throw error
-  }
 }

@@ -2,16 +2,14 @@ import { Worker } from 'node:worker_threads'
 import type { SweepSettings } from '../../domain/sweep/sweep-plan.ts'
 import { SweepRefused } from './cache-sweep-folder.ts'
 import type { SweepReport } from './cache-sweep-ledger.ts'
-import type { SweepProgress } from './cache-sweep-passes.ts'
-import { createSweepSignals, readProgress, stopSweep } from './cache-sweep-signals.ts'
-import type { SweepOutcome, SweepWorkerData } from './cache-sweep-worker.ts'
+import type { SweepMonitor, SweepProgress, SweepTask } from './cache-sweep-passes.ts'
 
 export interface CacheSweeperOptions {
   readonly cacheDir: string
   readonly settings: SweepSettings
-  /** Remove every picture whatever its age. Default: false. */
+  /** Removes every picture of any age. Default: false. */
   readonly all?: boolean
-  /** Change nothing; the report says what would have been removed. Default: false. */
+  /** Changes nothing; the report counts what would be removed. Default: false. */
   readonly dryRun?: boolean
   /** The time, ms since 1970. Default: the system's. */
   readonly now?: () => number
@@ -19,21 +17,21 @@ export interface CacheSweeperOptions {
 
 export interface CacheSweeper {
   /**
-   * Removes what is idle or over the budgets, in a thread of its own at the lowest priority. Called during a sweep it
-   * gives the report of that one. A file that is read or published meanwhile is safe; one that a request has just found
-   * may be gone when it is opened.
+   * Removes idle files and those over the budgets, in a thread of the lowest priority. A call during a sweep returns the
+   * report of that sweep. Files that are read or published meanwhile are kept; a file that a request has just found may be
+   * gone when it is opened.
    *
-   * @throws SweepRefused if the folder is no cache, or another process is sweeping it.
+   * @throws SweepRefused if the folder is not a cache, or another process is sweeping it.
    * @throws RangeError for settings out of range.
    */
   sweep(): Promise<SweepReport>
-  /** How far the sweep under way is; undefined between sweeps. */
+  /** Progress of the running sweep; undefined between sweeps. */
   progress(): SweepProgress | undefined
-  /** Ends the sweep under way after the file it is at, and resolves when it has ended. Sweeping again is allowed. */
+  /** Stops the running sweep after the current file; resolves when it has ended. Another sweep may follow. */
   stop(): Promise<void>
 }
 
-/** The node's expiry and that of `scripts/purge-cache`: the same code. Does nothing by itself: its owner says when. */
+/** Sweeps for the node and for `scripts/purge-cache`. It has no schedule of its own. */
 export function createCacheSweeper(options: CacheSweeperOptions): CacheSweeper {
   const { cacheDir, settings, all = false, dryRun = false, now = Date.now } = options
   let underWay: { readonly report: Promise<SweepReport>; readonly signals: SharedArrayBuffer } | undefined
@@ -54,7 +52,7 @@ export function createCacheSweeper(options: CacheSweeperOptions): CacheSweeper {
     async stop() {
       if (underWay === undefined) return
       stopSweep(underWay.signals)
-      // Whoever called sweep() gets its outcome; here only the end of it counts.
+      // The caller of sweep() receives its error.
       await Promise.allSettled([underWay.report])
     },
   }
@@ -68,7 +66,47 @@ function runWorker(workerData: SweepWorkerData): Promise<SweepReport> {
       else reject(new SweepRefused(outcome.refused, outcome.message))
     })
     worker.once('error', reject)
-    // Without effect after a message or an error.
+    // No effect after a message or an error.
     worker.once('exit', (code) => reject(new Error(`The sweep thread exited with code ${code} without a report`)))
   })
+}
+
+/** Sent to the thread. */
+export interface SweepWorkerData {
+  readonly task: SweepTask
+  readonly signals: SharedArrayBuffer
+}
+
+/** Sent by the thread. A refusal travels as data: instances of a class lose it between threads. */
+export type SweepOutcome =
+  | { readonly report: SweepReport }
+  | { readonly refused: SweepRefused['reason']; readonly message: string }
+
+// A thread that blocks in system calls reads no messages: the two sides share these numbers instead.
+const STOP = 0
+const PROGRESS = ['pass', 'shards', 'totalShards', 'scannedFiles', 'removedFiles'] as const
+
+function createSweepSignals(): SharedArrayBuffer {
+  return new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * (1 + PROGRESS.length))
+}
+
+function stopSweep(signals: SharedArrayBuffer): void {
+  Atomics.store(new Int32Array(signals), STOP, 1)
+}
+
+/** @returns Zeros before the sweep has begun. */
+function readProgress(signals: SharedArrayBuffer): SweepProgress {
+  const [, pass = 0, shards = 0, totalShards = 0, scannedFiles = 0, removedFiles = 0] = new Int32Array(signals)
+  return { pass, shards, totalShards, scannedFiles, removedFiles }
+}
+
+/** The thread's side of the signals. */
+export function createSweepMonitor(signals: SharedArrayBuffer): SweepMonitor {
+  const numbers = new Int32Array(signals)
+  return {
+    isStopped: () => Atomics.load(numbers, STOP) === 1,
+    report(progress) {
+      for (const [index, name] of PROGRESS.entries()) numbers[1 + index] = progress[name]
+    },
+  }
 }
