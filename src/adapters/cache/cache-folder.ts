@@ -3,7 +3,7 @@ import { lstat, open, readdir, realpath, rm, stat, writeFile } from 'node:fs/pro
 import { dirname, join } from 'node:path'
 import { CACHE_FOLDERS, CACHE_MARKER } from '../../domain/stored/cache-layout.ts'
 import { isMissing, makeFolder } from '../files/disk-trouble.ts'
-import { FILE_MODE, FOLDER_MODE } from './disk-file.ts'
+import { FILE_MODE, FOLDER_MODE } from '../files/new-file.ts'
 
 /** The folder for the cache contains other files, which a sweep could take for its own. */
 export class NotACacheError extends Error {}

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { link, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { link, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isPipelineTime } from '../../domain/picture/encoding.ts'
 import {
@@ -14,8 +14,8 @@ import {
   renditionFolder,
 } from '../../domain/stored/cache-layout.ts'
 import type { ImageCache } from '../../service/ports/cache.ts'
-import { isDiskTrouble, isMissing } from '../files/disk-trouble.ts'
-import { ATTEMPTS, FOLDER_MODE, type NewFile } from './disk-file.ts'
+import { isDiskTrouble, isMissing, systemErrorCode } from '../files/disk-trouble.ts'
+import { inFolder, type NewFile } from '../files/new-file.ts'
 import { createDiskWriter } from './disk-writer.ts'
 
 export interface DiskCacheOptions extends CacheDiskOptions {
@@ -102,7 +102,7 @@ async function replace(disk: CacheDisk, path: string, alias: string): Promise<vo
   try {
     await link(path, alias)
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    if (systemErrorCode(error) !== 'EEXIST') throw error
     // Another request was faster, or an older pipeline left its own: the newest wins, by rename.
     const aside = disk.aside('link')
     await link(path, aside)
@@ -207,18 +207,6 @@ function createCacheDisk({ cacheDir, onTrouble, onWrite }: CacheDiskOptions): Ca
       if (!isMissing(error) && !isDiskTrouble(error)) throw error
       if (!isMissing(error)) onTrouble(error)
       return undefined
-    }
-  }
-
-  /** Makes `folder` if it turns out to be missing: a sweep may have removed it. */
-  async function inFolder<T>(folder: string, use: () => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await use()
-      } catch (error) {
-        if (!isMissing(error) || attempt === ATTEMPTS) throw error
-      }
-      await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
     }
   }
 

@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads'
-import { type NewFile, writeNewFile } from './disk-file.ts'
+import { type NewFile, writeNewFile } from '../files/new-file.ts'
 
 /** What the thread answers each file with, in their order. An error's code would not survive the way as a property. */
 export type WriterAnswer =

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import type { NewFile } from './disk-file.ts'
+import type { NewFile } from '../files/new-file.ts'
 import type { WriterAnswer } from './disk-writer-worker.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { access, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { FILE_MODE, FOLDER_MODE } from './disk-file.ts'
+import { FILE_MODE, FOLDER_MODE } from '../files/new-file.ts'
 
 /** Flags by name, each a file in one folder. Names are file names, without a slash. */
 export interface FlagFolder {

@@ -2,13 +2,14 @@ import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ServiceError, UnavailableError } from '../../errors.ts'
+import { systemErrorCode } from '../files/disk-trouble.ts'
 
-/** The folder in the store's root where files are written aside. No key begins with it. */
+/** Folder for temporary files, in the store's root. No key begins with it. */
 export const TMP = 'tmp'
 
 /**
  * The file of a key.
- * @throws {RangeError} For what is no key, above all what would lead out of `root`. Keys are ours, so that is a bug.
+ * @throws {RangeError} For an invalid key, such as one that leads out of `root`. Clients do not choose keys, so it is a bug.
  */
 export function keyPath(root: string, key: string): string {
   const segments = key.split('/')
@@ -19,24 +20,12 @@ export function keyPath(root: string, key: string): string {
   return join(root, ...segments)
 }
 
-/** The code of a failed system call, as `ENOENT`; empty for another error. */
-export function systemErrorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
-}
-
-/** For `catch` after a promise: `undefined` instead of that one failure. */
-export function ignoring(code: string): (error: unknown) => undefined {
-  return (error) => {
-    if (systemErrorCode(error) !== code) throw error
-  }
-}
-
-/** True for a disk or quota that has no room left, or no inodes. */
+/** Whether the disk or the quota has no space or no inodes left. */
 export function isFull(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT'].includes(systemErrorCode(error))
 }
 
-/** `store_full` for a full disk or quota, else `store_unavailable`. Passes on what has been translated already. */
+/** `store_full` for a full disk or quota, else `store_unavailable`. A `ServiceError` is returned as it is. */
 export function toUnavailable(cause: unknown): Error {
   if (cause instanceof ServiceError) return cause
   if (isFull(cause)) {
@@ -59,12 +48,12 @@ export function walkKeys(wanted: WantedKeys): AsyncIterable<string> {
   return walk(wanted, folder)
 }
 
-/** `folder` is empty or ends with a slash: it is how the keys in it begin. */
+/** @param folder Prefix of the keys in it: empty, or ends with a slash. */
 async function* walk(wanted: WantedKeys, folder: string): AsyncIterable<string> {
   wanted.signal.throwIfAborted()
   for (const { key, isFolder } of await entriesOf(wanted.root, folder)) {
     if (!key.startsWith(wanted.prefix) && !(isFolder && wanted.prefix.startsWith(key))) continue
-    // Against a key that is not inside, all that a folder holds sorts like the folder.
+    // Compared with a key outside of it, all keys of a folder sort like the folder.
     if (compareBytes(key, wanted.after) <= 0 && !(isFolder && wanted.after.startsWith(key))) continue
     if (isFolder) yield* walk(wanted, key)
     else yield key
@@ -82,7 +71,7 @@ async function namesIn(path: string): Promise<Dirent[]> {
   try {
     return await readdir(path, { withFileTypes: true })
   } catch (error) {
-    // Never made, or removed while we walked.
+    // It never existed, or was removed during the walk.
     if (systemErrorCode(error) === 'ENOENT') return []
     throw toUnavailable(error)
   }

@@ -1,50 +1,47 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { createReadStream, mkdirSync } from 'node:fs'
-import { access, constants, link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
+import { access, constants, type FileHandle, open, readdir, rm, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { UnavailableError } from '../../errors.ts'
 import type { ObjectSource, ObjectStat, ObjectStore, PutOptions } from '../../service/ports/store.ts'
 import { objectBody } from '../calls/timed-body.ts'
-import { makeFolder } from '../files/disk-trouble.ts'
-import { ignoring, keyPath, systemErrorCode, TMP, toUnavailable, walkKeys } from './file-store-paths.ts'
+import { ignoring, makeFolder, systemErrorCode } from '../files/disk-trouble.ts'
+import { FOLDER_MODE, placeNewFile } from '../files/new-file.ts'
+import { keyPath, TMP, toUnavailable, walkKeys } from './file-store-paths.ts'
 import { type FileStoreReserve, RESERVE } from './file-store-reserve.ts'
 
-/** Each read is a turn of another thread, so 64 KB, Node's own measure, costs more time than it saves memory. */
+/** Node's default of 64 KB costs more time than it saves memory: each read wakes another thread. */
 const READ_BYTES = 256 * 1024
-const DIRECTORY_MODE = 0o750
-const FILE_MODE = 0o640
-/** Longer than any put takes: a younger file may belong to another process that is still writing it. */
+/** Longer than any put: another process may still be writing a younger file. */
 const ORPHAN_AGE_MS = 3_600_000
-/** A remove may take the folder away between making and using it; each round loses only to another remove. */
-const PUBLISH_ATTEMPTS = 20
 
 export interface FileStoreOptions {
-  /** Absent: on a full disk nothing can be written, not even what a deletion has to write. */
+  /** Absent: a full disk also prevents deletions, which write a file. */
   readonly reserve?: FileStoreReserve
-  /** `check` is content with a folder that can only be read. */
+  /** `check` accepts a folder that is only readable. */
   readonly readOnly?: boolean
 }
 
 /**
- * Makes the folder of a store if it is missing. Unlike `createFileStore` it does not hold up the process on a hung mount.
- * @throws what the system says, such as EROFS.
+ * Makes the folder of a store if it is missing. Unlike `createFileStore` it does not block the process on a hung mount.
+ * @throws The system error, such as EROFS.
  */
 export async function prepareFileStore(folder: string): Promise<void> {
-  await makeFolder(join(resolve(folder), TMP), DIRECTORY_MODE)
+  await makeFolder(join(resolve(folder), TMP), FOLDER_MODE)
 }
 
 /**
- * Objects as files under `root`, for one machine; several processes may share it. The disk has no deadline of its own: a
- * call on a hung mount hangs.
+ * Objects as files under `folder`, for one machine; several processes may share it. There is no timeout for the disk: a call
+ * on a hung mount hangs.
  *
- * @param folder Made if missing. Should it vanish later (a disk unmounted), that is an outage, not an empty store.
+ * @param folder Made if missing. If it disappears later (unmounted), that is an outage, not an empty store.
  */
 export function createFileStore(folder: string, { reserve, readOnly = false }: FileStoreOptions = {}): ObjectStore {
-  // Climbing from a key's folder to the root compares whole paths.
+  // Absolute, as the way from a key's folder up to the root compares paths.
   const root = resolve(folder)
   const tmp = join(root, TMP)
   const neededAccess = constants.R_OK | constants.X_OK | (readOnly ? 0 : constants.W_OK)
-  mkdirSync(tmp, { recursive: true, mode: DIRECTORY_MODE })
+  mkdirSync(tmp, { recursive: true, mode: FOLDER_MODE })
 
   async function statKey(key: string, signal: AbortSignal): Promise<ObjectStat | undefined> {
     signal.throwIfAborted()
@@ -108,7 +105,7 @@ export function createFileStore(folder: string, { reserve, readOnly = false }: F
     async *listObjects(prefix, after, signal) {
       for await (const key of list(prefix, after, signal)) {
         const found = await statKey(key, signal)
-        // Removed while we walked.
+        // It was removed during the walk.
         if (found !== undefined) yield { key, ...found }
       }
     },
@@ -122,7 +119,7 @@ export function createFileStore(folder: string, { reserve, readOnly = false }: F
       }
     },
 
-    // A folder that cannot be written fails the check already.
+    // `check` has failed already if the folder is not writable.
     async mayWrite(signal) {
       signal.throwIfAborted()
       return true
@@ -132,7 +129,7 @@ export function createFileStore(folder: string, { reserve, readOnly = false }: F
   }
 }
 
-/** Deletes what a killed process left in the middle of a put. To be called at start; safe while others write. */
+/** Deletes temporary files of killed processes. To be called at start; safe while other processes write. */
 export async function removeOrphans(root: string, now: number): Promise<void> {
   const tmp = join(root, TMP)
   for (const name of await readdir(tmp)) {
@@ -149,28 +146,30 @@ interface Place {
 }
 
 async function putFile(
-  place: Place,
+  { path, root }: Place,
   source: ObjectSource,
-  options: PutOptions,
+  { overwrite = false, ...expected }: PutOptions,
   signal: AbortSignal,
 ): Promise<'created' | 'exists'> {
-  const aside = join(place.root, TMP, randomUUID())
-  try {
-    await writeAside(aside, source, { ...options, signal })
-    return await publish(aside, { ...place, overwrite: options.overwrite === true })
-  } finally {
-    await rm(aside, { force: true })
-  }
+  const outcome = await placeNewFile({
+    temporary: join(root, TMP),
+    path,
+    overwrite,
+    write: (file) => writeObject(file, source, expected, signal),
+  })
+  // Also for a file that exists: the process that made it may not have synced yet.
+  await syncDirectories(dirname(path), root)
+  return outcome
 }
 
-async function writeAside(
-  aside: string,
+async function writeObject(
+  file: FileHandle,
   source: ObjectSource,
-  { md5, sizeBytes, signal }: PutOptions & { signal: AbortSignal },
+  { md5, sizeBytes }: Pick<PutOptions, 'md5' | 'sizeBytes'>,
+  signal: AbortSignal,
 ): Promise<void> {
   const hash = createHash('md5')
   let writtenBytes = 0
-  await using file = await open(aside, 'wx', FILE_MODE)
   const chunks: Iterable<Buffer> | AsyncIterable<Buffer> =
     'bytes' in source ? [source.bytes] : createReadStream(source.path)
   for await (const chunk of chunks) {
@@ -182,34 +181,9 @@ async function writeAside(
   if (writtenBytes !== sizeBytes || hash.digest('hex') !== md5) {
     throw new UnavailableError('store_unavailable', 'The object was damaged in transit to the object store')
   }
-  await file.sync()
 }
 
-interface Publication extends Place {
-  readonly overwrite: boolean
-}
-
-/** Gives a finished file its name, for good even if the power fails. `link` refuses a taken name, `rename` replaces it. */
-async function publish(aside: string, { path, root, overwrite }: Publication): Promise<'created' | 'exists'> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await mkdir(dirname(path), { recursive: true, mode: DIRECTORY_MODE })
-      if (overwrite) await rename(aside, path)
-      else await link(aside, path)
-      await syncDirectories(dirname(path), root)
-      return 'created'
-    } catch (error) {
-      if (systemErrorCode(error) === 'EEXIST' && !overwrite) {
-        // Whoever made it may not have synced yet, and our caller will promise it too.
-        await syncDirectories(dirname(path), root)
-        return 'exists'
-      }
-      if (systemErrorCode(error) !== 'ENOENT' || attempt === PUBLISH_ATTEMPTS) throw error
-    }
-  }
-}
-
-/** Makes the names durable, from the deepest folder up to `top`. A folder that is gone has no name in it to keep. */
+/** Makes the names durable, from the deepest folder up to `top`. A folder that is gone is skipped. */
 async function syncDirectories(deepest: string, top: string): Promise<void> {
   for (let path = deepest; ; path = dirname(path)) {
     const handle = await open(path, 'r').catch(ignoring('ENOENT'))
@@ -227,14 +201,14 @@ async function removeEmptyDirectories(deepest: string, root: string): Promise<vo
     try {
       await rmdir(path)
     } catch (error) {
-      // In use again, or removed by somebody else: either way not ours any more.
+      // In use again, or removed by another call.
       if (['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes(systemErrorCode(error))) return
       throw error
     }
   }
 }
 
-/** Runs `read`; a missing file is `undefined`, unless `tmp`, which is always there, is missing as well. */
+/** Runs `read`; a missing file is `undefined`, unless `tmp`, which always exists, is missing as well. */
 async function orAbsent<T>(tmp: string, read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read()

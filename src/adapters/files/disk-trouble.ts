@@ -2,10 +2,10 @@ import { mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
- * `mkdir -p`. Node's own reports a read-only file system as ENOENT, and never returns where a folder that exists takes no
- * others (`/proc`).
+ * `mkdir -p`. Node's own reports a read-only file system as ENOENT, and never returns in a folder that accepts no new folders
+ * (`/proc`).
  *
- * @throws what the system says of the first folder that cannot be made, such as EROFS.
+ * @throws The system error of the first folder that cannot be made, such as EROFS.
  */
 export async function makeFolder(path: string, mode: number): Promise<void> {
   try {
@@ -22,15 +22,12 @@ async function isFolder(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory()
   } catch {
-    // Whatever is wrong with it, the error of making it says.
+    // The error of making it is reported instead.
     return false
   }
 }
 
-/**
- * True for a failure of the disk that another request would meet as well: full, over quota, read-only, not ours to write,
- * or failing. Anything else is a bug, or the caller's to understand.
- */
+/** Whether the disk fails for any request: it is full, over quota, read-only, not writable for this user, or broken. */
 export function isDiskTrouble(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'code' in error && TROUBLE.has(String(error.code))
 }
@@ -52,7 +49,20 @@ const TROUBLE = new Set([
   'ESTALE',
 ])
 
-/** True if a file or folder is not there. */
+/** Whether a file or folder does not exist. */
 export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
+
+/** The code of a failed system call, such as `ENOENT`; empty for any other error. */
+export function systemErrorCode(error: unknown): string {
+  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return ''
+  return typeof error.code === 'string' ? error.code : ''
+}
+
+/** For `catch` after a promise: `undefined` instead of this failure. */
+export function ignoring(code: string): (error: unknown) => undefined {
+  return (error) => {
+    if (systemErrorCode(error) !== code) throw error
+  }
 }

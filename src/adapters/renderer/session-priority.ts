@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
+import { systemErrorCode } from '../files/disk-trouble.ts'
 
 /** A quarter of a core where another session wants all of it (sched(7): a weight of 335 against 1024). */
 const NICENESS = 5
@@ -15,8 +16,7 @@ export function yieldToOtherSessions(): void {
   try {
     if (leadsSession()) writeFileSync('/proc/self/autogroup', String(NICENESS))
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    if (!EXPECTED.has(code)) throw error
+    if (!EXPECTED.has(systemErrorCode(error))) throw error
   }
 }
 
