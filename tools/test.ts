@@ -12,7 +12,7 @@ import { inspect, parseArgs } from 'node:util'
 import { runQuietly } from './processes/process.ts'
 import { S3_KINDS, type S3Kind } from './s3/s3-server.ts'
 import { isS3Kind, shareS3Server, startS3Server } from './s3/start-s3-server.ts'
-import { ensureChromium, ensureNginx } from './servers/install-servers.ts'
+import { ensureChromium, ensureLanguages, ensureNginx } from './servers/install-servers.ts'
 
 const USAGE = `Usage: npm test [-- [--s3=<server>] [file or pattern ...]]
 
@@ -23,12 +23,17 @@ Starts real servers (S3, nginx, Chromium) and runs the tests against them. A ski
   --s3=<server>    S3 server: seaweedfs (default), minio or ceph
   --help           print this help
 
+Missing servers are installed on Debian, as root. npm run test:signing, which is not part of npm test, also needs
+Python, PHP, Ruby and Go: Debian's packages python3, php-cli, ruby and golang-go.
+
 Exit code: 0 all tests passed; 1 otherwise.
 `
 
 const ROOT = resolve(import.meta.dirname, '..')
 const ALL_TESTS = ['test/{unit,contract,golden,integration,e2e}/**/*.test.ts']
 const STORE_TESTS = ['test/contract/object-store*.test.ts', 'test/integration/s3-*.test.ts']
+/** Folders of tests that need no S3 server. */
+const WITHOUT_SERVER = new Set<string | undefined>(['unit', 'signing'])
 /** Tests of features that only these servers have. */
 const OWN_TESTS = { seaweedfs: [], minio: ['test/minio/*.test.ts'], ceph: ['test/ceph/*.test.ts'] } as const
 
@@ -92,6 +97,7 @@ async function main(): Promise<number> {
 
   if (files.some((file) => /^test\/(e2e|integration\/nginx)/.test(file))) await ensureNginx()
   if (files.some((file) => folderOf(file) === 'e2e')) await ensureChromium()
+  if (files.some((file) => folderOf(file) === 'signing')) await ensureLanguages()
   // glibc keeps an arena of memory per thread, and libvips has many threads; a node is run with the same.
   process.env.MALLOC_ARENA_MAX = '2'
   const compiled = await mkdtemp(join(tmpdir(), 'darkroom-compiled-'))
@@ -99,7 +105,9 @@ async function main(): Promise<number> {
   try {
     const runTests = () => runRounds(files, join(compiled, 'unit-tests.mjs'))
     return report(
-      files.every((file) => folderOf(file) === 'unit') ? await runTests() : await runWithServer(kind, runTests),
+      files.every((file) => WITHOUT_SERVER.has(folderOf(file)))
+        ? await runTests()
+        : await runWithServer(kind, runTests),
     )
   } finally {
     await rm(compiled, { recursive: true, force: true })

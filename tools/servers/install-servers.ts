@@ -45,6 +45,16 @@ export async function ensureConfinement(): Promise<string> {
   return await ensureCommand('python3', { packages: ['python3'], services: [] })
 }
 
+/** The languages of examples/signing, beside TypeScript. @returns Paths of their commands. */
+export async function ensureLanguages(): Promise<Readonly<Record<'python3' | 'php' | 'ruby' | 'go', string>>> {
+  return {
+    python3: await ensureCommand('python3', { packages: ['python3'], services: [] }),
+    php: await ensureCommand('php', { packages: ['php-cli'], services: [] }),
+    ruby: await ensureCommand('ruby', { packages: ['ruby'], services: [] }),
+    go: await ensureCommand('go', { packages: ['golang-go'], services: [] }),
+  }
+}
+
 /** Ceph with its S3 gateway: monitor, manager, object store daemon, gateway and the tools to set them up. */
 export function ensureCeph(): Promise<void> {
   return ensureCommands({
