@@ -8,7 +8,8 @@ const USAGE = `Usage: scripts/sign-url [--expires-in <seconds>] <URL> ...
 
 Signs image URLs for a node with SIZE_POLICY=signed and prints them, one per line. A URL may have any valid spelling
 and may begin with PUBLIC_URL; the output is canonical. The signature does not cover the file name: it is also valid
-for another name and for none, as in 400w.webp.
+for another name and for none, as in 400w.webp. docs/signing.md describes the algorithm; examples/signing contains
+functions for applications.
 
   --expires-in <seconds>   lifetime of the signatures; default: unlimited
   --help                   print this help
