@@ -85,3 +85,6 @@ export class ChangedError extends UnavailableError {
     super('store_unavailable', 'The original is being replaced; try again')
   }
 }
+
+/** A word of a setting that can't be read. The message says what is wrong with it, and what would be right. */
+export class SettingError extends Error {}

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
-import { MAX_PRIME_SIZES } from '../domain/access/prime-sizes.ts'
+import { MAX_PRIME_SIZES } from '../domain/access/size-policy.ts'
 import type { Spec } from '../domain/spec/spec.ts'
 import { parseCanonicalSpec } from '../domain/spec/spec.ts'
 import { ConfigError } from './env.ts'

@@ -1,9 +1,8 @@
 import { z } from 'zod'
 import { isEveryHost } from '../domain/network/remote-hosts.ts'
 import { editDistance } from '../domain/text/edit-distance.ts'
-import { ACCESS, DIALECTS, SERVER, SIZES } from './requests.ts'
+import { ACCESS, DIALECTS, LIMITS, LOGGING, RENDERING, SERVER, SIZES } from './requests.ts'
 import { CACHE, ELSEWHERE, OBJECT_STORE } from './sources.ts'
-import { LIMITS, LOGGING, RENDERING } from './work.ts'
 
 /** All settings, validated. The name of a setting states its unit. */
 export type Config = Readonly<z.infer<typeof Env>>

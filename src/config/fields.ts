@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { INPUT_FORMATS, type InputFormat, isInputFormat } from '../domain/spec/image-format.ts'
 import { parseByteAmount } from '../domain/text/byte-amount.ts'
-import { SettingError } from '../domain/text/setting-error.ts'
+import { SettingError } from '../errors.ts'
 
 /** The documentation of a setting, as far as its schema cannot know it. */
 export interface Facts {

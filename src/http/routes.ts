@@ -1,24 +1,27 @@
 import Router from '@koa/router'
 import type { Middleware } from 'koa'
+import Koa from 'koa'
 import { RequestError } from '../errors.ts'
+import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { MethodError, SERVER_ERRORS } from './answer/error-response.ts'
+import { errorResponse, MethodError, SERVER_ERRORS } from './answer/error-response.ts'
 import { type EventsHandlerOptions, eventsHandler } from './api/events-handler.ts'
-import { liveHandler, metricsHandler, type Readiness, readyHandler } from './api/health-handler.ts'
-import { homeHandler } from './api/home-handler.ts'
 import {
   deleteHandler,
   type ImagesHandlerOptions,
+  type InfoHandlerOptions,
+  infoHandler,
   originalHandler,
   recordHandler,
   uploadHandler,
 } from './api/images-handler.ts'
-import { type InfoHandlerOptions, infoHandler } from './api/info-handler.ts'
+import { homeHandler, liveHandler, metricsHandler, type Readiness, readyHandler } from './api/node-handlers.ts'
 import { reticulumUploadHandler } from './api/reticulum-handler.ts'
+import { type AccessReport, accessLog } from './connection/access-log.ts'
 import type { PictureHandlers } from './pictures/picture-handlers.ts'
 import { recordAlias } from './pictures/redirect.ts'
-import { deadline } from './request/deadline.ts'
-import type { ClientOf, RequestState } from './request/request-state.ts'
+import { dropUnreadBody } from './request/request-body.ts'
+import { type ClientOf, deadline, type RequestState } from './request/request-state.ts'
 
 export interface RoutesOptions {
   readonly images: ImagesHandlerOptions
@@ -44,7 +47,7 @@ const PICTURES = [
 ] as const satisfies readonly (readonly [string, keyof PictureHandlers])[]
 
 /** Every URL of the service, exactly as it is spelled here. A `GET` answers `HEAD` too. */
-export function routes(options: RoutesOptions): Router<RequestState> {
+function routes(options: RoutesOptions): Router<RequestState> {
   const { images, infos, events, pictures, metrics, readiness, homePage, requestTimeoutMs } = options
   const router = new Router<RequestState>({ sensitive: true, strict: true })
   const within = deadline(requestTimeoutMs)
@@ -74,7 +77,7 @@ export function routes(options: RoutesOptions): Router<RequestState> {
  * Answers the paths below the prefixes of pictures. The router compares a path with every route in turn, which takes 13 of the
  * 65 µs of CPU of a hit. Other spellings are left to the router.
  */
-export function picturesFirst({ pictures }: RoutesOptions): Middleware<RequestState> {
+function picturesFirst({ pictures }: RoutesOptions): Middleware<RequestState> {
   return async (ctx, next) => {
     const isRead = ctx.method === 'GET' || ctx.method === 'HEAD'
     const found = isRead ? PICTURES.find(([prefix]) => ctx.path.startsWith(`${prefix}/`)) : undefined
@@ -83,7 +86,7 @@ export function picturesFirst({ pictures }: RoutesOptions): Middleware<RequestSt
 }
 
 /** What no route took: a wrong method, or nothing at all. */
-export function unmatched(router: Router<RequestState>): Middleware<RequestState> {
+function unmatched(router: Router<RequestState>): Middleware<RequestState> {
   return (ctx) => {
     const allowed = router.match(ctx.path, ctx.method).path.flatMap(({ methods }) => methods)
     if (allowed.length > 0) throw new MethodError([...new Set(allowed)])
@@ -100,4 +103,20 @@ const NAMED = /^\/(?:images(?:\/[0-9a-f]{40}(?:\/(?:info|original))?)?|healthz|r
 function nearestRoute(path: string): string | undefined {
   const plain = path.toLowerCase().replaceAll(/\/+/g, '/').replace(/\/$/, '')
   return plain !== path && NAMED.test(plain) ? plain : undefined
+}
+
+/** The middleware in its order. */
+export function createApp(log: Log, report: AccessReport, options: RoutesOptions): Koa<RequestState> {
+  const app = new Koa<RequestState>()
+  // These errors came after the response had begun: mostly, the client closed the connection.
+  app.on('error', (error: unknown) => log.debug({ err: error }, 'response aborted'))
+  app.use(accessLog(report, options.clientOf))
+  app.use(dropUnreadBody())
+  app.use(errorResponse())
+  if (options.pictures.dialects) app.use(options.pictures.dialects)
+  app.use(picturesFirst(options))
+  const router = routes(options)
+  app.use(router.routes())
+  app.use(unmatched(router))
+  return app
 }

@@ -60,7 +60,7 @@ async function openRemotes(config: Config): Promise<RemoteSource> {
 
 async function openBuckets(config: Config, all: readonly BucketSettings[]): Promise<ReadonlyMap<string, ServedBucket>> {
   if (all.length === 0) return new Map()
-  const { createS3Bucket } = await import('../adapters/s3/s3-bucket.ts')
+  const { createS3Bucket } = await import('../adapters/s3/s3-reader.ts')
   const open = (settings: BucketSettings): ServedBucket => {
     const { bucket, endpoint, region, pathStyle, credentials, keyPrefix } = settings
     const { freshSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds } = settings

@@ -1,6 +1,6 @@
 import { ServiceError } from '../errors.ts'
-import type { Readiness } from '../http/api/health-handler.ts'
-import type { InvalidationWatch } from '../service/deletion/invalidation-watch.ts'
+import type { Readiness } from '../http/api/node-handlers.ts'
+import type { InvalidationWatch } from '../service/deletion/guard.ts'
 import type { Degradation } from '../service/load/access-watch.ts'
 import type { CacheKeeper } from '../service/load/cache-keeper.ts'
 import type { ObjectStore } from '../service/ports/store.ts'

@@ -4,14 +4,17 @@ import type { SizePolicy } from '../domain/access/size-policy.ts'
 import type { DialectSettings } from '../domain/dialect/dialects.ts'
 import { type AddressBlock, parseAddressBlock } from '../domain/network/ip-address.ts'
 import { formatSpec } from '../domain/spec/spec.ts'
-import { createDeletionGuard, type DeletionGuard } from '../service/deletion/guard.ts'
-import { createInvalidationWatch, type InvalidationWatch } from '../service/deletion/invalidation-watch.ts'
+import {
+  createDeletionGuard,
+  createInvalidationWatch,
+  type DeletionGuard,
+  type InvalidationWatch,
+} from '../service/deletion/guard.ts'
 import { createAliasService } from '../service/library/alias-service.ts'
 import { createDeletionService } from '../service/library/deletion-service.ts'
 import { createEventService } from '../service/library/event-service.ts'
-import { createInfoService } from '../service/library/info-service.ts'
+import { createInfoService, createRecordService } from '../service/library/info-service.ts'
 import { createIngestService } from '../service/library/ingest-service.ts'
-import { createRecordService } from '../service/library/record-service.ts'
 import { createWorkQueue, type WorkQueue } from '../service/load/work-queue.ts'
 import { createBuckets } from '../service/originals/buckets.ts'
 import { createOriginalService } from '../service/originals/fetch.ts'

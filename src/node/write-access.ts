@@ -3,7 +3,7 @@ import { loadUploadToken, type UploadToken } from '../adapters/file-store/file-s
 import { type Config, ConfigError } from '../config/env.ts'
 import type { WriteAccess } from '../domain/access/write-access.ts'
 import { servesOnly, tokenSource } from '../domain/access/write-access.ts'
-import { SettingError } from '../domain/text/setting-error.ts'
+import { SettingError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { storePlace } from './outside.ts'
 import { atStart } from './start-trouble.ts'

@@ -12,7 +12,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3'
 import { z } from 'zod'
-import { createS3Bucket, type S3BucketSettings } from '../../src/adapters/s3/s3-bucket.ts'
+import { createS3Bucket, type S3BucketSettings } from '../../src/adapters/s3/s3-reader.ts'
 import { UnavailableError } from '../../src/errors.ts'
 import type { Bucket, ObjectAddress, ObjectVersion } from '../../src/service/ports/bucket.ts'
 import { newBucket } from '../../tools/s3/s3-bucket.ts'

@@ -6,9 +6,9 @@ import { UnavailableError } from '../../src/errors.ts'
 import { errorResponse } from '../../src/http/answer/error-response.ts'
 import { eventsHandler } from '../../src/http/api/events-handler.ts'
 import { close, createHttpServer, listen } from '../../src/http/connection/server.ts'
-import { deadline } from '../../src/http/request/deadline.ts'
 import { dropUnreadBody } from '../../src/http/request/request-body.ts'
 import type { RequestState } from '../../src/http/request/request-state.ts'
+import { deadline } from '../../src/http/request/request-state.ts'
 
 /** A service that does nothing but take the events of buckets. */
 export interface EventSink {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { SettingError } from '../../domain/text/setting-error.ts'
+import { SettingError } from '../../errors.ts'
 import { systemErrorCode } from '../files/disk-trouble.ts'
 import { placeNewFile } from '../files/new-file.ts'
 import { TMP } from './file-store-paths.ts'

@@ -9,7 +9,7 @@ import {
   tooManyFrames,
   tooManyPixels,
   unsupportedOriginal,
-} from '../../domain/picture/original-refusal.ts'
+} from '../../domain/picture/original-facts.ts'
 import { decodingBytes } from '../../domain/picture/render-memory.ts'
 import type { InputFormat } from '../../domain/spec/image-format.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'

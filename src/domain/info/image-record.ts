@@ -1,6 +1,9 @@
+import { admittingQuery, offeredSpecs, type SizePolicy } from '../access/size-policy.ts'
 import { isImageId } from '../identity/image-id.ts'
 import { type InputFormat, isInputFormat } from '../spec/image-format.ts'
+import { deviceBox, parseSpec, type Spec } from '../spec/spec.ts'
 import { parseJson } from '../text/json-text.ts'
+import { formatImagePath, type UploadRequest } from '../url/picture-url.ts'
 
 /** What is known of an upload: stored as `records/…` and answered by `GET /images/{id}`. */
 export interface ImageRecord {
@@ -36,4 +39,59 @@ export function parseRecord(text: string): ImageRecord | undefined {
 
 function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value > 0
+}
+
+/** URLs that a page can use as they are. */
+export interface ImageUrls {
+  /** For the `src` of an `<img>`: about 800 pixels wide, in the format that the client reads best. */
+  readonly src: string
+  /** For its `srcset`: no width beyond the original's. Empty if the policy offers no widths. */
+  readonly srcset: string
+  /** A whole tag. */
+  readonly html: string
+  /** The record. */
+  readonly record: string
+  /** The record, with all else that is known of the image. */
+  readonly info: string
+  /** The bytes as uploaded; needs a token. */
+  readonly original: string
+}
+
+const PREFERRED_WIDTH = 800
+
+/** @param base What URLs begin with, without a slash at the end; empty: they begin with a slash. */
+export function imageUrls(record: ImageRecord, base: string, policy: SizePolicy): ImageUrls {
+  const { id, width, height } = record
+  const url = (spec: Spec) => {
+    const request: UploadRequest = { original: { kind: 'image', id }, spec }
+    const query = admittingQuery(request, policy)
+    return `${base}${formatImagePath(request)}${query === '' ? '' : `?${query}`}`
+  }
+  const widths = offeredSpecs(policy, width).flatMap((spec) => {
+    const offered = deviceBox(spec).width
+    return offered === undefined || offered > width ? [] : [{ spec, offered }]
+  })
+  const closest = widths.toSorted(
+    (a, b) => Math.abs(a.offered - PREFERRED_WIDTH) - Math.abs(b.offered - PREFERRED_WIDTH),
+  )[0]
+  const src = url(closest?.spec ?? fallbackSpec(policy))
+  const srcset = widths.map(({ spec, offered }) => `${url(spec)} ${offered}w`).join(', ')
+  const sources = srcset === '' ? '' : ` srcset="${attribute(srcset)}" sizes="100vw"`
+  return {
+    src,
+    srcset,
+    html: `<img src="${attribute(src)}"${sources} width="${width}" height="${height}" alt="">`,
+    record: `${base}/images/${id}`,
+    info: `${base}/images/${id}/info`,
+    original: `${base}/images/${id}/original`,
+  }
+}
+
+/** For originals smaller than every width that is offered. */
+function fallbackSpec(policy: SizePolicy): Spec {
+  return parseSpec(policy.kind === 'list' ? (policy.sizes[0] ?? 'full') : 'full')
+}
+
+function attribute(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('"', '&quot;')
 }

@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { SettingError } from '../text/setting-error.ts'
+import { SettingError } from '../../errors.ts'
 
 /** An address as a number of 32 or 128 bits. */
 export interface IpAddress {

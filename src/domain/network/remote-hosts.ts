@@ -1,6 +1,5 @@
-import { RequestError } from '../../errors.ts'
+import { RequestError, SettingError } from '../../errors.ts'
 import { invalidPath } from '../text/path-text.ts'
-import { SettingError } from '../text/setting-error.ts'
 import { parseIpAddress } from './ip-address.ts'
 
 /** An entry of the list of hosts that images may be fetched from. */

@@ -1,6 +1,5 @@
-import { RequestError } from '../../errors.ts'
+import { RequestError, SettingError } from '../../errors.ts'
 import { invalidPath } from '../text/path-text.ts'
-import { SettingError } from '../text/setting-error.ts'
 import { guessSpec } from './guess-spec.ts'
 import { formatOptions, GRAVITIES, readOption, type SpecMistake, type SpecOptions } from './spec-option.ts'
 

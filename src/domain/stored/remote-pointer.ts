@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Freshness } from '../caching/picture-caching.ts'
+import type { Freshness } from '../caching/http-caching.ts'
 import { parseJson } from '../text/json-text.ts'
 import { remoteFolder, remotePointerKey } from './store-layout.ts'
 

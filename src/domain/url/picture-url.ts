@@ -1,5 +1,5 @@
+import type { ObjectRef, OriginalRef, RemoteRef } from '../identity/image-id.ts'
 import { isImageId } from '../identity/image-id.ts'
-import type { ObjectRef, OriginalRef, RemoteRef } from '../identity/original-ref.ts'
 import { parseRemoteUrl } from '../network/remote-hosts.ts'
 import { formatSpec, parseSpec, type Spec } from '../spec/spec.ts'
 import { invalidPath } from '../text/path-text.ts'

@@ -5,7 +5,7 @@ import { assertMayNotify } from '../../domain/access/write-access.ts'
 import { formatByteAmount } from '../../domain/text/byte-amount.ts'
 import { type BucketEvent, parseBucketEvents } from '../../domain/url/bucket-event.ts'
 import { RequestError } from '../../errors.ts'
-import { API_HEADERS } from '../answer/json-answer.ts'
+import { API_HEADERS } from '../answer/error-response.ts'
 import { pacedBody } from '../request/request-body.ts'
 import type { RequestState } from '../request/request-state.ts'
 

@@ -1,24 +1,21 @@
 import type { Middleware } from 'koa'
-import { parsePrimeSizes } from '../../domain/access/prime-sizes.ts'
-import type { SizePolicy } from '../../domain/access/size-policy.ts'
+import { parsePrimeSizes, type SizePolicy } from '../../domain/access/size-policy.ts'
 import type { WriteAccess } from '../../domain/access/write-access.ts'
 import { selectRange } from '../../domain/caching/http-caching.ts'
-import type { ImageRecord } from '../../domain/info/image-record.ts'
-import { imageUrls } from '../../domain/info/image-urls.ts'
+import { visibleInfo } from '../../domain/info/image-info.ts'
+import { type ImageRecord, imageUrls } from '../../domain/info/image-record.ts'
 import { contentTypeOf, type InputFormat } from '../../domain/spec/image-format.ts'
 import type { Spec } from '../../domain/spec/spec.ts'
 import { assertUploadParameters } from '../../domain/url/query-options.ts'
 import type { AliasService } from '../../service/library/alias-service.ts'
 import type { DeletionService } from '../../service/library/deletion-service.ts'
+import type { InfoService, RecordService } from '../../service/library/info-service.ts'
 import type { IngestService } from '../../service/library/ingest-service.ts'
-import type { RecordService } from '../../service/library/record-service.ts'
 import type { OriginalService } from '../../service/originals/fetch.ts'
 import type { PrimeService } from '../../service/renditions/prime.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import { RangeError416 } from '../answer/error-response.ts'
-import { API_HEADERS, answerJson } from '../answer/json-answer.ts'
-import type { RequestState } from '../request/request-state.ts'
-import { assertMay, assertMayKnow, conditionsOf, idOf } from '../request/request-state.ts'
+import { API_HEADERS, answerJson, RangeError416 } from '../answer/error-response.ts'
+import { assertMay, assertMayKnow, conditionsOf, idOf, isTrusted, type RequestState } from '../request/request-state.ts'
 import { uploadBody } from '../request/upload-body.ts'
 
 export interface ImagesHandlerOptions {
@@ -106,4 +103,32 @@ function describeImage(record: ImageRecord, { publicUrl, policy }: ImagesHandler
 
 function extensionOf(format: InputFormat): string {
   return format === 'jpeg' ? 'jpg' : format
+}
+
+export interface InfoHandlerOptions extends Pick<ImagesHandlerOptions, 'records' | 'access' | 'policy' | 'publicUrl'> {
+  readonly infos: InfoService
+  /** Whether a request with a token also sees where the picture was taken. */
+  readonly showGps: boolean
+}
+
+/** `GET /images/<id>/info`: the record, and all that is measured or said by the file. */
+export function infoHandler(options: InfoHandlerOptions): Middleware<RequestState> {
+  const { records, infos, access, showGps, policy, publicUrl } = options
+  return async (ctx) => {
+    assertMayKnow(ctx, policy, access)
+    const id = idOf(ctx)
+    const record = await records.record(id, ctx.state.signal)
+    const info = await infos.info(id, ctx.state.signal)
+    const trusted = isTrusted(ctx, access)
+    const value = {
+      ...record,
+      ...visibleInfo(info, { isTrusted: trusted, showGps }),
+      urls: imageUrls(record, publicUrl, policy),
+    }
+    // The image may be deleted: a copy is checked before it is used again. And no shared cache has what needs a token.
+    answerJson(ctx, value, {
+      'Cache-Control': trusted ? 'private, no-cache' : 'no-cache',
+      Vary: 'Authorization',
+    })
+  }
 }

@@ -6,8 +6,7 @@ import { type DialectSettings, readDialect, remoteRef } from '../../domain/diale
 import { parseRethumbPath, rethumbExif } from '../../domain/dialect/rethumb-path.ts'
 import type { InfoService } from '../../service/library/info-service.ts'
 import type { Resolver } from '../../service/originals/resolve.ts'
-import { answerError, describeError } from '../answer/error-response.ts'
-import { answerJson } from '../answer/json-answer.ts'
+import { answerError, answerJson, describeError } from '../answer/error-response.ts'
 import { type AskedBy, assertMay, type RequestState } from '../request/request-state.ts'
 import { choiceOf, type PictureAnswer } from './picture-answer.ts'
 

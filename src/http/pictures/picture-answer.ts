@@ -1,8 +1,16 @@
 import type { Context, Middleware } from 'koa'
-import { isNotModified, isPreconditionFailed, PICTURE_HEADERS, selectRange } from '../../domain/caching/http-caching.ts'
-import { cacheTag, type PictureCaching, uploadCaching, versionCaching } from '../../domain/caching/picture-caching.ts'
+import {
+  cacheTag,
+  isNotModified,
+  isPreconditionFailed,
+  PICTURE_HEADERS,
+  type PictureCaching,
+  selectRange,
+  uploadCaching,
+  versionCaching,
+} from '../../domain/caching/http-caching.ts'
 import type { DialectFormat } from '../../domain/dialect/dialect.ts'
-import type { OriginalRef } from '../../domain/identity/original-ref.ts'
+import type { OriginalRef } from '../../domain/identity/image-id.ts'
 import { acceptClass, contentTypeOf } from '../../domain/spec/image-format.ts'
 import type { Spec } from '../../domain/spec/spec.ts'
 import { renditionFolder } from '../../domain/stored/cache-layout.ts'

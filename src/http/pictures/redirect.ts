@@ -4,7 +4,7 @@ import { PICTURE_HEADERS } from '../../domain/caching/http-caching.ts'
 import { parseImagePath } from '../../domain/url/picture-url.ts'
 import { OriginalError } from '../../errors.ts'
 import type { AliasService } from '../../service/library/alias-service.ts'
-import { API_HEADERS } from '../answer/json-answer.ts'
+import { API_HEADERS } from '../answer/error-response.ts'
 import type { RequestState } from '../request/request-state.ts'
 
 const REDIRECT_SECONDS = 86_400

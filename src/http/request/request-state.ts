@@ -1,12 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import type { Context } from 'koa'
+import type { Context, Middleware } from 'koa'
 import type { SizePolicy } from '../../domain/access/size-policy.ts'
 import { assertHoldsToken, type Guarded, holdsToken, type WriteAccess } from '../../domain/access/write-access.ts'
 import type { ConditionalHeaders } from '../../domain/caching/http-caching.ts'
-import { isImageId } from '../../domain/identity/image-id.ts'
-import type { AskedRef, OriginalRef } from '../../domain/identity/original-ref.ts'
+import { type AskedRef, isImageId, type OriginalRef } from '../../domain/identity/image-id.ts'
 import { type AddressBlock, clientAddress, clientNetwork } from '../../domain/network/ip-address.ts'
-import { RequestError } from '../../errors.ts'
+import { RequestError, type ServiceError, UnavailableError } from '../../errors.ts'
 import type { Viewer } from '../../service/load/admission.ts'
 import { memoize } from '../../service/tools/memoize.ts'
 
@@ -91,4 +90,38 @@ export function conditionsOf(ctx: Context): ConditionalHeaders {
     ifRange: typeof headers['if-range'] === 'string' ? headers['if-range'] : undefined,
     range: headers.range,
   }
+}
+
+/** The client closed the connection before it had its answer. Nobody sees this error but the log. */
+class ClientGoneError extends Error {
+  constructor() {
+    super('The client closed the connection')
+    this.name = 'ClientGoneError'
+  }
+}
+
+/**
+ * Gives the request a signal that aborts when its client leaves, or if its answer has not begun within the time: with
+ * `client_too_slow` if the request itself has not arrived by then, else with `timed_out`.
+ */
+export function deadline(timeoutMs: number): Middleware<RequestState> {
+  return async (ctx, next) => {
+    const controller = new AbortController()
+    const late = () => controller.abort(lateness(ctx.req.complete, timeoutMs))
+    const timer = setTimeout(late, timeoutMs)
+    ctx.res.once('close', () => {
+      if (!ctx.res.writableFinished) controller.abort(new ClientGoneError())
+    })
+    ctx.state.signal = controller.signal
+    try {
+      await next()
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+function lateness(hasArrived: boolean, timeoutMs: number): ServiceError {
+  if (hasArrived) return new UnavailableError('timed_out', 'The request timed out; try again')
+  return new RequestError('client_too_slow', `The request was not received within ${timeoutMs / 1000} seconds`)
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { PassThrough, type Readable } from 'node:stream'
 import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy'
-import { tooManyBytes } from '../../domain/picture/original-refusal.ts'
+import { tooManyBytes } from '../../domain/picture/original-facts.ts'
 import { OriginalError, RequestError } from '../../errors.ts'
 import { pacedBody } from './request-body.ts'
 

@@ -7,7 +7,7 @@ import {
   recordKey,
 } from '../../domain/stored/store-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
-import type { InvalidationWatch } from '../deletion/invalidation-watch.ts'
+import type { InvalidationWatch } from '../deletion/guard.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { putBytes } from '../tools/small-object.ts'
 import { readAlias } from './alias-service.ts'

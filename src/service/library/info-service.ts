@@ -1,10 +1,11 @@
 import { LRUCache } from 'lru-cache'
 import { isTransientId, isVersionId } from '../../domain/identity/image-id.ts'
 import { formatInfo, type ImageInfo, parseInfo } from '../../domain/info/image-info.ts'
+import { type ImageRecord, parseRecord } from '../../domain/info/image-record.ts'
 import { decodingCost } from '../../domain/picture/transform-plan.ts'
-import { infoKey, originalKey } from '../../domain/stored/store-layout.ts'
+import { infoKey, originalKey, recordKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
-import type { DeletionGuard } from '../deletion/guard.ts'
+import { type DeletionGuard, isDeleted } from '../deletion/guard.ts'
 import type { Work, WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/fetch.ts'
 import type { ImageEngine } from '../ports/engine.ts'
@@ -162,6 +163,23 @@ function createStoredInfos(store: ObjectStore, meter: Meter): StoredInfos {
       } catch (error) {
         if (!signal.aborted) meter.trouble(UNSHARED, error)
       }
+    },
+  }
+}
+
+export interface RecordService {
+  /** @throws OriginalError `original_not_found`, `original_deleted`; UnavailableError */
+  record(id: string, signal: AbortSignal): Promise<ImageRecord>
+}
+
+export function createRecordService(store: ObjectStore): RecordService {
+  return {
+    async record(id, signal) {
+      const text = await readText(store, recordKey(id), signal)
+      const record = text === undefined ? undefined : parseRecord(text)
+      if (record) return record
+      if (await isDeleted(store, id, signal)) throw new OriginalError('original_deleted', 'This image was deleted')
+      throw new OriginalError('original_not_found', 'Image not found')
     },
   }
 }

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
+import type { RemoteRef } from '../../domain/identity/image-id.ts'
 import { resourceId } from '../../domain/identity/image-id.ts'
-import type { RemoteRef } from '../../domain/identity/original-ref.ts'
 import { contentTypeOf, type InputFormat } from '../../domain/spec/image-format.ts'
 import {
   formatRemotePointer,

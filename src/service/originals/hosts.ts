@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import type { AskedRemote, RemoteRef } from '../../domain/identity/image-id.ts'
 import { isTransientId, resourceId, transientId, versionId } from '../../domain/identity/image-id.ts'
-import type { AskedRemote, RemoteRef } from '../../domain/identity/original-ref.ts'
 import { assertAllowedUrl, type RemoteHost } from '../../domain/network/remote-hosts.ts'
 import type { InputFormat } from '../../domain/spec/image-format.ts'
 import type { RemotePointer } from '../../domain/stored/remote-pointer.ts'

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { PictureVersion } from '../../domain/caching/picture-caching.ts'
+import type { PictureVersion } from '../../domain/caching/http-caching.ts'
 import type { MadeRendition, Spooled } from './cache.ts'
 import type { ObjectSource, OpenObject } from './store.ts'
 

@@ -1,4 +1,4 @@
-import type { AskedRef } from '../../domain/identity/original-ref.ts'
+import type { AskedRef } from '../../domain/identity/image-id.ts'
 import { negotiateFormat, pictureTraits } from '../../domain/picture/negotiate-format.ts'
 import { expectedCost, withoutHurry } from '../../domain/picture/transform-plan.ts'
 import type { FormatChoice, OutputFormat } from '../../domain/spec/image-format.ts'

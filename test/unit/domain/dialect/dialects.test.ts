@@ -3,9 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { mountedTarget, parseDialectMount, resolveSource } from '../../../../src/domain/dialect/dialects.ts'
 import { rethumbExif } from '../../../../src/domain/dialect/rethumb-path.ts'
-import type { OriginalRef } from '../../../../src/domain/identity/original-ref.ts'
-import { SettingError } from '../../../../src/domain/text/setting-error.ts'
-import { RequestError } from '../../../../src/errors.ts'
+import type { OriginalRef } from '../../../../src/domain/identity/image-id.ts'
+import { RequestError, SettingError } from '../../../../src/errors.ts'
 
 const MOUNTS = [
   ['thumbor=/thumbor', { name: 'thumbor', prefix: '/thumbor' }],

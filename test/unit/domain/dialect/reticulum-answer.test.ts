@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseSizeHints } from '../../../../src/domain/access/prime-sizes.ts'
-import { admit } from '../../../../src/domain/access/size-policy.ts'
+import { admit, parseSizeHints } from '../../../../src/domain/access/size-policy.ts'
 import { parseSpecOrReticulumSize, reticulumAnswer } from '../../../../src/domain/dialect/reticulum-answer.ts'
 import type { ImageRecord } from '../../../../src/domain/info/image-record.ts'
 import { formatSpec } from '../../../../src/domain/spec/spec.ts'

@@ -10,8 +10,7 @@ import {
   parseIpAddress,
 } from '../../../../src/domain/network/ip-address.ts'
 import { parseRemoteUrl } from '../../../../src/domain/network/remote-hosts.ts'
-import { SettingError } from '../../../../src/domain/text/setting-error.ts'
-import { RequestError } from '../../../../src/errors.ts'
+import { RequestError, SettingError } from '../../../../src/errors.ts'
 import { FORBIDDEN_HOSTS } from '../../../support/forbidden-addresses.ts'
 
 /** The host of `http://{host}/` as something would connect to it; undefined if that is no URL of an image. */

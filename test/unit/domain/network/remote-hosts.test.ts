@@ -9,7 +9,7 @@ import {
   parseRemoteHost,
   parseRemoteUrl,
 } from '../../../../src/domain/network/remote-hosts.ts'
-import { SettingError } from '../../../../src/domain/text/setting-error.ts'
+import { SettingError } from '../../../../src/errors.ts'
 
 const ENTRIES = [
   ['example.com', { hostname: 'example.com', subdomains: false }],

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { parseSpec } from '../../../../src/domain/spec/spec.ts'
+import { INVALIDATIONS_PREFIX, invalidationKey } from '../../../../src/domain/stored/store-layout.ts'
+import { UnavailableError } from '../../../../src/errors.ts'
 import { createDeletionGuard } from '../../../../src/service/deletion/guard.ts'
 import { createMemoryCache, createMemoryDisk } from '../../../support/memory-cache.ts'
-import { createStage } from '../../../support/service-stage.ts'
+import { original } from '../../../support/memory-engine.ts'
+import { createStage, never } from '../../../support/service-stage.ts'
 
 const DELETED = { name: 'OriginalError', code: 'original_deleted' }
 
@@ -177,3 +181,220 @@ test('A failure of the publishing itself is passed on', async () => {
   )
   assert.deepEqual(discarded, [])
 })
+
+const MINUTE_MS = 60_000
+const DAY_MS = 24 * 60 * MINUTE_MS
+const BYTES = original()
+
+type Stage = ReturnType<typeof createStage>
+
+const hides = ({ cache }: Stage, id: string) => cache.calls.filter((call) => call === `hide ${id}`).length
+const view = (stage: Stage, id: string) =>
+  stage.renditions.rendition({ id, spec: parseSpec('400w'), as: 'webp' }, never)
+
+/** Another node of the same store, with a clock and a disk of its own. */
+function neighbour(stage: Stage, aheadMs = 0): Stage {
+  return createStage({ store: stage.memory, clock: { ms: stage.clock.ms + aheadMs } })
+}
+
+test('What one node deletes every other one forgets at its next look', async () => {
+  const one = createStage()
+  const two = neighbour(one)
+  const { id } = (await one.upload(BYTES)).record
+  await two.watch.poll(never)
+  for (const stage of [one, two]) await view(stage, id)
+  await one.deletions.remove(id, never)
+  await two.watch.poll(never)
+  for (const stage of [one, two]) {
+    await assert.rejects(view(stage, id), { code: 'original_deleted' })
+    assert.deepEqual(
+      [...stage.disk.files.keys()].filter((path) => path.includes(id)),
+      [],
+    )
+  }
+})
+
+test('What was heard is not heard again, though each look goes back some minutes', async () => {
+  const one = createStage()
+  const two = neighbour(one)
+  const { id } = (await one.upload(BYTES)).record
+  await two.watch.poll(never)
+  await one.deletions.remove(id, never)
+  for (let seconds = 0; seconds < 15 * 60; seconds += 10) {
+    two.clock.ms += 10_000
+    await two.watch.poll(never)
+  }
+  assert.equal(hides(two, id), 1)
+})
+
+test('A node does not hear of its own deletion once more: the image may be here again by then', async () => {
+  const stage = createStage()
+  await stage.watch.poll(never)
+  const { id } = (await stage.upload(BYTES)).record
+  await stage.deletions.remove(id, never)
+  await stage.upload(BYTES)
+  stage.engine.duringRender = async () => {
+    stage.clock.ms += 1000
+    await stage.watch.poll(never)
+  }
+  assert.equal((await view(stage, id)).published, true)
+  assert.equal(hides(stage, id), 1)
+})
+
+for (const [name, aheadMs, waitMs] of [
+  ['half a minute ahead', 30_000, 0],
+  ['a day ahead', DAY_MS, 0],
+  ['half a minute behind', -30_000, 0],
+  ['nine minutes behind', -9 * MINUTE_MS, MINUTE_MS + 1],
+] as const) {
+  test(`A deletion by a node whose clock is ${name} is heard ${waitMs > 0 ? 'within a minute or so' : 'at once'}`, async () => {
+    const one = createStage()
+    const two = neighbour(one, aheadMs)
+    const { id } = (await one.upload(BYTES)).record
+    await one.watch.poll(never)
+    await two.deletions.remove(id, never)
+    one.clock.ms += waitMs
+    await one.watch.poll(never)
+    assert.equal(hides(one, id), 1)
+    for (let minutes = 0; minutes < 30; minutes += 1) {
+      one.clock.ms += MINUTE_MS
+      await one.watch.poll(never)
+    }
+    assert.equal(hides(one, id), 1, 'and once only')
+  })
+}
+
+test('A node that was away catches up from where it was, and keeps the rest of its cache', async () => {
+  const one = createStage()
+  const two = neighbour(one)
+  const { id } = (await one.upload(BYTES)).record
+  const kept = (await one.upload(original({ alpha: true }))).record.id
+  await two.watch.poll(never)
+  for (const each of [id, kept]) await view(two, each)
+  one.clock.ms += DAY_MS
+  await one.deletions.remove(id, never)
+  const restarted = createStage({ store: one.memory, disk: two.disk, clock: { ms: one.clock.ms + DAY_MS } })
+  assert.equal(restarted.watch.caughtUp, false)
+  await restarted.watch.poll(never)
+  assert.equal(restarted.watch.caughtUp, true)
+  await assert.rejects(view(restarted, id), { code: 'original_deleted' })
+  assert.equal((await view(restarted, kept)).tier, 'disk')
+})
+
+const WIPED = {
+  'was away for longer than deletions are kept': { note: 0, laterMs: 8 * DAY_MS },
+  'left no note': { note: undefined, laterMs: 0 },
+  'left a note that is none': { note: 'x', laterMs: 0 },
+  'left a note from the future, by a clock that was wrong then or is now': { note: 2 * DAY_MS, laterMs: 0 },
+} as const
+for (const [name, { note, laterMs }] of Object.entries(WIPED)) {
+  test(`A node that ${name} begins with an empty cache`, async () => {
+    const stage = createStage()
+    const { id } = (await stage.upload(BYTES)).record
+    await view(stage, id)
+    if (note !== undefined) {
+      await stage.cache.writeNote('invalidations-cursor', String(note === 'x' ? note : stage.clock.ms + note))
+    }
+    const restarted = createStage({
+      store: stage.memory,
+      disk: stage.disk,
+      clock: { ms: stage.clock.ms + laterMs },
+    })
+    await restarted.watch.poll(never)
+    assert.deepEqual(
+      [...stage.disk.files.keys()].filter((path) => path.includes(id)),
+      [],
+    )
+    assert.equal((await view(restarted, id)).tier, 'miss')
+  })
+}
+
+test('A store that does not answer is told once, and what was missed is heard when it does', async () => {
+  const one = createStage()
+  const two = neighbour(one)
+  const { id } = (await one.upload(BYTES)).record
+  await two.watch.poll(never)
+  const { list } = two.store
+  two.store.list = () => {
+    throw new UnavailableError('store_unavailable', 'down')
+  }
+  await one.deletions.remove(id, never)
+  for (let times = 0; times < 3; times += 1) {
+    two.clock.ms += 10 * MINUTE_MS
+    await two.watch.poll(never)
+  }
+  assert.equal(two.troubles.length, 1)
+  two.store.list = list
+  await two.watch.poll(never)
+  assert.equal(hides(two, id), 1)
+})
+
+test('A deletion that was listed before the store broke off is heard all the same, at the next look', async () => {
+  const one = createStage()
+  const two = neighbour(one)
+  const { id } = (await one.upload(BYTES)).record
+  await two.watch.poll(never)
+  await one.deletions.remove(id, never)
+  const { list } = two.store
+  two.store.list = async function* (...args) {
+    yield* list(...args)
+    throw new UnavailableError('store_unavailable', 'broke off')
+  }
+  await two.watch.poll(never)
+  two.store.list = list
+  await two.watch.poll(never)
+  assert.equal(hides(two, id), 1)
+})
+
+test('What the disk does not let be hidden is hidden as soon as it does', async () => {
+  const one = createStage()
+  const two = neighbour(one)
+  const { id } = (await one.upload(BYTES)).record
+  await two.watch.poll(never)
+  await view(two, id)
+  await one.deletions.remove(id, never)
+  const { hide } = two.cache
+  two.cache.hide = async (ids) => [...ids]
+  for (let times = 0; times < 30; times += 1) {
+    two.clock.ms += MINUTE_MS
+    await two.watch.poll(never)
+  }
+  two.cache.hide = hide
+  await two.watch.poll(never)
+  await assert.rejects(view(two, id), { code: 'original_deleted' })
+  await two.watch.poll(never)
+  assert.equal(hides(two, id), 1)
+})
+
+test('Until the first look has succeeded a node is not caught up', async () => {
+  const stage = createStage()
+  stage.store.list = () => {
+    throw new UnavailableError('store_unavailable', 'down')
+  }
+  await stage.watch.poll(never)
+  assert.equal(stage.watch.caughtUp, false)
+})
+
+test('What was forgotten counts for what was read before, and not for what is read after', async () => {
+  const { watch } = createStage()
+  const before = watch.sequence
+  await watch.forget(new Set(['a']))
+  assert.deepEqual([watch.forgottenSince('a', before), watch.forgottenSince('b', before)], [true, false])
+  assert.equal(watch.forgottenSince('a', watch.sequence), false)
+})
+
+test('Only invalidations that are older than they are kept are trimmed', async () => {
+  const stage = createStage()
+  const id = '3f2a'.padEnd(40, '0')
+  for (const days of [9, 8, 6, 0]) {
+    const key = invalidationKey({ id, time: stage.clock.ms - days * DAY_MS })
+    await stage.store.put(key, { bytes: Buffer.alloc(0) }, EMPTY, never)
+  }
+  await stage.watch.trim(never)
+  const left = [...stage.objects.keys()].filter((key) => key.startsWith(INVALIDATIONS_PREFIX))
+  assert.deepEqual(
+    left,
+    [6, 0].map((days) => invalidationKey({ id, time: stage.clock.ms - days * DAY_MS })),
+  )
+})
+const EMPTY = { contentType: 'text/plain', sizeBytes: 0, md5: 'd41d8cd98f00b204e9800998ecf8427e' } as const

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parsePrimeSizes } from '../../../../src/domain/access/prime-sizes.ts'
+import { parsePrimeSizes } from '../../../../src/domain/access/size-policy.ts'
 import { parseSpec } from '../../../../src/domain/spec/spec.ts'
 import { original } from '../../../support/memory-engine.ts'
 import { createStage, never } from '../../../support/service-stage.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { admit, type SizePolicy } from '../../../../src/domain/access/size-policy.ts'
-import { imageUrls } from '../../../../src/domain/info/image-urls.ts'
+import { imageUrls } from '../../../../src/domain/info/image-record.ts'
 import { parseImagePath } from '../../../../src/domain/url/picture-url.ts'
 
 const ID = '3f2a'.padEnd(40, '0')
