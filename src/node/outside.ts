@@ -20,10 +20,11 @@ import type { Metrics, SampledMetric } from '../telemetry/metrics.ts'
 import { atStart, type PlaceSetting } from './start-trouble.ts'
 
 export function createMeter(log: Log, metrics: Metrics): Meter {
+  const { renderSeconds, fetchSeconds, queueWaitSeconds } = metrics
   return {
-    rendered: (seconds) => metrics.renderSeconds.observe(seconds),
-    fetched: (seconds) => metrics.fetchSeconds.observe(seconds),
-    waited: (seconds) => metrics.queueWaitSeconds.observe(seconds),
+    rendered: renderSeconds.observe.bind(renderSeconds),
+    fetched: fetchSeconds.observe.bind(fetchSeconds),
+    waited: queueWaitSeconds.observe.bind(queueWaitSeconds),
     trouble: (message, cause) => log.warn({ err: cause }, message),
   }
 }
@@ -144,12 +145,10 @@ export async function openDisk(config: Config, meter: Meter, mtimeSeconds: numbe
     everyMs: config.CACHE_SWEEP_SECONDS * 1000,
     maxBytes,
   })
-  const onTrouble = (error: unknown) => keeper.refused(error)
-  const onWrite = (bytes: number) => keeper.wrote(bytes)
   const memoryCacheBytes = memoryCacheOf(config, memoryBytes)
   return {
-    cache: createDiskCache({ cacheDir, mtimeSeconds, onTrouble, onWrite }),
-    spool: createDiskSpool({ cacheDir, maxMemoryBytes: memoryCacheBytes, onTrouble }),
+    cache: createDiskCache({ cacheDir, mtimeSeconds, onTrouble: keeper.refused, onWrite: keeper.wrote }),
+    spool: createDiskSpool({ cacheDir, maxMemoryBytes: memoryCacheBytes, onTrouble: keeper.refused }),
     keeper,
     memoryCacheBytes,
   }

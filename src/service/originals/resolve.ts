@@ -9,8 +9,7 @@ import type { ChangingSource, Located, OriginalSource, Version } from '../ports/
 import type { ObjectSource, OpenObject } from '../ports/store.ts'
 import { type Background, createBackground } from '../tools/background.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
-import { memoryBounds } from '../tools/memoize.ts'
-import { createRememberedFailures } from '../tools/remembered-failures.ts'
+import { createRememberedFailures, memoryBounds } from '../tools/memoize.ts'
 
 /** The current version of an original. */
 export interface Resolved extends Located {

@@ -12,7 +12,7 @@ import type { Resolver } from '../originals/resolve.ts'
 import type { RenditionShelf } from '../ports/cache.ts'
 import type { Version } from '../ports/originals.ts'
 import { type Coalescer, createCoalescer } from '../tools/coalesce.ts'
-import { createRememberedFailures, type RememberedFailures } from '../tools/remembered-failures.ts'
+import { createRememberedFailures, type RememberedFailures } from '../tools/memoize.ts'
 import {
   createLookUp,
   type Known,
