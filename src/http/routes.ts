@@ -16,6 +16,8 @@ import {
   uploadHandler,
 } from './api/images-handler.ts'
 import { homeHandler, liveHandler, metricsHandler, type Readiness, readyHandler } from './api/node-handlers.ts'
+import { openApiHandler } from './api/openapi.ts'
+import { OPERATIONS, type OperationName } from './api/openapi-operations.ts'
 import { reticulumUploadHandler } from './api/reticulum-handler.ts'
 import { type AccessReport, accessLog } from './connection/access-log.ts'
 import type { PictureHandlers } from './pictures/picture-handlers.ts'
@@ -39,53 +41,68 @@ export interface RoutesOptions {
 /** An upload may take as long as its client keeps sending at a decent pace. */
 const UPLOAD_TIMEOUT_MS = 600_000
 
-/** The prefixes below which every path is that of a picture. */
-const PICTURES = [
-  ['/image', 'upload'],
-  ['/s3', 'object'],
-  ['/v1', 'rethumb'],
-] as const satisfies readonly (readonly [string, keyof PictureHandlers])[]
+interface Route {
+  /** As in OpenAPI; the first one has the method. */
+  readonly operations: readonly [OperationName, ...OperationName[]]
+  readonly path: string
+  readonly handlers: readonly Middleware<RequestState>[]
+  /** Every path below this prefix is that of a picture: see `picturesFirst`. */
+  readonly prefix?: string
+}
 
 /** Every URL of the service, exactly as it is spelled here. A `GET` answers `HEAD` too. */
-function routes(options: RoutesOptions): Router<RequestState> {
+function routeTable(options: RoutesOptions): readonly Route[] {
   const { images, infos, events, pictures, metrics, readiness, homePage, requestTimeoutMs } = options
-  const router = new Router<RequestState>({ sensitive: true, strict: true })
   const within = deadline(requestTimeoutMs)
+  const slowly = deadline(UPLOAD_TIMEOUT_MS)
   const aliased = recordAlias(images.aliases)
-
-  router.get('/image', pictures.remote)
-  for (const [prefix, kind] of PICTURES) router.get(`${prefix}{/*path}`, pictures[kind])
-
-  router.post('/images', deadline(UPLOAD_TIMEOUT_MS), uploadHandler(images))
-  router.get('/images/:id', within, aliased, recordHandler(images))
-  router.delete('/images/:id', within, deleteHandler(images))
-  router.get('/images/:id/info', within, aliased, infoHandler(infos))
-  router.get('/images/:id/original', within, aliased, originalHandler(images))
-
-  router.post('/events/s3', within, eventsHandler(events))
-
-  router.post('/', deadline(UPLOAD_TIMEOUT_MS), reticulumUploadHandler(images))
-  router.get('/', homeHandler(homePage, images.publicUrl))
-  router.get('/healthz', liveHandler())
-  router.get('/readyz', readyHandler(readiness))
-  router.get('/metrics', metricsHandler(metrics))
-
-  return router
+  const table: readonly Route[] = [
+    { operations: ['viewRemote'], path: '/image', handlers: [pictures.remote] },
+    {
+      operations: ['viewUpload', 'viewNamedUpload'],
+      path: '/image{/*path}',
+      handlers: [pictures.upload],
+      prefix: '/image/',
+    },
+    {
+      operations: ['viewObject', 'viewNamedObject', 'objectInfo'],
+      path: '/s3{/*path}',
+      handlers: [pictures.object],
+      prefix: '/s3/',
+    },
+    { operations: ['viewRethumb'], path: '/v1{/*path}', handlers: [pictures.rethumb], prefix: '/v1/' },
+    { operations: ['upload'], path: '/images', handlers: [slowly, uploadHandler(images)] },
+    { operations: ['record'], path: '/images/:id', handlers: [within, aliased, recordHandler(images)] },
+    { operations: ['remove'], path: '/images/:id', handlers: [within, deleteHandler(images)] },
+    { operations: ['info'], path: '/images/:id/info', handlers: [within, aliased, infoHandler(infos)] },
+    { operations: ['original'], path: '/images/:id/original', handlers: [within, aliased, originalHandler(images)] },
+    { operations: ['events'], path: '/events/s3', handlers: [within, eventsHandler(events)] },
+    { operations: ['reticulumUpload'], path: '/', handlers: [slowly, reticulumUploadHandler(images)] },
+    { operations: ['home'], path: '/', handlers: [homeHandler(homePage, images.publicUrl)] },
+    { operations: ['live'], path: '/healthz', handlers: [liveHandler()] },
+    { operations: ['ready'], path: '/readyz', handlers: [readyHandler(readiness)] },
+    { operations: ['metrics'], path: '/metrics', handlers: [metricsHandler(metrics)] },
+  ]
+  const described = table.flatMap(({ operations }) => operations)
+  const openApi = openApiHandler([...described, 'openApi'], images.publicUrl)
+  return [...table, { operations: ['openApi'], path: '/openapi.json', handlers: [openApi] }]
 }
 
 /**
  * Answers the paths below the prefixes of pictures. The router compares a path with every route in turn, which takes 13 of the
  * 65 µs of CPU of a hit. Other spellings are left to the router.
  */
-function picturesFirst({ pictures }: RoutesOptions): Middleware<RequestState> {
+function picturesFirst(table: readonly Route[]): Middleware<RequestState> {
+  const pictures = table.flatMap(({ prefix, handlers }) => (prefix === undefined ? [] : [{ prefix, handlers }]))
   return async (ctx, next) => {
     const isRead = ctx.method === 'GET' || ctx.method === 'HEAD'
-    const found = isRead ? PICTURES.find(([prefix]) => ctx.path.startsWith(`${prefix}/`)) : undefined
-    await (found === undefined ? next() : pictures[found[1]](ctx, next))
+    const found = isRead ? pictures.find(({ prefix }) => ctx.path.startsWith(prefix)) : undefined
+    const handle = found?.handlers[0]
+    await (handle === undefined ? next() : handle(ctx, next))
   }
 }
 
-/** What no route took: a wrong method, or nothing at all. */
+/** Answers requests that no route matches: 405 for a wrong method, 404 for an unknown path. */
 function unmatched(router: Router<RequestState>): Middleware<RequestState> {
   return (ctx) => {
     const allowed = router.match(ctx.path, ctx.method).path.flatMap(({ methods }) => methods)
@@ -114,8 +131,10 @@ export function createApp(log: Log, report: AccessReport, options: RoutesOptions
   app.use(dropUnreadBody())
   app.use(errorResponse())
   if (options.pictures.dialects) app.use(options.pictures.dialects)
-  app.use(picturesFirst(options))
-  const router = routes(options)
+  const table = routeTable(options)
+  const router = new Router<RequestState>({ sensitive: true, strict: true })
+  for (const { operations, path, handlers } of table) router[OPERATIONS[operations[0]].method](path, ...handlers)
+  app.use(picturesFirst(table))
   app.use(router.routes())
   app.use(unmatched(router))
   return app

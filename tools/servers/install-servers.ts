@@ -15,6 +15,7 @@ const MINIO_CLIENT_VERSION = 'v0.0.0-20250313080218-cf909e1063a9'
 const OLD_NODE_VERSION = '18.20.8'
 const OLD_NPM_VERSION = '10.9.9'
 const AWS_CLI_VERSION = '1.46.3'
+const SCHEMATHESIS_VERSION = '4.32.5'
 /** What the module of that MinIO asks for. */
 const MINIO_GO_VERSION = [1, 24]
 
@@ -85,6 +86,14 @@ export function ensureLibthumbor(): Promise<string> {
 export async function ensureAwsCli(): Promise<{ python: string; folder: string }> {
   const script = await ensureCached(`awscli-${AWS_CLI_VERSION}/bin/aws`, async (folder) => {
     await pipInstall(`awscli==${AWS_CLI_VERSION}`, folder)
+  })
+  return { python: await ensurePip(), folder: dirname(dirname(script)) }
+}
+
+/** Schemathesis, which tests a server against its OpenAPI description: half a minute, once. @returns As `ensureAwsCli`. */
+export async function ensureSchemathesis(): Promise<{ python: string; folder: string }> {
+  const script = await ensureCached(`schemathesis-${SCHEMATHESIS_VERSION}/bin/st`, async (folder) => {
+    await pipInstall(`schemathesis==${SCHEMATHESIS_VERSION}`, folder)
   })
   return { python: await ensurePip(), folder: dirname(dirname(script)) }
 }

@@ -75,7 +75,7 @@ export interface DialectMount {
 }
 
 /** What our own URLs begin with. */
-const TAKEN = new Set(['', 'image', 'images', 's3', 'v1', 'events', 'healthz', 'readyz', 'metrics'])
+const TAKEN = new Set(['', 'image', 'images', 's3', 'v1', 'events', 'healthz', 'readyz', 'metrics', 'openapi.json'])
 
 /**
  * Reads `thumbor=/thumbor` or `thumbor=thumbs.example.com`: a path below which, or a host on which all URLs are that service's.
