@@ -33,7 +33,7 @@ async function main(): Promise<void> {
   const place = { name: 'BUCKETS_FILE', path, example: '/etc/darkroom-buckets.yaml' }
   const config = loadConfig(process.env, await atStart(place, bucketVariables(path)))
   const buckets = await atStart(place, loadBuckets(config.BUCKETS_FILE, process.env))
-  const node = await startNode(config, buckets, availableBytes())
+  const node = await startNode(config, buckets, { memoryBytes: availableBytes(), nodeVersion: process.versions.node })
   process.stderr.write(node.greeting(process.stderr.isTTY))
   let stoppingSince: number | undefined
   const stop = () => {

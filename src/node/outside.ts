@@ -16,7 +16,7 @@ import type { ImageCache, Spool } from '../service/ports/cache.ts'
 import type { Meter } from '../service/ports/meter.ts'
 import type { ObjectStore } from '../service/ports/store.ts'
 import type { Log } from '../telemetry/log.ts'
-import type { Metrics, SampledMetric } from '../telemetry/metrics.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
 import { atStart, type PlaceSetting } from './start-trouble.ts'
 
 export function createMeter(log: Log, metrics: Metrics): Meter {
@@ -47,46 +47,6 @@ export function createRenderers(config: Config, meter: Meter, memoryBytes: numbe
     codeFolder,
     memoryBytes: config.RENDER_MEMORY_BYTES ?? defaultRenderMemory(memoryBytes, slots),
   })
-}
-
-export function rendererMetrics(pool: RendererPool): readonly SampledMetric[] {
-  return [
-    {
-      type: 'counter',
-      name: 'darkroom_renderer_crashes_total',
-      help: 'Renderer processes that crashed',
-      read: () => pool.counters.crashes,
-    },
-    {
-      type: 'counter',
-      name: 'darkroom_renderer_timeouts_total',
-      help: 'Renderer processes killed because a render exceeded its timeout',
-      read: () => pool.counters.timeouts,
-    },
-    {
-      type: 'counter',
-      name: 'darkroom_renderer_memory_restarts_total',
-      help: 'Renderer processes replaced because of their memory use',
-      read: () => pool.counters.replaced,
-    },
-    {
-      type: 'gauge',
-      name: 'darkroom_renderer_resident_memory_bytes',
-      help: 'Resident memory of all renderer processes',
-      read: () => pool.counters.residentBytes,
-    },
-  ]
-}
-
-export function cacheMetrics(keeper: CacheKeeper): readonly SampledMetric[] {
-  return [
-    {
-      type: 'gauge',
-      name: 'darkroom_cache_bytes',
-      help: 'Disk space used by the rendition cache',
-      read: () => keeper.usedBytes,
-    },
-  ]
 }
 
 /** To be called before anything else uses the disk of the cache. @throws ConfigError if it holds something else. */

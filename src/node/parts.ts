@@ -1,5 +1,3 @@
-import type { SampledMetric } from '../telemetry/metrics.ts'
-
 /** The order of the shutdown: a phase begins when everything of the one before it has ended. */
 const PHASES = ['requests', 'work', 'renders', 'connections', 'log'] as const
 type Phase = (typeof PHASES)[number]
@@ -15,30 +13,23 @@ interface Life {
   readonly pending?: number
 }
 
-/** The parts of a node, in the order in which they start. Start, shutdown, forgetting and metrics go through this list. */
+/** The parts of a node, in the order in which they start. Start, shutdown and forgetting go through this list. */
 export interface Parts {
   /** @param phase When it stops. @returns `part`. */
   add<T extends Life>(part: T, phase?: Phase): T
-  /** Adds metrics of a part, or of what has no life of its own. */
-  measure(metrics: readonly SampledMetric[]): void
   start(): Promise<void>
   /** Phase by phase; within a phase all at once. */
   stop(): Promise<void>
   forget(ids: ReadonlySet<string>): void
   readonly pending: number
-  readonly metrics: readonly SampledMetric[]
 }
 
 export function createParts(): Parts {
   const parts: { readonly life: Life; readonly phase: Phase }[] = []
-  const metrics: SampledMetric[] = []
   return {
     add(part, phase = 'work') {
       parts.push({ life: part, phase })
       return part
-    },
-    measure(more) {
-      metrics.push(...more)
     },
     async start() {
       for (const { life } of parts) await life.start?.()
@@ -55,7 +46,6 @@ export function createParts(): Parts {
     get pending() {
       return parts.reduce((sum, { life }) => sum + (life.pending ?? 0), 0)
     },
-    metrics,
   }
 }
 

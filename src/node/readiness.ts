@@ -15,13 +15,22 @@ export interface ReadinessSources {
   readonly notes: readonly string[]
 }
 
+export interface NodeReadiness extends Readiness {
+  drain(): void
+  /** By the last poll for deletions, without a call to the store. */
+  readonly isReady: boolean
+}
+
 /** What `/readyz` reports. */
-export function createReadiness(sources: ReadinessSources): Readiness & { drain(): void } {
+export function createReadiness(sources: ReadinessSources): NodeReadiness {
   const { store, watch, keeper, degradation, notes } = sources
   let draining = false
   return {
     drain() {
       draining = true
+    },
+    get isReady() {
+      return !draining && watch.isCurrent
     },
     async reasons() {
       if (draining) return ['This node is shutting down']

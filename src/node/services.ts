@@ -30,7 +30,6 @@ import { createPrimeService } from '../service/renditions/prime.ts'
 import { createRenderBatcher } from '../service/renditions/render.ts'
 import { createSourceService } from '../service/renditions/source.ts'
 import { createViewService } from '../service/renditions/view.ts'
-import type { SampledMetric } from '../telemetry/metrics.ts'
 import type { Elsewhere } from './elsewhere.ts'
 import type { Disk } from './outside.ts'
 import type { Parts } from './parts.ts'
@@ -52,7 +51,7 @@ export function createServices(config: Config, outside: Outside, parts: Parts) {
   const foundation: Foundation = {
     ...outside,
     ...disk,
-    ...createQueues(config, outside, parts),
+    ...createQueues(config, outside),
     engine: outside.renderers,
     watch,
     guard: createDeletionGuard({ watch, cache: disk.cache }),
@@ -87,7 +86,7 @@ interface Foundation extends Outside, Queues {
   readonly maxHeldBytes: number
 }
 
-function createQueues(config: Config, { disk, meter }: Outside, parts: Parts): Queues {
+function createQueues(config: Config, { disk, meter }: Outside): Queues {
   const patience = {
     maxWaitMs: config.RENDER_WAIT_MAX_SECONDS * 1000,
     // A render that began later could not end within the time of its request.
@@ -107,7 +106,6 @@ function createQueues(config: Config, { disk, meter }: Outside, parts: Parts): Q
     maxWaiting: config.FETCH_QUEUE_MAX,
     ...patience,
   })
-  parts.measure([...renderQueueMetrics(renderQueue), ...fetchQueueMetrics(fetchQueue)])
   return { renderQueue, fetchQueue }
 }
 
@@ -169,36 +167,6 @@ function createLibrary(config: Config, made: Foundation & Originals & Renditions
     deletions: createDeletionService(made),
     aliases: createAliasService(made.store, made.maxRemembered),
   }
-}
-
-function renderQueueMetrics(queue: WorkQueue): readonly SampledMetric[] {
-  return [
-    { type: 'gauge', name: 'darkroom_renders_in_progress', help: 'Renders in progress', read: () => queue.active },
-    { type: 'gauge', name: 'darkroom_renders_queued', help: 'Renders waiting in the queue', read: () => queue.waiting },
-    {
-      type: 'gauge',
-      name: 'darkroom_render_queue_expected_wait_seconds',
-      help: 'Expected queue wait of a render that is requested now',
-      read: () => queue.expectedWaitMs / 1000,
-    },
-  ]
-}
-
-function fetchQueueMetrics(queue: WorkQueue): readonly SampledMetric[] {
-  return [
-    {
-      type: 'gauge',
-      name: 'darkroom_original_fetches_in_progress',
-      help: 'Fetches of originals in progress',
-      read: () => queue.active,
-    },
-    {
-      type: 'gauge',
-      name: 'darkroom_original_fetches_queued',
-      help: 'Fetches of originals waiting in the queue',
-      read: () => queue.waiting,
-    },
-  ]
 }
 
 export function dialectSettings(config: Config): DialectSettings {

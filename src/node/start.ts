@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import packageJson from '../../package.json' with { type: 'json' }
 import { type FolderAccess, folderAccess, probeAccessTimes } from '../adapters/cache/cache-folder.ts'
 import { yieldToOtherSessions } from '../adapters/renderer/session-priority.ts'
 import type { BucketSettings } from '../config/buckets-file.ts'
@@ -13,22 +14,22 @@ import type { Meter } from '../service/ports/meter.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { createElsewhere } from './elsewhere.ts'
-import {
-  cacheMetrics,
-  cachePlace,
-  createMeter,
-  createRenderers,
-  createStore,
-  openDisk,
-  prepareDisk,
-  rendererMetrics,
-} from './outside.ts'
+import { nodeMetrics } from './node-metrics.ts'
+import { cachePlace, createMeter, createRenderers, createStore, openDisk, prepareDisk } from './outside.ts'
 import { createParts, delay, type Parts, type Repeating, repeating } from './parts.ts'
 import { createReadiness } from './readiness.ts'
 import { createServices, type Outside } from './services.ts'
 import { atStart, listenTrouble } from './start-trouble.ts'
 import { createWebServer } from './web-server.ts'
 import { findAccess, type NodeAccess } from './write-access.ts'
+
+/** What a node is told of the machine and its own process. */
+export interface Machine {
+  /** Of the machine, or what its container may have. */
+  readonly memoryBytes: number
+  /** Of Node.js. */
+  readonly nodeVersion: string
+}
 
 /** A running node. */
 export interface Node {
@@ -57,13 +58,12 @@ const TRIM_MS = 3_600_000
 /**
  * Makes a node of its parts and starts it.
  *
- * @param memoryBytes Of the machine, or what its container may have.
  * @throws what makes it impossible to run at all, such as a taken port.
  */
 export async function startNode(
   config: Config,
   bucketSettings: readonly BucketSettings[],
-  memoryBytes: number,
+  { memoryBytes, nodeVersion }: Machine,
 ): Promise<Node> {
   const { log, flush } = createLog(config.LOG_LEVEL)
   const metrics = createMetrics()
@@ -102,15 +102,8 @@ export async function startNode(
     'requests',
   )
   parts.add({ stop: () => endLog(log, flush) }, 'log')
-  parts.measure([
-    {
-      type: 'gauge',
-      name: 'darkroom_background_tasks_pending',
-      help: 'Background tasks in progress or waiting: mezzanines, requested sizes, image infos, bucket events',
-      read: () => parts.pending,
-    },
-  ])
-  metrics.observe(parts.metrics)
+  const versions = { version: packageJson.version, node: nodeVersion }
+  metrics.observe(nodeMetrics({ ...services, ...outside.disk, ...outside, parts, readiness, versions }))
   await parts.start().catch(async (error: unknown) => {
     await parts.stop()
     throw error
@@ -142,10 +135,8 @@ async function openOutside(options: OutsideOptions): Promise<Outside> {
   const { config, bucketSettings, memoryBytes, writeAccess, log, meter, parts } = options
   const renderers = createRenderers(config, meter, memoryBytes)
   parts.add({ stop: renderers.stop }, 'renders')
-  parts.measure(rendererMetrics(renderers))
   const { pipelineMtimeSeconds } = await renderers.ready()
   const disk = await openDisk(config, meter, pipelineMtimeSeconds, memoryBytes)
-  parts.measure(cacheMetrics(disk.keeper))
   log.info(ATIME_MESSAGES[await atStart(cachePlace(config.CACHE_DIR), probeAccessTimes(config.CACHE_DIR))])
   const store = await createStore(config, { readOnly: writeAccess.tokens.length === 0 })
   const elsewhere = await createElsewhere(config, bucketSettings)

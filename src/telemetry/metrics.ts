@@ -5,8 +5,19 @@ export interface SampledMetric {
   readonly type: 'gauge' | 'counter'
   readonly name: `darkroom_${string}`
   readonly help: string
-  readonly read: () => number
+  /** Names; their values come from closed sets. Default: none. */
+  readonly labels?: readonly string[]
+  readonly read: () => number | readonly Sample[]
 }
+
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number
+}
+
+/** Why a request was rejected: see the metric. */
+const REJECTIONS = ['shed', 'queue', 'rate_limit'] as const
+export type Rejection = (typeof REJECTIONS)[number]
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
@@ -35,6 +46,7 @@ export function createMetrics() {
       labelNames: ['cache_status', 'cache'],
       registers,
     }),
+    rejections: createRejections(registry),
     uploads: new Counter({
       name: 'darkroom_uploads_total',
       help: 'Uploads accepted; created is "false" if the store already held the same bytes',
@@ -53,17 +65,29 @@ export function createMetrics() {
 
 export type Metrics = ReturnType<typeof createMetrics>
 
+/** From zero on, so that the first rejection is a change. */
+function createRejections(registry: Registry) {
+  const rejections = new Counter({
+    name: 'darkroom_rejected_requests_total',
+    help:
+      'Requests rejected by the node because of its load or a limit: "shed" before any work, "queue" for lack of a place or time ' +
+      'in a queue (503 overloaded), "rate_limit" (429). Rejections by nginx are in its log only',
+    labelNames: ['reason'],
+    registers: [registry],
+  })
+  for (const reason of REJECTIONS) rejections.inc({ reason }, 0)
+  return rejections
+}
+
 function observeSampled(registry: Registry, metrics: readonly SampledMetric[]): void {
-  const registers = [registry]
-  for (const { type, name, help, read } of metrics) {
-    if (type === 'gauge') {
-      const gauge: Gauge = new Gauge({ name, help, registers, collect: () => gauge.set(read()) })
-      continue
-    }
+  for (const { type, name, help, labels = [], read } of metrics) {
     const collect = () => {
-      counter.reset()
-      counter.inc(read())
+      const values = read()
+      const samples = typeof values === 'number' ? [{ labels: {}, value: values }] : values
+      metric.reset()
+      for (const { labels: names, value } of samples) metric.inc(names, value)
     }
-    const counter: Counter = new Counter({ name, help, registers, collect })
+    const options = { name, help, labelNames: [...labels], registers: [registry], collect }
+    const metric: Gauge | Counter = type === 'gauge' ? new Gauge(options) : new Counter(options)
   }
 }

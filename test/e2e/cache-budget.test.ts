@@ -40,6 +40,8 @@ test('while many sizes are rendered the cache comes back to its budget, and ever
   assert.ok(used <= BUDGET, toMib(used))
   const counted = await node.metric('darkroom_cache_bytes')
   assert.ok(counted <= BUDGET + MIB, toMib(counted))
+  assert.ok((await node.metric('darkroom_cache_evicted_files_total')) > 0)
+  assert.ok((await node.metric('darkroom_cache_evicted_bytes_total')) > 0)
 })
 
 test('what a crash has left behind is removed after a start: unfinished files when they are old, deleted images at once', async (t) => {

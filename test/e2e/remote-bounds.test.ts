@@ -67,7 +67,7 @@ test('2,000 query strings of an allowed URL add no more originals to the store t
 
 test('While one client has reached its bound it has what is known, and another client has new images', async (t) => {
   const { env, pathOf } = await startManyPages(t, 10)
-  const { url } = await startSite(t, { ...env, REMOTE_NEW_PER_MINUTE: '4', REMOTE_NEW_PER_CLIENT: '3' })
+  const { url, node } = await startSite(t, { ...env, REMOTE_NEW_PER_MINUTE: '4', REMOTE_NEW_PER_CLIENT: '3' })
   const statusFor = async (client: string, path: string) =>
     (await rawRequest(url, path, { headers: { 'X-Forwarded-For': client } })).status
   for (const index of [0, 1, 2]) assert.equal(await statusFor('198.51.100.7', pathOf(index)), 200)
@@ -79,6 +79,8 @@ test('While one client has reached its bound it has what is known, and another c
   assert.equal(await statusFor('198.51.100.7', pathOf(3)), 200, 'which is known now')
   assert.equal(await statusFor('198.51.100.9', pathOf(4)), 429, 'all together have reached theirs')
   assert.equal(await statusFor('198.51.100.9', pathOf(0)), 200)
+  assert.equal(await node.metric('darkroom_rejected_requests_total', '{reason="rate_limit"}'), 3)
+  assert.equal(await node.metric('darkroom_endpoint_calls_total', '{endpoint="remote",outcome="ok"}'), 4)
 })
 
 test('Every version in a URL of rethumb is one more new image, and its refusal is a picture', async (t) => {

@@ -324,6 +324,44 @@ describe('an S3 store with faults', { concurrency: 4 }, () => {
     assert.equal(proxy.openConnections(), 1)
   })
 
+  test('calls are counted by outcome, whatever came of their attempts', async (t) => {
+    const { store, proxy } = await faultyStore(t, { totalTimeoutMs: 500 })
+    assert.ok(store.calls)
+    const { calls } = store
+    const counted = () => Object.fromEntries(Object.entries(calls.outcomes).filter(([, count]) => count > 0))
+    assert.deepEqual(counted(), { ok: 1 })
+    await read(store)
+    assert.equal(await store.open('originals/aa/bb/never', never), undefined)
+    assert.equal(await store.put(KEY, { bytes: BYTES }, optionsFor(BYTES), never), 'exists')
+    assert.deepEqual(counted(), { ok: 4 })
+
+    await proxy.setFault({ kind: 'status', status: 503, code: 'SlowDown' })
+    await failsIn(() => store.check(never))
+    await proxy.setFault({ kind: 'status', status: 403, code: 'AccessDenied' })
+    await failsIn(() => store.check(never))
+    await proxy.setFault({ kind: 'html' })
+    await failsIn(() => store.open(KEY, never))
+    await proxy.setFault({ kind: 'truncate', afterBytes: 100_000 })
+    await assert.rejects(read(store))
+    await proxy.setFault({ kind: 'silent' })
+    await failsIn(() => store.check(never))
+    const leaving = new AbortController()
+    const left = store.check(leaving.signal)
+    leaving.abort(new Error('left'))
+    await assert.rejects(left, /left/)
+    assert.deepEqual(counted(), { ok: 4, busy: 1, denied: 1, invalid: 2, timeout: 1, canceled: 1 })
+
+    await proxy.setFault({ kind: 'refuse' })
+    const before = calls.outcomes.unreachable
+    while (!calls.isBreakerOpen) await failsIn(() => store.check(never))
+    assert.ok(calls.outcomes.unreachable > before)
+    await failsIn(() => store.check(never))
+    assert.ok(calls.outcomes.not_sent > 0)
+    await proxy.setFault(undefined)
+    await readAtLast(store)
+    assert.ok(!calls.isBreakerOpen)
+  })
+
   test('a file that is gone before it is stored is no outage of the store', async (t) => {
     const { store, proxy } = await faultyStore(t)
     const missing = join(await temporaryFolder(t), 'missing')

@@ -70,6 +70,7 @@ test('Under overload who asks for what nginx has not found is refused before the
     status: 503,
     bytes: body.length,
     tier: undefined,
+    isShed: true,
   })
   assert.ok(seconds >= 0 && seconds < 10 && requestId !== '' && error instanceof UnavailableError)
   const head = await ask(ABSENT, 'HEAD')

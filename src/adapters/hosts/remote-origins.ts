@@ -1,5 +1,7 @@
 import { UnavailableError } from '../../errors.ts'
+import type { CallOutcome, EndpointCalls } from '../../service/ports/calls.ts'
 import { type CallGate, type CircuitBreaker, createCallGate, createCircuitBreaker } from '../calls/call-gate.ts'
+import { createCallTally } from '../calls/call-tally.ts'
 import { remoteFailed } from './remote-failure.ts'
 
 /** A turn at an origin. Whoever has it says whether the origin answered, and calls `leave` in the end. */
@@ -16,17 +18,23 @@ export interface RemoteOrigins {
    * @throws UnavailableError `overloaded`; RemoteError `remote_failed` at once while the origin is down; the signal's reason.
    */
   enter(origin: string, signal: AbortSignal): Promise<RemoteTurn>
+  /** Of all origins. The circuit breaker is open if that of an origin is which was used within the last minute. */
+  readonly calls: EndpointCalls
 }
 
 interface Entry {
   readonly gate: CallGate
   readonly breaker: CircuitBreaker
   users: number
+  /** By `performance.now()`. */
+  usedAt: number
 }
 
 const BREAKER = { failures: 5, probeEveryMs: 1000, now: () => performance.now() } as const
 /** With an entry like `*.example.com` there can be any number of them. */
 const MAX_REMEMBERED = 1000
+/** For the metrics: an origin that is no longer used has no state. */
+const RECENT_MS = 60_000
 
 /** Bounds the calls, of each origin and of all, and spares origins that are down. One is scheme, host and port. */
 export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
@@ -46,8 +54,10 @@ export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
       gate: createGate(limits.maxCallsPerOrigin),
       breaker: createCircuitBreaker(BREAKER),
       users: 0,
+      usedAt: 0,
     }
     entry.users += 1
+    entry.usedAt = performance.now()
     // Anew, so that the map is in the order of last use.
     entries.delete(origin)
     entries.set(origin, entry)
@@ -62,7 +72,11 @@ export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
     }
   }
 
+  const isFailing = ({ breaker, usedAt }: Entry): boolean => breaker.isOpen && performance.now() - usedAt < RECENT_MS
+  const tally = createCallTally(() => [...entries.values()].some(isFailing))
+
   return {
+    calls: tally.calls,
     async enter(origin, signal) {
       const entry = entryOf(origin)
       const leaves = [() => release(entry)]
@@ -75,9 +89,22 @@ export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
         if (!entry.breaker.allows()) {
           throw remoteFailed('failed repeatedly; requests to it resume in about one second')
         }
-        return { answered: () => entry.breaker.succeeded(), failed: () => entry.breaker.failed(), leave }
+        let outcome: CallOutcome = 'canceled'
+        leaves.push(() => tally.ended(outcome))
+        return {
+          answered() {
+            entry.breaker.succeeded()
+            outcome = 'ok'
+          },
+          failed() {
+            entry.breaker.failed()
+            outcome = 'unreachable'
+          },
+          leave,
+        }
       } catch (error) {
         leave()
+        tally.ended(signal.aborted ? 'canceled' : 'not_sent')
         throw error
       }
     },

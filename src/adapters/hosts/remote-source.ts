@@ -47,7 +47,8 @@ export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource
   const dns = createRemoteDns({ servers: dnsServers, timeoutMs: limits.dnsTimeoutMs })
   const openSocket = createRemoteSocket({ dns, allowedAddresses, connectTimeoutMs: limits.connectTimeoutMs })
   const connections = createRemoteConnections(openSocket, { ...limits, maxBytes: settings.maxBytes })
-  const ask = createRemoteExchange({ connections, origins: createRemoteOrigins(limits) })
+  const origins = createRemoteOrigins(limits)
+  const ask = createRemoteExchange({ connections, origins })
   const common = {
     accept: [...settings.formats.map(contentTypeOf), 'image/*;q=0.5'].join(', '),
     'accept-encoding': 'identity',
@@ -98,6 +99,7 @@ export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource
         throw error
       }
     },
+    calls: origins.calls,
     close: () => connections.close(),
   }
 }

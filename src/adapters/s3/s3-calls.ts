@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { UnavailableError } from '../../errors.ts'
+import type { EndpointCalls } from '../../service/ports/calls.ts'
 import { createCallGate, createCircuitBreaker, createRetryBudget } from '../calls/call-gate.ts'
+import { createCallTally } from '../calls/call-tally.ts'
 import { startDeadline } from '../calls/timed-body.ts'
-import { isOutage, S3Failure, type S3SettingNames, toS3Failure } from './s3-failure.ts'
+import { isOutage, outcomeOf, S3Failure, type S3SettingNames, toS3Failure } from './s3-failure.ts'
 
 export interface S3Limits {
   readonly connectTimeoutMs: number
@@ -76,6 +78,7 @@ export interface S3Calls {
   run<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<T>
   /** Takes a retry from the budget. @returns false if the budget is empty or the circuit breaker is open. */
   takeRetry(): boolean
+  readonly calls: EndpointCalls
 }
 
 /**
@@ -87,6 +90,7 @@ export function createS3Calls(limits: S3Limits, names: S3SettingNames): S3Calls 
   const gate = createCallGate({ ...limits, maxWaiting: limits.maxWaitingCalls })
   const breaker = createCircuitBreaker(BREAKER)
   const retries = createRetryBudget(RETRIES)
+  const tally = createCallTally(() => breaker.isOpen)
 
   // A server that is known to be down, or is being probed, gets no retries.
   const takeRetry = (): boolean => !breaker.isOpen && retries.take()
@@ -123,26 +127,32 @@ export function createS3Calls(limits: S3Limits, names: S3SettingNames): S3Calls 
       stop()
       if (ended) return
       ended = true
+      const isFailed = isStores(error) && !signal.aborted
       if (error === undefined) breaker.succeeded()
-      else if (isStores(error) && !signal.aborted) breaker.failed()
+      else if (isFailed) breaker.failed()
+      tally.ended(error === undefined ? 'ok' : isFailed ? 'invalid' : 'canceled')
     }
+    let isSent = false
     try {
       leave = await gate.enter(deadline.signal)
       if (!breaker.allows())
         throw new S3Failure('down', new Error(`${settings.operation}: not sent: circuit breaker open after failures`))
       retries.called()
+      isSent = true
       const result = await attempts({ ...settings, signal: deadline.signal }, send)
       return { result, signal: deadline.signal, end }
     } catch (error) {
       stop()
-      deadline.signal.throwIfAborted()
-      throw error
+      const reason: unknown = deadline.signal.aborted ? deadline.signal.reason : error
+      tally.ended(signal.aborted ? 'canceled' : isSent ? outcomeOf(reason) : 'not_sent')
+      throw reason
     }
   }
 
   return {
     begin,
     takeRetry,
+    calls: tally.calls,
     async run(settings, send) {
       const call = await begin(settings, send)
       call.end()

@@ -1,4 +1,5 @@
 import { UnavailableError } from '../../errors.ts'
+import type { CallOutcome } from '../../service/ports/calls.ts'
 
 /** What a failed call of S3 means for us. */
 export type S3Verdict =
@@ -87,6 +88,34 @@ export class S3Failure extends UnavailableError {
 /** True where more calls would only wait, or add to the load. */
 export function isOutage(verdict: S3Verdict): boolean {
   return verdict === 'down' || verdict === 'silent' || verdict === 'busy'
+}
+
+const OUTCOMES = {
+  absent: 'ok',
+  unnamable: 'ok',
+  malformed: 'ok',
+  marker: 'ok',
+  unchanged: 'ok',
+  taken: 'ok',
+  conflict: 'ok',
+  skewed: 'denied',
+  busy: 'busy',
+  down: 'unreachable',
+  silent: 'timeout',
+  full: 'full',
+  no_bucket: 'denied',
+  refused: 'denied',
+  no_credentials: 'denied',
+  no_tls: 'unreachable',
+  damaged: 'invalid',
+  // The response to HEAD has no error code. The adapters repeat it by GET, which is counted too.
+  unclear: 'ok',
+  foreign: 'invalid',
+} as const satisfies Record<S3Verdict, CallOutcome>
+
+/** How a failed call is counted. */
+export function outcomeOf(error: unknown): CallOutcome {
+  return error instanceof S3Failure ? OUTCOMES[error.verdict] : 'canceled'
 }
 
 /** What a call gave; undefined if it failed with this verdict. */

@@ -9,6 +9,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3'
 import type { Bucket, ObjectAddress, ObjectVersion } from '../../service/ports/bucket.ts'
+import type { EndpointCalls } from '../../service/ports/calls.ts'
 import type { OpenObject } from '../../service/ports/store.ts'
 import { objectBody } from '../calls/timed-body.ts'
 import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
@@ -46,6 +47,7 @@ export interface S3Reader {
   list(query: Omit<ListObjectsV2CommandInput, 'Bucket'>, signal: AbortSignal): Promise<ListObjectsV2CommandOutput>
   /** Any other call. */
   run<T>(method: S3Method, key: string, signal: AbortSignal, send: S3Send<T>): Promise<T>
+  readonly calls: EndpointCalls
   close(): void
 }
 
@@ -137,6 +139,7 @@ export function createS3Reader(settings: S3ReaderSettings, { names, isAbsent }: 
       }),
 
     run,
+    calls: calls.calls,
     close: () => client.destroy(),
   }
 }
@@ -211,6 +214,7 @@ export function createS3Bucket(settings: S3BucketSettings): Bucket {
       await reader.list({ MaxKeys: 1, ...(keyPrefix !== '' && { Prefix: keyPrefix }) }, signal)
     },
 
+    calls: reader.calls,
     close: reader.close,
   }
 }

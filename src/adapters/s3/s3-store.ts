@@ -98,6 +98,7 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
       return isWritten !== 'refused'
     },
 
+    calls: reader.calls,
     close: reader.close,
   }
 }

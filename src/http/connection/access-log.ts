@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Middleware } from 'koa'
 import { ServiceError } from '../../errors.ts'
 import type { Log } from '../../telemetry/log.ts'
-import type { Metrics } from '../../telemetry/metrics.ts'
+import type { Metrics, Rejection } from '../../telemetry/metrics.ts'
 import type { ClientOf, RequestState } from '../request/request-state.ts'
 
 /** A request that has been answered, or left. */
@@ -19,6 +19,8 @@ export interface Ended {
   readonly seconds: number
   readonly tier: string | undefined
   readonly error: unknown
+  /** Rejected before any work. */
+  readonly isShed?: true
 }
 
 export type AccessReport = (ended: Ended) => void
@@ -37,10 +39,12 @@ export function createAccessReport(log: Log, metrics: Metrics): AccessReport {
     ended.push(each)
   }
 
-  function report({ error, tier, seconds, ...rest }: Ended): void {
+  function report({ error, tier, seconds, isShed, ...rest }: Ended): void {
     const { method, status } = rest
     metrics.requests.inc({ method: METHODS.has(method) ? method : 'other', status })
     metrics.requestSeconds.observe(seconds)
+    const reason = isShed ? 'shed' : rejectionOf(error)
+    if (reason !== undefined) metrics.rejections.inc({ reason })
     if (tier !== undefined) metrics.renditions.inc(renditionLabels(tier))
     const line = { ...rest, seconds: Number(seconds.toFixed(4)), tier: tier ?? '' }
     if (error === undefined || status === 499) log.info(line, 'request')
@@ -48,6 +52,12 @@ export function createAccessReport(log: Log, metrics: Metrics): AccessReport {
     else if (status >= 500) log.warn({ ...line, error: error.code, cause: describeCause(error.cause) }, 'request')
     else log.info({ ...line, error: error.code }, 'request')
   }
+}
+
+function rejectionOf(error: unknown): Rejection | undefined {
+  if (!(error instanceof ServiceError)) return undefined
+  if (error.code === 'overloaded') return 'queue'
+  return error.code === 'too_many_requests' ? 'rate_limit' : undefined
 }
 
 /** Where a rendition came from, as the labels of the metric: a hit names its cache, a miss or a joined render has none. */

@@ -52,7 +52,7 @@ export function createShed({ refusal, takeSeat, diskFails, report, clientOf, fla
     const [path = ''] = url.split('?', 1)
     const seconds = (performance.now() - since) / 1000
     const sender = { client: client.address, requestId: requestIdOf(request) }
-    report({ ...sender, method, path, status, bytes: body.length, seconds, tier: undefined, error })
+    report({ ...sender, method, path, status, bytes: body.length, seconds, tier: undefined, error, isShed: true })
   }
 
   return (request, response, goOn) => {

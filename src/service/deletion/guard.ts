@@ -110,6 +110,8 @@ export interface InvalidationWatch {
   trim(signal: AbortSignal): Promise<void>
   /** False until the first look has succeeded: what is on disk may have been deleted meanwhile. */
   readonly caughtUp: boolean
+  /** False while the store cannot be polled. */
+  readonly isCurrent: boolean
 }
 
 export interface InvalidationWatchOptions {
@@ -206,16 +208,20 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
         failing = true
       }
     },
-    async trim(signal) {
-      const oldest = invalidationsSince(now() - KEPT_MS - MINUTE_MS)
-      for await (const key of store.list(INVALIDATIONS_PREFIX, '', signal)) {
-        if (key >= oldest) return
-        await store.remove(key, signal)
-      }
-    },
+    trim: (signal) => removeBefore(invalidationsSince(now() - KEPT_MS - MINUTE_MS), store, signal),
     get caughtUp() {
       return caughtUp
     },
+    get isCurrent() {
+      return caughtUp && !failing
+    },
+  }
+}
+
+async function removeBefore(oldest: string, store: ObjectStore, signal: AbortSignal): Promise<void> {
+  for await (const key of store.list(INVALIDATIONS_PREFIX, '', signal)) {
+    if (key >= oldest) return
+    await store.remove(key, signal)
   }
 }
 

@@ -1,9 +1,16 @@
 import type { Meter } from '../ports/meter.ts'
 
+export interface SweepResult {
+  readonly bytesAfter: number
+  /** Temporary files included. */
+  readonly removedFiles: number
+  readonly removedBytes: number
+}
+
 /** Deletes what the cache need not keep. One sweep at a time. */
 export interface CacheSweep {
   /** @returns undefined if somebody else is sweeping. */
-  sweep(): Promise<{ readonly bytesAfter: number } | undefined>
+  sweep(): Promise<SweepResult | undefined>
   stop(): Promise<void>
 }
 
@@ -19,6 +26,10 @@ export interface CacheKeeper {
   readonly usedBytes: number
   /** True for a while after the disk has refused something. */
   readonly degraded: boolean
+  /** What this node's sweeps have deleted. */
+  readonly evicted: { readonly files: number; readonly bytes: number }
+  /** Since the last sweep that succeeded, of this node or another process; before the first, since the start. */
+  readonly sweepAgeSeconds: number
 }
 
 export interface CacheKeeperOptions {
@@ -39,6 +50,8 @@ export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: Cach
   let usedBytes = 0
   let sweptAt = Number.NEGATIVE_INFINITY
   let refusedAt = Number.NEGATIVE_INFINITY
+  let succeededAt = now()
+  const evicted = { files: 0, bytes: 0 }
   const toldAt = new Map<string, number>()
 
   /** A disk that fails does so with every request. */
@@ -59,7 +72,11 @@ export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: Cach
       .sweep()
       .then(
         (report) => {
-          usedBytes = report?.bytesAfter ?? usedBytes
+          succeededAt = now()
+          if (report === undefined) return
+          usedBytes = report.bytesAfter
+          evicted.files += report.removedFiles
+          evicted.bytes += report.removedBytes
         },
         (error: unknown) => tell('The cache sweep failed', error),
       )
@@ -94,6 +111,10 @@ export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: Cach
     },
     get degraded() {
       return now() - refusedAt < TROUBLE_MS
+    },
+    evicted,
+    get sweepAgeSeconds() {
+      return (now() - succeededAt) / 1000
     },
   }
 }

@@ -1,3 +1,4 @@
+import type { EndpointCalls } from './calls.ts'
 import type { OpenObject } from './store.ts'
 
 /** One state of an object. Another state of the same key has another ETag. */
@@ -38,6 +39,8 @@ export interface Bucket {
   open(address: ObjectAddress, etag: string, signal: AbortSignal): Promise<OpenObject | undefined>
   /** Resolves if the server responds, accepts the credentials and has the bucket; else the message names the cause. */
   check(signal: AbortSignal): Promise<void>
+  /** Absent: it is no server. */
+  readonly calls?: EndpointCalls
   /** Ends idle connections. No call may be in progress. */
   close(): void
 }

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { EndpointCalls } from './calls.ts'
 
 /** How a response of a remote host may be cached. Times are whole seconds. */
 export interface RemoteFreshness {
@@ -42,6 +43,8 @@ export interface RemoteSource {
    *   `remote_failed`; UnavailableError `overloaded` if too many fetches are in progress; the signal's reason.
    */
   fetch(url: string, known: RemoteValidators, signal: AbortSignal): Promise<RemoteAnswer>
+  /** Of all hosts. Absent: there are none. */
+  readonly calls?: EndpointCalls
   /** Ends idle connections. */
   close(): Promise<void>
 }

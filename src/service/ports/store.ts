@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { EndpointCalls } from './calls.ts'
 
 /** An object that is being read. The caller consumes or destroys `body`: an unread body holds a connection. */
 export interface OpenObject {
@@ -64,6 +65,8 @@ export interface ObjectStore {
   check(signal: AbortSignal): Promise<void>
   /** Whether originals may be written. Leaves no object behind. */
   mayWrite(signal: AbortSignal): Promise<boolean>
+  /** Absent: it is no server. */
+  readonly calls?: EndpointCalls
   /** Ends idle connections. No call may be in progress. */
   close(): void
 }

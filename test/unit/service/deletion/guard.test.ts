@@ -375,6 +375,21 @@ test('Until the first look has succeeded a node is not caught up', async () => {
   assert.equal(stage.watch.caughtUp, false)
 })
 
+test('A node is current while the last look has succeeded', async () => {
+  const stage = createStage()
+  const { list } = stage.store
+  const failing = () => {
+    throw new UnavailableError('store_unavailable', 'down')
+  }
+  const current = [stage.watch.isCurrent]
+  for (const each of [list, failing, list]) {
+    stage.store.list = each
+    await stage.watch.poll(never)
+    current.push(stage.watch.isCurrent)
+  }
+  assert.deepEqual([current, stage.watch.caughtUp], [[false, true, false, true], true])
+})
+
 test('What was forgotten counts for what was read before, and not for what is read after', async () => {
   const { watch } = createStage()
   const before = watch.sequence

@@ -1,24 +1,24 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { createCacheKeeper } from '../../../../src/service/load/cache-keeper.ts'
+import { createCacheKeeper, type SweepResult } from '../../../../src/service/load/cache-keeper.ts'
 
 /** A keeper over a sweep that ends when told to, and a clock. */
 function createStage(t: TestContext) {
   const clock = { ms: 1_000_000 }
-  const sweeps: PromiseWithResolvers<{ bytesAfter: number } | undefined>[] = []
+  const sweeps: PromiseWithResolvers<SweepResult | undefined>[] = []
   const troubles: string[] = []
   let stopped = false
   const keeper = createCacheKeeper({
     sweep: {
       sweep() {
-        const sweep = Promise.withResolvers<{ bytesAfter: number } | undefined>()
+        const sweep = Promise.withResolvers<SweepResult | undefined>()
         sweeps.push(sweep)
         return sweep.promise
       },
       async stop() {
         stopped = true
-        for (const sweep of sweeps) sweep.resolve({ bytesAfter: 0 })
+        for (const sweep of sweeps) sweep.resolve({ bytesAfter: 0, removedFiles: 0, removedBytes: 0 })
       },
     },
     meter: { rendered() {}, fetched() {}, waited() {}, trouble: (message) => void troubles.push(message) },
@@ -34,8 +34,8 @@ function createStage(t: TestContext) {
     troubles,
     isStopped: () => stopped,
     /** @param bytesAfter Absent: somebody else is sweeping. */
-    async end(bytesAfter?: number) {
-      sweeps.at(-1)?.resolve(bytesAfter === undefined ? undefined : { bytesAfter })
+    async end(bytesAfter?: number, removed = { removedFiles: 0, removedBytes: 0 }) {
+      sweeps.at(-1)?.resolve(bytesAfter === undefined ? undefined : { bytesAfter, ...removed })
       await setImmediate()
     },
   }
@@ -118,4 +118,25 @@ test('Stopping ends the sweep under way, and no other begins', async (t) => {
   keeper.wrote(1000)
   keeper.refused(new Error('full'))
   assert.equal(sweeps.length, 1)
+})
+
+test('What sweeps delete adds up, and a sweep of another process renews the age', async (t) => {
+  const { keeper, clock, sweeps, end } = createStage(t)
+  clock.ms += 3000
+  assert.equal(keeper.sweepAgeSeconds, 3)
+  keeper.start()
+  await end(0, { removedFiles: 2, removedBytes: 300 })
+  assert.deepEqual([keeper.evicted, keeper.sweepAgeSeconds], [{ files: 2, bytes: 300 }, 0])
+  clock.ms += 60_000
+  keeper.wrote(101)
+  await end(0, { removedFiles: 1, removedBytes: 50 })
+  clock.ms += 60_000
+  keeper.wrote(101)
+  await end()
+  assert.deepEqual([keeper.evicted, keeper.sweepAgeSeconds], [{ files: 3, bytes: 350 }, 0])
+  clock.ms += 60_000
+  keeper.wrote(101)
+  sweeps.at(-1)?.reject(new Error('failed'))
+  await setImmediate()
+  assert.equal(keeper.sweepAgeSeconds, 60)
 })

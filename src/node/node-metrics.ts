@@ -1,0 +1,203 @@
+import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
+import type { CacheKeeper } from '../service/load/cache-keeper.ts'
+import type { WorkQueue } from '../service/load/work-queue.ts'
+import type { EndpointCalls } from '../service/ports/calls.ts'
+import type { ObjectStore } from '../service/ports/store.ts'
+import type { Sample, SampledMetric } from '../telemetry/metrics.ts'
+import type { NodeReadiness } from './readiness.ts'
+
+type Calling = Pick<ObjectStore, 'calls'>
+
+/** What is read at each scrape. */
+export interface Measured {
+  /** Of this program, and of Node.js. */
+  readonly versions: { readonly version: string; readonly node: string }
+  readonly parts: { readonly pending: number }
+  readonly readiness: Pick<NodeReadiness, 'isReady' | 'degraded'>
+  readonly renderers: Pick<RendererPool, 'counters'>
+  readonly keeper: Pick<CacheKeeper, 'usedBytes' | 'degraded' | 'evicted' | 'sweepAgeSeconds'>
+  readonly renderQueue: Pick<WorkQueue, 'active' | 'waiting' | 'expectedWaitMs'>
+  readonly fetchQueue: Pick<WorkQueue, 'active' | 'waiting'>
+  readonly store: Calling
+  readonly elsewhere: {
+    /** By their aliases. */
+    readonly buckets: ReadonlyMap<string, { readonly bucket: Calling }>
+    readonly remotes: Calling
+  }
+}
+
+/** Metrics of a node that are read at each scrape. docs/metrics.md lists them. */
+export function nodeMetrics(measured: Measured): readonly SampledMetric[] {
+  return [
+    ...stateMetrics(measured),
+    ...queueMetrics(measured),
+    ...rendererMetrics(measured),
+    ...cacheMetrics(measured),
+    ...endpointMetrics(measured),
+  ]
+}
+
+function stateMetrics({ versions, parts, readiness }: Measured): readonly SampledMetric[] {
+  return [
+    {
+      type: 'gauge',
+      name: 'darkroom_build_info',
+      help: 'Always 1; the labels are the version of Darkroom and that of Node.js',
+      labels: ['version', 'node'],
+      read: () => [{ labels: versions, value: 1 }],
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_ready',
+      help: '1 if this node can serve all requests: the last poll of the store for deletions succeeded, and it is not shutting down; else 0',
+      read: () => Number(readiness.isReady),
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_degraded_reasons',
+      help: 'Reasons for which /readyz reports "degraded"; the response and the log name them',
+      read: () => readiness.degraded().length,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_background_tasks_pending',
+      help: 'Background tasks in progress or waiting: mezzanines, requested sizes, image infos, bucket events',
+      read: () => parts.pending,
+    },
+  ]
+}
+
+function queueMetrics({ renderQueue, fetchQueue }: Measured): readonly SampledMetric[] {
+  return [
+    {
+      type: 'gauge',
+      name: 'darkroom_renders_in_progress',
+      help: 'Renders in progress',
+      read: () => renderQueue.active,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_renders_queued',
+      help: 'Renders waiting in the queue',
+      read: () => renderQueue.waiting,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_render_queue_expected_wait_seconds',
+      help: 'Expected queue wait of a render that is requested now',
+      read: () => renderQueue.expectedWaitMs / 1000,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_original_fetches_in_progress',
+      help: 'Fetches of originals in progress',
+      read: () => fetchQueue.active,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_original_fetches_queued',
+      help: 'Fetches of originals waiting in the queue',
+      read: () => fetchQueue.waiting,
+    },
+  ]
+}
+
+function rendererMetrics({ renderers }: Measured): readonly SampledMetric[] {
+  return [
+    {
+      type: 'counter',
+      name: 'darkroom_renderer_crashes_total',
+      help: 'Renderer processes that crashed',
+      read: () => renderers.counters.crashes,
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_renderer_timeouts_total',
+      help: 'Renderer processes killed because a render exceeded its timeout',
+      read: () => renderers.counters.timeouts,
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_renderer_memory_restarts_total',
+      help: 'Renderer processes replaced because of their memory use',
+      read: () => renderers.counters.replaced,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_renderer_resident_memory_bytes',
+      help: 'Resident memory of all renderer processes',
+      read: () => renderers.counters.residentBytes,
+    },
+  ]
+}
+
+function cacheMetrics({ keeper }: Measured): readonly SampledMetric[] {
+  return [
+    {
+      type: 'gauge',
+      name: 'darkroom_cache_bytes',
+      help: 'Disk space used by the rendition cache',
+      read: () => keeper.usedBytes,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_cache_degraded',
+      help: '1 if the cache disk has refused a write within the last minute (full or read-only), else 0',
+      read: () => Number(keeper.degraded),
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_cache_evicted_files_total',
+      help: 'Files of the cache deleted by the sweeps of this node, temporary files included',
+      read: () => keeper.evicted.files,
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_cache_evicted_bytes_total',
+      help: 'Disk space of the files deleted by the sweeps of this node',
+      read: () => keeper.evicted.bytes,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_cache_sweep_age_seconds',
+      help: 'Time since the last successful sweep of the cache, or since the start before the first one',
+      read: () => keeper.sweepAgeSeconds,
+    },
+  ]
+}
+
+/** By the value of the label `endpoint`, which is never a host of a request. No alias has a colon. */
+function endpointsOf({
+  store,
+  elsewhere: { buckets, remotes },
+}: Measured): readonly (readonly [string, EndpointCalls])[] {
+  const all = [
+    ['store', store] as const,
+    ...[...buckets].map(([alias, { bucket }]) => [`bucket:${alias}`, bucket] as const),
+    ['remote', remotes] as const,
+  ]
+  return all.flatMap(([endpoint, { calls }]) => (calls === undefined ? [] : [[endpoint, calls] as const]))
+}
+
+function endpointMetrics(measured: Measured): readonly SampledMetric[] {
+  const endpoints = endpointsOf(measured)
+  return [
+    {
+      type: 'counter',
+      name: 'darkroom_endpoint_calls_total',
+      help: 'Calls to the store, to each bucket ("bucket:<alias>") and to all remote hosts ("remote"), by outcome; retries are not counted',
+      labels: ['endpoint', 'outcome'],
+      read: () =>
+        endpoints.flatMap(([endpoint, { outcomes }]) =>
+          Object.entries(outcomes).map(([outcome, value]): Sample => ({ labels: { endpoint, outcome }, value })),
+        ),
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_circuit_breaker_open',
+      help: '1 if the circuit breaker of the endpoint is open, else 0; of "remote": that of any host requested within the last minute',
+      labels: ['endpoint'],
+      read: () => endpoints.map(([endpoint, calls]) => ({ labels: { endpoint }, value: Number(calls.isBreakerOpen) })),
+    },
+  ]
+}
