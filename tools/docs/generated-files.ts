@@ -1,9 +1,11 @@
+import { metricsPage } from './metrics-page.ts'
 import { nginxConf } from './nginx-conf.ts'
 import { settingsPage } from './settings-page.ts'
 
 /** Content of every file that `npm run docs` writes, by its path in the repository. */
 export function generatedFiles(): Readonly<Record<string, string>> {
   return {
+    'docs/metrics.md': metricsPage(),
     'docs/settings.md': settingsPage(),
     'nginx.conf': nginxConf('node'),
     'packaging/nginx/front.conf': nginxConf('front'),

@@ -1,0 +1,85 @@
+import { type Measured, nodeMetrics } from '../../src/node/node-metrics.ts'
+import type { CallOutcome } from '../../src/service/ports/calls.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+
+const INTRODUCTION = `# Metrics
+
+<!-- Generated from src/telemetry/metrics.ts and src/node/node-metrics.ts by "npm run docs". Do not edit. -->
+
+\`GET /metrics\` on a node returns these metrics in Prometheus' text format, and those of
+[prom-client](https://github.com/siimon/prom-client) for the process (\`process_*\`) and Node.js (\`nodejs_*\`). Counters start at 0 when
+the process starts. Every label has a closed set of values. Requests that nginx answers without the node are not counted here: they are
+in nginx's log. [operating.md](operating.md#monitoring) describes alerts.
+`
+
+/** How a call to an endpoint ended: the values of the label. */
+const OUTCOMES = {
+  ok: 'the server responded, also with "no such object"',
+  unreachable: 'no connection; for remote hosts also no response',
+  timeout: 'no response in time',
+  busy: 'the server answered 500, 502 or 503, or asked to slow down',
+  denied: 'the server rejects the credentials, or the bucket does not exist',
+  full: 'the server has no space left',
+  invalid: 'an unexpected response, or a body that was truncated or stalled',
+  not_sent: 'the circuit breaker was open, or too many calls were waiting',
+  canceled: 'the caller no longer needed it, usually because its client had disconnected',
+} as const satisfies Record<CallOutcome, string>
+
+/** Nothing of it is read: the page needs the definitions only. */
+const IDLE: Measured = {
+  versions: { version: '', node: '' },
+  parts: { pending: 0 },
+  readiness: { isReady: true, degraded: () => [] },
+  renderers: { counters: { crashes: 0, timeouts: 0, replaced: 0, residentBytes: 0 } },
+  keeper: { usedBytes: 0, degraded: false, evicted: { files: 0, bytes: 0 }, sweepAgeSeconds: 0 },
+  renderQueue: { active: 0, waiting: 0, expectedWaitMs: 0 },
+  fetchQueue: { active: 0, waiting: 0 },
+  store: {},
+  elsewhere: { buckets: new Map(), remotes: {} },
+}
+
+/** Every metric of ours, by name. */
+interface MetricRow {
+  readonly name: string
+  readonly type: string
+  readonly labels: readonly string[]
+  readonly help: string
+}
+
+function metricRows(): readonly MetricRow[] {
+  const { registry, observe } = createMetrics()
+  observe(nodeMetrics(IDLE))
+  return registry
+    .getMetricsAsArray()
+    .filter(({ name }) => name.startsWith('darkroom_'))
+    .map((metric) => ({ name: metric.name, type: String(metric.type), help: metric.help, labels: labelsOf(metric) }))
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** The content of docs/metrics.md. */
+export function metricsPage(): string {
+  const rows = metricRows().map(
+    ({ name, type, labels, help }) =>
+      `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help.replaceAll(/[<*|]/g, String.raw`\$&`)} |`,
+  )
+  const outcomes = Object.entries(OUTCOMES).map(([outcome, about]) => `| \`${outcome}\` | ${about} |`)
+  return [
+    INTRODUCTION,
+    '| metric | type | labels | description |',
+    '| --- | --- | --- | --- |',
+    ...rows,
+    '',
+    '## Outcomes of calls',
+    '',
+    'Values of `outcome` in `darkroom_endpoint_calls_total`:',
+    '',
+    '| outcome | meaning |',
+    '| --- | --- |',
+    ...outcomes,
+    '',
+  ].join('\n')
+}
+
+function labelsOf(metric: object): readonly string[] {
+  return 'labelNames' in metric && Array.isArray(metric.labelNames) ? metric.labelNames.map(String) : []
+}
