@@ -1,17 +1,18 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { RequestError } from '../../errors.ts'
 
-/** What a signed URL carries in its query. */
+/** The parameters of a signed URL. */
 export interface Signature {
   /** `s=`: base64url of an HMAC-SHA256, without padding. */
   readonly signature: string
-  /** `e=`: seconds since 1970 after which the URL is refused; absent: never. */
+  /** `e=`: expiry, seconds since 1970; absent: never. */
   readonly expires?: number
 }
 
 /**
- * Signs a path as `signedPath` gives it. The signed text is `path`, or `path?e=<expires>`; `&` if the path has a query.
- * @param key Any string; 32 random bytes or more are wise.
+ * Signs a path that `signedPath` returned. The signed text is `path`, or `path?e=<expires>`; `&` if the path has a
+ * query.
+ * @param key Any string; at least 32 random bytes are recommended.
  */
 export function signPath(path: string, key: string, expires?: number): Signature {
   const text = expires === undefined ? path : `${path}${path.includes('?') ? '&' : '?'}e=${expires}`
@@ -44,10 +45,10 @@ export function parseSignature(query: URLSearchParams): Signature {
 }
 
 /**
- * A signature of another path that lets through no more than the given one: until the same time, by the same key.
+ * A signature of another path with the same key and the same expiry as the given one.
  *
- * @param from The path that is signed; `to` the one that is to be.
- * @throws RequestError `signature_invalid` if no key made the given one.
+ * @param from The signed path; `to`: the path to sign.
+ * @throws RequestError `signature_invalid` if the given signature matches no key.
  */
 export function transferSignature(
   { from, to }: { readonly from: string; readonly to: string },
@@ -64,7 +65,7 @@ export function transferSignature(
  *
  * @param keys Several, so that they can be rotated: sign with the first, accept all.
  * @param nowSeconds Seconds since 1970.
- * @throws RequestError `signature_invalid`, or `signature_expired` for one that was right until its expiry.
+ * @throws RequestError `signature_invalid`, or `signature_expired` if it has expired.
  */
 export function assertSignature(path: string, given: Signature, keys: readonly string[], nowSeconds: number): void {
   const signatures = keys.map((key) => signPath(path, key, given.expires).signature)
@@ -80,9 +81,10 @@ function isSignedBy(key: string, path: string, given: Signature): boolean {
   return isOneOf(given.signature, [signPath(path, key, given.expires).signature])
 }
 
-/** True if a text from outside is one of the secret ones; how long that takes tells only their lengths. */
+/** Whether a text from outside is one of the secrets. The time that this takes depends only on their lengths. */
 export function isOneOf(given: string, secrets: readonly string[]): boolean {
-  // The text is compared, not what it decodes to: a decoder skips what it doesn't know, so a URL would have many spellings.
+  // The text is compared, not its decoded bytes: a decoder skips unknown characters, so a URL would have many valid
+  // spellings.
   const bytes = Buffer.from(given)
   const matches = secrets.map((secret) => {
     const expected = Buffer.from(secret)

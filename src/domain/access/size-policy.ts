@@ -3,21 +3,21 @@ import { formatSpec, parseSpec, type Spec } from '../spec/spec.ts'
 import { type ImageRequest, signedPath } from '../url/picture-url.ts'
 import { assertSignature, formatSignature, parseSignature, signPath, transferSignature } from './signature.ts'
 
-/** Who may ask for which sizes. */
+/** Which sizes clients may request. */
 export type SizePolicy =
   | { readonly kind: 'open' }
   | { readonly kind: 'list'; readonly sizes: readonly string[]; readonly fallback: 'refuse' | 'redirect' }
   | { readonly kind: 'signed'; readonly keys: readonly string[] }
 
-/** The answer to an allowed request; seconds until its signature expires, if it does. */
+/** The result for an allowed request, with the seconds until its signature expires, if it does. */
 export interface Admission {
   readonly expiresInSeconds?: number
-  /** The spec to ask for instead. */
+  /** The spec to redirect to. */
   readonly redirect?: Spec
 }
 
 /**
- * Lets a request for a size pass, or not.
+ * Checks the size of a request against the policy.
  *
  * @param nowSeconds Seconds since 1970.
  * @throws RequestError `size_not_allowed`, `signature_invalid`, `signature_expired`
@@ -36,8 +36,8 @@ export function admit(
 }
 
 /**
- * The same for a URL in another service's grammar, which is never redirected.
- * @param isSigned In that service's own way.
+ * The same for a URL in the grammar of another service, which is never redirected.
+ * @param isSigned By the signature of that service.
  */
 export function admitOtherwise(spec: Spec, policy: SizePolicy, isSigned: boolean): void {
   if (policy.kind === 'list') admitListed(spec, { ...policy, fallback: 'refuse' })
@@ -49,14 +49,14 @@ export function admitOtherwise(spec: Spec, policy: SizePolicy, isSigned: boolean
   }
 }
 
-/** The query that a URL of ours needs under the policy, without the question mark; empty if none. */
+/** The query that a URL needs under the policy, without the question mark; empty if none. */
 export function admittingQuery(request: ImageRequest, policy: SizePolicy): string {
   const key = policy.kind === 'signed' ? policy.keys[0] : undefined
   return key === undefined ? '' : formatSignature(signPath(signedPath(request), key))
 }
 
 /**
- * The query of a signed request, for the same picture under another path: signed anew, for no longer and by the same key.
+ * The query of a signed request, signed for another path of the same picture, with the same key and expiry.
  * @throws RequestError `signature_invalid`
  */
 export function readmittingQuery(
@@ -73,9 +73,8 @@ export function readmittingQuery(
 }
 
 /**
- * Widths that are offered in a `srcset`: the policy's own; or a usual ladder up to the original's own width, so that who
- * follows it loses nothing.
- * @param ownWidth Of the original, as displayed. Pixels.
+ * Widths for a `srcset`: those of the policy, or common widths up to the width of the original.
+ * @param ownWidth Width of the original, as displayed, in pixels.
  */
 export function offeredSpecs(policy: SizePolicy, ownWidth: number): readonly Spec[] {
   const lower = USUAL_WIDTHS.filter((width) => width < ownWidth)
@@ -93,7 +92,7 @@ function admitListed(spec: Spec, { sizes, fallback }: Extract<SizePolicy, { kind
   throw new RequestError('size_not_allowed', `"${formatSpec(spec)}" is not an allowed size (SIZES)`)
 }
 
-/** The listed spec with the next larger width that is otherwise equal. */
+/** The listed spec that has the next larger width and is otherwise equal. */
 function nextLarger(spec: Spec, sizes: readonly string[]): Spec | undefined {
   const width = widthOf(spec)
   if (width === undefined) return undefined
@@ -113,14 +112,15 @@ function withWidth(spec: Spec, width: number): Spec {
   return spec.size.kind === 'box' && spec.size.width !== undefined ? { ...spec, size: { ...spec.size, width } } : spec
 }
 
-/** One upload may have so many sizes made ahead. */
+/** Maximum number of sizes rendered in advance for one upload. */
 export const MAX_PRIME_SIZES = 20
 
 /**
- * The sizes that an upload asks to be made ahead: `?sizes=400w 800w`, separated by spaces or given several times.
+ * The sizes to render in advance, given with an upload: `?sizes=400w 800w`, separated by spaces or in repeated
+ * parameters.
  *
- * @throws RequestError `invalid_upload` if one is no canonical spec or there are too many; `size_not_allowed` if the policy
- *   would let nobody ask for it.
+ * @throws RequestError `invalid_upload` if one is not a canonical spec or there are too many; `size_not_allowed` if the
+ *   policy does not allow one.
  */
 export function parsePrimeSizes(query: URLSearchParams, policy: SizePolicy): readonly Spec[] {
   const texts = distinct(query.getAll('sizes').flatMap((value) => value.split(' ')))
@@ -129,10 +129,10 @@ export function parsePrimeSizes(query: URLSearchParams, policy: SizePolicy): rea
 }
 
 /**
- * The same for a form of Reticulum's: sizes in any valid spelling, separated by commas, where nothing between two is nothing.
+ * The same for a form of Reticulum: sizes in any valid spelling, separated by commas; empty items are ignored.
  *
- * @param field What they are called in messages.
- * @param readSpec See `parseSpecOrReticulumSize` for one that takes more.
+ * @param field Its name, for messages.
+ * @param readSpec Such as `parseSpecOrReticulumSize`.
  * @throws RequestError `invalid_upload`, `size_not_allowed`
  */
 export function parseSizeHints(

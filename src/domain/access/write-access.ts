@@ -3,11 +3,11 @@ import { RequestError } from '../../errors.ts'
 
 /** The tokens that allow writing, and reading what is not public. */
 export interface WriteAccess {
-  /** Empty: nobody may. */
+  /** Empty: writing is disabled. */
   readonly tokens: readonly string[]
 }
 
-/** What needs a token, in the words of a refusal. */
+/** Operations that need a token, as named in error messages. */
 const GUARDED = {
   upload: 'Uploading',
   deletion: 'Deletion',
@@ -24,8 +24,8 @@ const HOW_TO_SEND =
 const HOW_TO_CONFIGURE = 'set UPLOAD_TOKENS, for example to the output of "openssl rand -hex 32"'
 
 /**
- * @param authorization The header of that name.
- * @throws RequestError `token_required`; `tokens_not_configured` where no token could be right.
+ * @param authorization The header `Authorization`.
+ * @throws RequestError `token_required`; `tokens_not_configured`
  */
 export function assertHoldsToken(wanted: Guarded, authorization: string | undefined, access: WriteAccess): void {
   assertTokensConfigured(wanted, access)
@@ -56,16 +56,16 @@ export function holdsToken(authorization: string | undefined, { tokens }: WriteA
   return isAmong(bearerToken(authorization), tokens)
 }
 
-/** How a bucket's server may show its token: not all of them can send `Bearer`. */
+/** Ways to send the token of a bucket notification: not all servers support `Bearer`. */
 export interface NotifyCredentials {
-  /** `Bearer <token>`, or `Basic` of any name and the token as password. */
+  /** `Bearer <token>`, or `Basic` with any name and the token as the password. */
   readonly authorization?: string | undefined
   /** `?access_token=`, as in RFC 6750. */
   readonly inQuery?: string | undefined
 }
 
 /**
- * Whether a sender may tell that objects have changed.
+ * Checks the token of a bucket notification.
  *
  * @throws RequestError `token_required`
  */
@@ -100,17 +100,19 @@ function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-/** What a person at the terminal needs for the first upload. */
+/** Values for the greeting at the first start. */
 export interface StartGreeting {
-  /** Where the node listens, without a slash at the end. */
+  /** URL of the node, without a trailing slash. */
   readonly url: string
-  /** Absolute path of the file that holds the token. */
+  /** Absolute path of the file with the token. */
   readonly tokenPath: string
   /** Absent: the link to the page is printed without it. */
   readonly token?: string
 }
 
-/** Text for standard error. The `curl` line reads the token from its file, so that the shell's history does not hold it. */
+/**
+ * Text for standard error. The `curl` line reads the token from its file, so that it is not saved in the shell history.
+ */
 export function startGreeting({ url, tokenPath, token }: StartGreeting): string {
   const page = token === undefined ? `${url}/` : `${url}/#token=${encodeURIComponent(token)}`
   const authorization = `"Authorization: Bearer $(cat ${shellWord(tokenPath)})"`
@@ -129,7 +131,7 @@ function shellWord(text: string): string {
   return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }
 
-/** The settings that decide where a node's tokens come from. */
+/** The settings that determine the source of a node's tokens. */
 export interface TokenSettings {
   readonly UPLOAD_TOKENS: readonly string[]
   readonly STORE: string
@@ -139,14 +141,14 @@ export interface TokenSettings {
 
 export type TokenSource =
   | { readonly kind: 'settings'; readonly tokens: readonly string[] }
-  /** The file `upload-token` in the embedded store's folder, made at the first start. */
+  /** The file `upload-token` in the folder of the embedded store, made at the first start. */
   | { readonly kind: 'file'; readonly folder: string }
-  /** The node serves only. */
+  /** The node is read-only. */
   | { readonly kind: 'none'; readonly reason: string }
 
 const FILE_SCHEME = 'file:'
 
-/** A token is generated for a trial on one machine only: an operator of anything larger chooses who may write. */
+/** A token is generated only for a single machine: in a larger setup the operator decides about write access. */
 export function tokenSource({ UPLOAD_TOKENS: tokens, STORE, ACCEL_PREFIX, HOST }: TokenSettings): TokenSource {
   if (tokens.length > 0) return { kind: 'settings', tokens }
   const obstacles = [
@@ -159,7 +161,7 @@ export function tokenSource({ UPLOAD_TOKENS: tokens, STORE, ACCEL_PREFIX, HOST }
   return { kind: 'none', reason: servesOnly(`no token is generated because ${listed}`) }
 }
 
-/** For the log and `/readyz`. @param why There is no token, as a clause. */
+/** For the log and `/readyz`. @param why Reason why there is no token, as a clause. */
 export function servesOnly(why: string): string {
   return (
     `This node is read-only: UPLOAD_TOKENS is empty, and ${why}. ` +
@@ -167,7 +169,7 @@ export function servesOnly(why: string): string {
   )
 }
 
-/** True for the names and addresses that only this machine reaches. */
+/** Whether only this machine can reach the name or address. */
 export function isLoopback(name: string): boolean {
   return name === 'localhost' || name === '::1' || /^127(?:\.\d{1,3}){3}$/.test(name)
 }

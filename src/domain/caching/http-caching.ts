@@ -1,7 +1,7 @@
 import { isTransientId, type OriginalRef } from '../identity/image-id.ts'
 import { encodeKey } from '../url/picture-url.ts'
 
-/** What a client says of the copy that it has, as sent. */
+/** The conditional headers of a request, as sent. */
 export interface ConditionalHeaders {
   readonly ifMatch?: string | undefined
   readonly ifNoneMatch?: string | undefined
@@ -11,7 +11,7 @@ export interface ConditionalHeaders {
   readonly range?: string | undefined
 }
 
-/** Names the bytes of an answer. All nodes, and nginx from the file itself, give the same. */
+/** Identify the bytes of a response. All nodes return the same values, and so does nginx for the file. */
 export interface Validators {
   /** Quoted, strong. */
   readonly etag: string
@@ -21,7 +21,7 @@ export interface Validators {
 
 const YEAR_SECONDS = 31_536_000
 
-/** The validators that nginx gives a static file. @param mtimeSeconds Whole seconds since 1970. */
+/** The validators that nginx sends for a static file. @param mtimeSeconds Whole seconds since 1970. */
 export function fileValidators(mtimeSeconds: number, sizeBytes: number): Validators {
   return {
     etag: `"${mtimeSeconds.toString(16)}-${sizeBytes.toString(16)}"`,
@@ -38,7 +38,7 @@ export function renditionCacheControl(expiresInSeconds?: number): string {
   return `public, max-age=${Math.max(0, Math.min(YEAR_SECONDS, Math.floor(expiresInSeconds)))}`
 }
 
-/** True if the client wants the answer only if the picture is still the one that it knows, and it is another. */
+/** Whether the client requires a version of the picture that is not the current one. */
 export function isPreconditionFailed(headers: ConditionalHeaders, { etag, lastModified }: Validators): boolean {
   const { ifMatch, ifUnmodifiedSince } = headers
   if (ifUnmodifiedSince !== undefined && !(Date.parse(ifUnmodifiedSince) >= Date.parse(lastModified))) return true
@@ -46,9 +46,8 @@ export function isPreconditionFailed(headers: ConditionalHeaders, { etag, lastMo
 }
 
 /**
- * True if the client's copy is the current one. As in nginx, `If-Modified-Since` counts only for the very date, since a
- * date that is merely later may come from another pipeline's file; and with `If-None-Match` beside it both must hold,
- * which costs a client whose two headers disagree the bytes and nothing else.
+ * Whether the client's copy is current. As in nginx, `If-Modified-Since` must be exactly the date of the file, since a
+ * later date may belong to the file of another pipeline; together with `If-None-Match` both must match.
  */
 export function isNotModified(headers: ConditionalHeaders, { etag, lastModified }: Validators): boolean {
   const { ifNoneMatch, ifModifiedSince } = headers
@@ -57,7 +56,7 @@ export function isNotModified(headers: ConditionalHeaders, { etag, lastModified 
   return ifNoneMatch === undefined || listsTag(ifNoneMatch, etag, /^W\//)
 }
 
-/** @param ignored What a tag of the list may begin with besides. */
+/** @param ignored A prefix of tags to ignore. */
 function listsTag(list: string, etag: string, ignored = /^/): boolean {
   return list.trim() === '*' || list.split(',').some((tag) => tag.trim().replace(ignored, '') === etag)
 }
@@ -69,11 +68,11 @@ export interface ByteRange {
 }
 
 /**
- * The part of an answer that is asked for. Several ranges at once are answered with the whole, and so is a range whose
- * `If-Range` names other bytes. What is no range is taken as nginx takes it: a unit other than bytes is ignored, ranges
- * that hold no byte are left out, and anything else that is not well-formed is unsatisfiable.
+ * The requested part of a response. Multiple ranges are answered with the whole, and so is a range whose `If-Range`
+ * does not match. Malformed ranges are handled as nginx does: a unit other than bytes is ignored, empty ranges are left
+ * out, and anything else is unsatisfiable.
  *
- * @returns undefined for the whole, `unsatisfiable` if no range holds a byte.
+ * @returns undefined for the whole, `unsatisfiable` if no range contains a byte.
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-14
  */
 export function selectRange(
@@ -93,7 +92,7 @@ export function selectRange(
   return parts[0] ?? 'unsatisfiable'
 }
 
-/** @returns undefined for what is not well-formed; a range that holds no byte ends before it starts. */
+/** @returns undefined if it is malformed; an empty range ends before it starts. */
 function parseRange(text: string, sizeBytes: number): ByteRange | undefined {
   const { first = '', last = '' } = /^ *(?<first>\d*) *- *(?<last>\d*) *$/.exec(text)?.groups ?? {}
   if ((first === '' && last === '') || Math.max(Number(first), Number(last)) > Number.MAX_SAFE_INTEGER) return undefined
@@ -101,11 +100,14 @@ function parseRange(text: string, sizeBytes: number): ByteRange | undefined {
   return { start: Number(first), end: last === '' ? sizeBytes - 1 : Math.min(Number(last), sizeBytes - 1) }
 }
 
-/** What a browser may do that opens an answer as a page: a drawing keeps its own styles, and nothing else is loaded or run. */
+/**
+ * Policy for a browser that opens a response as a page: an SVG keeps its own styles, and nothing else is loaded or
+ * executed.
+ */
 const CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
 /**
- * Headers of every picture, from nginx and from this process alike. A response with `X-Accel-Redirect` leaves them out: nginx adds
+ * Headers of every picture, from nginx and from this process. A response with `X-Accel-Redirect` omits them: nginx adds
  * its own, which `npm run docs` writes into nginx.conf.
  */
 export const PICTURE_HEADERS = {
@@ -116,7 +118,9 @@ export const PICTURE_HEADERS = {
   'Content-Security-Policy': CONTENT_SECURITY_POLICY,
 } as const
 
-/** Headers of every error, from nginx and from this process alike. The app lets caches keep some errors for a while. */
+/**
+ * Headers of every error, from nginx and from this process. The app allows caches to keep some errors for a short time.
+ */
 export const ERROR_HEADERS = {
   'Cache-Control': 'no-store',
   'Access-Control-Allow-Origin': '*',
@@ -124,21 +128,21 @@ export const ERROR_HEADERS = {
   'Content-Security-Policy': CONTENT_SECURITY_POLICY,
 } as const
 
-/** What an answer with a picture says to caches. */
+/** The caching headers of a picture. */
 export interface PictureCaching {
   readonly cacheControl: string
   readonly validators: Validators
-  /** Of that time, how much is over. Whole seconds; absent: the picture never changes. */
+  /** Age, whole seconds; absent: the picture never changes. */
   readonly ageSeconds?: number
 }
 
-/** The file that is sent. */
+/** The file to send. */
 export interface PictureFile {
   readonly mtimeSeconds: number
   readonly sizeBytes: number
 }
 
-/** The version of the original that it was made of, where the original may change. */
+/** The version of an original that may change. */
 export interface PictureVersion {
   readonly id: string
   readonly modifiedAt?: Date
@@ -157,7 +161,8 @@ export function uploadCaching({ mtimeSeconds, sizeBytes }: PictureFile, expiresI
 }
 
 /**
- * Two versions of an original may give files of one size, and all files have the same mtime: so the ETag names the version.
+ * The ETag contains the version: two versions of an original may have files of the same size, and all files have the
+ * same mtime.
  * @param now Ms since 1970.
  */
 export function versionCaching(
@@ -181,12 +186,12 @@ export function versionCaching(
   return { cacheControl: `public, max-age=${maxAge}`, validators, ageSeconds }
 }
 
-/** Content delivery networks take tags of about so many characters. */
+/** CDNs accept tags of about this length, in characters. */
 const MAX_TAG_LENGTH = 1000
 
 /**
- * `Cache-Tag` of everything that is made of an original: by it a content delivery network purges all its sizes at once. An
- * object also has the tag of its bucket, a remote image that of its host.
+ * `Cache-Tag` of all renditions of an original, so that a CDN can purge all sizes at once. An object also has the tag
+ * of its bucket, a remote image the tag of its host.
  */
 export function cacheTag(original: OriginalRef): string {
   if (original.kind === 'image') return original.id
@@ -197,20 +202,20 @@ export function cacheTag(original: OriginalRef): string {
   return tag.length > MAX_TAG_LENGTH ? group : `${group},${tag}`
 }
 
-/** How long what was learned of an original may be used. Whole seconds. */
+/** How long the known version of an original may be used, in whole seconds. */
 export interface Freshness {
-  /** Since it was learned; within it nobody is asked. */
+  /** Since the last check; within this time no check is made. */
   readonly freshSeconds: number
-  /** After that: while it is being asked, for those who come meanwhile. */
+  /** After that: the stale version is served while a check runs (stale-while-revalidate). */
   readonly staleWhileRevalidateSeconds: number
-  /** After the fresh time: while whoever could tell does not answer. */
+  /** After the fresh time: the stale version is served while checks fail (stale-if-error). */
   readonly staleIfErrorSeconds: number
 }
 
-/** `fresh`: nobody is asked. `stale`: good for whoever comes now, while it is being asked. `old`: only if nobody answers. */
+/** `fresh`: no check. `stale`: served while a check runs. `old`: served only if the check fails. */
 export type Age = 'fresh' | 'stale' | 'old' | 'expired'
 
-/** @param ageSeconds Negative when a clock was set back: then nothing is known. */
+/** @param ageSeconds Negative after a clock was set back: then the version is unknown. */
 export function judgeAge(ageSeconds: number, freshness: Freshness): Age {
   const { freshSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds } = freshness
   if (ageSeconds < 0) return 'old'
@@ -219,7 +224,7 @@ export function judgeAge(ageSeconds: number, freshness: Freshness): Age {
   return ageSeconds < freshSeconds + staleIfErrorSeconds ? 'old' : 'expired'
 }
 
-/** The same for caches behind us, beside an `Age` that says how much of it is over. */
+/** The same for downstream caches, to be sent with an `Age`. */
 function formatFreshness(freshness: Freshness): string {
   const { freshSeconds, staleWhileRevalidateSeconds, staleIfErrorSeconds } = freshness
   const more = [

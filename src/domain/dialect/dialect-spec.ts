@@ -1,12 +1,12 @@
 import { formatSpec, parseSpec, type Spec, type SpecSize } from '../spec/spec.ts'
 import { type Fit, GRAVITIES, type Gravity, type Position } from '../spec/spec-option.ts'
 
-/** What a URL of another service asks for, before what can have no effect is left out. */
+/** The options in a URL of another service, including those without effect. */
 export interface Wish {
-  /** CSS pixels; undefined or 0: not given. */
+  /** CSS pixels; undefined or 0: absent. */
   readonly width?: number | undefined
   readonly height?: number | undefined
-  /** For when both sides are given. */
+  /** Applies if both sides are given. */
   readonly fit: Fit
   readonly position?: Position | undefined
   readonly dpr?: number | undefined
@@ -25,10 +25,10 @@ export interface Wish {
 }
 
 /**
- * The canonical spec of a wish. What can have no effect is left out: the other services take it without a word, and so do
- * their users, while `parseSpec` refuses it. A square crop is an `s`, so that it shares its rendition with our own URLs.
+ * The canonical spec of a wish. Options without effect are dropped, as other services accept them and `parseSpec` does
+ * not. A square crop becomes an `s`, so that it shares its rendition with native URLs.
  *
- * @throws RequestError `invalid_path` for numbers that no spec can have.
+ * @throws RequestError `invalid_path` for numbers out of range.
  */
 export function settleSpec(wish: Wish): Spec {
   const size = settleSize(wish)
@@ -56,7 +56,7 @@ export function settleSpec(wish: Wish): Spec {
   return parseSpec(formatSpec(spec))
 }
 
-/** The wish with the finished picture turned clockwise, by a whole number of quarter turns. */
+/** The wish with the finished picture rotated clockwise, by a multiple of 90 degrees. */
 export function turnedAfter(wish: Wish, degrees: number): Wish {
   const turns = (((degrees / 90) % 4) + 4) % 4
   let turned = wish
@@ -64,7 +64,7 @@ export function turnedAfter(wish: Wish, degrees: number): Wish {
   return turned
 }
 
-/** The wish with the finished picture mirrored: its crop stays where it was in the picture before. */
+/** The wish with the finished picture mirrored: the crop keeps its place in the picture. */
 export function mirroredAfter(wish: Wish, mirror: { readonly flip: boolean; readonly flop: boolean }): Wish {
   const { position } = wish
   return {
@@ -75,7 +75,7 @@ export function mirroredAfter(wish: Wish, mirror: { readonly flip: boolean; read
   }
 }
 
-/** We turn first and mirror afterwards: a mirror that came before the turn runs along the other side after it. */
+/** A spec rotates before it mirrors: a mirroring before a quarter turn has the other axis after it. */
 function quarterTurnedAfter(wish: Wish): Wish {
   return {
     ...wish,

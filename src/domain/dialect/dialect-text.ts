@@ -10,7 +10,7 @@ export function percentDecode(text: string): string {
   return decoded
 }
 
-/** @returns undefined for what is not correctly percent-encoded. */
+/** @returns undefined if the text is not correctly percent-encoded. */
 export function tryPercentDecode(text: string): string | undefined {
   try {
     return decodeURIComponent(text)
@@ -42,7 +42,7 @@ interface Range {
   readonly max: number
 }
 
-/** @param option As the URL spells it, for the message. @throws RequestError `invalid_path`. */
+/** @param option As spelled in the URL, for the message. @throws RequestError `invalid_path`. */
 export function wholeArgument(text: string, option: string, { min, max }: Range): number {
   const value = Number(text)
   if (!/^\d{1,15}$/.test(text) || value < min || value > max) {
@@ -51,7 +51,10 @@ export function wholeArgument(text: string, option: string, { min, max }: Range)
   return value
 }
 
-/** A number in decimal digits. @param option As the URL spells it, for the message. @throws RequestError `invalid_path`. */
+/**
+ * A number in decimal digits. @param option As spelled in the URL, for the message. @throws RequestError
+ * `invalid_path`.
+ */
 export function numberArgument(text: string, option: string): number {
   if (!/^-?(?:\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})$/.test(text)) throw malformed(option, `"${text}" should be a number`)
   return Number(text)
@@ -65,8 +68,8 @@ export function qualityArgument(text: string, option: string): number {
 /**
  * The sigma of a blur in pixels, to two places.
  *
- * @returns undefined for one too small to change any pixel.
- * @throws RequestError `invalid_path` for one larger than we blur with.
+ * @returns undefined if it is too small to have an effect.
+ * @throws RequestError `invalid_path` if it is too large.
  */
 export function blurSigma(sigma: number, option: string): number | undefined {
   const rounded = Math.round(sigma * 100) / 100
@@ -74,21 +77,26 @@ export function blurSigma(sigma: number, option: string): number | undefined {
   return rounded < 0.6 ? undefined : rounded
 }
 
-/** A fraction of a side as a focal point has it: in percent, to two places. @throws RequestError `invalid_path`. */
+/**
+ * A fraction of a side, converted to percent with two decimals, as in a focal point. @throws RequestError
+ * `invalid_path`.
+ */
 export function percentOfSide(text: string, option: string): number {
   const fraction = numberArgument(text, option)
   if (fraction < 0 || fraction > 1) throw malformed(option, `"${text}" should be from 0 to 1`)
   return Math.round(fraction * 10_000) / 100
 }
 
-/** Degrees clockwise: 0, 90, 180 or 270. @throws RequestError `invalid_path` for what is no quarter turn. */
+/** Degrees clockwise: 0, 90, 180 or 270. @throws RequestError `invalid_path` for any other angle. */
 export function quarterTurn(text: string, option: string): number {
   const degrees = numberArgument(text, option)
   if (degrees % 90 !== 0) throw notDone(option, 'the angle must be 90, 180 or 270 degrees')
   return ((degrees % 360) + 360) % 360
 }
 
-/** A name for a file that is saved: no more than 255 characters, none of them a control character. @throws RequestError `invalid_path`. */
+/**
+ * A file name for downloads: at most 255 characters, without control characters. @throws RequestError `invalid_path`.
+ */
 export function fileNameArgument(text: string, option: string): string {
   if (text.length > 255 || /\p{Cc}/u.test(text)) {
     throw malformed(option, 'a file name must have at most 255 characters and no control characters')
@@ -96,27 +104,27 @@ export function fileNameArgument(text: string, option: string): string {
   return text
 }
 
-/** How thumbor and imagor sign; both by SHA-1 and in full unless told otherwise. */
+/** Signatures of thumbor and imagor; by default complete HMAC-SHA1. */
 export interface ThumborSigning {
-  /** Several, so that they can be rotated: all are accepted. */
+  /** Several keys for rotation: all are accepted. */
   readonly keys: readonly string[]
   /** imagor's signer type. */
   readonly hash?: 'sha1' | 'sha256' | 'sha512'
-  /** imagor's signer truncate: length of the text that is kept, from 1; absent: all of it. */
+  /** imagor's signer truncate: length of the signature, from 1; absent: complete. */
   readonly length?: number
 }
 
-/** How imgproxy signs. */
+/** Signatures of imgproxy. */
 export interface ImgproxySigning {
-  /** Several, so that they can be rotated: all are accepted. Both texts are hexadecimal. */
+  /** Several keys for rotation: all are accepted. Both texts are hexadecimal. */
   readonly keys: readonly { readonly key: string; readonly salt: string }[]
-  /** Bytes of the digest that are kept, 1-32; absent: all 32. */
+  /** Length of the signature in bytes, 1-32; absent: 32. */
   readonly sizeBytes?: number
 }
 
 /**
- * Every signature of a path that is accepted: base64url with padding of an HMAC.
- * @param path Without the slash in front.
+ * All accepted signatures of a path: base64url with padding of an HMAC.
+ * @param path Without the leading slash.
  * @see https://thumbor.readthedocs.io/en/latest/security.html
  */
 export function thumborSignatures(path: string, { keys, hash = 'sha1', length }: ThumborSigning): string[] {
@@ -127,8 +135,8 @@ export function thumborSignatures(path: string, { keys, hash = 'sha1', length }:
 }
 
 /**
- * Every signature of a path that is accepted: base64url of an HMAC-SHA256 over salt and path.
- * @param path With the slash in front.
+ * All accepted signatures of a path: base64url of an HMAC-SHA256 over salt and path.
+ * @param path With the leading slash.
  * @see https://docs.imgproxy.net/usage/signing_url
  */
 export function imgproxySignatures(path: string, { keys, sizeBytes = 32 }: ImgproxySigning): string[] {

@@ -4,27 +4,27 @@ import type { Spec } from '../spec/spec.ts'
 import { invalidPath } from '../text/path-text.ts'
 
 /**
- * The format that a URL of another service asks for.
+ * The format in a URL of another service.
  *
- * - one of ours: the URL names it;
- * - `source`: the URL names none, so it is the original's own format, where we make that one. A site may decide that
- *   such URLs are negotiated, which those services have a switch for as well;
- * - `negotiated`: the URL leaves it to the client's `Accept`.
+ * - an output format: the URL names it;
+ * - `source`: the URL names none, so it is the format of the original if that is an output format. A setting changes
+ *   this to negotiation, as in those services;
+ * - `negotiated`: it depends on the client's `Accept`.
  */
 export type DialectFormat = OutputFormat | 'source' | 'negotiated'
 
-/** What a URL in another service's grammar asks for, in our words. */
+/** The content of a URL of another service. */
 export interface DialectRequest<Format = DialectFormat> {
-  /** Names the original as the URL did, decoded once: see `resolveSource`. */
+  /** The original as named in the URL, decoded once: see `resolveSource`. */
   readonly source: string
-  /** Canonical: what `parseSpec` gives for its own spelling. */
+  /** Canonical: equal to the result of `parseSpec` for its spelling. */
   readonly spec: Spec
   readonly format: Format
-  /** Seconds since 1970 after which the URL is refused: see `assertNotExpired`. */
+  /** Expiry of the URL, seconds since 1970: see `assertNotExpired`. */
   readonly expires?: number
-  /** To be saved rather than shown. */
+  /** Whether browsers save the picture instead of showing it. */
   readonly attachment?: true
-  /** Name under which a browser saves the picture: any text without control characters, not quoted for a header. */
+  /** File name for saving: any text without control characters, not quoted for a header. */
   readonly fileName?: string
 }
 
@@ -44,7 +44,9 @@ const FORMAT_NAMES: ReadonlyMap<string, OutputFormat> = new Map([
   ['gif', 'gif'],
 ])
 
-/** @param option As the URL spells it, for the message. @throws RequestError `invalid_path` for a format that we don't make. */
+/**
+ * @param option As spelled in the URL, for the message. @throws RequestError `invalid_path` for an unsupported format.
+ */
 export function dialectFormat(name: string, option: string): OutputFormat {
   const format = FORMAT_NAMES.get(name.toLowerCase())
   if (format === undefined) throw notDone(option, 'supported formats are jpg, png, webp, avif and gif')
@@ -52,14 +54,14 @@ export function dialectFormat(name: string, option: string): OutputFormat {
 }
 
 /**
- * For what the other service does and this one doesn't: refused, since leaving it out would give another picture.
- * @param option As the URL spells it.
+ * The error for an unsupported option: ignoring it would give another picture.
+ * @param option As spelled in the URL.
  */
 export function notDone(option: string, advice?: string): RequestError {
   return invalidPath(`"${option}" is not supported${advice === undefined ? '' : `: ${advice}`}`)
 }
 
-/** For what the other service would not understand either. @param option As the URL spells it. */
+/** For what the other service would not understand either. @param option As spelled in the URL. */
 export function malformed(option: string, expected: string): RequestError {
   return invalidPath(`"${option}" is malformed: ${expected}`)
 }

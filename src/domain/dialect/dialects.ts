@@ -8,29 +8,29 @@ import { type ImgproxySettings, parseImgproxyPath } from './imgproxy-path.ts'
 import { parseIpxPath } from './ipx-path.ts'
 import { parseThumborPath, type ThumborSettings } from './thumbor-path.ts'
 
-/** Which URLs of other services are served, and how they are read. */
+/** Settings for the URLs of other services. */
 export interface DialectSettings {
   readonly mounts: readonly DialectMount[]
-  /** `unsafe` is what there are no keys for. */
+  /** Without keys only `unsafe` URLs are served. */
   readonly thumbor: Omit<ThumborSettings, 'unsafe'>
   readonly imgproxy: ImgproxySettings
-  /** What comes before a source that names no place of its own; empty: there are no such. */
+  /** Prefix of relative sources; empty: they are not supported. */
   readonly bases: Readonly<Record<DialectName, string>>
-  /** What a URL gets that names no format: the original's own, or what the client reads best. */
+  /** Format for URLs without one: that of the original, or negotiated. */
   readonly formatless: 'source' | 'negotiated'
 }
 
-/** A URL of another service, read. */
+/** A parsed URL of another service. */
 export interface ReadDialect extends Omit<DialectRequest, 'source'> {
   readonly original: OriginalRef
-  /** It was signed in that service's way. */
+  /** Whether it has a valid signature of that service. */
   readonly isSigned: boolean
 }
 
 /**
- * @param host As the client sent it.
- * @param url Path and query, as they came.
- * @returns undefined if it is not in the grammar of any service that is mounted.
+ * @param host As sent by the client.
+ * @param url Path and query, as sent.
+ * @returns undefined if it belongs to no mounted service.
  * @throws RequestError `invalid_path`, `signature_invalid`
  */
 export function readDialect(host: string, url: string, settings: DialectSettings): ReadDialect | undefined {
@@ -57,7 +57,7 @@ function parse(name: DialectName, target: string, { thumbor, imgproxy }: Dialect
   }
 }
 
-/** What a source that is a URL means, in every grammar alike. */
+/** Sources that are URLs, the same in every grammar. */
 export function remoteRef(url: string) {
   return { kind: 'remote', url: parseRemoteUrl(url) } as const
 }
@@ -65,21 +65,21 @@ export function remoteRef(url: string) {
 const DIALECTS = ['thumbor', 'imgproxy', 'ipx'] as const
 export type DialectName = (typeof DIALECTS)[number]
 
-/** Where the URLs of another service are served. */
+/** The place at which URLs of another service are served. */
 export interface DialectMount {
   readonly name: DialectName
-  /** Without the slash at its end; empty: the whole of `host`. */
+  /** Without a trailing slash; empty: the whole of `host`. */
   readonly prefix: string
   /** Lower case, without a port; absent: any. */
   readonly host?: string
 }
 
-/** What our own URLs begin with. */
+/** Prefixes of native URLs. */
 const TAKEN = new Set(['', 'image', 'images', 's3', 'v1', 'events', 'healthz', 'readyz', 'metrics', 'openapi.json'])
 
 /**
- * Reads `thumbor=/thumbor` or `thumbor=thumbs.example.com`: a path below which, or a host on which all URLs are that service's.
- * imagor's are thumbor's.
+ * Reads `thumbor=/thumbor` or `thumbor=thumbs.example.com`: a path prefix, or a host, for all URLs of that service.
+ * imagor uses the URLs of thumbor.
  *
  * @throws SettingError
  */
@@ -95,10 +95,10 @@ export function parseDialectMount(text: string): DialectMount {
 }
 
 /**
- * What of a URL is the other service's.
- * @param host As the client sent it.
- * @param url Path and query, as they came.
- * @returns undefined if it is not for this mount.
+ * The part of a URL that belongs to the other service.
+ * @param host As sent by the client.
+ * @param url Path and query, as sent.
+ * @returns undefined if the URL is not below this mount.
  */
 export function mountedTarget({ prefix, host }: DialectMount, asked: string, url: string): string | undefined {
   if (host !== undefined && asked.toLowerCase().replace(/:\d+$/, '') !== host) return undefined
@@ -106,7 +106,7 @@ export function mountedTarget({ prefix, host }: DialectMount, asked: string, url
 }
 
 /**
- * Which original the source of another service's URL is.
+ * Resolves the source in a URL of another service to an original.
  *
  * ```
  * source = "s3://" alias "/" key [ "?" [ "versionId=" ] version ]  | "http://…" | "https://…"
@@ -114,8 +114,8 @@ export function mountedTarget({ prefix, host }: DialectMount, asked: string, url
  * ```
  *
  * @param source Decoded: see `DialectRequest`.
- * @param base What comes before a source that names no place of its own: `s3://alias/prefix/`, `https://host/path/`, `image/`, or
- *   `https://` for sources that begin with the name of a host. Empty: such sources are refused.
+ * @param base Prefix of relative sources: `s3://alias/prefix/`, `https://host/path/`, `image/`, or `https://` for
+ *   sources that begin with a host name. Empty: relative sources are refused.
  * @throws RequestError `invalid_path` with the reason.
  */
 export function resolveSource(source: string, base: string): OriginalRef {
@@ -126,7 +126,7 @@ export function resolveSource(source: string, base: string): OriginalRef {
     throw invalidPath(`"${source}" is not an absolute source: start with https://, s3://, or image/ and an image id`)
   }
   const relative = source.replace(/^\/+/, '')
-  // A URL's parser would take such a segment for a step up, out of the folder that the base is there to name.
+  // A URL parser would resolve such a segment, and leave the folder of the base.
   if (/(?:^|[\\/])(?:\.|%2e){1,2}(?:[\\/?#]|$)/i.test(relative))
     throw invalidPath('An image name must not contain "." or ".." segments')
   if (/^https?:\/\/$/i.test(base) && !/^[^\\/?#@]+[/?]/.test(relative)) {
@@ -137,11 +137,11 @@ export function resolveSource(source: string, base: string): OriginalRef {
   return found
 }
 
-/** @returns undefined for what names no place of its own. */
+/** @returns undefined for a relative source. */
 function namedOriginal(source: string): OriginalRef | undefined {
   const id = source.replace(/^\/?image\//, '').toLowerCase()
   if (isImageId(id)) return { kind: 'image', id }
-  // Proxies make one slash of two.
+  // Proxies merge slashes.
   const { scheme, rest } = /^(?<scheme>[a-z][a-z0-9+.-]*):\/{1,2}(?<rest>.*)$/is.exec(source)?.groups ?? {}
   if (scheme === undefined || rest === undefined) return undefined
   switch (scheme.toLowerCase()) {
@@ -150,7 +150,8 @@ function namedOriginal(source: string): OriginalRef | undefined {
     case 'http':
     case 'https':
       if (!/^[^/\\?]/.test(rest)) throw invalidPath(`"${source}" has no host name`)
-      // In a decoded name both are part of the name; a URL's parser would end it there, or cut a space off its end.
+      // In a decoded name both characters are part of the name; a URL parser would end the path there, or trim a
+      // trailing space.
       return remoteRef(`${scheme.toLowerCase()}://${rest.replaceAll('#', '%23').replaceAll(' ', '%20')}`)
     default:
       throw invalidPath(`"${scheme}://" is not a supported scheme: use https://, http:// or s3://`)

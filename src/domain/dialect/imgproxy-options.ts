@@ -16,14 +16,14 @@ import {
 const RESIZING_TYPES = ['fit', 'fill', 'fill-down', 'force', 'auto'] as const
 export type ResizingType = (typeof RESIZING_TYPES)[number]
 
-/** Where a picture lies, and by how much it is moved from there. */
+/** Gravity, with an offset. */
 export interface ImgproxyGravity {
   readonly position: Position
-  /** As the URL spells it, if it is moved: something that we don't do, and that is of no matter where nothing is cut off. */
+  /** As spelled in the URL, if it has an offset: unsupported, but without effect if nothing is cropped. */
   readonly moved?: string
 }
 
-/** What the options come to; an absent member has imgproxy's default. */
+/** The effective options; an absent member has imgproxy's default. */
 export interface ImgproxyOptions {
   readonly type?: ResizingType
   readonly width?: number
@@ -47,8 +47,8 @@ export interface ImgproxyOptions {
 }
 
 /**
- * Reads one option such as `rs:fill:300:200`; a later one of a kind takes the place of an earlier one.
- * @throws RequestError `invalid_path` naming the option that can't be read or that we don't do.
+ * Reads one option such as `rs:fill:300:200`; a later option replaces an earlier one of the same kind.
+ * @throws RequestError `invalid_path` naming the invalid or unsupported option.
  */
 export function readImgproxyOption(text: string): ImgproxyOptions {
   const [name = '', ...args] = text.split(':')
@@ -82,7 +82,7 @@ const OPTIONS: ReadonlyMap<string, ReadOption> = named<ReadOption>([
   ['return_attachment att', ([on = ''], text) => ({ attachment: flag(on, text) })],
 ])
 
-/** Options that we don't do, with the arguments by which they do nothing; and those that say what we do anyway. */
+/** Unsupported options, with the arguments that disable them; and options for the default behaviour. */
 const DORMANT: ReadonlyMap<string, (args: readonly string[]) => boolean> = named<(args: readonly string[]) => boolean>([
   ['cachebuster cb', () => true],
   ['strip_metadata sm keep_copyright kcr strip_color_profile scp auto_rotate ar', ([on = '']) => TRUE.has(on)],
@@ -185,7 +185,7 @@ function side(text: string, option: string): number {
   return wholeArgument(text, option, { min: 0, max: 999_999 })
 }
 
-/** What Go's `strconv.ParseBool` takes; imgproxy takes anything else for false, with a warning in its log. */
+/** The values of Go's `strconv.ParseBool`; imgproxy treats anything else as false. */
 const TRUE: ReadonlySet<string> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True'])
 const FALSE: ReadonlySet<string> = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False'])
 

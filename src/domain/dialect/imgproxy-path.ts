@@ -13,7 +13,7 @@ import {
 } from './dialect-text.ts'
 import { type ImgproxyGravity, type ImgproxyOptions, readImgproxyOption } from './imgproxy-options.ts'
 
-/** Without keys nothing is signed, and the place of the signature can hold any word, such as `insecure`. */
+/** Without keys URLs are not signed, and the signature can be any word, such as `insecure`. */
 export type ImgproxySettings = ImgproxySigning
 
 /**
@@ -25,8 +25,8 @@ export type ImgproxySettings = ImgproxySigning
  * source = "plain/" percent-encoded [ "@" ext ] | base64url-with-slashes-anywhere [ "." ext ]
  * ```
  *
- * @param target What follows the place where the dialect is mounted, from its slash on, as it came; a query says nothing.
- * @throws RequestError `invalid_path` naming what can't be read or what we don't do, `signature_invalid`.
+ * @param target Path below the mount, with its leading slash, as sent; a query is ignored.
+ * @throws RequestError `invalid_path` naming the invalid or unsupported part, `signature_invalid`.
  * @see https://docs.imgproxy.net/usage/processing
  */
 export function parseImgproxyPath(target: string, settings: ImgproxySettings): DialectRequest {
@@ -56,7 +56,7 @@ export function parseImgproxyPath(target: string, settings: ImgproxySettings): D
 
 function assertSigned(signature: string, rest: string, settings: ImgproxySettings): void {
   if (settings.keys.length === 0) {
-    // A signature that was forgotten would make one of the first option, and the picture wrong.
+    // Without the signature the first option would be taken for it, and the picture would be wrong.
     if (/^[\w-]+$/.test(signature) && signature !== 'plain') return
     throw malformed(
       signature,
@@ -67,7 +67,7 @@ function assertSigned(signature: string, rest: string, settings: ImgproxySetting
   if (!isOneOf(signature, signatures)) throw signatureInvalid()
 }
 
-/** Proxies make one slash of two; what was signed had both. */
+/** Proxies merge slashes; the signed text had both. */
 function withBothSlashes(path: string): string {
   return path.replace(/(?<=\/plain\/[a-z][a-z0-9+.-]*):\/(?=[^/])/i, '://')
 }

@@ -20,9 +20,8 @@ import {
  * modifier = name [ ( "_" / ":" / "=" ) argument ]
  * ```
  *
- * @param target What follows the place where the dialect is mounted, from its slash on, as it came: with the query, which
- * belongs to the image.
- * @throws RequestError `invalid_path` naming what can't be read or what we don't do.
+ * @param target Path below the mount, with its leading slash, as sent, and with the query, which belongs to the image.
+ * @throws RequestError `invalid_path` naming the invalid or unsupported part.
  * @see https://github.com/unjs/ipx
  */
 export function parseIpxPath(target: string): DialectRequest {
@@ -33,7 +32,7 @@ export function parseIpxPath(target: string): DialectRequest {
   const modifiers = first === '_' ? new Map<string, string>() : splitModifiers(first)
   const wish = readIpxModifiers(modifiers)
   const format = readFormat(modifiers)
-  // All frames only if asked for, or in a GIF. Of the formats that we can be asked for, WebP is the other one with frames.
+  // All frames only if requested, or in a GIF. The other animated output format is WebP.
   const still = (format === 'webp' || format === 'negotiated') && !modifiers.has('animated') && !modifiers.has('a')
   return { source: percentDecode(id), spec: settleSpec({ ...wish, still }), format }
 }
@@ -53,14 +52,14 @@ function readFormat(modifiers: IpxModifiers): DialectFormat {
   return text === 'auto' ? 'negotiated' : dialectFormat(text, `${name}_${text}`)
 }
 
-/** Modifiers of a URL by their names, as it spells them; the argument of one without is empty. */
+/** Modifiers of a URL by name, as spelled; an absent argument is empty. */
 export type IpxModifiers = ReadonlyMap<string, string>
 
 /**
- * What the modifiers of ipx come to. It hands them to sharp in the order of their names, so that of several sizes the last
- * one counts: `w` before `s` before `h`.
+ * The effect of the modifiers. ipx applies them in the order of its list, so that the last of several sizes counts: `w`
+ * before `s` before `h`.
  *
- * @throws RequestError `invalid_path` naming the modifier that can't be read or that we don't do.
+ * @throws RequestError `invalid_path` naming the invalid or unsupported modifier.
  */
 function readIpxModifiers(modifiers: IpxModifiers): Wish {
   for (const [name, argument] of modifiers) {
@@ -90,7 +89,7 @@ function readIpxModifiers(modifiers: IpxModifiers): Wish {
     up: modifiers.has('enlarge'),
     background: readBackground(modifiers, contained),
     rotate: turn,
-    // sharp mirrors first and turns afterwards: after a quarter turn the mirror runs along the other side.
+    // sharp mirrors before it rotates: after a quarter turn the axis is the other one.
     flip: modifiers.has(onSide ? 'flop' : 'flip'),
     flop: modifiers.has(onSide ? 'flip' : 'flop'),
     gray: modifiers.has('grayscale'),
@@ -108,12 +107,12 @@ const NAMES: ReadonlySet<string> = new Set(
 
 interface SizeModifier {
   readonly name: string
-  /** Whether it is handed to sharp after `rotate`: a quarter turn that comes later distorts. */
+  /** Whether ipx applies it after `rotate`: a later quarter turn distorts. */
   readonly turns: boolean
   read(text: string, option: string): { readonly width?: number; readonly height?: number }
 }
 
-/** The one that counts first. */
+/** The modifier that counts first. */
 const SIZES: readonly SizeModifier[] = [
   { name: 'width', turns: true, read: (text, option) => ({ width: side(text, option) }) },
   { name: 'w', turns: true, read: (text, option) => ({ width: side(text, option) }) },
@@ -180,7 +179,7 @@ function readPosition(text: string, option: string): Position {
   return gravity
 }
 
-/** Only where sharp uses one: around a contained picture, and behind a flattened one; black unless it is named. */
+/** Only where sharp uses it: around a contained picture, and behind a flattened one; black by default. */
 function readBackground(modifiers: IpxModifiers, contained: boolean): string | undefined {
   const background = given(modifiers, ['background', 'b'], (text, option) => {
     const colour = cssColour(text)
@@ -191,7 +190,7 @@ function readBackground(modifiers: IpxModifiers, contained: boolean): string | u
   return contained || modifiers.has('flatten') ? (background ?? '000000') : undefined
 }
 
-/** Of two names for the same thing the later one counts. */
+/** The later of two synonyms counts. */
 function given<Value>(
   modifiers: IpxModifiers,
   names: readonly string[],

@@ -6,16 +6,16 @@ import { type DialectRequest, dialectFormat, malformed } from './dialect.ts'
 import { settleSpec, type Wish } from './dialect-spec.ts'
 import { percentDecode, wholeArgument } from './dialect-text.ts'
 
-/** rethumb makes TIFF as well. `source` is the original's format, or PNG for a TIFF. */
+/** rethumb also supports TIFF. `source` is the format of the original, or PNG for a TIFF. */
 export type RethumbFormat = OutputFormat | 'source' | 'tiff'
 
-/** What a URL of rethumb asks for: a picture, or what its EXIF says. */
+/** The content of a URL of rethumb: a picture, or its EXIF. */
 export type RethumbRequest =
   | (DialectRequest<RethumbFormat> & { readonly kind: 'picture' } & Versioned)
   | ({ readonly kind: 'exif'; readonly source: string } & Versioned)
 
 interface Versioned {
-  /** Letters and digits: another one is another entry of the cache. */
+  /** Letters and digits: each has its own cache entry. */
   readonly version?: string
 }
 
@@ -30,11 +30,11 @@ interface Versioned {
  *
  * Width and height together are an exact size, so they distort and enlarge.
  *
- * @param target The path as it came, with the query, which belongs to the image.
- * @throws RequestError `invalid_path` naming what can't be read.
+ * @param target The path as sent, with the query, which belongs to the image.
+ * @throws RequestError `invalid_path` naming the invalid part.
  */
 export function parseRethumbPath(target: string): RethumbRequest {
-  // Whoever encodes the URL encodes all of it; proxies make one slash of two.
+  // An encoded URL is encoded as a whole; proxies merge slashes.
   const { head, url } = /^\/+v1\/(?<head>(?:[^/]*\/)*?)(?<url>https?(?::|%3[Aa]).*)$/s.exec(target)?.groups ?? {}
   if (head === undefined || url === undefined) {
     throw invalidPath(
@@ -114,7 +114,7 @@ function readFormat(params: Params): RethumbFormat {
   return dialectFormat(format, `format/${format}`)
 }
 
-/** Tags of the first directory of EXIF, on the file; all others are on the taking. */
+/** Tags of IFD0, about the file; all others are about the capture. */
 const FILE_TAGS = new Set([
   'ImageWidth',
   'ImageLength',
@@ -147,9 +147,9 @@ const FILE_TAGS = new Set([
 ])
 
 /**
- * EXIF as rethumb told it: in groups, with rationals as strings.
+ * EXIF in the format of rethumb: in groups, with rationals as strings.
  * @param exif As in `MetadataGroups`.
- * @param place Absent: nobody is to know where it was taken.
+ * @param place Absent: the location is not shown.
  * @example rethumbExif({ Make: 'Canon', ExposureTime: '1/250' }) // { IFD0: { Make: 'Canon' }, EXIF: { ExposureTime: '1/250' } }
  */
 export function rethumbExif(exif: PlainGroup, place?: Place): Readonly<Record<string, PlainGroup>> {
@@ -175,7 +175,7 @@ function gpsGroup({ latitude, longitude, altitude }: Place): PlainGroup {
   }
 }
 
-/** Degrees, minutes, and seconds to the hundredth, which is 30 cm. */
+/** Degrees, minutes, and hundredths of a second, which are 30 cm. */
 function degrees(value: number): readonly string[] {
   const hundredths = Math.round(Math.abs(value) * 360_000)
   return [

@@ -6,22 +6,22 @@ import type { OutputFormat } from '../spec/image-format.ts'
 import { parseSpec, type Spec, type SpecSize } from '../spec/spec.ts'
 import { formatImagePath } from '../url/picture-url.ts'
 
-/** What Reticulum answers an upload, by its names. */
+/** The response of Reticulum to an upload. */
 export interface ReticulumAnswer {
-  /** Our id. */
+  /** The image id. */
   readonly hash: string
-  /** Of the original, in bytes. */
+  /** Size of the original, bytes. */
   readonly length: number
-  /** That pages are to put into the URLs of the image. */
+  /** Extension for the URLs of the image. */
   readonly extension: OutputFormat
   readonly full_url: string
-  /** The image is in the store, for good. */
+  /** The image is in the store. */
   readonly satisfied: true
-  /** Empty: no node holds more of the image than any other. */
+  /** Empty: all nodes are equal. */
   readonly nodes: readonly string[]
 }
 
-/** @param base What URLs begin with, without a slash at the end; empty: they begin with a slash. */
+/** @param base Prefix of the URLs, without a trailing slash; empty: they begin with a slash. */
 export function reticulumAnswer(record: ImageRecord, base: string, policy: SizePolicy): ReticulumAnswer {
   const { id, format: source, alpha, frames, width, height } = record
   const extension = negotiateFormat('source', { source, alpha, animated: frames > 1, pixels: width * height }, false)
@@ -42,15 +42,15 @@ export function reticulumAnswer(record: ImageRecord, base: string, policy: SizeP
   }
 }
 
-/** More digits are no length of a picture: as many as our own grammar takes. */
+/** Maximum digits of a length, as in a spec. */
 const MAX_LENGTH = 999_999
 
 /**
- * The size that Reticulum would read out of a text, whatever stands around it. It looks for the first `<n>s`, `<n>w` and
- * `<n>h` anywhere, in lower case; a square wins over the others, whose order does not matter.
+ * The size that Reticulum finds in a text: the first `<n>s`, `<n>w` and `<n>h` anywhere, in lower case; a square has
+ * precedence over the others, in any order.
  *
- * @returns undefined if there is no such size, if a length is zero or absurd, and for what no client of Reticulum's writes:
- *   commas, which separate our options, slashes and control characters.
+ * @returns undefined if there is no such size, if a length is zero or too large, and for commas, slashes and control
+ *   characters, which no client of Reticulum sends.
  * @see https://github.com/thraxil/resize (`MakeSizeSpec`)
  * @example parseReticulumSize('thumb-200h300w') // the spec of '300w200h'
  */
@@ -64,9 +64,9 @@ export function parseReticulumSize(text: string): Spec | undefined {
 }
 
 /**
- * A spec of ours in any spelling, or else a size as Reticulum reads it: for sites with old links that have text around the
- * size (RETICULUM_SIZES). Without it such a text is refused, as it may be a mistake of somebody who wants another picture.
- * @throws RequestError `invalid_path` for what is neither, with the reason of our own grammar.
+ * A spec in any spelling, or a size in Reticulum's grammar: for sites with old links that have text around the size
+ * (RETICULUM_SIZES). By default such a text is refused, as it may be a mistake.
+ * @throws RequestError `invalid_path` if it is neither, with the reason for the spec.
  */
 export function parseSpecOrReticulumSize(text: string): Spec {
   try {

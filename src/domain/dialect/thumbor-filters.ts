@@ -13,13 +13,13 @@ import {
   wholeArgument,
 } from './dialect-text.ts'
 
-/** What a list of filters comes to; an absent member was not asked for. */
+/** The effect of a list of filters; an absent member was not requested. */
 export interface FilterEffects {
   readonly format?: OutputFormat
   readonly quality?: number
   /** `rrggbb`: behind transparent pixels. */
   readonly background?: string
-  /** The rest of a `fit-in` box is filled: with `background`, or left transparent. */
+  /** Whether the rest of a `fit-in` box is filled: with `background`, or transparent. */
   readonly filled?: true
   readonly gray?: true
   readonly blur?: number
@@ -40,18 +40,18 @@ export interface FilterEffects {
 }
 
 interface Call {
-  /** As the URL spells it, for messages. */
+  /** As spelled in the URL, for messages. */
   readonly text: string
   readonly name: string
   readonly args: readonly string[]
 }
 
 /**
- * Reads `f(args):f(args)…/` of thumbor and imagor, up to the slash that ends it.
+ * Reads `f(args):f(args)…/` of thumbor and imagor, up to the final slash.
  *
- * @param text Behind `filters:`.
- * @returns The effects, and what follows the slash.
- * @throws RequestError `invalid_path` naming the filter that can't be read or that we don't do.
+ * @param text Text after `filters:`.
+ * @returns The effects, and the text after the slash.
+ * @throws RequestError `invalid_path` naming the invalid or unsupported filter.
  */
 export function parseThumborFilters(text: string): { readonly effects: FilterEffects; readonly rest: string } {
   let effects: FilterEffects = {}
@@ -67,7 +67,7 @@ export function parseThumborFilters(text: string): { readonly effects: FilterEff
   }
 }
 
-/** Parentheses nest: imagor's filters take whole paths as arguments. */
+/** Parentheses nest: filters of imagor accept paths as arguments. */
 function readCall(text: string): { readonly call: Call; readonly end: number } {
   const name = /^[a-z0-9_]+(?=\()/i.exec(text)?.[0]
   if (name === undefined) throw malformed(`filters:${text}`, 'a filter should be a name and arguments in parentheses')
@@ -92,7 +92,9 @@ function applyFilter(effects: FilterEffects, call: Call): FilterEffects {
 
 type ReadFilter = (call: Call, before: FilterEffects) => FilterEffects
 
-/** We strip and convert to sRGB always, and keep no results that `preview` could skip. */
+/**
+ * Metadata is always stripped and colours are converted to sRGB; there is no result storage that `preview` could skip.
+ */
 const NO_EFFECT: ReadFilter = () => ({})
 
 const FILTERS: ReadonlyMap<string, ReadFilter> = new Map<string, ReadFilter>([
@@ -103,7 +105,7 @@ const FILTERS: ReadonlyMap<string, ReadFilter> = new Map<string, ReadFilter>([
   ['blur', readBlur],
   ['sharpen', ({ args, text }) => (numberArgument(argument(args, 0), text) > 0 ? { sharpen: true } : {})],
   ['grayscale', () => ({ gray: true })],
-  // Counter-clockwise, as Pillow turns, and after the resizing.
+  // Counter-clockwise, as in Pillow, and after resizing.
   ['rotate', ({ args, text }, { rotate = 0 }) => ({ rotate: (rotate + counterClockwise(args, text)) % 360 })],
   ['orient', ({ args, text }) => ({ orient: counterClockwise(args, text) })],
   ['focal', readFocal],
@@ -139,12 +141,12 @@ function readBlur({ args, text }: Call, before: FilterEffects): FilterEffects {
   return blur === undefined ? {} : { blur }
 }
 
-/** thumbor's own limit. */
+/** The limit of thumbor. */
 const MAX_BLUR_RADIUS = 150
 
 /**
- * The sigma that a Gaussian cut off at a radius really blurs by. thumbor cuts at the sigma itself unless told otherwise,
- * which leaves a little more than half of it.
+ * The effective sigma of a Gaussian that is cut off at a radius. thumbor cuts at the sigma by default, which leaves a
+ * little more than half of it.
  */
 function kernelDeviation(radius: number, sigma: number): number {
   if (radius < 1) return 0
@@ -158,13 +160,13 @@ function kernelDeviation(radius: number, sigma: number): number {
   return Math.sqrt(squares / weights)
 }
 
-/** A point, or a rectangle whose middle counts, in fractions of the picture as imagor takes them. */
+/** A point, or a rectangle whose centre counts, in fractions of the picture as in imagor. */
 function readFocal({ args, text }: Call, before: FilterEffects): FilterEffects {
   if (before.focus !== undefined) throw notDone(text, 'specify one focal point')
   const parts = args.join(',').split(/[x,:]/)
   if (parts.length !== 2 && parts.length !== 4)
     throw malformed(text, 'a focal area should be a point or a rectangle, as in 0.1x0.2:0.5x0.6')
-  // Pixels would be those of an original whose size nobody knows yet. Nothing but 0 and 1 is both.
+  // Pixels would need the size of the original, which is unknown here. Only 0 and 1 are valid as both.
   if (parts.every((part) => /^\d+$/.test(part)) && parts.some((part) => part !== '0' && part !== '1')) {
     throw notDone(text, 'specify the focal point in fractions of the image from 0 to 1, not in pixels')
   }
@@ -187,7 +189,7 @@ function readAttachment({ args, text }: Call): FilterEffects {
   return { attachment: true, ...(name !== '' && { fileName: fileNameArgument(name, text) }) }
 }
 
-/** Milliseconds in the URL. */
+/** The URL has milliseconds. */
 function readExpire({ args, text }: Call): FilterEffects {
   const milliseconds = wholeArgument(argument(args, 0), text, { min: 1, max: 999_999_999_999_999 })
   return { expires: Math.floor(milliseconds / 1000) }

@@ -31,12 +31,11 @@ export interface ThumborSettings extends ThumborSigning {
  * image   = text | "b64:" base64url
  * ```
  *
- * Where the two differ, imagor's meaning counts, as far as it is more than thumbor's. A box enlarges, `fit-in` doesn't,
- * and the filters `upscale` and `no_upscale` change that.
+ * Where the two differ, imagor's extensions count. A box enlarges, `fit-in` does not; the filters `upscale` and
+ * `no_upscale` change that.
  *
- * @param target What follows the place where the dialect is mounted, from its slash on, as it came: with the query, which
- * belongs to the image.
- * @throws RequestError `invalid_path` naming what can't be read or what we don't do, `signature_invalid`.
+ * @param target Path below the mount, with its leading slash, as sent, and with the query, which belongs to the image.
+ * @throws RequestError `invalid_path` naming the invalid or unsupported part, `signature_invalid`.
  * @see https://thumbor.readthedocs.io/en/latest/usage.html
  */
 export function parseThumborPath(target: string, settings: ThumborSettings): DialectRequest {
@@ -62,7 +61,7 @@ interface AcceptedText {
   readonly decoded: boolean
 }
 
-/** What was signed is what is read: as it came, or, since clients encode what they send, as it was before that. */
+/** The signed text is the parsed text: as sent, or decoded once, since clients encode URLs. */
 function acceptedText(first: string, rest: string, settings: ThumborSettings): AcceptedText {
   if (first === 'unsafe') {
     if (!settings.unsafe) throw signatureInvalid('Unsigned URLs ("unsafe") are disabled: sign the URL')
@@ -142,7 +141,7 @@ function readFit({ fitIn, full, stretch }: Parts, effects: FilterEffects): Fit {
 }
 
 function readPosition({ smart, halign, valign, fitIn }: Parts, { focus }: FilterEffects): Position | undefined {
-  // What fills a box around a picture is always the same on both sides.
+  // The padding of a box is the same on both sides.
   if (fitIn !== undefined) return undefined
   if (focus !== undefined) return focus
   if (smart !== undefined) return 'smart'

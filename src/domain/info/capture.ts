@@ -1,8 +1,8 @@
 import { isList, type PlainGroup, type PlainValue } from './plain-value.ts'
 
-/** What a file says of its making, beyond what is to be seen. Members are absent where it says nothing, or nothing sensible. */
+/** Metadata about the capture of a picture. Members are absent if the file has no valid value. */
 export interface Capture {
-  /** ISO 8601; with an offset only if the file has one: else it is the camera's own clock. */
+  /** ISO 8601; with an offset only if the file has one; otherwise in the camera's local time. */
   readonly capturedAt?: string
   readonly camera?: Camera
   readonly artist?: string
@@ -10,7 +10,7 @@ export interface Capture {
   readonly caption?: string
 }
 
-/** By the names of EXIF. */
+/** With the names of EXIF. */
 export interface Camera {
   readonly make?: string
   readonly model?: string
@@ -21,23 +21,23 @@ export interface Camera {
   readonly iso?: number
   /** Millimetres. */
   readonly focalLength?: number
-  /** Of a lens that shows the same on 35 mm film. Millimetres. */
+  /** 35 mm equivalent, millimetres. */
   readonly focalLengthIn35mm?: number
 }
 
-/** What a file says of itself, by standard; rationals as `1/250`, dates as they stand there. */
+/** The metadata of a file, by standard; rationals as `1/250`, dates as in the file. */
 export interface MetadataGroups {
   readonly exif?: PlainGroup
   readonly iptc?: PlainGroup
   readonly xmp?: PlainGroup
 }
 
-/** Longer ones are cut: these are the short form. */
+/** Longer texts are cut, as this is the short form. */
 const MAX_TEXT = 500
 
 /**
- * Reads what people ask for. EXIF is what the camera wrote, so it goes first for everything about the taking; a caption and
- * rights are written by people, into IPTC or XMP as a rule, but EXIF is read first there as well, as by our renditions.
+ * Reads the common fields. EXIF has precedence, as the camera wrote it; also for caption and rights, which people
+ * mostly write into IPTC or XMP, as renditions do the same.
  *
  * @see https://www.cipa.jp/std/documents/e/DC-008-Translation-2019-E.pdf (4.6), https://iptc.org/std/photometadata/specification/
  */
@@ -81,7 +81,7 @@ function exifTime(exif: PlainGroup, ...[time, offset, fraction]: [string, string
 const ISO =
   /^(?<day>(?<year>\d{4})-(?<month>\d\d)-(?<date>\d\d))T(?<clock>(?<hour>[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?)(?<zone>Z|[+-](?:0\d|1[0-4]):[0-5]\d)?$/
 
-/** @returns undefined for a time that no calendar has, such as the zeros of a camera whose clock was never set. */
+/** @returns undefined for an invalid time, such as the zeros of a camera whose clock was never set. */
 function isoTime(value: PlainValue | undefined): string | undefined {
   const text = textOf(value)
   const { year, month, date } = ISO.exec(text ?? '')?.groups ?? {}
@@ -90,7 +90,7 @@ function isoTime(value: PlainValue | undefined): string | undefined {
   return day.getUTCMonth() === Number(month) - 1 && day.getUTCDate() === Number(date) ? text : undefined
 }
 
-/** Of a list, all; of texts by language, the default or the first. */
+/** All items of a list; of translations, the default or the first. */
 function textOf(value: PlainValue | undefined): string | undefined {
   if (typeof value === 'string') return value.trim().slice(0, MAX_TEXT).toWellFormed() || undefined
   if (typeof value !== 'object') return undefined

@@ -4,22 +4,22 @@ import { type Capture, captureOf, type MetadataGroups } from './capture.ts'
 import type { Place } from './place.ts'
 import { boundGroup, isPlainValue, type PlainGroup, tidyText } from './plain-value.ts'
 
-/** All that is measured of an original: it can always be measured again. Kept in the store as `infos/…`. */
+/** The measured properties of an original, which can always be measured again. Stored as `infos/…`. */
 export interface ImageInfo {
   readonly picture: PictureInfo
   readonly capture: CaptureInfo
   readonly place?: Place
 }
 
-/** What anybody sees who has the picture. */
+/** Properties that are visible in the picture. */
 export interface PictureInfo {
-  /** Before the EXIF orientation; of one frame. */
+  /** Before the EXIF orientation; one frame. */
   readonly stored: Size
   /** EXIF orientation, 1-8. */
   readonly orientation: number
-  /** `rgb`, `gray` or `cmyk`, else libvips' name; which rgb it is, the profile says. */
+  /** `rgb`, `gray` or `cmyk`, else libvips' name; the profile defines the kind of rgb. */
   readonly colorSpace: string
-  /** The ICC profile's own name; absent without a profile: then rgb is sRGB. */
+  /** Name in the ICC profile; absent without a profile: then rgb is sRGB. */
   readonly iccProfile?: string
   readonly bitsPerSample: number
   readonly animation?: Animation
@@ -34,35 +34,35 @@ export interface PictureInfo {
 }
 
 export interface Animation {
-  /** Of one round, by the file: browsers show what is shorter than 20 ms a frame more slowly. */
+  /** Duration of one loop, by the file: browsers slow down frames shorter than 20 ms. */
   readonly durationMs: number
-  /** How many rounds; 0: for ever. */
+  /** Number of loops; 0: endless. */
   readonly loop: number
 }
 
-/** What only the photographer's file says: needs a token. */
+/** Metadata of the file: needs a token. */
 export interface CaptureInfo extends Capture {
   readonly metadata: MetadataGroups
-  /** Some of the metadata was too much to be read or shown. */
+  /** Whether metadata was omitted because of its size. */
   readonly metadataCut?: true
 }
 
-/** Part of an info's key: goes up when its form, or the way in which something is measured, changes. */
+/** Part of the key of an info; incremented when its form or a measurement changes. */
 export const INFO_VERSION = 3
 
-/** With the short form beside them all stays below 64 KiB of JSON: what is larger is not read back. */
+/** Together with the short form, the JSON stays below 64 KiB, the limit when it is read back. */
 const MAX_METADATA_BYTES = { exif: 16_384, iptc: 12_288, xmp: 20_480 } as const
 const MAX_PROFILE_NAME = 100
 
-/** What an engine measured, not yet fit to be shown. */
+/** The result of the engine, before it is cleaned. */
 export interface Measured extends Omit<PictureInfo, keyof Pick<OriginalFacts, 'stored' | 'orientation'>> {
   readonly metadata: MetadataGroups
-  /** Some of it was too large to be read at all. */
+  /** Whether some of it was too large to be read. */
   readonly metadataCut: boolean
   readonly place?: Place
 }
 
-/** Bounds and cleans all that the file itself says. */
+/** Bounds and cleans the metadata of the file. */
 export function imageInfo({ stored, orientation }: OriginalFacts, measured: Measured): ImageInfo {
   const { metadata, metadataCut, place, iccProfile, ...picture } = measured
   const profile = tidyText(iccProfile ?? '')
@@ -85,15 +85,15 @@ export function imageInfo({ stored, orientation }: OriginalFacts, measured: Meas
   }
 }
 
-/** Who looks. */
+/** The audience of an info. */
 export interface Audience {
-  /** Holds a token. */
+  /** Whether the request has a token. */
   readonly isTrusted: boolean
-  /** And may see where the picture was taken. */
+  /** Whether the location may be shown. */
   readonly showGps: boolean
 }
 
-/** What of an info an audience sees: `gps` only if it is both. */
+/** The part of an info for an audience: `gps` only if both are true. */
 export function visibleInfo({ picture, capture, place }: ImageInfo, { isTrusted, showGps }: Audience) {
   return {
     ...picture,
@@ -112,7 +112,7 @@ export function parseInfo(text: string): ImageInfo | undefined {
   return isInfo(value) ? value : undefined
 }
 
-/** The node itself wrote it, of this very version: a look at the parts is enough. */
+/** A node of the same version wrote it: checking the parts is enough. */
 function isInfo(value: unknown): value is ImageInfo {
   if (typeof value !== 'object' || value === null || !('picture' in value && 'capture' in value)) return false
   const { picture, capture } = value
@@ -125,9 +125,9 @@ function isPlainPart(value: unknown): boolean {
 }
 
 /**
- * Allow-lists of tags, by the names that the standards give them (XMP's without prefixes). No tag of them is defined to hold
- * coordinates. Maker notes, GeoTIFF, ambient conditions, binary tags and tags of vendors are not listed: they may hold a location,
- * under any name.
+ * Allow-lists of tags, by their standard names (XMP's without prefixes). None of them is defined to contain
+ * coordinates. Maker notes, GeoTIFF, ambient conditions, binary tags and vendor tags are not listed: they may contain a
+ * location, under any name.
  */
 const EXIF = tags(`
   ImageWidth, ImageLength, BitsPerSample, Compression, PhotometricInterpretation, Orientation, SamplesPerPixel, PlanarConfiguration,
@@ -156,7 +156,10 @@ const IPTC = tags(`
   Credit, Source, Copyright Notice, Contact, Caption/Abstract, Writer/Editor, Image Type, Image Orientation, Language Identifier,
   Short Document ID, Unique Document ID, Owner ID, Record Version, Coded Character Set`)
 
-/** Of Dublin Core, XMP, its rights and media management, Photoshop, IPTC, PLUS, and the usual tags of lenses and keywords. */
+/**
+ * Dublin Core, XMP with its rights and media management, Photoshop, IPTC, PLUS, and the common tags of lenses and
+ * keywords.
+ */
 const XMP = tags(`
   contributor, creator, date, description, format, identifier, language, publisher, relation, rights, source, subject, title, type,
   CreateDate, CreatorTool, Label, MetadataDate, ModifyDate, Nickname,
@@ -174,7 +177,7 @@ export const SHOWN_TAGS = { exif: EXIF, iptc: IPTC, xmp: new Set([...XMP, ...EXI
   readonly [name in keyof MetadataGroups]-?: ReadonlySet<string>
 }
 
-/** The tags of a group that are on its list. */
+/** The tags of a group that are on its allow-list. */
 export function shownTags(name: keyof MetadataGroups, group: PlainGroup): PlainGroup {
   return Object.fromEntries(Object.entries(group).filter(([tag]) => SHOWN_TAGS[name].has(tag)))
 }

@@ -5,7 +5,7 @@ import { deviceBox, parseSpec, type Spec } from '../spec/spec.ts'
 import { parseJson } from '../text/json-text.ts'
 import { formatImagePath, type UploadRequest } from '../url/picture-url.ts'
 
-/** What is known of an upload: stored as `records/…` and answered by `GET /images/{id}`. */
+/** The record of an upload: stored as `records/…`, returned by `GET /images/{id}`. */
 export interface ImageRecord {
   readonly id: string
   /** As displayed, after the EXIF orientation. Pixels. */
@@ -25,7 +25,7 @@ export function formatRecord(record: ImageRecord): string {
   return JSON.stringify(record)
 }
 
-/** The inverse of `formatRecord`; unknown fields are left out. @returns undefined for anything that is no record. */
+/** The inverse of `formatRecord`; unknown fields are left out. @returns undefined if the text is not a record. */
 export function parseRecord(text: string): ImageRecord | undefined {
   const value = parseJson(text)
   if (typeof value !== 'object' || value === null) return undefined
@@ -41,25 +41,25 @@ function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value > 0
 }
 
-/** URLs that a page can use as they are. */
+/** URLs for use in a page. */
 export interface ImageUrls {
-  /** For the `src` of an `<img>`: about 800 pixels wide, in the format that the client reads best. */
+  /** For the `src` of an `<img>`: about 800 pixels wide, in the best format that the client supports. */
   readonly src: string
-  /** For its `srcset`: no width beyond the original's. Empty if the policy offers no widths. */
+  /** For its `srcset`: no wider than the original. Empty if the policy offers no widths. */
   readonly srcset: string
-  /** A whole tag. */
+  /** The complete tag. */
   readonly html: string
   /** The record. */
   readonly record: string
-  /** The record, with all else that is known of the image. */
+  /** The record with all measured properties. */
   readonly info: string
-  /** The bytes as uploaded; needs a token. */
+  /** The bytes as uploaded; requires a token. */
   readonly original: string
 }
 
 const PREFERRED_WIDTH = 800
 
-/** @param base What URLs begin with, without a slash at the end; empty: they begin with a slash. */
+/** @param base Prefix of the URLs, without a trailing slash; empty: they begin with a slash. */
 export function imageUrls(record: ImageRecord, base: string, policy: SizePolicy): ImageUrls {
   const { id, width, height } = record
   const url = (spec: Spec) => {
@@ -87,7 +87,7 @@ export function imageUrls(record: ImageRecord, base: string, policy: SizePolicy)
   }
 }
 
-/** For originals smaller than every width that is offered. */
+/** For originals smaller than every offered width. */
 function fallbackSpec(policy: SizePolicy): Spec {
   return parseSpec(policy.kind === 'list' ? (policy.sizes[0] ?? 'full') : 'full')
 }

@@ -8,7 +8,7 @@ export interface Place {
   readonly altitude?: number
 }
 
-/** Checks what a file says; degrees are rounded to a centimetre. @returns undefined for what is no place on earth. */
+/** Checks the coordinates of a file, and rounds them to a centimetre. @returns undefined for invalid coordinates. */
 export function parsePlace(latitude: unknown, longitude: unknown, altitude: unknown): Place | undefined {
   if (!isWithin(latitude, 90) || !isWithin(longitude, 180)) return undefined
   const place = { latitude: round(latitude, 7), longitude: round(longitude, 7) }
@@ -16,7 +16,8 @@ export function parsePlace(latitude: unknown, longitude: unknown, altitude: unkn
 }
 
 /**
- * The same of what XMP says, as texts: `51,28.6687N`, `51,28,40.12N`; an altitude as `4612/100`, and `1` for one below the sea.
+ * The same for the texts of XMP: `51,28.6687N`, `51,28,40.12N`; an altitude as `4612/100`, with `1` for below sea
+ * level.
  * @see https://developer.adobe.com/xmp/docs/XMPNamespaces/XMPDataTypes/#gpscoordinate
  */
 export function parseXmpPlace(texts: {
@@ -55,12 +56,12 @@ function parseRational(text: unknown): number | undefined {
 }
 
 const DEGREES = /^\s*[+-]?\d{1,3}(?:[,°]\s*\d{1,2}(?:\.\d+)?(?:[,'′]\s*\d{1,2}(?:\.\d+)?["″]?)?)\s*['′]?\s*[NSEW]\s*$/i
-/** Latitude, longitude and what may follow, as ISO 6709 joins them: as in `+51.4778-000.0015/`. */
+/** ISO 6709: latitude, longitude and optional further parts, such as `+51.4778-000.0015/`. */
 const ISO_6709 = /^\s*[+-]\d{2,6}(?:\.\d+)?[+-]\d{3,7}(?:\.\d+)?/
 const DECIMAL_PAIR = /^\s*[+-]?\d{1,2}\.\d{3,}\s*[NS]?\s*[,;\s]\s*[+-]?\d{1,3}\.\d{3,}\s*[EW]?\s*$/i
 const NAMED = /gps[\s_-]*(?:lat|lon|alt|pos|coord|[:=\d])|\b(?:latitude|longitude|lat|lng|lon)\b["']?\s*[:=]|\bgeo:/i
 
-/** True for a text that is a place in one of the usual notations, whatever it is called, or that speaks of one. */
+/** Whether a text contains coordinates in one of the common notations, or mentions them. */
 export function saysPlace(text: string): boolean {
   return DEGREES.test(text) || ISO_6709.test(text) || DECIMAL_PAIR.test(text) || NAMED.test(text)
 }

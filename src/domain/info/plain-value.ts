@@ -1,12 +1,12 @@
 import { saysPlace } from './place.ts'
 
-/** What JSON can say. */
+/** A JSON value. */
 export type PlainValue = string | number | boolean | readonly PlainValue[] | PlainGroup
 export interface PlainGroup {
   readonly [name: string]: PlainValue
 }
 
-/** What is left of a group, and whether anything had to be cut or left out for its size. */
+/** A cleaned group, and whether anything was cut or omitted because of its size. */
 export interface Bounded {
   readonly group: PlainGroup
   readonly cut: boolean
@@ -16,18 +16,18 @@ const MAX_TEXT = 2000
 const MAX_ITEMS = 64
 const MAX_DEPTH = 6
 const MAX_NAME = 64
-/** Letters, digits and what standards use in their names: `By-line`, `Caption/Abstract`, `en-US`. */
+/** Letters, digits and the punctuation of standard names: `By-line`, `Caption/Abstract`, `en-US`. */
 const NAME = /^[\p{L}\p{N} .:/()_-]+$/u
-/** A program that copies names one by one would set the prototype of its object. */
+/** A program that copies members by name would set the prototype of its object. */
 const FORBIDDEN_NAMES = new Set(['__proto__', 'constructor', 'prototype'])
-/** A picture in base64 (JPEG, PNG): a thumbnail has a header with a place of its own. */
+/** A picture in base64 (JPEG, PNG): its own header may contain a location. */
 const EMBEDDED = /^\s*(?:\/9j\/|iVBORw0KGgo)/
 
 /**
- * Makes metadata fit to be shown: no texts that are or mention coordinates, no control characters, no lone surrogates, no embedded
- * pictures, no names that harm, and never more than `maxBytes` of JSON. The allow-list of tags has been applied before.
+ * Cleans metadata for responses: no texts with coordinates, no control characters, no lone surrogates, no embedded
+ * pictures, no dangerous names, and at most `maxBytes` of JSON. The allow-list of tags was applied before.
  *
- * @param maxBytes For the whole group as JSON in UTF-8. Members are taken in order as long as they fit.
+ * @param maxBytes For the whole group as JSON in UTF-8. Members are included in order while they fit.
  */
 export function boundGroup(group: PlainGroup, maxBytes: number): Bounded {
   const state: Budget = { left: maxBytes - 2, cut: false }
@@ -44,7 +44,7 @@ function boundMembers(group: PlainGroup, depth: number, budget: Budget): PlainGr
   const members: [string, PlainValue][] = []
   for (const [name, value] of Object.entries(group)) {
     if (name.length > MAX_NAME || !NAME.test(name) || FORBIDDEN_NAMES.has(name)) continue
-    // With its quotes, the colon and the comma.
+    // Including its quotes, the colon and the comma.
     const overhead = Buffer.byteLength(name) + 4
     const bounded = boundValue(value, depth, budget, overhead)
     if (bounded !== undefined) members.push([name, bounded])
@@ -52,7 +52,7 @@ function boundMembers(group: PlainGroup, depth: number, budget: Budget): PlainGr
   return Object.fromEntries(members)
 }
 
-/** @returns undefined for what says nothing, must not be said, or has no room; then nothing was taken of the budget. */
+/** @returns undefined for an empty or forbidden value, or one that does not fit; the budget is then unchanged. */
 function boundValue(value: PlainValue, depth: number, budget: Budget, overhead: number): PlainValue | undefined {
   if (typeof value === 'object') {
     if (depth >= MAX_DEPTH || overhead + 2 > budget.left) {
@@ -84,7 +84,7 @@ function boundItems(values: readonly PlainValue[], depth: number, budget: Budget
 }
 
 function boundText(text: string, budget: Budget): string | undefined {
-  // Looked at as a whole: half of a coordinate is a place as well.
+  // Checked before it is cut: half of a coordinate still reveals a location.
   if (EMBEDDED.test(text) || saysPlace(text)) return undefined
   const clean = tidyText(text)
   if (clean === '') return undefined
@@ -93,7 +93,7 @@ function boundText(text: string, budget: Budget): string | undefined {
   return clean.slice(0, MAX_TEXT).toWellFormed()
 }
 
-/** Text without control characters (but its line ends) and without halves of letters. */
+/** Text without control characters, except line ends, and without lone surrogates. */
 export function tidyText(text: string): string {
   return text
     .replaceAll(/\r\n?/g, '\n')
@@ -102,12 +102,12 @@ export function tidyText(text: string): string {
     .trim()
 }
 
-/** Tells a list from a group, which the compiler cannot do by itself. */
+/** A type guard: the compiler does not narrow readonly arrays. */
 export function isList(value: PlainValue): value is readonly PlainValue[] {
   return Array.isArray(value)
 }
 
-/** Whether a value is plain, with no more than some levels. */
+/** Whether a value is plain JSON of limited depth. */
 export function isPlainValue(value: unknown, depth = 0): value is PlainValue {
   if (typeof value === 'string' || typeof value === 'boolean') return true
   if (typeof value === 'number') return Number.isFinite(value)

@@ -7,7 +7,7 @@ export interface IpAddress {
   readonly value: bigint
 }
 
-/** Neighbouring addresses, both ends included. */
+/** A range of addresses, both ends included. */
 export interface AddressBlock {
   readonly family: 4 | 6
   readonly first: bigint
@@ -15,8 +15,9 @@ export interface AddressBlock {
 }
 
 /**
- * Reads the spellings that a resolver and the WHATWG URL parser write: four plain decimal numbers, or the hexadecimal groups
- * of IPv6 (RFC 4291), without brackets. Shorter, octal or hexadecimal spellings of IPv4 and zone ids are not addresses here.
+ * Reads the spellings that resolvers and the WHATWG URL parser produce: four plain decimal numbers, or the hexadecimal
+ * groups of IPv6 (RFC 4291), without brackets. Shorter, octal or hexadecimal spellings of IPv4 and zone ids are
+ * rejected.
  *
  * @returns undefined for anything else.
  */
@@ -27,7 +28,7 @@ export function parseIpAddress(text: string): IpAddress | undefined {
 
 function parse(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text)
-  // The URL parser judges first: ipaddr.js also reads zone ids, and takes `::192.0.2.7` for `::ffff:192.0.2.7`.
+  // The URL parser checks first: ipaddr.js also accepts zone ids, and treats `::192.0.2.7` as `::ffff:192.0.2.7`.
   if (!/^[\da-f:.]+$/i.test(text) || !URL.canParse(`http://[${text}]`)) return undefined
   return ipaddr.IPv6.parse(new URL(`http://[${text}]`).hostname.slice(1, -1))
 }
@@ -36,7 +37,7 @@ function valueOf(address: ipaddr.IPv4 | ipaddr.IPv6): bigint {
   return BigInt(`0x${Buffer.from(address.toByteArray()).toString('hex')}`)
 }
 
-/** The shortest common spelling (RFC 5952); the inverse of `parseIpAddress`. */
+/** The canonical spelling (RFC 5952); the inverse of `parseIpAddress`. */
 export function formatIpAddress({ family, value }: IpAddress): string {
   const bytes = Buffer.from(value.toString(16).padStart(family === 4 ? 8 : 32, '0'), 'hex')
   return ipaddr.fromByteArray([...bytes]).toString()
@@ -68,7 +69,7 @@ function familyOf(address: ipaddr.IPv4 | ipaddr.IPv6): 4 | 6 {
   return address.kind() === 'ipv4' ? 4 : 6
 }
 
-/** An address of IPv4 that is written into one of IPv6 counts as IPv6. */
+/** An IPv4 address embedded in an IPv6 address counts as IPv6. */
 function isWithin({ family, value }: IpAddress, block: AddressBlock): boolean {
   return family === block.family && block.first <= value && value <= block.last
 }
@@ -76,7 +77,7 @@ function isWithin({ family, value }: IpAddress, block: AddressBlock): boolean {
 /**
  * Reads the address of a DNS server: `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53`, `[2001:db8::53]:5353`.
  *
- * @returns As Node's resolver takes it, with the port.
+ * @returns In the notation of Node's resolver, with the port.
  * @throws SettingError
  */
 export function parseDnsServer(text: string): string {
@@ -90,7 +91,7 @@ export function parseDnsServer(text: string): string {
   return address.family === 4 ? `${host}:${port}` : `[${host}]:${port}`
 }
 
-// All of IANA's special-purpose registry, those that can be reached from everywhere included: none holds a web server.
+// All of IANA's special-purpose registry, including the globally reachable blocks: none contains a web server.
 // https://www.iana.org/assignments/iana-ipv4-special-registry
 const SPECIAL_IPV4 = [
   '0.0.0.0/8', // this network
@@ -116,7 +117,7 @@ const SPECIAL_IPV4 = [
 
 const GLOBAL_IPV6 = parseAddressBlock('2000::/3')
 
-// Within 2000::/3. All else that holds an address of IPv4 (mapped, compatible, translated) is outside of it.
+// Within 2000::/3. Other addresses with an embedded IPv4 address (mapped, compatible, translated) are outside of it.
 // https://www.iana.org/assignments/iana-ipv6-special-registry
 const SPECIAL_IPV6 = [
   '2001::/23', // protocol assignments: Teredo, ORCHID, benchmarks, AMT
@@ -128,10 +129,10 @@ const SPECIAL_IPV6 = [
 ].map(parseAddressBlock)
 
 /**
- * Whether an image may be fetched from there: from ordinary addresses of the public internet, and from the operator's
- * exceptions. What isn't plainly an address is refused.
+ * Whether an image may be fetched from this address: ordinary addresses of the public internet, and the operator's
+ * exceptions. Anything that is not an address is refused.
  *
- * @param text As a resolver or the WHATWG's parser writes it, without brackets.
+ * @param text As a resolver or the WHATWG URL parser returns it, without brackets.
  */
 export function isRemoteAddressAllowed(text: string, exceptions: readonly AddressBlock[]): boolean {
   const address = parseIpAddress(text)
@@ -145,14 +146,14 @@ const MAPPED_IPV4 = 0xffffn << 32n
 const IPV6_HOST_BITS = 64n
 
 /**
- * Address of the client of a request that may have come through proxies. `X-Forwarded-For` is read from its end, where the
- * nearest proxy has written, and only as long as a trusted proxy vouches for the entry: whatever a client puts in front of
- * that is never reached.
+ * Address of the client of a request that may have come through proxies. `X-Forwarded-For` is read from its end, the
+ * entry of the nearest proxy, and only while the entries come from trusted proxies: entries that a client sends are
+ * never reached.
  *
- * @param peer The other end of the connection; empty if it is gone.
- * @param forwardedFor As it came; empty if there is none.
- * @param proxies Trusted.
- * @returns `peer`, if no trusted proxy says otherwise.
+ * @param peer Remote address of the connection; empty if it is closed.
+ * @param forwardedFor The header as sent; empty if there is none.
+ * @param proxies Trusted proxies.
+ * @returns `peer`, unless a trusted proxy names another address.
  */
 export function clientAddress(peer: string, forwardedFor: string, proxies: readonly AddressBlock[]): string {
   const address = parseIpAddress(peer)
@@ -168,8 +169,7 @@ export function clientAddress(peer: string, forwardedFor: string, proxies: reado
 }
 
 /**
- * The part of an address that names one client: the first 64 bits of IPv6, of which one client has all the rest, and the
- * whole of IPv4.
+ * The part of an address that identifies a client: the first 64 bits of IPv6, and the whole of IPv4.
  *
  * @example clientNetwork('2001:db8::1:2') // '2001:db8::/64'
  */
@@ -180,7 +180,7 @@ export function clientNetwork(address: string): string {
   return `${formatIpAddress({ family: 6, value })}/64`
 }
 
-/** An entry as proxies write it: an address, in brackets or not, with a port or without. */
+/** An entry of the header: an address with or without brackets, with or without a port. */
 function parseForwarded(entry: string): IpAddress | undefined {
   const { bracketed, plain } =
     /^(?:\[(?<bracketed>[^\]]*)\](?::\d+)?|(?<plain>[^:]*)(?::\d+)?)$/.exec(entry)?.groups ?? {}
@@ -188,7 +188,7 @@ function parseForwarded(entry: string): IpAddress | undefined {
   return address && unmapped(address)
 }
 
-/** A socket that listens on IPv6 as well gives addresses of IPv4 as `::ffff:192.0.2.7`. */
+/** A dual-stack socket reports IPv4 addresses as `::ffff:192.0.2.7`. */
 function unmapped({ family, value }: IpAddress): IpAddress {
   const isMapped = family === 6 && value >> 32n === MAPPED_IPV4 >> 32n
   return isMapped ? { family: 4, value: value & 0xffff_ffffn } : { family, value }

@@ -2,17 +2,17 @@ import { RequestError, SettingError } from '../../errors.ts'
 import { invalidPath } from '../text/path-text.ts'
 import { parseIpAddress } from './ip-address.ts'
 
-/** An entry of the list of hosts that images may be fetched from. */
+/** An entry of the allow-list of remote hosts. */
 export interface RemoteHost {
   /** Absent: http and https. */
   readonly protocol?: 'http:' | 'https:'
-  /** As the WHATWG's parser writes it, without a dot at the end. Absent: every host. */
+  /** As the WHATWG URL parser returns it, without a trailing dot. Absent: every host. */
   readonly hostname?: string
-  /** The names below `hostname`, at any depth, rather than `hostname` itself. */
+  /** Whether the entry means the subdomains of `hostname`, at any depth, instead of `hostname` itself. */
   readonly subdomains: boolean
   /** Absent: the default port of the protocol. */
   readonly port?: number
-  /** Names of the query parameters that its URLs may have, as they stand in a URL. Absent: any. */
+  /** Names of the allowed query parameters, as spelled in a URL. Absent: any. */
   readonly parameters?: readonly string[]
 }
 
@@ -22,10 +22,10 @@ const ENTRY =
 const PARAMETER_NAME = /^[^\s,&=#?+;"'<>]+$/
 
 /**
- * Reads one entry: `example.com`, `*.example.com` (its subdomains, not itself), `https://example.com`, `example.com:8443`,
- * `192.0.2.7`, `[2001:db8::7]`, `*` (every host). Without a scheme both are meant, without a port their default ones. Upper
- * case and letters beyond ASCII are read as browsers do. `example.com?v,id` limits the query parameters, `example.com?` to
- * none.
+ * Reads one entry: `example.com`, `*.example.com` (its subdomains, not itself), `https://example.com`,
+ * `example.com:8443`, `192.0.2.7`, `[2001:db8::7]`, `*` (every host). Without a scheme both are allowed, without a port
+ * their default ports. Upper case and non-ASCII letters are normalized as by browsers. `example.com?v,id` limits the
+ * query parameters, `example.com?` to none.
  *
  * @throws SettingError
  */
@@ -56,7 +56,7 @@ export function parseRemoteHost(text: string): RemoteHost {
   }
 }
 
-/** Whether the entry is `*`, with whatever scheme, port and parameters. It may be wrong otherwise. */
+/** Whether the entry is `*`, with any scheme, port and parameters. Its other parts may be invalid. */
 export function isEveryHost(text: string): boolean {
   return ENTRY.exec(text)?.groups?.['any'] !== undefined
 }
@@ -73,7 +73,7 @@ function parseNames(names: string, text: string): readonly string[] {
 /**
  * Reads the URL of a remote image.
  *
- * @returns As in `RemoteRef`: two spellings that a browser takes for the same have the same result.
+ * @returns As in `RemoteRef`: normalized as by browsers.
  * @throws RequestError `invalid_path`
  */
 export function parseRemoteUrl(text: string): string {
@@ -91,7 +91,7 @@ export function parseRemoteUrl(text: string): string {
 }
 
 /**
- * The entries of the list that allow the host of a URL. None: it may not be fetched.
+ * The entries of the list that allow the host of a URL.
  * @param url As `parseRemoteUrl` returns it.
  */
 export function hostsAllowing(url: string, hosts: readonly RemoteHost[]): readonly RemoteHost[] {
@@ -105,7 +105,7 @@ export function hostsAllowing(url: string, hosts: readonly RemoteHost[]): readon
   })
 }
 
-/** Without the dot that a name may end with: it means the same host. undefined: no name of a host. */
+/** The name without a trailing dot; undefined if it is not a host name. */
 function plainHostname({ hostname }: URL): string | undefined {
   const name = hostname.replace(/\.$/, '')
   if (isAddress(name)) return name
@@ -132,8 +132,8 @@ function invalid(what: string): RequestError {
 }
 
 /**
- * Lets the URL of a remote image pass, or not. A parameter too many is refused rather than left out: another URL may have
- * another picture.
+ * Checks the URL of a remote image. An additional parameter is an error and not ignored, as it may select another
+ * picture.
  *
  * @param url As `parseRemoteUrl` returns it.
  * @throws RequestError `remote_not_allowed` for its host, `invalid_path` for its query.
@@ -157,7 +157,7 @@ export function assertAllowedUrl(url: string, hosts: readonly RemoteHost[]): voi
 }
 
 /**
- * The same for the host alone, as for where a redirection leads: its query is the host's own.
+ * The same for the host alone, for the target of a redirect: its query is chosen by the host.
  *
  * @returns the entries that allow it.
  * @throws RequestError `remote_not_allowed`
@@ -168,7 +168,7 @@ export function assertAllowedHost(url: string, hosts: readonly RemoteHost[]): re
   throw new RequestError('remote_not_allowed', `${new URL(url).origin} is not an allowed host (REMOTE_HOSTS)`)
 }
 
-/** As they stand in the URL: other encodings of a name, and empty ones, would be ever new URLs of the same image. */
+/** As spelled in the URL: other encodings of a name, and empty names, would make new URLs of the same image. */
 function parameterNames(url: string): readonly string[] {
   const start = url.indexOf('?')
   if (start < 0) return []

@@ -1,14 +1,14 @@
 import type { OutputFormat } from '../spec/image-format.ts'
 
-/** How to encode: the encoders' own scales. */
+/** Settings of the encoder, on its own scales. */
 export type Encoding =
   | {
       readonly format: 'jpg'
       readonly quality: number
       readonly chroma444: boolean
-      /** mozjpeg's choice of coefficients by what each costs and brings. */
+      /** mozjpeg's trellis quantisation. */
       readonly trellis: boolean
-      /** One of mozjpeg's nine tables: 0 is the JPEG standard's own. */
+      /** One of mozjpeg's nine tables; 0: the table of the JPEG standard. */
       readonly quantisationTable: number
     }
   | { readonly format: 'png' }
@@ -18,28 +18,29 @@ export type Encoding =
       readonly quality: number
       readonly effort: number
       readonly chroma444: boolean
-      /** What the encoder weighs its decisions by. */
+      /** Metric that the encoder optimizes. */
       readonly tune: 'auto' | 'iq' | 'psnr' | 'ssim'
     }
   | { readonly format: 'gif' }
   | { readonly format: 'tiff' }
 
 export interface EncodingWish {
-  /** Of the finished rendition, over all its frames. */
+  /** Of the finished rendition, over all frames. */
   readonly pixels: number
-  /** 1-100, the encoder's own scale; absent: what looks alike in all formats and sizes. */
+  /** 1-100, the encoder's own scale; absent: the default of the format and size. */
   readonly quality?: number
-  /** Nobody waits for it: take the time that the least bytes need. */
+  /** Whether it is rendered in advance: then size matters more than time. */
   readonly primed?: boolean
 }
 
-// All numbers here are measured: `npm run bench -- encoders` measures them again, docs/rendering.md shows them. The wish is
-// the fewest bytes for the CPU at equal SSIMULACRA2; what Butteraugli found worse was not taken.
+// All numbers here are measured: `npm run bench -- encoders` repeats the measurements, docs/rendering.md shows them.
+// The goal is the fewest bytes for the CPU time at equal SSIMULACRA2; settings that Butteraugli rated worse were
+// rejected.
 
 /**
- * The default qualities: on the mean of our photographs each gives a SSIMULACRA2 of 75, midway between what other services'
- * defaults give in AVIF (67) and in JPEG (78). The same number looks different at another size, hence a
- * column for each; the last is of one photograph only.
+ * The default qualities: each gives a mean SSIMULACRA2 of 75 over the test photographs, midway between the defaults of
+ * other services in AVIF (67) and in JPEG (78). Each size needs another number; the last column is from one photograph
+ * only.
  */
 const DEFAULT_QUALITY = {
   // Longest side about            160 400 800 1600
@@ -50,19 +51,19 @@ const DEFAULT_QUALITY = {
 
 type LossyFormat = 'jpg' | 'webp' | 'avif'
 
-/** Pixels up to which a column holds: midway between the sizes that were measured, by factors. */
+/** Maximum pixels of each column: the geometric means of the measured sizes. */
 const COLUMN_ENDS = [48_000, 240_000, 960_000] as const
 
-/** Below, AVIF's effort 0 saves nothing over WebP, and 1 takes a viewer 40 ms at the most. */
+/** Below, AVIF's effort 0 saves nothing over WebP, and effort 1 takes at most 40 ms. */
 const AVIF_QUICKEST_FROM_PIXELS = 150_000
 
-/** More are an animation's, whose viewer effort 4 would keep waiting for twice as long. */
+/** Larger ones are animations, for which effort 4 would take twice as long. */
 const WEBP_QUICK_FROM_PIXELS = 4_000_000
 
 /** Above, effort 5 takes longer than 1.5 s for a picture with alpha. */
 const PRIMED_WEBP_PIXELS = 1_100_000
 
-/** The highest effort whose CPU time stays below 1.5 s, by the most pixels that it does so for. */
+/** The highest effort with a CPU time below 1.5 s, by maximum pixels. */
 const PRIMED_AVIF_EFFORTS = [
   { effort: 6, pixels: 80_000 },
   { effort: 4, pixels: 300_000 },
@@ -72,7 +73,7 @@ const PRIMED_AVIF_EFFORTS = [
   { effort: 0, pixels: Infinity },
 ] as const
 
-/** The encoder's settings for a rendition of that format and size. */
+/** The encoder's settings for a rendition. */
 export function planEncoding(format: OutputFormat, wish: EncodingWish): Encoding {
   const { pixels, primed = false } = wish
   switch (format) {
@@ -84,7 +85,7 @@ export function planEncoding(format: OutputFormat, wish: EncodingWish): Encoding
         chroma444: false,
         // 2 % fewer bytes by SSIMULACRA2, 4 % by Butteraugli, for three times the time.
         trellis: primed,
-        // mozjpeg's table for MS-SSIM: up to 12 % fewer bytes than the standard's, at no cost.
+        // mozjpeg's table for MS-SSIM: up to 12 % fewer bytes than with the standard table, at no cost.
         quantisationTable: 2,
       }
     case 'webp':
@@ -110,7 +111,7 @@ function qualityOf(format: LossyFormat, { pixels, quality, primed = false }: Enc
   return quality ?? [smallest, small, medium][column] ?? large
 }
 
-/** Never 6: it saves 2 % more, and took 7.8 s for the alpha of a picture of 400 px. 4 is what other services take. */
+/** Never 6: it saves 2 % more, and took 7.8 s for the alpha of a picture of 400 px. Other services use 4. */
 function webpEffort({ pixels, primed = false }: EncodingWish): number {
   if (primed && pixels <= PRIMED_WEBP_PIXELS) return 5
   return pixels < WEBP_QUICK_FROM_PIXELS ? 4 : 2
@@ -121,10 +122,9 @@ function primedAvifEffort(pixels: number): number {
 }
 
 /**
- * CPU time of encoding a photograph of that many pixels for a viewer who waits, with the settings of `planEncoding`; without
- * decoding and resizing.
+ * CPU time for encoding a photograph on request, with the settings of `planEncoding`; without decoding and resizing.
  *
- * @returns Milliseconds on the machine that it was measured on: good for comparing formats and sizes, no promise.
+ * @returns Milliseconds on the machine of the measurements: valid for comparing formats and sizes only.
  */
 export function encodingCost(format: OutputFormat, pixels: number): number {
   const { fixedMs, msPerMegapixel } = format === 'avif' ? avifCost(pixels) : COST[format]
@@ -148,7 +148,7 @@ function avifCost(pixels: number): Cost {
   return pixels < AVIF_QUICKEST_FROM_PIXELS ? { fixedMs: 3.5, msPerMegapixel: 265 } : { fixedMs: 2, msPerMegapixel: 76 }
 }
 
-/** Whether encoding AVIF takes a viewer at most half as long again as WebP would. */
+/** Whether encoding AVIF takes at most 1.5 times as long as WebP. */
 export function avifIsQuickEnough(pixels: number): boolean {
   return encodingCost('avif', pixels) <= 1.5 * encodingCost('webp', pixels)
 }
@@ -157,19 +157,20 @@ const EARLIEST_SECONDS = Date.UTC(2020, 0, 1) / 1000
 const SPAN_SECONDS = 4 * 365 * 86_400
 
 /**
- * The mtime that stands for a rendering pipeline, seconds since 1970: a time in 2020-2024, when there was no rendition yet.
+ * The mtime that represents a rendering pipeline, seconds since 1970: a time in 2020-2024, before any rendition
+ * existed.
  *
- * @param hash Any whole number from 0, of all that decides the bytes.
+ * @param hash Hash of everything that determines the bytes; a whole number from 0.
  */
 export function pipelineTime(hash: number): number {
   return EARLIEST_SECONDS + (hash % SPAN_SECONDS)
 }
 
 /**
- * Whether a file may be a rendition of this pipeline or of an earlier one. Whatever somebody else wrote, cut or copied carries the
- * time when that was done.
+ * Whether a file may be a rendition of this pipeline or of an earlier one. A file that another program wrote, cut or
+ * copied has the time of that change.
  */
 export function isPipelineTime(mtimeSeconds: number): boolean {
-  // What was made ahead is a second younger than its pipeline.
+  // Renditions made in advance are a second younger than their pipeline.
   return mtimeSeconds >= EARLIEST_SECONDS && mtimeSeconds <= EARLIEST_SECONDS + SPAN_SECONDS
 }

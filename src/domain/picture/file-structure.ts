@@ -1,13 +1,13 @@
 import type { InputFormat } from '../spec/image-format.ts'
 
-/** How many bytes of a file `sniffFormat` looks at. */
+/** Number of bytes that `sniffFormat` reads. */
 export const SNIFF_BYTES = 512
 
 /**
- * The format of a file by its first bytes: what it is called or claimed to be doesn't count.
+ * The format of a file by its first bytes: its name and declared type do not count.
  *
  * @param head The first `SNIFF_BYTES` bytes, or the whole file if it is shorter.
- * @returns undefined for everything that we never read.
+ * @returns undefined for unsupported formats.
  * @see https://mimesniff.spec.whatwg.org/#matching-an-image-type-pattern
  */
 export function sniffFormat(head: Buffer): InputFormat | undefined {
@@ -25,7 +25,7 @@ export function sniffFormat(head: Buffer): InputFormat | undefined {
     : undefined
 }
 
-/** The brands of an ISO base media file: four letters each, from byte 8 on, but for the version at byte 12. */
+/** The brands of an ISO base media file: four letters each from byte 8 on, except for the version at byte 12. */
 function sniffBrands(head: Buffer, ascii: string): InputFormat | undefined {
   const end = head.length < 4 ? 0 : Math.min(head.readUInt32BE(0), ascii.length)
   const brands = [ascii.slice(8, 12)]
@@ -35,10 +35,11 @@ function sniffBrands(head: Buffer, ascii: string): InputFormat | undefined {
 }
 
 /**
- * Walks over the blocks of a GIF, without looking at their pixels: decoders show a GIF that was cut as if its last frames
- * had never been. Yields the position of each byte that it wants to see, and is sent that byte, or undefined beyond the end.
+ * Walks over the blocks of a GIF without decoding pixels: decoders accept a truncated GIF without its last frames.
+ * Yields the position of each byte that it needs, and receives that byte, or undefined beyond the end.
  *
- * @returns true if the file goes on to its trailer, or at least to the end of a block, as files without a trailer are seen.
+ * @returns true if the file extends to its trailer, or at least to the end of a block, as files without a trailer
+ *   exist.
  * @see https://www.w3.org/Graphics/GIF/spec-gif89a.txt
  */
 export function* walkGif(): Generator<number, boolean, number | undefined> {
@@ -56,7 +57,7 @@ export function* walkGif(): Generator<number, boolean, number | undefined> {
     } else {
       at += EXTENSION_BYTES
     }
-    // Then come parts of up to 255 bytes, each with its length before it, up to one of no length.
+    // Followed by sub-blocks of up to 255 bytes, each after its length, and a terminator of length zero.
     for (let length: number | undefined; length !== 0; at += length + 1) {
       length = yield at
       if (length === undefined) return false
@@ -67,11 +68,11 @@ export function* walkGif(): Generator<number, boolean, number | undefined> {
 const SCREEN_FLAGS_AT = 10
 const HEADER_BYTES = 13
 const EXTENSION = 0x21
-/** The mark of an extension and its label. */
+/** The introducer of an extension and its label. */
 const EXTENSION_BYTES = 2
 const IMAGE = 0x2c
 const IMAGE_FLAGS_AT = 9
-/** The description of an image, and the size of its codes. */
+/** The image descriptor, and the code size. */
 const IMAGE_BYTES = 11
 
 function paletteBytes(flags: number): number {

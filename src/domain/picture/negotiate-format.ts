@@ -4,7 +4,7 @@ import { avifIsQuickEnough } from './encoding.ts'
 import type { OriginalFacts } from './original-facts.ts'
 import { plannedSize, planTransform } from './transform-plan.ts'
 
-/** The facts of a rendition that its format depends on. */
+/** The properties of a rendition that determine its format. */
 export interface PictureTraits {
   /** Of the original. */
   readonly source: InputFormat
@@ -14,7 +14,7 @@ export interface PictureTraits {
   readonly pixels: number
 }
 
-/** @param maxSide Longest side that is made, device pixels. */
+/** @param maxSide Maximum side of a rendition, device pixels. */
 export function pictureTraits(spec: Spec, original: OriginalFacts, maxSide: number): PictureTraits {
   const { width, height } = plannedSize(planTransform(spec, original, 'jpg', maxSide))
   return {
@@ -26,19 +26,19 @@ export function pictureTraits(spec: Spec, original: OriginalFacts, maxSide: numb
 }
 
 /**
- * The format that shows the picture whole, with the fewest bytes that such a client can read.
- * @param someoneWaits AVIF is then given only where encoding it takes at most half as long again as WebP.
+ * The format with the fewest bytes that shows the whole picture and that the client supports.
+ * @param someoneWaits A client waits: then AVIF is chosen only if encoding takes at most 1.5 times as long as WebP.
  */
 export function negotiateFormat(choice: FormatChoice, picture: PictureTraits, someoneWaits: boolean): OutputFormat {
   const { source, alpha, animated, pixels } = picture
   if (choice === 'source') return SOURCE_FORMATS[source] ?? (alpha ? 'png' : 'jpg')
   if (choice === 'other') return animated ? 'gif' : alpha ? 'png' : 'jpg'
-  // Few decoders play an animated AVIF, and our encoder makes none.
+  // Few decoders play an animated AVIF, and the encoder does not make it.
   if (choice === 'webp' || animated) return 'webp'
   return someoneWaits && !avifIsQuickEnough(pixels) ? 'webp' : 'avif'
 }
 
-/** What is asked for as the original has it, where that is a format that pages show. */
+/** The format for "as the original", if browsers support it. */
 const SOURCE_FORMATS: Partial<Record<InputFormat, OutputFormat>> = {
   jpeg: 'jpg',
   png: 'png',

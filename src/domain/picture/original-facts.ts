@@ -8,7 +8,7 @@ export interface Size {
   readonly height: number
 }
 
-/** What the header of an original says of it. */
+/** Facts from the header of an original. */
 export interface OriginalFacts {
   readonly format: InputFormat
   /** As stored, before the EXIF orientation; of one frame. Pixels. */
@@ -16,15 +16,15 @@ export interface OriginalFacts {
   /** EXIF orientation, 1-8. */
   readonly orientation: number
   readonly alpha: boolean
-  /** 16 bits for each of red, green and blue, and a profile of their own. Absent if not. */
+  /** Whether it has 16 bits for each of red, green and blue, and a profile. Absent if not. */
   readonly deepProfile?: true
-  /** Memory that decoding it takes, if it does not come line by line. See `render-memory.ts`. */
+  /** Memory for decoding, unless it decodes line by line. See `render-memory.ts`. */
   readonly decodingBytes?: number
   /** 1 for a still picture. */
   readonly frames: number
 }
 
-/** Width and height as displayed: after the EXIF orientation, which from 5 on turns the picture on its side. */
+/** Width and height as displayed: after the EXIF orientation, which swaps them from 5 on. */
 export function displayedSize({ stored, orientation }: Pick<OriginalFacts, 'stored' | 'orientation'>): Size {
   return orientation >= 5 ? { width: stored.height, height: stored.width } : stored
 }
@@ -35,7 +35,10 @@ export interface Orientation {
   readonly angle: 0 | 90 | 180 | 270
 }
 
-/** What turns the stored pixels of each EXIF orientation upright. @see https://www.cipa.jp/std/documents/e/DC-008-Translation-2019-E.pdf (4.6.4 A) */
+/**
+ * The symmetry that turns the stored pixels of each EXIF orientation upright. @see
+ * https://www.cipa.jp/std/documents/e/DC-008-Translation-2019-E.pdf (4.6.4 A)
+ */
 const EXIF: Readonly<Record<number, Orientation>> = {
   1: { flop: false, angle: 0 },
   2: { flop: true, angle: 0 },
@@ -47,25 +50,26 @@ const EXIF: Readonly<Record<number, Orientation>> = {
   8: { flop: false, angle: 270 },
 }
 
-/** What a spec asks for on top, in this order. */
+/** Rotation and mirroring of a spec, applied in this order. */
 export interface Turns {
   readonly rotate?: 90 | 180 | 270
   readonly flip?: true
   readonly flop?: true
 }
 
-/** The EXIF orientation, then `rot`, `flip` and `flop`, as one mirroring and one turn. */
+/** The EXIF orientation, then `rot`, `flip` and `flop`, as one mirroring and one rotation. */
 export function combineOrientation(exifOrientation: number, { rotate, flip, flop }: Turns): Orientation {
   const upright = EXIF[exifOrientation] ?? { flop: false, angle: 0 }
   let mirrored = upright.flop
   let angle = upright.angle + (rotate ?? 0)
-  // A mirror after a turn equals the mirror first and the turn backwards; top to bottom is left to right and half a turn.
+  // Mirroring after a rotation equals mirroring first and the inverse rotation; top to bottom is left to right and half
+  // a turn.
   if (flip) [mirrored, angle] = [!mirrored, 180 - angle]
   if (flop) [mirrored, angle] = [!mirrored, -angle]
   return { flop: mirrored, angle: quarterTurn(angle) }
 }
 
-/** True if width and height change places. */
+/** Whether width and height are swapped. */
 export function turnsOnSide({ angle }: Orientation): boolean {
   return angle === 90 || angle === 270
 }
@@ -75,7 +79,7 @@ function quarterTurn(angle: number): Orientation['angle'] {
   return turns === 1 ? 90 : turns === 2 ? 180 : turns === 3 ? 270 : 0
 }
 
-/** A HEIC is what phones send by themselves, so its sender is told what to do. libvips as sharp has it decodes AV1 only. */
+/** Phones send HEIC by default, so the message suggests a remedy. The libvips of sharp decodes AV1 only. */
 export function unsupportedOriginal(format: InputFormat | undefined, readable: readonly InputFormat[]): OriginalError {
   const reason =
     format === 'heif'
@@ -84,7 +88,7 @@ export function unsupportedOriginal(format: InputFormat | undefined, readable: r
   return new OriginalError('original_unsupported', reason)
 }
 
-/** @param sizeBytes Absent: nobody knows where it ends. */
+/** @param sizeBytes Absent: unknown. */
 export function tooManyBytes(limit: number, sizeBytes?: number): OriginalError {
   const amount = formatByteAmount(limit)
   if (sizeBytes === undefined) return tooLarge(`more than ${amount}, the limit (MAX_UPLOAD_BYTES)`)
@@ -113,7 +117,7 @@ function formatPixels(pixels: number): string {
   return `${Number(megapixels.toFixed(1))} MP`
 }
 
-/** Rounded, unless that makes them look equal. */
+/** Rounded, unless both would look equal. */
 function distinct(
   [one, other]: readonly [number, number],
   format: (amount: number) => string,
@@ -123,7 +127,7 @@ function distinct(
   return [`${one} ${unit}`, `${other} ${unit}`]
 }
 
-/** @param format Absent: not known any more. @param cause What the decoder said. */
+/** @param format Absent: unknown. @param cause Error of the decoder. */
 export function brokenOriginal(format: InputFormat | undefined, cause: unknown): OriginalError {
   const name = format === undefined ? 'image' : NAMES[format]
   const reasons = format === 'tiff' ? `it is ${DAMAGED}, or ${TIFF_COMPRESSION}` : `it is ${DAMAGED}`

@@ -1,8 +1,8 @@
-/** Steps of each of red, green and blue that count as one colour: 4096 colours in all. */
+/** Bits that are ignored of red, green and blue each: 4096 colours remain. */
 const STEP_BITS = 4
 
 /**
- * The colour that most of a picture has: the mean of the fullest of 4096 boxes of colours. What is transparent counts less.
+ * The dominant colour: the mean of the fullest of 4096 boxes of colours. Transparent pixels count less.
  * @param rgba Red, green, blue and alpha of each pixel, not premultiplied.
  * @returns `#rrggbb`; black for a picture without a visible pixel.
  */
@@ -32,8 +32,8 @@ function coarse(value: number): number {
 export const HASHED_SIZE = { width: 9, height: 8 } as const
 
 /**
- * dHash: of each pixel but the last of a row, whether its right neighbour is brighter; the first bit is the top left one's.
- * Pictures that look alike differ in few of the 64 bits.
+ * dHash: for each pixel except the last of a row, whether its right neighbour is brighter; the first bit is that of the
+ * top left pixel. Similar pictures differ in few of the 64 bits.
  *
  * @param grey 9x8 brightnesses, row by row.
  * @returns 16 hex digits.

@@ -1,7 +1,7 @@
 import type { InputFormat, OutputFormat } from '../spec/image-format.ts'
 import type { Size } from './original-facts.ts'
 
-/** What decides how much of a picture its decoder has in memory at once. */
+/** Properties that determine the memory of the decoder. */
 export interface CodedPicture {
   readonly format: InputFormat
   /** Of one frame. */
@@ -9,15 +9,15 @@ export interface CodedPicture {
   readonly frames: number
   readonly channels: number
   readonly bytesPerSample: number
-  /** Comes as a whole first roughly and then finer: a progressive JPEG, an interlaced PNG. */
+  /** A progressive JPEG, or an interlaced PNG. */
   readonly progressive: boolean
-  /** Colours have a quarter of the samples: 4:2:0. */
+  /** Chroma subsampling 4:2:0. */
   readonly halvedColours: boolean
 }
 
 /**
- * Memory that decoding takes, estimated from what was measured of renderers, a little more than less; bytes. Pictures that
- * come line by line take next to nothing, whatever their size; these do not.
+ * Memory for decoding, in bytes: an upper estimate from measurements of renderers. Pictures that decode line by line
+ * need almost none, others do.
  */
 export function decodingBytes(picture: CodedPicture): number {
   return Math.round(picture.size.width * picture.size.height * bytesPerPixel(picture))
@@ -26,7 +26,7 @@ export function decodingBytes(picture: CodedPicture): number {
 function bytesPerPixel({ format, frames, channels, bytesPerSample, progressive, halvedColours }: CodedPicture): number {
   switch (format) {
     case 'jpeg':
-      // All coefficients, of two bytes each, with what is made of them.
+      // All coefficients, of two bytes each, and their result.
       if (!progressive) return 0
       return halvedColours ? 4 : channels * 3.3
     case 'png':
@@ -39,53 +39,53 @@ function bytesPerPixel({ format, frames, channels, bytesPerSample, progressive, 
     case 'gif':
       return 6
     case 'tiff':
-      // All of it may be in one strip.
+      // The picture may be a single strip.
       return channels * bytesPerSample * 2
     case 'svg':
-      // Drawn at the size that is asked for.
+      // Drawn at the requested size.
       return 0
   }
 }
 
-/** What has to be known of a plan. */
+/** The part of a plan that determines memory. */
 export interface DrawnPicture {
-  /** Finished. */
+  /** Size of the finished picture. */
   readonly size: Size
-  /** Of all that is resized, before anything is cut off. */
+  /** Size of the resized picture, before cropping. */
   readonly whole: Size
   readonly frames: number
   readonly format: OutputFormat
 }
 
-/** Of one pixel that is encoded. AV1's encoder keeps many copies of a picture. */
+/** Bytes for each encoded pixel. The AV1 encoder keeps many copies of a picture. */
 const ENCODER_BYTES = { jpg: 4, png: 3, webp: 4, avif: 31, gif: 6, tiff: 8 } as const satisfies Record<
   OutputFormat,
   number
 >
-/** Of a pixel of a drawing, with a filter's layers. */
+/** Bytes for each pixel of a drawing, with the layers of a filter. */
 const DRAWING_BYTES = 14
 
-/** Memory that a rendition takes beside the decoding of its original, estimated as that; bytes. */
+/** Memory for a rendition without decoding, in bytes, estimated in the same way. */
 export function encodingBytes({ size, whole, frames, format }: DrawnPicture, original: InputFormat): number {
   const pixels = size.width * size.height * frames
   const drawn = original === 'svg' ? whole.width * whole.height * DRAWING_BYTES : 0
-  // Frames are worked on one by one, and are all there before and after.
+  // Frames are processed one by one, but all are in memory before and after.
   const held = frames > 1 ? pixels * 8 : 0
   return Math.round(pixels * ENCODER_BYTES[format] + drawn + held)
 }
 
-/** A node at rest, without pictures. */
+/** An idle node, without pictures. */
 const NODE_BYTES = 160e6
-/** A renderer at rest, after some work. */
+/** An idle renderer, after some work. */
 const RENDERER_BYTES = 90e6
-/** Less is of no use: then the limit is for the kernel to keep. */
+/** Minimum: a lower limit would be useless, and the kernel enforces its own. */
 const LEAST_BYTES = 64e6
-/** More is for what takes longer than anybody waits; where there are many renderers, for so many at once. */
+/** Maximum: renders that need more exceed their timeout; with many renderers it is a multiple. */
 const MOST_BYTES = 1.5e9
 const MOST_BYTES_EACH = 400e6
 
 /**
- * What renders may take together where nobody said it.
+ * Default memory limit of all renders.
  *
  * @param memoryBytes Of the machine, or what its container may have.
  */

@@ -19,7 +19,7 @@ export interface Area extends Size {
   readonly top: number
 }
 
-/** A rectangle of that size, wherever most is to be seen. */
+/** A rectangle of this size, at the most salient position. */
 export interface InterestArea extends Size {
   readonly interest: 'smart' | 'entropy'
 }
@@ -29,43 +29,43 @@ export interface Plan {
   /** All frames, or the first only. */
   readonly animated: boolean
   readonly orientation: Orientation
-  /** As in the original's facts. */
+  /** As in `OriginalFacts`. */
   readonly deepProfile?: true
-  /** Size of the whole picture after orientation, before anything is cut off. */
+  /** Size of the whole picture after orientation, before cropping. */
   readonly resize: Size
-  /** What to keep of it: exactly, or as much as that wherever most is to be seen. */
+  /** The part to keep: a rectangle, or a size at the most salient position. */
   readonly crop?: Area | InterestArea
-  /** The larger canvas that it goes onto, and where. */
+  /** The larger canvas, and the position on it. */
   readonly pad?: Area
-  /** `rrggbb`: takes the place of transparency. */
+  /** `rrggbb`: replaces transparency. */
   readonly background?: string
   readonly gray: boolean
   /** Sigma in device pixels. */
   readonly blur?: number
   readonly sharpen: boolean
   readonly encoding: Encoding
-  /** Of lines rather than pixels: an SVG. */
+  /** Whether the original is a drawing: an SVG. */
   readonly drawing?: true
-  /** Memory that it takes, estimated. */
+  /** Estimated memory, bytes. */
   readonly memoryBytes: number
 }
 
 /**
- * What to do to an original so that the spec holds.
+ * Plans the steps from an original to the rendition of a spec.
  *
- * @param maxSide Longest side that is made, device pixels: `full` and one-sided boxes of huge originals shrink to it.
- * @throws RequestError `invalid_path` if the frames of an animation would together be too large.
+ * @param maxSide Maximum side of a rendition, device pixels: `full` and one-sided boxes of huge originals shrink to it.
+ * @throws RequestError `invalid_path` if the frames of an animation are too large in total.
  */
 export function planTransform(spec: Spec, original: OriginalFacts, format: OutputFormat, maxSide: number): Plan {
   const orientation = combineOrientation(original.orientation, spec)
   const upright = displayedSize(original)
   const turned = spec.rotate === 90 || spec.rotate === 270
   const picture = turned ? { width: upright.height, height: upright.width } : upright
-  // A drawing has no pixels of its own: it is drawn at the size asked for, and `full` is the size that it names.
+  // A drawing is drawn at the requested size; `full` is the size in the file.
   const boxed = original.format === 'svg' && spec.size.kind !== 'full' ? { ...spec, up: true as const } : spec
   const density = effectiveDensity(boxed, picture, maxSide)
   const canvas = planCanvas(boxed, picture, { density, maxSide })
-  // What cannot be seen through needs a colour behind it; where it can, only if the spec names one.
+  // A format without transparency needs a background; others only if the spec names one.
   const background = spec.background ?? (format === 'jpg' ? 'ffffff' : undefined)
   const animated = original.frames > 1 && canAnimate(format) && !spec.still
   if (animated) assertAnimationLimit(canvas, original, maxSide)
@@ -90,7 +90,7 @@ function drawnPicture(canvas: Canvas, format: OutputFormat, frames: number): Dra
   return { size: plannedSize(canvas), whole: canvas.resize, frames, format }
 }
 
-/** The same picture by the encoder's slower ways to fewer bytes, for when nobody waits for it. */
+/** The same picture with slower encoder settings for fewer bytes, for rendering in advance. */
 export function withoutHurry(plan: Plan, spec: Spec, frames: number): Plan {
   const wish = { ...encodingWish(spec, plan, plan.animated ? frames : 1), primed: true }
   return { ...plan, encoding: planEncoding(plan.encoding.format, wish) }
@@ -107,17 +107,17 @@ export function plannedSize({ resize, crop, pad }: Pick<Plan, 'resize' | 'crop' 
   return { width, height }
 }
 
-/** The whole picture once it is turned, before it is resized: what `resize` stands for. */
+/** Size of the whole picture after rotation and before resizing. */
 export function turnedPicture({ stored }: OriginalFacts, { orientation }: Pick<Plan, 'orientation'>): Size {
   return turnsOnSide(orientation) ? { width: stored.height, height: stored.width } : stored
 }
 
-/** `resize` in the stored pixels' own directions, before the picture is turned. */
+/** `resize` in the orientation of the stored pixels. */
 export function sizeBeforeTurn({ resize, orientation }: Pick<Plan, 'resize' | 'orientation'>): Size {
   return turnsOnSide(orientation) ? { width: resize.height, height: resize.width } : resize
 }
 
-/** Enlarged or padded, an animation may have no more pixels than the largest still picture, over all its frames. */
+/** An enlarged or padded animation may have at most as many pixels, over all frames, as the largest still picture. */
 function assertAnimationLimit(canvas: Canvas, { stored, frames }: OriginalFacts, maxSide: number): void {
   const { width, height } = plannedSize(canvas)
   const pixels = Math.max(width * height, canvas.resize.width * canvas.resize.height)
@@ -131,8 +131,8 @@ function assertAnimationLimit(canvas: Canvas, { stored, frames }: OriginalFacts,
 type Canvas = Pick<Plan, 'resize' | 'crop' | 'pad'>
 
 /**
- * Device pixels per CSS pixel that the rendition really has: as many as the spec asks for, but no more than the original
- * has for its place in the box, and never fewer than one for that. So `2x` of a small original is its `1x`.
+ * Effective device pixels per CSS pixel: as in the spec, but limited by the original's size in the box, and at least
+ * one. So `2x` of a small original equals its `1x`.
  */
 function effectiveDensity(spec: Spec, picture: Size, maxSide: number): number {
   const { dpr = 1 } = spec
@@ -144,7 +144,7 @@ function effectiveDensity(spec: Spec, picture: Size, maxSide: number): number {
   return Math.min(dpr, Math.max(1, largestScale(spec, picture, maxSide) / atOne))
 }
 
-/** The most that a picture may grow by. */
+/** Maximum scale. */
 function largestScale({ up }: Spec, picture: Size, maxSide: number): number {
   return Math.min(up ? Infinity : 1, maxSide / picture.width, maxSide / picture.height)
 }
@@ -173,8 +173,8 @@ function planCanvas(spec: Spec, picture: Size, { density, maxSide }: CanvasLimit
     }
     return { resize, pad: { ...canvas, ...offsetIn(canvas, resize, spec.position) } }
   }
-  // The box keeps its shape when the picture is too small for it, so that a square stays a square. What is enlarged is
-  // limited as a whole, with what the crop will cut off.
+  // The box keeps its shape if the picture is too small for it, so that a square stays a square. An enlarged picture is
+  // limited before cropping.
   const enlarge = spec.up ? Math.max(1, Math.min(maxSide / picture.width, maxSide / picture.height)) : 1
   const box = scale({ width, height }, Math.min(1, enlarge / Math.max(widthScale, heightScale)))
   if (fit === 'fill') return { resize: box }
@@ -185,22 +185,22 @@ function planCanvas(spec: Spec, picture: Size, { density, maxSide }: CanvasLimit
   return { resize, crop: { ...box, ...offsetIn(resize, box, position) } }
 }
 
-/** Scales, rounds as sharp does, and keeps at least a pixel. */
+/** Scales and rounds like sharp, to at least one pixel. */
 function scale({ width, height }: Size, factor: number): Size {
   return { width: Math.max(1, Math.round(width * factor)), height: Math.max(1, Math.round(height * factor)) }
 }
 
-/** The picture's shape at the smallest size that covers the box. */
+/** The smallest size of the picture's shape that covers the box. */
 function cover(picture: Size, box: Size): Size {
   const resized = scale(picture, Math.max(box.width / picture.width, box.height / picture.height))
   return { width: Math.max(resized.width, box.width), height: Math.max(resized.height, box.height) }
 }
 
-/** Where the smaller rectangle lies in the larger one. */
+/** Position of the smaller rectangle in the larger one. */
 function offsetIn(outer: Size, inner: Size, position: Position = 'center'): Pick<Area, 'left' | 'top'> {
   const spare = { width: outer.width - inner.width, height: outer.height - inner.height }
   if (typeof position === 'object') {
-    // The focal point comes to lie in the middle, as far as the edges allow.
+    // The focal point is centred as far as the edges allow.
     const left = Math.round((position.x / 100) * outer.width - inner.width / 2)
     const top = Math.round((position.y / 100) * outer.height - inner.height / 2)
     return { left: clamp(left, spare.width), top: clamp(top, spare.height) }
@@ -214,13 +214,13 @@ function clamp(value: number, max: number): number {
   return Math.min(Math.max(value, 0), max)
 }
 
-// All in milliseconds of CPU on the machine that they were measured on, like `encodingCost`: what counts is the one beside the
-// other. How fast this machine is, and how busy, is learnt while it works.
+// CPU milliseconds on the machine of the measurements, like `encodingCost`: only the ratios count. The work queue
+// learns the speed of this machine.
 
-/** Opening a file, the messages between the processes, and what else every picture costs. */
+/** Fixed cost: opening a file, messages between the processes. */
 const FIXED_MS = 3
 
-/** Decoding, and shrinking to a thumbnail. A JPEG is shrunk while it is decoded. */
+/** Decoding, and shrinking to a thumbnail. A JPEG is shrunk during decoding. */
 const DECODING_MS_PER_MEGAPIXEL = {
   jpeg: 1.5,
   tiff: 3,
@@ -229,27 +229,27 @@ const DECODING_MS_PER_MEGAPIXEL = {
   gif: 8,
   avif: 45,
   heif: 45,
-  // It is drawn at the size that is wanted.
+  // Drawn at the requested size.
   svg: 8,
 } as const satisfies Record<InputFormat, number>
 
-/** Of an original of which nothing is known yet: a photograph of 12 MP, or what a drawing takes. */
+/** Cost of an unknown original: a photograph of 12 MP, or a drawing. */
 const USUAL_DECODING_MS = 20
-/** Of a rendition of which no size is known. */
+/** Pixels of a rendition of unknown size. */
 const USUAL_SIDE = 1000
 
-/** Decoding what a picture is made from. @param frames Of those, the ones that are needed. */
+/** Cost of decoding. @param frames Number of needed frames. */
 export function decodingCost({ format, stored }: Pick<OriginalFacts, 'format' | 'stored'>, frames: number): number {
   return FIXED_MS + (DECODING_MS_PER_MEGAPIXEL[format] * stored.width * stored.height * frames) / 1_000_000
 }
 
-/** Encoding what a plan makes. @param frames Of the original. */
+/** Cost of encoding a plan. @param frames Of the original. */
 export function planCost(plan: Plan, frames: number): number {
   const { width, height } = plannedSize(plan)
   return encodingCost(plan.encoding.format, width * height * (plan.animated ? frames : 1))
 }
 
-/** A whole rendition, before anything is known of its original. @param format Absent: nobody has chosen one yet. */
+/** Cost of a rendition of an unknown original. @param format Absent: not chosen yet. */
 export function expectedCost(spec: Spec, format: OutputFormat = 'webp'): number {
   const { width, height } = deviceBox(spec)
   const pixels = (width ?? height ?? USUAL_SIDE) * (height ?? width ?? USUAL_SIDE)

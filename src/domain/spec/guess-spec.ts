@@ -2,19 +2,21 @@ import { cssColour } from '../text/css-colour.ts'
 import { nearestWord } from '../text/edit-distance.ts'
 import { FITS, GRAVITIES } from './spec-option.ts'
 
-/** Longer texts are not somebody's spelling of a size; it also bounds the work. */
+/** A longer text is not a misspelled size; the limit also bounds the work. */
 const MAX_LENGTH = 100
-/** Between options: ours is a comma, other services have others. */
+/** Separators between options: a comma here, others in other services. */
 const SEPARATORS = /[,;&|@/\s]+/
-/** Where the format has a place of its own. */
+/** Formats, which are not part of a spec. */
 const EXTENSION = /\.(?:jpe?g|png|webp|avif|gif)$/
-/** Between the name of an option and its value, or between two sides, as in `q=80`, `w_400` and `400w-300h`. */
+/**
+ * Separators between the name of an option and its value, or between two sides, as in `q=80`, `w_400` and `400w-300h`.
+ */
 const JOINTS = /(?<=[a-z])[=:_-]+/g
 
-/** Words that are options as they are. */
+/** Words that are valid options. */
 const WORDS = [...FITS, ...GRAVITIES, 'smart', 'entropy', 'up', 'flip', 'flop', 'gray', 'sharpen', 'still'] as const
 
-/** Words of other services, and of other English. */
+/** Words of other services, and synonyms. */
 const SYNONYMS: ReadonlyMap<string, string> = new Map([
   ['crop', 'cover'],
   ['max', 'inside'],
@@ -50,7 +52,7 @@ interface Guess {
   readonly option?: string
 }
 
-/** Ways to say a size. The named groups are the lengths. */
+/** Spellings of a size. The named groups are the lengths. */
 const SIZE_FORMS = [
   /^(?<width>\d+)w(?:idth|ide)?$/,
   /^w(?:idth)?(?<width>\d+)(?:px)?$/,
@@ -65,7 +67,7 @@ const SIZE_FORMS = [
   /^(?:size)?(?<width>\d+)(?:px)?$/,
 ] as const
 
-/** Ways to say an option that has a value, and how it is written here. */
+/** Spellings of options with a value, and their spelling here. */
 const OPTION_FORMS = [
   [/^(?:q|quality)(?<value>\d+)%?$/, (value: string) => `q${value}`],
   [/^(?:dpr|x|scale)(?<value>[\d.]+)x?$/, (value: string) => `${value}x`],
@@ -77,11 +79,11 @@ const OPTION_FORMS = [
 ] as const
 
 /**
- * What a text that is not a spec was probably meant to say: `400w@2x`, `w_400,h_300` or `400w300h,covr`. The caller finds
- * out whether the guess is a spec.
+ * The probable meaning of a text that is not a spec: `400w@2x`, `w_400,h_300` or `400w300h,covr`. The caller checks
+ * whether the guess is a valid spec.
  *
  * @param text In lower case.
- * @returns undefined if something in it can't be made sense of.
+ * @returns undefined if a part of it is not understood.
  * @example guessSpec('400w;q=80') // '400w,q80'
  */
 export function guessSpec(text: string): string | undefined {
@@ -109,7 +111,7 @@ function guessToken(token: string, isFirst: boolean): Guess | undefined {
   if (isFirst && nearestWord(token, ['full'], 1)) return { full: 'full' }
   for (const form of SIZE_FORMS) {
     const lengths = form.exec(token)?.groups
-    // A number alone is a width only where a size should be.
+    // A number alone is a width only at the position of the size.
     if (lengths && (isFirst || /[a-z]/.test(token))) return lengths
   }
   for (const [form, spell] of OPTION_FORMS) {

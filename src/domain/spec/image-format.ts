@@ -1,10 +1,10 @@
-/** Formats that a rendition can have, by their extension in URLs and file names. */
+/** Formats of renditions, by their extension in URLs and file names. */
 export const OUTPUT_FORMATS = ['jpg', 'png', 'webp', 'avif', 'gif'] as const
 export type UrlFormat = (typeof OUTPUT_FORMATS)[number]
-/** No URL of ours has `tiff`: it is for those of rethumb. */
+/** `tiff` occurs only in URLs of rethumb. */
 export type OutputFormat = UrlFormat | 'tiff'
 
-/** Formats that an original can have, by sharp's names. The last three are off unless switched on. */
+/** Formats of originals, by sharp's names. The last three are disabled by default. */
 export const INPUT_FORMATS = ['jpeg', 'png', 'webp', 'avif', 'gif', 'tiff', 'heif', 'svg'] as const
 export type InputFormat = (typeof INPUT_FORMATS)[number]
 
@@ -32,7 +32,7 @@ export function isInputFormat(text: string): text is InputFormat {
   return INPUT_FORMATS.some((format) => format === text)
 }
 
-/** What a client can show, as far as we tell clients apart. nginx.conf gets the same classes from `npm run docs`. */
+/** Classes of clients, by the formats that they can show. nginx.conf gets the same classes from `npm run docs`. */
 export const ACCEPT_CLASSES = ['avif', 'webp', 'other'] as const
 export type AcceptClass = (typeof ACCEPT_CLASSES)[number]
 
@@ -52,17 +52,17 @@ function acceptPattern(type: string): string {
   return String.raw`(?:^|[,\s])${type}(?![^,]*;\s*q=0(?:\.0*)?\s*(?:[,;]|$))(?:[\s,;]|$)`
 }
 
-/** Class of a client by its `Accept`. A wildcard promises nothing: browsers that read AVIF or WebP name them. */
+/** Class of a client by its `Accept`. A wildcard does not count: browsers that support AVIF or WebP name them. */
 export function acceptClass(accept: string | undefined): AcceptClass {
   if (accept === undefined) return 'other'
   if (ACCEPTS_AVIF.test(accept)) return 'avif'
   return ACCEPTS_WEBP.test(accept) ? 'webp' : 'other'
 }
 
-/** Who leaves the format to us: a client of a class, or a URL that wants what the original has. */
+/** How the format is chosen: for a client of a class, or as the original has it. */
 export type FormatChoice = AcceptClass | 'source'
 
-/** Formats in which such an answer can be, the likeliest first. */
+/** Possible formats of the response, the most likely first. */
 export const CHOSEN_FORMATS = {
   avif: ['avif', 'webp'],
   webp: ['webp'],
@@ -70,7 +70,7 @@ export const CHOSEN_FORMATS = {
   source: ['jpg', 'png', 'webp', 'gif', 'avif'],
 } as const satisfies Record<FormatChoice, readonly OutputFormat[]>
 
-/** True if the format can hold several frames. */
+/** Whether the format supports several frames. */
 export function canAnimate(format: OutputFormat): boolean {
   return format === 'webp' || format === 'gif'
 }

@@ -16,7 +16,7 @@ export const GRAVITIES = [
 ] as const
 export type Gravity = (typeof GRAVITIES)[number]
 
-/** A point of the picture that stays in sight, in percent of its width and height from the top left. */
+/** A point of the picture that stays visible, in percent of its width and height from the top left. */
 export interface FocalPoint {
   readonly x: number
   readonly y: number
@@ -42,27 +42,27 @@ export interface SpecOptions {
   /** Mirrored left to right. */
   readonly flop?: true
   readonly gray?: true
-  /** Sigma of a Gaussian blur in CSS pixels, 0.6-50: less changes no pixel. */
+  /** Sigma of a Gaussian blur in CSS pixels, 0.6-50: less has no effect. */
   readonly blur?: number
   readonly sharpen?: true
   /** Only the first frame. */
   readonly still?: true
 }
 
-/** What is wrong with a text, as a client is told. */
+/** The error of an option, for the client. */
 export interface SpecMistake {
   readonly reason: string
-  /** What to write instead; left out of the message where a whole spelling can be suggested. */
+  /** The correct spelling; omitted if the message suggests a whole spec. */
   readonly usage?: string
 }
 
 interface OptionKind {
   readonly kind: string
-  /** The form of a token that is meant for this kind; absent: it is one of a few words. */
+  /** Matches the tokens of this kind; absent: they are a few words. */
   readonly form?: RegExp
-  /** What such a token is called, and how it is written. */
+  /** Name and spelling of such a token, for messages. */
   readonly usage?: { readonly name: string; readonly write: string }
-  /** @returns undefined if the token is none of this kind. */
+  /** @returns undefined if the token is not of this kind. */
   parse(token: string): SpecOptions | undefined
   format(options: SpecOptions): string | undefined
 }
@@ -168,7 +168,7 @@ export function readOption(
   return { mistake: { reason: `"${token}" is not a ${name}: ${write}` } }
 }
 
-/** The canonical spelling of each option that is given, in canonical order. */
+/** The canonical spelling of each given option, in canonical order. */
 export function formatOptions(options: SpecOptions): string[] {
   return KINDS.flatMap(({ format }) => format(options) ?? [])
 }
@@ -195,7 +195,10 @@ function formatPosition(position: Position | undefined): string | undefined {
   return typeof position === 'object' ? `at${position.x}x${position.y}` : position
 }
 
-/** The decimal that a token holds. @returns undefined if there is none, or it is out of range or too fine. */
+/**
+ * The decimal number in a token. @returns undefined if there is none, if it is out of range, or if it has too many
+ * decimals.
+ */
 function numberIn(token: string, pattern: RegExp, { min, max }: { readonly min: number; readonly max: number }) {
   const text = pattern.exec(token)?.groups?.['number'] ?? ''
   const value = Number(text)

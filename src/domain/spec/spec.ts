@@ -9,7 +9,10 @@ export type SpecSize =
   | { readonly kind: 'square'; readonly side: number }
   | { readonly kind: 'box'; readonly width?: number; readonly height?: number }
 
-/** What a URL asks for. Absent options have their default; a given default is never kept (see `parseSpec`). */
+/**
+ * The rendition that a URL requests. Absent options have their default; `parseSpec` drops options that are given with
+ * their default.
+ */
 export interface Spec extends SpecOptions {
   readonly size: SpecSize
 }
@@ -27,11 +30,12 @@ export interface Spec extends SpecOptions {
  * effect   = "up" | "bg"<rrggbb> | "rot"<90|180|270> | "flip" | "flop" | "gray" | "blur"<sigma> | "sharpen" | "still"
  * ```
  *
- * `formatSpec` gives the canonical spelling: `w` before `h`, options in the order above, numbers without needless zeros,
- * and without the size's default fit, `center` and `1x`. Other spellings of a valid spec parse to the same value.
+ * `formatSpec` gives the canonical spelling: `w` before `h`, options in the order above, numbers without needless
+ * zeros, and without the size's default fit, `center` and `1x`. Other spellings of a valid spec parse to the same
+ * value.
  *
- * @throws RequestError `invalid_path` with the reason and the nearest valid spelling, also for an option that can have no
- *   effect where it stands.
+ * @throws RequestError `invalid_path` with the reason and the nearest valid spelling, also for an option that has no
+ *   effect with this size.
  * @example parseSpec('300h400w,smart,cover') // formats back as '400w300h,cover,smart'
  */
 export function parseSpec(text: string): Spec {
@@ -45,7 +49,7 @@ export function parseSpec(text: string): Spec {
 }
 
 /**
- * A valid spec that was probably meant, in the canonical spelling.
+ * The spec that was probably meant, in canonical spelling.
  * @param text In lower case, such as `400w@2x` or `w400,q80`.
  */
 export function suggestSpec(text: string): string | undefined {
@@ -54,7 +58,10 @@ export function suggestSpec(text: string): string | undefined {
   return read && 'spec' in read ? formatSpec(read.spec) : undefined
 }
 
-/** Matches every canonical spelling, and others; nginx looks for the file of what matches. Common to JavaScript and PCRE. */
+/**
+ * Matches every canonical spelling, and some others: nginx looks for a file of these. The syntax is common to
+ * JavaScript and PCRE.
+ */
 export const SPEC_PATTERN = '[a-z0-9][a-z0-9.,]*'
 
 /** The canonical spelling: the inverse of `parseSpec`, part of the cache key and of the file name. */
@@ -62,7 +69,7 @@ export function formatSpec(spec: Spec): string {
   return [formatSize(spec.size), ...formatOptions(spec)].join(',')
 }
 
-/** The fit that a size has when its spec names none. */
+/** The default fit of a size. */
 export function defaultFit(size: SpecSize): 'cover' | 'inside' {
   return size.kind === 'square' ? 'cover' : 'inside'
 }
@@ -158,7 +165,10 @@ function repetition(before: string, token: string): SpecMistake {
   return { reason: `"${before}" and "${token}" cannot be combined: use one of them` }
 }
 
-/** @param tokens Of the options, by kind. @returns what is wrong with one that can have no effect; undefined if each can. */
+/**
+ * @param tokens Tokens of the options, by kind. @returns the error of an option that has no effect; undefined if each
+ *   has one.
+ */
 function ineffective(
   size: SpecSize,
   options: SpecOptions,
@@ -170,7 +180,7 @@ function ineffective(
   }
   const { fit = defaultFit(size), position } = options
   const place = tokens.get('position')
-  // The same size with both sides, to show where the option would have an effect.
+  // The same size with both sides, as an example in which the option has an effect.
   const whole: SpecSize = size.kind === 'square' ? size : { width: 400, height: 300, ...size }
   const cropped = () => formatSpec(withoutDefaults(whole, { fit: 'cover', ...(position && { position }) }))
   if (size.kind === 'box' && (size.width === undefined || size.height === undefined)) {
@@ -190,7 +200,7 @@ function ineffective(
   return undefined
 }
 
-/** A size in a setting. @throws SettingError if it is no spec, or not in its canonical spelling. */
+/** A size in a setting. @throws SettingError if it is not a spec, or not in canonical spelling. */
 export function parseCanonicalSpec(text: string): Spec {
   const spec = specOfSetting(text)
   const canonical = formatSpec(spec)

@@ -2,25 +2,25 @@ import { isResourceId, isVersionId, shardedId } from '../identity/image-id.ts'
 import { MEZZANINE_LEVELS, MEZZANINE_VERSION, type MezzanineLevel } from '../picture/mezzanine.ts'
 import { CHOSEN_FORMATS, type FormatChoice, OUTPUT_FORMATS, type OutputFormat } from '../spec/image-format.ts'
 
-/** Folders of `CACHE_DIR`. nginx reads `renditions`; the rest is the node's own. */
+/** Folders of `CACHE_DIR`. nginx reads `renditions`; only the node uses the others. */
 export const CACHE_FOLDERS = {
   renditions: 'renditions',
   mezzanines: 'mezzanines',
   originals: 'originals',
   temporary: 'tmp',
-  /** Compiled code of the renderers. */
+  /** Compile cache of the renderers. */
   code: 'code',
 } as const
 
-/** The folders whose files are pictures: what is hidden when an image is deleted, and what a sweep looks through. */
+/** Folders of pictures: a deletion hides their files, and a sweep scans them. */
 export const PICTURE_FOLDERS = [CACHE_FOLDERS.renditions, CACHE_FOLDERS.mezzanines, CACHE_FOLDERS.originals] as const
 
-/** A file of this name and content at the top of a folder says that a sweep may delete what is in it. */
+/** Marks a folder as a cache, in which a sweep may delete files. */
 export const CACHE_MARKER = { name: '.darkroom-cache', content: 'darkroom-cache 1\n' } as const
 
 /**
- * Folder of the flags of overload, relative to `CACHE_DIR`. While there is one that is named as a client's address, nginx refuses
- * by itself most of what this client asks for and what it has not found.
+ * Folder of the overload flags, relative to `CACHE_DIR`. While a flag is named after a client's address, nginx itself
+ * rejects most requests of this client that miss the cache.
  */
 export const OVERLOAD_FLAGS = `${CACHE_FOLDERS.renditions}/.overloaded`
 /** The flag for all clients. */
@@ -36,7 +36,9 @@ export function originalFile(id: string): string {
   return placeOf(id)
 }
 
-/** File of what was last told of an original that may change, relative to `CACHE_DIR/originals`: among its versions. */
+/**
+ * File of the last known state of an original that may change, relative to `CACHE_DIR/originals`: beside its versions.
+ */
 export function noticeFile(resource: string): string {
   return placeOf(resource)
 }
@@ -51,7 +53,7 @@ export function mezzanineFile(level: MezzanineLevel): string {
   return `${MEZZANINE_VERSION}-${level}`
 }
 
-/** The inverse of `mezzanineFile`. @returns undefined for a file of another form. */
+/** The inverse of `mezzanineFile`. @returns undefined for any other file. */
 export function levelOfMezzanine(file: string): MezzanineLevel | undefined {
   return MEZZANINE_LEVELS.find((level) => mezzanineFile(level) === file)
 }
@@ -62,24 +64,24 @@ export function renditionFile(spec: string, format: OutputFormat): string {
 }
 
 /**
- * File name of what the URL without an extension answers a class of clients. The class alone does not say which format was
- * right (alpha, animation), so the answer has a name of its own beside the rendition's: a hard link.
+ * File name of the response to a URL without an extension, for a class of clients. The class alone does not determine
+ * the format (alpha, animation), so the response has a name of its own: a hard link to the rendition.
  */
 export function negotiatedFile(spec: string, choice: FormatChoice, format: OutputFormat): string {
   return `${spec}.auto-${choice}.${format}`
 }
 
-/** Every format that such an answer can be stored in, the likeliest first. */
+/** Possible formats of such a file, the most likely first. */
 export function negotiatedFormats(choice: FormatChoice): readonly OutputFormat[] {
   return CHOSEN_FORMATS[choice]
 }
 
-/** Format of a cached file by its name. @returns undefined for a name that we do not give. */
+/** Format of a cached file by its name. @returns undefined for any other name. */
 export function formatOfFile(name: string): OutputFormat | undefined {
   return [...OUTPUT_FORMATS, 'tiff' as const].find((format) => name.endsWith(`.${format}`))
 }
 
-/** nginx sends what is in `image` by itself; of a version it cannot know whether it is still the one that counts. */
+/** nginx sends files in `image` by itself; it cannot know whether a version is still current. */
 function placeOf(id: string): string {
   return `${isVersionId(id) || isResourceId(id) ? 'version' : 'image'}/${shardedId(id)}`
 }
@@ -88,8 +90,8 @@ const PART = 1 / 16
 const MOST_BYTES = 128 * 2 ** 20
 
 /**
- * What the in-memory cache may take by default. Held originals and files on their way to the disk may take as much again
- * each, which in a container of 512 MB must leave room for the renderers.
+ * Default size of the in-memory cache. Held originals and files that wait for the disk may each take the same again,
+ * and in a container of 512 MB the renderers need room too.
  *
  * @param memoryBytes Of the machine, or what its container may have.
  */

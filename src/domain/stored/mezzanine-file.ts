@@ -4,7 +4,7 @@ import { isInputFormat } from '../spec/image-format.ts'
 import { parseJson } from '../text/json-text.ts'
 
 /**
- * A mezzanine as it is kept: the picture as any decoder reads it, and after its end what decoders do not look at:
+ * A stored mezzanine: a picture for any decoder, followed by a trailer that decoders ignore:
  *
  * ```
  * file    = picture trailer
@@ -27,8 +27,8 @@ export function sealMezzanine(picture: Buffer, original: OriginalFacts): Buffer 
 }
 
 /**
- * The facts of the original, if the whole file is what was sealed.
- * @returns undefined if it is damaged, cut, or something else.
+ * The facts of the original, if the whole file is intact.
+ * @returns undefined if the file is damaged or of another format.
  */
 export function openMezzanine(file: Buffer): OriginalFacts | undefined {
   const hashed = file.subarray(0, Math.max(0, file.length - FOOT_BYTES))

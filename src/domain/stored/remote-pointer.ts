@@ -3,18 +3,18 @@ import type { Freshness } from '../caching/http-caching.ts'
 import { parseJson } from '../text/json-text.ts'
 import { remoteFolder, remotePointerKey } from './store-layout.ts'
 
-/** What is known of a remote original, as the store keeps it for all nodes. */
+/** The state of a remote original, stored for all nodes. */
 export interface RemotePointer {
   readonly url: string
   /** SHA-256 of the bytes, lower-case hex. */
   readonly sha256: string
   readonly sizeBytes: number
-  /** When the host was asked last, ms since 1970. */
+  /** Time of the last check with the host, ms since 1970. */
   readonly checkedAt: number
-  /** When it was last renewed because the image is in use, ms since 1970: see `isDueForTouch`. */
+  /** Time of the last renewal because the image is in use, ms since 1970: see `isDueForTouch`. */
   readonly usedAt?: number | undefined
   readonly freshness: Freshness
-  /** As the host sent them. */
+  /** The headers of the host. */
   readonly etag?: string | undefined
   readonly lastModified?: string | undefined
 }
@@ -22,8 +22,8 @@ export interface RemotePointer {
 const TOUCH_EVERY_MS = 7 * 86_400_000
 
 /**
- * A store has no access times. So the pointer of an image in use is rewritten once a week, and those that were written longest
- * ago are the ones that nobody asks for.
+ * A store has no access times. So the pointer of an image in use is rewritten once a week, and the oldest pointers are
+ * those of the least recently used images.
  */
 export function isDueForTouch(
   { checkedAt, usedAt = 0 }: Pick<RemotePointer, 'checkedAt' | 'usedAt'>,
@@ -69,12 +69,12 @@ function isCount(value: unknown): value is number {
 
 const HASH_BYTES = 32
 
-/** Bytes, and after them their SHA-256: whoever reads them back knows whether they are what was written. */
+/** Bytes followed by their SHA-256, so that damage is detected when they are read. */
 export function seal(bytes: Buffer): Buffer {
   return Buffer.concat([bytes, hashOf(bytes)])
 }
 
-/** The inverse of `seal`. @returns undefined for what is damaged, cut or something else. */
+/** The inverse of `seal`. @returns undefined if the bytes are damaged. */
 export function openSealed(sealed: Buffer): Buffer | undefined {
   const bytes = sealed.subarray(0, Math.max(0, sealed.length - HASH_BYTES))
   return hashOf(bytes).equals(sealed.subarray(bytes.length)) ? bytes : undefined
@@ -91,17 +91,17 @@ export interface RemoteObject {
   readonly modifiedAt: Date
 }
 
-/** What the store has of one remote image. */
+/** The objects of one remote image in the store. */
 export interface RemoteFolder {
   /** By `resourceId`. */
   readonly resource: string
   readonly objects: number
   readonly bytes: number
-  /** When its pointer was written, ms since 1970; without one, when the last of its other objects was. */
+  /** Time of its pointer, ms since 1970; without a pointer, that of the newest other object. */
   readonly writtenAt: number
 }
 
-/** @returns the `resourceId` of the folder that the object is in; undefined for what is not ours. */
+/** @returns the `resourceId` of the object's folder; undefined for an unknown key. */
 function resourceOf(key: string): string | undefined {
   const resource = /^remotes\/[0-9a-f]{2}\/[0-9a-f]{2}\/(?<resource>r[0-9a-f]{40})\/[^/]+$/.exec(key)?.groups?.[
     'resource'
@@ -113,7 +113,7 @@ export function isRemotePointerKey(key: string, resource: string): boolean {
   return key === remotePointerKey(resource)
 }
 
-/** @param objects In bytewise order of their keys, in which those of one image follow each other, its pointer first. */
+/** @param objects In bytewise order of their keys, which groups them by image, with its pointer first. */
 export async function* remoteFolders(objects: AsyncIterable<RemoteObject>): AsyncIterable<RemoteFolder> {
   let folder: RemoteFolder | undefined
   let hasPointer = false

@@ -7,12 +7,12 @@ export function originalKey(id: string): string {
   return `originals/${shardedId(id)}`
 }
 
-/** Key of the record. The record is existence: an original without one was never acknowledged. */
+/** Key of the record. An image exists if it has a record: an original without one was never acknowledged. */
 export function recordKey(id: string): string {
   return `records/${shardedId(id)}.json`
 }
 
-/** Key of the mark that a deletion leaves, until the same bytes are uploaded again. */
+/** Key of the deletion mark, which stays until the same bytes are uploaded again. */
 export function deletedKey(id: string): string {
   return `deleted/${shardedId(id)}`
 }
@@ -38,20 +38,20 @@ export function infoKeys(id: string): readonly string[] {
   return Array.from({ length: INFO_VERSION }, (_, version) => infoKey(id, version + 1))
 }
 
-/** Every object of one remote image has a key that begins so. */
+/** Prefix of the keys of all objects of a remote image. */
 export function remoteFolder(resource: string): string {
   return `remotes/${shardedId(resource)}/`
 }
 
-/** Parts of about equal size, which have all remote images between them. */
+/** Prefixes that divide all remote images into parts of similar size. */
 export const REMOTE_PREFIXES: readonly string[] = Array.from(
   { length: 256 },
   (_, index) => `remotes/${index.toString(16).padStart(2, '0')}/`,
 )
 
 /**
- * Key of what is known of a remote original: its present version, and how long that may be used. All under `remotes/` may be
- * removed at any time, for the price of another fetch.
+ * Key of the pointer of a remote original: its current version, and how long that may be used. Objects under `remotes/`
+ * may be removed at any time; the node fetches them again.
  */
 export function remotePointerKey(resource: string): string {
   return `${remoteFolder(resource)}pointer.json`
@@ -62,26 +62,26 @@ export function remoteOriginalKey(resource: string, version: string): string {
   return `${remoteFolder(resource)}${version}`
 }
 
-/** Key of the image that was once known by this SHA-1: see `domain/identity/sha1-alias.ts`. Never rewritten, nor removed. */
+/** Key of the alias of the image with this SHA-1. Never rewritten or removed. */
 export function aliasKey(sha1: string): string {
   return `aliases/${shardedId(sha1)}`
 }
 
-/** Every rendition of that version that is kept has a key that begins so. */
+/** Prefix of the keys of all stored renditions of a version. */
 export function remoteRenditionsPrefix(resource: string, version: string): string {
   return `${remoteOriginalKey(resource, version)}.`
 }
 
-/** Key of a rendition of that version. @param file Its name in the cache, with the pipeline's version before it. */
+/** Key of a rendition of a version. @param file Its name in the cache, after the version of the pipeline. */
 export function remoteRenditionKey(resource: string, version: string, file: string): string {
   return `${remoteRenditionsPrefix(resource, version)}${file}`
 }
 
 export const INVALIDATIONS_PREFIX = 'invalidations/'
 
-/** One image, or one original that may change, that every node still has to forget. */
+/** An image, or an original that may change, that all nodes have to invalidate. */
 export interface Invalidation {
-  /** Of an image, or a `resourceId`. */
+  /** Id of an image, or a `resourceId`. */
   readonly id: string
   /** Milliseconds since 1970, by the clock of the node that deleted. */
   readonly time: number
@@ -103,15 +103,15 @@ export function parseInvalidationKey(key: string): Invalidation | undefined {
   return time === undefined || id === undefined ? undefined : { time: Number(time), id }
 }
 
-/** What stands under `deleted/` while an image is being deleted and after. */
+/** Content of `deleted/…`, during a deletion and after it. */
 export interface DeletionMark {
   /** Milliseconds since 1970. */
   readonly time: number
-  /** True when nothing more will be removed. */
+  /** Whether the deletion has removed everything. */
   readonly finished: boolean
 }
 
-/** A deletion ends within its request's deadline; one that is under way for longer was left by a crash. */
+/** A deletion ends within the deadline of its request; a longer one was ended by a crash. */
 const LONGEST_DELETION_MS = 60_000
 
 export function formatDeletionMark(mark: DeletionMark): string {
@@ -124,7 +124,7 @@ export function parseDeletionMark(text: string): DeletionMark {
   return { time: Number(time ?? 0), finished: finished !== 'false' }
 }
 
-/** True if the deletion may still remove what an upload writes now. */
+/** Whether the deletion may still remove objects that an upload writes now. */
 export function isUnderWay({ time, finished }: DeletionMark, nowMs: number): boolean {
   return !finished && Math.abs(nowMs - time) < LONGEST_DELETION_MS
 }

@@ -1,35 +1,35 @@
 const DAY_MS = 86_400_000
 
 /**
- * The shortest idle time that may be set, days. With `relatime` the kernel renews an access time only once in 24 hours, so
- * that a file in constant use can look a day old; a limit near that would remove the files that are used most.
+ * Minimum idle time, days. With `relatime` the kernel renews an access time only once in 24 hours, so a file in
+ * constant use can look a day old.
  */
 export const MIN_IDLE_DAYS = 2
 
 /**
- * How soon after its publication no sweep removes a file, ms: on a full disk what is rendered would be gone before the others
- * who are looking at the same page have had it. Not longer, as the budgets hold for what is rendered in a burst too.
+ * Time after its publication in which no sweep removes a file, ms: on a full disk a rendition would be gone before
+ * other viewers of the same page get it. Not longer, as the budgets also apply to bursts.
  */
 export const PROTECTED_MS = 10_000
 
-/** How old a temporary file must be before it counts as orphaned, ms. No upload and no render takes that long. */
+/** Age from which a temporary file is orphaned, ms: longer than any upload or render. */
 export const TEMP_MAX_AGE_MS = 60 * 60_000
 
-/** A sweep that has to make room makes a tenth more, so that the next file does not start it again. */
+/** A sweep that has to free space frees a tenth more, so that the next file does not start it again. */
 const LOW_WATER = 0.9
 
 const DEFAULT_MAX_PERCENT = 10
 const DEFAULT_MIN_FREE_PERCENT = 5
 
-/** What the operator set. What is absent follows from the size of the disk. */
+/** Settings of the operator. Absent values depend on the size of the disk. */
 export interface SweepSettings {
-  /** Days without a read after which a file goes; at least `MIN_IDLE_DAYS`. */
+  /** Days without a read after which a file is removed; at least `MIN_IDLE_DAYS`. */
   readonly maxIdleDays: number
-  /** Allocated bytes that the cache may hold; default: a tenth of the disk. */
+  /** Maximum allocated bytes of the cache; default: a tenth of the disk. */
   readonly maxBytes?: number
-  /** Bytes that stay free on the disk; default: `minFreePercent` of it. */
+  /** Bytes to keep free on the disk; default: `minFreePercent` of it. */
   readonly minFreeBytes?: number
-  /** Percent of the disk's inodes, and without `minFreeBytes` of its bytes, that stay free; default: 5. */
+  /** Percent of the inodes, and without `minFreeBytes` of the bytes, to keep free; default: 5. */
   readonly minFreePercent?: number
 }
 
@@ -40,7 +40,7 @@ export interface SweepLimits {
   readonly minFreeInodes: number
 }
 
-/** The file system that holds the cache. One that makes inodes as needed has 0 of them. */
+/** The file system of the cache. It has 0 inodes if it allocates them dynamically. */
 export interface DiskSpace {
   readonly totalBytes: number
   readonly freeBytes: number
@@ -60,10 +60,10 @@ export function planLimits(settings: SweepSettings, disk: DiskSpace): SweepLimit
   }
 }
 
-/** Why files were removed, or why the time they were idle for did not count. */
+/** Reasons for removals, or the reason why idle times did not count. */
 export type SweepReason = 'all' | 'idle' | 'max_bytes' | 'free_bytes' | 'free_inodes' | 'clock_jumped'
 
-/** Room to be made. Bytes and inodes are counted apart: whichever needs more files removed decides. */
+/** Space to free. Bytes and inodes are counted separately: the one that needs more removals decides. */
 export interface Shortage {
   readonly bytes: number
   readonly inodes: number
@@ -71,9 +71,9 @@ export interface Shortage {
 }
 
 /**
- * What must go to keep to the budgets, down to the low-water mark.
+ * Space to free for the budgets, down to the low-water mark.
  *
- * @param usedBytes Allocated bytes of the cache's files.
+ * @param usedBytes Allocated bytes of the files in the cache.
  */
 export function planShortage(usedBytes: number, disk: DiskSpace, limits: SweepLimits): Shortage {
   const reasons: SweepReason[] = []
@@ -94,59 +94,59 @@ export function planShortage(usedBytes: number, disk: DiskSpace, limits: SweepLi
   return { bytes, inodes, reasons }
 }
 
-/** What one sweep tells the next about time. All in ms since 1970. */
+/** Times that a sweep saves for the next one, in ms since 1970. */
 export interface SweepClock {
   readonly sweptAtMs: number
-  /** How long before `sweptAtMs` the sweep before that ran. */
+  /** Time between `sweptAtMs` and the sweep before it. */
   readonly gapMs: number
-  /** Every file counts as used at this time at least. */
+  /** Every file counts as used at this time or later. */
   readonly notBeforeMs: number
 }
 
 /**
- * Tells a clock that jumped ahead from time that went by. After a jump everything looks idle; so nothing counts as idle
- * since before the jump, and what is still in use renews its access time before the idle time is over again. The same
- * happens after a node was off for long, and costs no more than disk that the budgets guard anyway. Sweeps that are
- * always far apart are no jump: only a gap more than twice the last one is.
+ * Detects a clock that jumped ahead. After a jump every file looks idle; so idle times begin at the jump, and files in
+ * use renew their access time before they expire. The same happens after a long downtime, and costs only disk space
+ * within the budgets. A gap counts as a jump if it is more than twice the last one, so that rare sweeps are not
+ * affected.
  *
- * @param previous What the last sweep left behind; for the first, the time at which the cache was made.
+ * @param previous Saved by the last sweep; for the first sweep, the time of the cache's creation.
  */
 export function planClock(previous: SweepClock, nowMs: number, maxIdleMs: number): SweepClock & { jumped: boolean } {
   const gapMs = Math.max(0, nowMs - previous.sweptAtMs)
   const jumped = gapMs > Math.max(maxIdleMs / 2, 2 * previous.gapMs)
-  // The lesser of the two: a clock that was set back again must not put off expiry until the time that it had come to.
+  // The lesser of the two: a clock that was set back again must not delay expiry.
   const notBeforeMs = jumped ? nowMs : Math.min(previous.notBeforeMs, nowMs)
   return { sweptAtMs: nowMs, gapMs, notBeforeMs, jumped }
 }
 
 /**
- * Times since the last access share out over this many buckets, in 1 MiB altogether. The younger, the finer: of 30 days they
- * are a fifth of a second wide at ten seconds, 15 s at a day and 80 s at the end. A small cache of which many sizes are asked
- * turns over within a minute, and then the order within that minute counts.
+ * Number of buckets for the times since the last access, 1 MiB in all. Younger ones are finer: of 30 days they are a
+ * fifth of a second wide at ten seconds, 15 s at a day and 80 s at the end. The content of a small, busy cache changes
+ * within a minute, and then the order within that minute counts.
  */
 const BUCKETS = 65_536
 
 /** Decides file by file in the second pass over the tree. */
 export interface CutOff {
-  /** What was last used less long ago stays. */
+  /** Files with a more recent access are kept. */
   readonly ageMs: number
-  /** Whether a file of this age goes: older than the cut-off, or as old and there is not room enough yet. */
+  /** Whether to remove a file of this age: older than the cut-off, or as old while more space is needed. */
   removes(ageMs: number): boolean
-  /** To be told what each removal of a file of this age has really freed. */
+  /** To be called with the space that each removal has actually freed. */
   freed(ageMs: number, bytes: number, inodes: number): void
 }
 
-/** How many bytes and inodes were last used how long ago: what millions of files come to, in constant memory. */
+/** Bytes and inodes by time since the last access, in constant memory for any number of files. */
 export interface AgeHistogram {
   add(ageMs: number, bytes: number, inodes: number): void
-  /** The age from which files go so that `shortage` is met, oldest access first. */
+  /** The age from which files are removed to free `shortage`, oldest access first. */
   cutOff(shortage: Shortage): CutOff
 }
 
 /**
- * Renditions and originals stand in the same order, by access alone. An original costs a fetch to bring back and a
- * rendition a render, which is about as dear; but an original takes a hundred times the room and is read for new sizes only,
- * so that sparing originals would push out what visitors look at.
+ * Renditions and originals are ordered by access alone. Replacing an original costs a fetch, and a rendition a render,
+ * which is about as expensive; but an original is a hundred times larger and is read for new sizes only, so keeping
+ * originals would evict renditions in use.
  *
  * @param maxAgeMs Files older than this share the last bucket.
  */
@@ -170,7 +170,7 @@ export function createAgeHistogram(maxAgeMs: number): AgeHistogram {
         if (edge < 0) break
         const bucketBytes = bytesByAge[edge] ?? 0
         const bucketInodes = inodesByAge[edge] ?? 0
-        // What the last bucket has to give is kept: a cache that was copied in one go may have all of its files in one.
+        // The rest of the last bucket is kept: a cache that was copied at once may have all files in one bucket.
         if (bytes <= bucketBytes && inodes <= bucketInodes) break
         bytes -= bucketBytes
         inodes -= bucketInodes

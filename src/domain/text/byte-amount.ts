@@ -1,8 +1,8 @@
 const UNITS = ['', 'K', 'M', 'G', 'T'] as const
 
 /**
- * Bytes as people write them: `500M`, `10G`, `1.5T`, `2GiB`, `1048576`. A unit is 1024 of the one below, as with `df -h`
- * and nginx.
+ * A number of bytes with an optional unit: `500M`, `10G`, `1.5T`, `2GiB`, `1048576`. Units are powers of 1024, as in
+ * `df -h` and nginx.
  *
  * @returns Whole bytes; undefined for anything else.
  */
@@ -14,7 +14,7 @@ export function parseByteAmount(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined
 }
 
-/** For people, to three digits or so. @example formatByteAmount(1_610_612_736) // '1.5 GiB'; 67_108_864: '64 MiB' */
+/** Rounded to about three digits. @example formatByteAmount(1_610_612_736) // '1.5 GiB'; 67_108_864: '64 MiB' */
 export function formatByteAmount(bytes: number): string {
   let amount = bytes
   let power = 0

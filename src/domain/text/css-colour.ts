@@ -1,5 +1,5 @@
 /**
- * A colour as other services write it: a CSS name, or three or six hex digits with or without a "#".
+ * A colour in the notation of other services: a CSS name, or three or six hex digits with or without a "#".
  * @returns `rrggbb`, or undefined for anything else.
  * @see https://www.w3.org/TR/css-color-4/#named-colors
  */

@@ -1,9 +1,9 @@
 /**
- * Least number of characters to insert, delete or replace that makes one text of the other (Levenshtein's distance).
+ * Levenshtein distance: the minimum number of insertions, deletions and replacements between two texts.
  * @see https://en.wikipedia.org/wiki/Levenshtein_distance
  */
 export function editDistance(one: string, other: string): number {
-  // Of the part of `one` so far, to each beginning of `other`.
+  // Distances of the prefix of `one` to each prefix of `other`.
   let row = Array.from({ length: other.length + 1 }, (_, length) => length)
   for (let index = 0; index < one.length; index += 1) {
     const next = [index + 1]
@@ -17,7 +17,7 @@ export function editDistance(one: string, other: string): number {
 }
 
 /**
- * The word that was probably meant: the nearest of `words`, if it is near enough.
+ * The nearest of `words`, if it is near enough.
  *
  * @returns undefined if none is within `maxDistance`; the first of several that are equally near.
  * @example nearestWord('coverr', ['contain', 'cover'], 2) // 'cover'
@@ -26,7 +26,7 @@ export function nearestWord<T extends string>(word: string, words: readonly T[],
   let nearest: T | undefined
   let least = maxDistance + 1
   for (const each of words) {
-    // Texts of such different lengths are further apart, and a client's can be long.
+    // Lengths that differ by more exclude a shorter distance, and a client's text can be long.
     if (Math.abs(each.length - word.length) >= least) continue
     const distance = editDistance(word, each)
     if (distance >= least) continue

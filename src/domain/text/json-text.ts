@@ -1,4 +1,4 @@
-/** What a text says as JSON. @returns undefined if it is none. */
+/** Parses JSON. @returns undefined if the text is not JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -1,13 +1,15 @@
 import { RequestError } from '../../errors.ts'
 
-/** True unless a percent sign stands without two hexadecimal digits, or a NUL is encoded. The bytes need not be UTF-8. */
+/**
+ * Whether each percent sign is followed by two hexadecimal digits, and no NUL is encoded. The bytes need not be UTF-8.
+ */
 export function isPercentEncoded(text: string): boolean {
   return !/%(?:00|(?![0-9a-f]{2}))/i.test(text)
 }
 
 /**
- * True for a path that nginx takes: correctly percent-encoded, and with no `..` that leads out of the root. Encoded slashes and
- * dots count as such; of doubled slashes each begins a segment.
+ * Whether nginx accepts the path: it is correctly percent-encoded, and no `..` leads out of the root. Encoded slashes
+ * and dots count; each of two consecutive slashes begins a segment.
  * @param path Begins with a slash; without the query.
  * @see https://github.com/nginx/nginx/blob/release-1.22.1/src/http/ngx_http_parse.c (`ngx_http_parse_complex_uri`)
  */
@@ -26,7 +28,7 @@ export function isWithinRoot(path: string): boolean {
   return true
 }
 
-/** For a URL that can't be read, or asks for what is never served. @param reason For whoever wrote it. */
+/** The error for a malformed URL, or one that is never served. @param reason For the client. */
 export function invalidPath(reason: string): RequestError {
   return new RequestError('invalid_path', reason)
 }

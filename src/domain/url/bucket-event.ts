@@ -1,34 +1,33 @@
 import { RequestError } from '../../errors.ts'
 import { parseJson } from '../text/json-text.ts'
 
-/** What a bucket tells of one of its objects. */
+/** An event of a bucket notification. */
 export interface BucketEvent {
-  /** Its own name, not our alias. */
+  /** Name of the bucket, not the alias. */
   readonly bucket: string
-  /** As the bucket has it, not encoded. */
+  /** Not encoded. */
   readonly key: string
   /**
-   * `removed` is no promise that the key is empty now: what was removed may be an old version, or the mark of an earlier
-   * deletion. Nor is the order of events that of what happened: whoever wants to know what is there has to look.
+   * `removed` does not imply that the key is empty now: an old version may have been removed, or a delete marker.
+   * Events may also arrive in another order. Only a request to the bucket tells its state.
    */
   readonly kind: 'created' | 'removed'
-  /** Quoted. Of the version that came or went, where the sender tells. */
+  /** Quoted; that of the version, if the sender includes it. */
   readonly etag?: string
-  /** Of the version that came or went; of a deletion's mark with some senders. Absent without versions. */
+  /** Id of the version; with some senders that of a delete marker. Absent without versioning. */
   readonly versionId?: string
 }
 
-/** By name without the `s3:` that only some put before it. What else happens to an object leaves its bytes alone. */
+/** By name, without the prefix `s3:` of some senders. Other events do not change the bytes of an object. */
 const CREATED = /^Object(?:Created:(?:Put|Post|Copy|CompleteMultipartUpload)|Synced:Create)$/
 const REMOVED =
   /^(?:ObjectRemoved:\w+|LifecycleExpiration:\w+|LifecycleDelMarkerExpiration:\w+|ObjectLifecycle:Expiration:(?:Current|NonCurrent|DeleteMarker)|ObjectSynced:Delet\w+)$/
 
 /**
- * Reads what MinIO's webhook, Ceph's gateway or AWS sends when objects come and go. Other events, and AWS's test message, are
- * nothing.
+ * Reads the notifications of MinIO, Ceph and AWS. Other events, and the test message of AWS, are ignored.
  *
  * @param body JSON with `Records`.
- * @returns in the order of the message.
+ * @returns The events in the order of the message.
  * @throws RequestError `invalid_event`
  * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
  */
@@ -51,7 +50,7 @@ function parseRecord(record: unknown, path: string): BucketEvent | undefined {
   const { eTag: etag, versionId } = object
   return {
     bucket: textAt(record, ['s3', 'bucket', 'name'], path),
-    // Ceph sends keys as they are; the others encode them as a form does.
+    // Ceph sends plain keys; the others form-encode them.
     key: record['eventSource'] === 'ceph:s3' ? key : decodeKey(key, path),
     kind,
     ...(isText(etag) && { etag: `"${etag}"` }),

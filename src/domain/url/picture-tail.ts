@@ -3,20 +3,20 @@ import { isUrlFormat, type OutputFormat } from '../spec/image-format.ts'
 import { formatSpec, parseSpec, type Spec } from '../spec/spec.ts'
 import { invalidPath, isPercentEncoded } from '../text/path-text.ts'
 
-/** The end of a rendition's path: the size, and the format and a name if they are given. */
+/** The end of a rendition's path: the size, and optionally format and name. */
 export interface PictureTail {
   readonly spec: Spec
   /** Absent: the best format that the client's `Accept` allows. */
   readonly format?: OutputFormat
-  /** Free text for people and search engines, percent-encoded as it came; only with `format`. Empty: see `signedPath`. */
+  /** Free text for people and search engines, percent-encoded as sent; only with `format`. Empty: see `signedPath`. */
   readonly name?: string
 }
 
 /**
- * Reads `spec [ "." ext ]` or `spec "/" name "." ext` in any valid spelling. A spec can have dots too, as in `400w,1.5x`: only
- * the name of a format makes an extension of what comes after the last one.
+ * Reads `spec [ "." ext ]` or `spec "/" name "." ext` in any valid spelling. A spec may contain dots, as in
+ * `400w,1.5x`: the text after the last dot is an extension only if it is the name of a format.
  *
- * @param parts Of the path: the spec, and the file name if there is one.
+ * @param parts Segments of the path: the spec, and optionally the file name.
  * @throws RequestError `invalid_path` with the reason.
  */
 export function parsePictureTail(
@@ -43,7 +43,7 @@ function parseFileName(text: string): Pick<PictureTail, 'name' | 'format'> {
       'The size may only be followed by a format, or by a name and a format: use 400w, 400w.webp or 400w/cat.webp',
     )
   }
-  // The name is ignored, whatever its bytes are.
+  // The name is ignored, so its bytes need not be UTF-8.
   if (!isPercentEncoded(name)) throw invalidPath('The path is not correctly percent-encoded')
   return { name, format: parseFormat(decodePathPart(extension)) }
 }
@@ -65,14 +65,14 @@ export function formatPictureTail({ spec, format, name }: PictureTail): string {
   return name === undefined ? `${text}.${format}` : `${text}/${name}.${format}`
 }
 
-/** Reads a format as URLs name it: "jpeg" and capitals are other spellings. @throws RequestError `invalid_path` */
+/** Reads a format of a URL; "jpeg" and capitals are accepted. @throws RequestError `invalid_path` */
 export function parseFormat(text: string): OutputFormat {
   const format = readFormat(text)
   if (format === undefined) throw unknownFormat(text)
   return format
 }
 
-/** The same for a text that may be none. */
+/** The same; undefined for any other text. */
 export function readFormat(text: string): OutputFormat | undefined {
   const format = text.toLowerCase()
   if (format === 'jpeg') return 'jpg'
@@ -83,7 +83,7 @@ function unknownFormat(text: string): RequestError {
   return invalidPath(`"${text}" is not an output format: write jpg, png, webp, avif or gif`)
 }
 
-/** @throws RequestError `invalid_path` for what is not correctly percent-encoded UTF-8. */
+/** @throws RequestError `invalid_path` if the text is not percent-encoded UTF-8. */
 export function decodePathPart(text: string): string {
   try {
     return decodeURIComponent(text)

@@ -6,7 +6,7 @@ import { invalidPath } from '../text/path-text.ts'
 import { decodePathPart, formatPictureTail, type PictureTail, parseFormat, parsePictureTail } from './picture-tail.ts'
 
 /**
- * Reads a URL of a picture, of whatever kind its original is; without scheme and host.
+ * Reads the URL of a picture with any kind of original, without scheme and host.
  * @example parsePictureUrl('/s3/photos/cat.jpg/-/400w')
  * @throws RequestError `invalid_path` with the reason.
  */
@@ -34,27 +34,27 @@ export function formatPictureUrl({ original, ...tail }: ImageRequest): string {
 }
 
 /**
- * The URL as it is signed: canonical and without the name, which is free text and no part of the picture. So `400w.webp` is
- * signed like `400w/cat.webp`.
+ * The URL as it is signed: canonical and without the name, which is free text. So `400w.webp` is signed like
+ * `400w/cat.webp`.
  * @example signedPath(parsePictureUrl('/image/3f2a…/400w/cat.webp')) // '/image/3f2a…/400w/.webp'
  */
 export function signedPath({ original, spec, format }: ImageRequest): string {
   return formatPictureUrl({ original, spec, ...(format !== undefined && { format, name: '' }) })
 }
 
-/** What the URL of a rendition asks for. */
+/** The content of the URL of a rendition. */
 export interface ImageRequest extends PictureTail {
   readonly original: OriginalRef
 }
 
-/** The same of an image that was uploaded here. */
+/** The same for an upload. */
 export interface UploadRequest extends PictureTail {
   readonly original: Extract<OriginalRef, { kind: 'image' }>
 }
 
 /**
- * Reads the path of a rendition in any valid spelling; `formatImagePath` gives the canonical one, and they are the same
- * if and only if the path was canonical.
+ * Reads the path of a rendition in any valid spelling; `formatImagePath` returns the canonical one, which is equal if
+ * and only if the path was canonical.
  *
  * ```
  * path = "/image/" id "/" spec [ "." ext | "/" name "." ext ]
@@ -62,7 +62,7 @@ export interface UploadRequest extends PictureTail {
  * ```
  *
  * @param path The raw path of the request, percent-encoded, without the query.
- * @param readSpec See `parseSpecOrReticulumSize` for one that takes more.
+ * @param readSpec Such as `parseSpecOrReticulumSize`.
  * @throws RequestError `invalid_path` with the reason.
  */
 export function parseImagePath(path: string, readSpec: (text: string) => Spec = parseSpec): UploadRequest {
@@ -82,35 +82,35 @@ export function formatImagePath({ original, ...tail }: UploadRequest): string {
   return `/image/${original.id}/${formatPictureTail(tail)}`
 }
 
-/** What a URL below `/s3/` asks for: a rendition of an object, or what is known of it. */
+/** The content of a URL below `/s3/`: a rendition of an object, or its info. */
 export type ObjectRequest =
   | {
       readonly kind: 'picture'
       readonly request: ImageRequest & { readonly original: ObjectRef }
-      /** The path until the spec, with the key as it was written. */
+      /** The path up to the spec, with the key as sent. */
       readonly prefix: string
     }
   | { readonly kind: 'info'; readonly original: ObjectRef }
 
-/** In bytes of UTF-8; S3's own limit. */
+/** Bytes of UTF-8; the limit of S3. */
 const MAX_KEY_BYTES = 1024
 const SEPARATOR = '/-/'
-/** What an alias can be at all. A redirect repeats it, and no header takes just any character. */
+/** The characters of an alias, which a redirect repeats in a header. */
 const ALIAS = /^[a-z0-9.-]+$/
 
 /**
- * Reads the path of something made of an object in a configured bucket.
+ * Reads the path of a rendition or the info of an object in a configured bucket.
  *
  * ```
  * path = "/s3/" alias "/" key "/-/" ( "info" | spec [ "." ext | "/" name "." ext ] )
  * ```
  *
- * The last `/-/` separates, so a key may hold others. The key is percent-encoded UTF-8; `+` is a plus sign, `%2F` a slash like any
- * other. Clients and proxies resolve the segments `.` and `..` of a path, so in a key those are written with `%2F` at
- * their sides.
+ * The last `/-/` separates, so a key may contain others. The key is percent-encoded UTF-8; `+` is a plus sign, `%2F` a
+ * slash like any other. Clients and proxies resolve the segments `.` and `..` of a path, so in a key they are written
+ * with `%2F` beside them.
  *
  * @param path The raw path of the request, percent-encoded, without the query.
- * @param versionId Of the object, if one is asked for.
+ * @param versionId Of the object, if one is requested.
  * @throws RequestError `invalid_path` with the reason.
  */
 export function parseObjectPath(path: string, versionId?: string): ObjectRequest {
@@ -140,13 +140,13 @@ export function parseObjectPath(path: string, versionId?: string): ObjectRequest
   }
 }
 
-/** The path of a picture of an object, as our own URLs have it and as it is signed. */
+/** The canonical path of a picture of an object, as it is signed. */
 export function formatObjectPath({ original, ...tail }: ImageRequest & { readonly original: ObjectRef }): string {
   const path = `/s3/${original.bucket}/${encodeKey(original.key)}${SEPARATOR}${formatPictureTail(tail)}`
   return original.versionId === undefined ? path : `${path}?versionId=${encodeURIComponent(original.versionId)}`
 }
 
-/** Slashes stay, but those beside a segment that a client would resolve. */
+/** Slashes are kept, except beside a segment that a client would resolve. */
 export function encodeKey(key: string): string {
   return key
     .split('/')
@@ -157,7 +157,7 @@ export function encodeKey(key: string): string {
     }, '')
 }
 
-/** What `/image?url=…` asks for: a rendition of a remote image, or what is known of it. */
+/** The content of `/image?url=…`: a rendition of a remote image, or its info. */
 export type RemoteRequest =
   | {
       readonly kind: 'picture'
@@ -167,13 +167,13 @@ export type RemoteRequest =
   | { readonly kind: 'info'; readonly original: RemoteRef }
 
 /**
- * Reads the query of something made of a remote image.
+ * Reads the query of a rendition or the info of a remote image.
  *
  * ```
  * query = "url=" url [ "&size=" ( "info" | spec ) ] [ "&format=" ext ]          ; in any order; more is left alone
  * ```
  *
- * Without a size the picture is as large as it came.
+ * Without a size the picture keeps its size.
  *
  * @throws RequestError `invalid_path` with the reason.
  */
@@ -198,7 +198,7 @@ export function parseRemoteQuery(querystring: string): RemoteRequest {
   }
 }
 
-/** The same query with this size, and the format spelled canonically. */
+/** The query with this size and the canonical format. */
 export function respellRemoteQuery(
   querystring: string,
   { spec, format }: Pick<ImageRequest, 'spec' | 'format'>,
@@ -209,7 +209,7 @@ export function respellRemoteQuery(
   return query.toString()
 }
 
-/** The URL of a picture of a remote image, as our own URLs have it and as it is signed. */
+/** The canonical URL of a picture of a remote image, as it is signed. */
 function formatRemoteUrl({ original, spec, format }: ImageRequest & { readonly original: RemoteRef }): string {
   const url = `/image?url=${encodeURIComponent(original.url)}&size=${formatSpec(spec)}`
   return format === undefined ? url : `${url}&format=${format}`

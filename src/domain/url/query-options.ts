@@ -4,7 +4,7 @@ import { nearestWord } from '../text/edit-distance.ts'
 import { invalidPath } from '../text/path-text.ts'
 import { readFormat } from './picture-tail.ts'
 
-/** Parameters that other services read options from, and how `suggestSpec` takes them. */
+/** Query parameters of other services, as texts for `suggestSpec`. */
 const OPTIONS = {
   w: (value: string) => `w${value}`,
   width: (value: string) => `w${value}`,
@@ -19,19 +19,19 @@ const OPTIONS = {
 } as const satisfies Record<string, (value: string) => string>
 type OptionName = keyof typeof OPTIONS
 
-/** Names, in lower case, that the query of a direct hit must not have: `npm run docs` writes them into nginx.conf. */
+/** Lower-case names that exclude a query from direct hits: `npm run docs` writes them into nginx.conf. */
 export const QUERY_OPTION_NAMES: readonly string[] = Object.keys(OPTIONS)
 
 const SIZE_NAMES: readonly OptionName[] = ['w', 'width', 'h', 'height', 'size']
-/** For a path that has no size, as an example. */
+/** Example for a path without a size. */
 const EXAMPLE_SIZE = '400w'
 
 /**
- * Refuses a query that looks like options on the path of a picture: it would be ignored, and another picture shown than was
- * meant. The names count in any case. Other parameters (signatures, cache busters) are none of its business.
+ * Refuses a query that looks like options on the path of a picture: they would be ignored, and another picture shown
+ * than was meant. Names are case-insensitive. Other parameters (signatures, cache busters) are allowed.
  *
  * @param path Below `/image/` or `/s3/`.
- * @throws RequestError `invalid_path` with the path to write.
+ * @throws RequestError `invalid_path` with the correct path.
  * @example assertNoQueryOptions('/image/3f2a…', 'w=400') // throws: write /image/{id}/400w
  */
 export function assertNoQueryOptions(path: string, querystring: string): void {
@@ -69,12 +69,12 @@ function pathWith(path: string, given: readonly GivenOption[]): string {
   return `${isObject ? '/s3/{bucket}/{key}/-' : '/image/{id}'}/${spec}${format === undefined ? '' : `.${format}`}`
 }
 
-/** The size and the options of the query, as far as they make a spec; else a size as an example. */
+/** The size and the options of the query if they form a spec; otherwise an example size. */
 function specWith(specText: string, given: readonly GivenOption[]): string {
   const hasSize = given.some(({ name }) => SIZE_NAMES.includes(name))
   const tokensOf = (options: readonly GivenOption[]) => options.map(({ name, value }) => OPTIONS[name](value)).join()
   const all = tokensOf(given)
-  // "fit" needs both sides, which other services can do without.
+  // "fit" needs both sides here, but not in other services.
   const fitless = tokensOf(given.filter(({ name }) => name !== 'fit'))
   const candidates = hasSize
     ? [all, fitless]
@@ -87,12 +87,12 @@ function isOption(name: string): name is OptionName {
   return Object.hasOwn(OPTIONS, name)
 }
 
-/** What `POST /images` reads from its query. */
+/** Parameters of `POST /images`. */
 const PARAMETERS = ['sizes'] as const
 
 /**
- * Refuses a parameter that would be ignored: its sender believes that it has an effect.
- * @throws RequestError `invalid_upload` with the name that was probably meant, or with those that there are.
+ * Refuses unknown parameters: the client expects that they have an effect.
+ * @throws RequestError `invalid_upload` with the name that was probably meant, or with the valid names.
  */
 export function assertUploadParameters(query: URLSearchParams): void {
   const unknown = [...query.keys()].find((name) => !PARAMETERS.some((known) => known === name))
