@@ -41,7 +41,7 @@ function describeMinio({ access, bucket, consoleUrl, uploadToken, tokenPath }: D
 Console: ${consoleUrl}, user ${accessKeyId}, password ${secretAccessKey}
 List the objects:
   AWS_ACCESS_KEY_ID=${accessKeyId} AWS_SECRET_ACCESS_KEY=${secretAccessKey} aws --endpoint-url ${endpoint} s3 ls --recursive s3://${bucket}
-${startGreeting({ url, tokenPath, token: uploadToken })}`
+${startGreeting({ hasPage: process.env['HOME_PAGE'] !== 'false', url, tokenPath, token: uploadToken })}`
 }
 
 await runTool({

@@ -37,6 +37,9 @@ export const SERVER = {
     about: 'Base of the URLs in responses.',
     whenUnset: 'URLs in responses begin with /',
   }),
+  HOME_PAGE: flag(true, {
+    about: 'Serve a page at / to try uploads, sizes and options in a browser. Without it, GET / is a 404.',
+  }),
   ACCEL_PREFIX: z
     .string()
     .regex(/^(?:|\/(?:[\w-]+\/)+)$/, 'should begin and end with a slash, such as /_renditions/')

@@ -6,6 +6,7 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { errorResponse, MethodError, SERVER_ERRORS } from './answer/error-response.ts'
 import { type EventsHandlerOptions, eventsHandler } from './api/events-handler.ts'
+import { type HomePage, homeHandler } from './api/home-page.ts'
 import {
   deleteHandler,
   type ImagesHandlerOptions,
@@ -15,7 +16,14 @@ import {
   recordHandler,
   uploadHandler,
 } from './api/images-handler.ts'
-import { homeHandler, liveHandler, metricsHandler, type Readiness, readyHandler } from './api/node-handlers.ts'
+import {
+  faviconHandler,
+  liveHandler,
+  metricsHandler,
+  type Readiness,
+  readyHandler,
+  robotsHandler,
+} from './api/node-handlers.ts'
 import { openApiHandler } from './api/openapi.ts'
 import { OPERATIONS, type OperationName } from './api/openapi-operations.ts'
 import { reticulumUploadHandler } from './api/reticulum-handler.ts'
@@ -33,7 +41,7 @@ export interface RoutesOptions {
   readonly metrics: Metrics
   readonly readiness: Readiness
   readonly clientOf: ClientOf
-  readonly homePage: string
+  readonly home: HomePage
   /** For an answer to begin. */
   readonly requestTimeoutMs: number
 }
@@ -52,7 +60,7 @@ interface Route {
 
 /** Every URL of the service, exactly as it is spelled here. A `GET` answers `HEAD` too. */
 function routeTable(options: RoutesOptions): readonly Route[] {
-  const { images, infos, events, pictures, metrics, readiness, homePage, requestTimeoutMs } = options
+  const { images, infos, events, pictures, metrics, readiness, home, requestTimeoutMs } = options
   const within = deadline(requestTimeoutMs)
   const slowly = deadline(UPLOAD_TIMEOUT_MS)
   const aliased = recordAlias(images.aliases)
@@ -78,12 +86,14 @@ function routeTable(options: RoutesOptions): readonly Route[] {
     { operations: ['original'], path: '/images/:id/original', handlers: [within, aliased, originalHandler(images)] },
     { operations: ['events'], path: '/events/s3', handlers: [within, eventsHandler(events)] },
     { operations: ['reticulumUpload'], path: '/', handlers: [slowly, reticulumUploadHandler(images)] },
-    { operations: ['home'], path: '/', handlers: [homeHandler(homePage, images.publicUrl)] },
+    { operations: ['home'], path: '/', handlers: [homeHandler(home)] },
+    { operations: ['robots'], path: '/robots.txt', handlers: [robotsHandler()] },
+    { operations: ['favicon'], path: '/favicon.ico', handlers: [faviconHandler(home.icon)] },
     { operations: ['live'], path: '/healthz', handlers: [liveHandler()] },
     { operations: ['ready'], path: '/readyz', handlers: [readyHandler(readiness)] },
     { operations: ['metrics'], path: '/metrics', handlers: [metricsHandler(metrics)] },
   ]
-  const described = table.flatMap(({ operations }) => operations)
+  const described = table.flatMap(({ operations }) => operations).filter((name) => name !== 'home' || home.html !== '')
   const openApi = openApiHandler([...described, 'openApi'], images.publicUrl)
   return [...table, { operations: ['openApi'], path: '/openapi.json', handlers: [openApi] }]
 }

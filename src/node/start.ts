@@ -111,7 +111,7 @@ export async function startNode(
   log.info({ url, store: config.STORE.replace(/:.*/, '') }, 'listening')
   return {
     url,
-    greeting: (toTerminal) => greet(url, writeAccess, toTerminal),
+    greeting: (toTerminal) => greet(config, { url, access: writeAccess, toTerminal }),
     async stop() {
       readiness.drain()
       log.info('draining')
@@ -203,10 +203,16 @@ async function endLog(log: Log, flush: () => void): Promise<void> {
   flush()
 }
 
-function greet(url: string, { generated }: NodeAccess, toTerminal: boolean): string {
+interface Greeted {
+  readonly url: string
+  readonly access: NodeAccess
+  readonly toTerminal: boolean
+}
+
+function greet({ HOME_PAGE: hasPage }: Config, { url, access: { generated }, toTerminal }: Greeted): string {
   if (generated === undefined) return ''
   const { token, path: tokenPath, isNew } = generated
-  return startGreeting({ url, tokenPath, ...((toTerminal || isNew) && { token }) })
+  return startGreeting({ url, tokenPath, hasPage, ...((toTerminal || isNew) && { token }) })
 }
 
 /** @returns who may enter the folders that nginx has to, for the log. */

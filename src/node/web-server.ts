@@ -17,6 +17,7 @@ import { createApp } from '../http/routes.ts'
 import type { Degradation } from '../service/load/access-watch.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { readHomePage } from './home-page.ts'
 import type { Parts } from './parts.ts'
 import type { Services } from './services.ts'
 import { dialectSettings, sizePolicy, trustedProxies } from './services.ts'
@@ -70,7 +71,7 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
     metrics,
     readiness,
     clientOf,
-    homePage: readFileSync(new URL('../http/api/home-page.html', import.meta.url), 'utf8'),
+    home: readHomePage(config),
     requestTimeoutMs: shared.requestTimeoutMs,
   })
   // The headers by which requests are shed are nginx's; without nginx they could be anybody's.

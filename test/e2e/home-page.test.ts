@@ -3,9 +3,10 @@ import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 import { noisePicture } from '../../tools/pictures/picture.ts'
+import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
 import { launchBrowser } from '../../tools/servers/browser.ts'
 import { fixture } from '../../tools/servers/darkroom.ts'
-import { startNodeFor, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
+import { startNodeFor, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
 
 const MOUNTAINS = fileURLToPath(new URL('../fixtures/mountains.jpg', import.meta.url))
 const WAIT_MS = 15_000
@@ -165,4 +166,29 @@ test('Where a token is needed the page asks for it, and sends the picture again 
     complaints.every((complaint) => complaint.includes('401')),
     complaints.join('\n'),
   )
+})
+
+test('HOME_PAGE=false switches the page off, and neither the greeting nor the API description mentions it', async (t) => {
+  const folder = await temporaryFolder(t)
+  const node = await startNodeFor(t, { env: { UPLOAD_TOKENS: '', STORE: `file:${folder}/data`, HOME_PAGE: 'false' } })
+  const page = await rawRequest(node.url, '/')
+  assert.deepEqual([page.status, jsonFields(page.body)['error']], [404, 'route_not_found'])
+  assert.ok(!(await node.output()).includes('#token='))
+  const described = await rawRequest(node.url, '/openapi.json')
+  assert.doesNotMatch(described.body.toString(), /"operationId":"home"/)
+  assert.match(described.body.toString(), /"operationId":"reticulumUpload"/)
+})
+
+test('Crawlers may fetch images and no records, also through nginx and the front, and browsers find an icon', async (t) => {
+  const { node, nginx } = await startSite(t)
+  for (const origin of [node.url, nginx.origin, nginx.frontOrigin]) {
+    const robots = await (await fetch(`${origin}/robots.txt`)).text()
+    const refused = [...robots.matchAll(/^Disallow: (?<path>.+)$/gm)].map((match) => match.groups?.['path'] ?? '')
+    const mayCrawl = (path: string) => !refused.some((prefix) => path.startsWith(prefix))
+    assert.ok(mayCrawl('/image/3f2a/400w.webp') && mayCrawl('/s3/photos/cat.jpg/-/400w'))
+    assert.ok(!mayCrawl('/images/3f2a') && !mayCrawl('/openapi.json'))
+    const icon = await fetch(`${origin}/favicon.ico`)
+    assert.equal(icon.headers.get('content-type'), 'image/svg+xml')
+    assert.match(await icon.text(), /^<svg /)
+  }
 })

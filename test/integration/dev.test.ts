@@ -23,7 +23,7 @@ test('A node of "npm run dev" starts again when a source file changes, also afte
   })
   await dev.untilSaid('"msg":"listening"', 1)
 
-  const page = join(folder, 'src/http/api/home-page.html')
+  const page = join(folder, 'src/http/home-page/page.html')
   await writeFile(page, (await readFile(page, 'utf8')).replace('<title>', '<title>changed '))
   await untilTrue(async () => (await (await fetch(url)).text()).includes('<title>changed '))
 

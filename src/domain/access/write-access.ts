@@ -106,6 +106,8 @@ export interface StartGreeting {
   readonly url: string
   /** Absolute path of the file with the token. */
   readonly tokenPath: string
+  /** Whether the node serves the page (HOME_PAGE). */
+  readonly hasPage: boolean
   /** Absent: the link to the page is printed without it. */
   readonly token?: string
 }
@@ -113,15 +115,13 @@ export interface StartGreeting {
 /**
  * Text for standard error. The `curl` line reads the token from its file, so that it is not saved in the shell history.
  */
-export function startGreeting({ url, tokenPath, token }: StartGreeting): string {
+export function startGreeting({ url, tokenPath, hasPage, token }: StartGreeting): string {
   const page = token === undefined ? `${url}/` : `${url}/#token=${encodeURIComponent(token)}`
   const authorization = `"Authorization: Bearer $(cat ${shellWord(tokenPath)})"`
   return `
 Upload an image:
   curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' -H ${authorization} ${url}/images
-or open in a browser:
-  ${page}
-Uploads, deletions and access to originals require the token in ${tokenPath}.
+${hasPage ? `or open in a browser:\n  ${page}\n` : ''}Uploads, deletions and access to originals require the token in ${tokenPath}.
 
 `
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { Middleware } from 'koa'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import { API_HEADERS } from '../answer/error-response.ts'
@@ -49,30 +48,32 @@ export function metricsHandler({ registry }: Metrics): Middleware {
   }
 }
 
-/**
- * `GET /`: one plain page. Its inline script and style are allowed by their hashes, and nothing else is.
- * @param html The page, with one `<script>` and one `<style>` at most.
- * @param publicUrl What URLs of pictures begin with; empty: a slash.
- */
-export function homeHandler(html: string, publicUrl: string): Middleware {
-  const policy = [
-    "default-src 'none'",
-    `img-src 'self' data:${publicUrl === '' ? '' : ` ${new URL(publicUrl).origin}`}`,
-    "connect-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-    ...inlineSources(html, 'script'),
-    ...inlineSources(html, 'style'),
-  ].join('; ')
+/** What an image crawler may fetch; records, uploads and the node's own state are none of it. */
+const ROBOTS = `User-agent: *
+Disallow: /images
+Disallow: /events/
+Disallow: /healthz
+Disallow: /readyz
+Disallow: /metrics
+Disallow: /openapi.json
+`
+
+/** `GET /robots.txt`. Images stay crawlable, for image search; the home page excludes itself by its robots meta element. */
+export function robotsHandler(): Middleware {
   return (ctx) => {
-    ctx.set({ 'Content-Security-Policy': policy, 'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-cache' })
-    ctx.type = 'html'
-    ctx.body = html
+    ctx.set({ ...API_HEADERS, 'Cache-Control': PUBLIC_FOR_A_DAY })
+    ctx.type = 'text/plain'
+    ctx.body = ROBOTS
   }
 }
 
-function inlineSources(html: string, tag: 'script' | 'style'): string[] {
-  const content = new RegExp(`<${tag}>([\\s\\S]*?)</${tag}>`).exec(html)?.[1]
-  return content === undefined ? [] : [`${tag}-src 'sha256-${createHash('sha256').update(content).digest('base64')}'`]
+const PUBLIC_FOR_A_DAY = 'public, max-age=86400'
+
+/** `GET /favicon.ico`, which browsers request for any page without an icon of its own. @param svg The icon. */
+export function faviconHandler(svg: string): Middleware {
+  return (ctx) => {
+    ctx.set({ ...API_HEADERS, 'Cache-Control': PUBLIC_FOR_A_DAY })
+    ctx.type = 'image/svg+xml'
+    ctx.body = svg
+  }
 }

@@ -1,5 +1,6 @@
 import { OUTPUT_FORMATS } from '../../domain/spec/image-format.ts'
 import type { ErrorCode } from '../../errors.ts'
+import { NODE_OPERATIONS } from './openapi-node-operations.ts'
 import {
   BUCKET,
   FILE,
@@ -13,7 +14,7 @@ import {
   SPEC_GRAMMAR,
   VERSION,
 } from './openapi-parameters.ts'
-import { IMAGE_INFO, IMAGE_RECORD, VERSION_INFO } from './openapi-schemas.ts'
+import { IMAGE_INFO, IMAGE_RECORD, json, VERSION_INFO } from './openapi-schemas.ts'
 
 /** One operation of the API. Each route of `routes.ts` names its operations. */
 export interface Operation {
@@ -34,7 +35,6 @@ const TOKEN_OR_NONE = [{}, { token: [] }] as const
 
 const binary = (types: readonly string[]) =>
   Object.fromEntries(types.map((type) => [type, { schema: { type: 'string', format: 'binary' } }]))
-export const json = (schema: object) => ({ 'application/json': { schema } })
 
 /** The Accept header and the original decide about the format. */
 const PICTURE_TYPES = ['image/jpeg', 'image/png', 'image/webp', 'image/avif', 'image/gif', 'image/tiff'] as const
@@ -70,17 +70,6 @@ const UPLOAD_ERRORS = [
   'store_full',
   ...TOKEN_ERRORS,
 ] as const
-
-const TEXT_STATUS = { type: 'object', required: ['status'], properties: { status: { type: 'string' } } } as const
-const READINESS = {
-  type: 'object',
-  required: ['status', 'reasons'],
-  properties: {
-    status: { enum: ['ready', 'degraded', 'not ready'] },
-    reasons: { type: 'array', items: { type: 'string' } },
-    notes: { type: 'array', items: { type: 'string' } },
-  },
-} as const
 
 export const OPERATIONS = {
   viewUpload: {
@@ -251,43 +240,6 @@ export const OPERATIONS = {
     errors: [...UPLOAD_ERRORS],
     security: TOKEN_OR_NONE,
   },
-  home: {
-    method: 'get',
-    path: '/',
-    summary: 'A page to try uploads and sizes',
-    responses: { 200: { description: 'The page.', content: { 'text/html': { schema: { type: 'string' } } } } },
-    errors: [],
-  },
-  live: {
-    method: 'get',
-    path: '/healthz',
-    summary: 'Liveness of the process',
-    responses: { 200: { description: 'The process is alive.', content: json(TEXT_STATUS) } },
-    errors: [],
-  },
-  ready: {
-    method: 'get',
-    path: '/readyz',
-    summary: 'Readiness of the node',
-    responses: {
-      200: { description: 'Ready, or degraded for the reasons given.', content: json(READINESS) },
-      503: { description: 'Not ready.', content: json(READINESS) },
-    },
-    errors: [],
-  },
-  metrics: {
-    method: 'get',
-    path: '/metrics',
-    summary: 'Metrics in the text format of Prometheus',
-    responses: { 200: { description: 'The metrics.', content: { 'text/plain': { schema: { type: 'string' } } } } },
-    errors: [],
-  },
-  openApi: {
-    method: 'get',
-    path: '/openapi.json',
-    summary: 'This description',
-    responses: { 200: { description: 'OpenAPI 3.1.', content: json({ type: 'object' }) }, 304: PICTURE[304] },
-    errors: [],
-  },
+  ...NODE_OPERATIONS,
 } as const satisfies Readonly<Record<string, Operation>>
 export type OperationName = keyof typeof OPERATIONS

@@ -1,6 +1,9 @@
 import { IMAGE_ID_PATTERN } from '../../domain/identity/image-id.ts'
 import { INPUT_FORMATS } from '../../domain/spec/image-format.ts'
 
+/** Content of a response or a request body. */
+export const json = (schema: object) => ({ 'application/json': { schema } })
+
 const COUNT = { type: 'integer', minimum: 1 } as const
 const TEXT = { type: 'string' } as const
 const GROUP = { type: 'object' } as const

@@ -2,7 +2,8 @@ import type { Middleware } from 'koa'
 import { INPUT_FORMATS } from '../../domain/spec/image-format.ts'
 import type { ErrorCode } from '../../errors.ts'
 import { answerJson, ERROR_STATUS, SERVER_ERRORS } from '../answer/error-response.ts'
-import { json, OPERATIONS, type Operation, type OperationName } from './openapi-operations.ts'
+import { OPERATIONS, type Operation, type OperationName } from './openapi-operations.ts'
+import { json } from './openapi-schemas.ts'
 
 /** `GET /openapi.json` @param names Operations of the routes. @param publicUrl What URLs begin with; empty: a slash. */
 export function openApiHandler(names: readonly OperationName[], publicUrl: string): Middleware {

@@ -69,7 +69,7 @@ test('Without tokens nothing is accepted, and the refusal names the setting and 
   assertTokensConfigured('upload', ACCESS)
 })
 
-const NODE = { url: 'http://127.0.0.1:8080', tokenPath: '/srv/data/upload-token' }
+const NODE = { url: 'http://127.0.0.1:8080', tokenPath: '/srv/data/upload-token', hasPage: true }
 
 test('The curl line reads the token from its file, and the link to the page holds it in the fragment', () => {
   const lines = startGreeting({ ...NODE, token: 'a+b/c#d-0123456789' }).split('\n')
@@ -88,6 +88,12 @@ test('Without the token the greeting names its file only', () => {
   assert.ok(!text.includes('#token'))
   assert.ok(text.includes('\n  http://127.0.0.1:8080/\n'))
   assert.ok(text.includes('$(cat /srv/data/upload-token)'))
+})
+
+test('Without the page the greeting has no link', () => {
+  const text = startGreeting({ ...NODE, hasPage: false, token: 'a+b/c#d-0123456789' })
+  assert.ok(!text.includes('browser') && !text.includes('#token'))
+  assert.match(text, /\/images\nUploads, deletions/)
 })
 
 test('A path that a shell would split or expand is quoted', () => {
