@@ -5,12 +5,12 @@ import { CACHE_FOLDERS, CACHE_MARKER } from '../../domain/stored/cache-layout.ts
 import { isMissing, makeFolder } from '../files/disk-trouble.ts'
 import { FILE_MODE, FOLDER_MODE } from '../files/new-file.ts'
 
-/** The folder for the cache contains other files, which a sweep could take for its own. */
+/** The folder for the cache contains other files, which a sweep could delete. */
 export class NotACacheError extends Error {}
 
 /**
- * Makes the folders and the marker without which no sweep touches the folder.
- * @throws NotACacheError if there is no marker yet, and something that is not ours.
+ * Makes the folders, and the marker that permits sweeps.
+ * @throws NotACacheError if there is no marker, but a foreign file.
  */
 export async function prepareCacheDir(cacheDir: string): Promise<void> {
   const marker = join(cacheDir, CACHE_MARKER.name)
@@ -22,7 +22,9 @@ export async function prepareCacheDir(cacheDir: string): Promise<void> {
   if (!isMarked) await writeFile(marker, CACHE_MARKER.content, { mode: FILE_MODE })
 }
 
-/** A marker can be lost with everything else; what was published since, and our own notes, are no reason to refuse. */
+/**
+ * The marker may have been deleted with everything else: pictures published since, and notes of the node, are accepted.
+ */
 async function assertNothingForeign(cacheDir: string): Promise<void> {
   const names = await readdir(cacheDir).catch((error: unknown) => {
     if (isMissing(error)) return []
@@ -41,15 +43,15 @@ const OWN_NAMES = new RegExp(
 
 const HOUR_MS = 3_600_000
 
-/** Without a file to try it on, the safe assumption: the node touches what it sends. */
+/** If no test file can be written, the result is the safe one: the node touches the files that it sends. */
 const CANNOT_WRITE = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'ENOENT'])
 
 /**
  * Finds out whether reading a file in the cache renews its access time, by reading one that was last read a day and an
  * hour ago: `relatime` renews it then too.
  *
- * @returns `kernel`: it does. `manual`: it does not (`noatime`), or the folder can't be written to. Then the node has to
- *   touch what it sends, and files that nginx sends by itself expire by the time since their publication.
+ * @returns `kernel`: it does. `manual`: it does not (`noatime`), or the folder can't be written to. Then the node has
+ *   to touch the files that it sends, and files that nginx sends by itself expire by the time since their publication.
  */
 export async function probeAccessTimes(cacheDir: string): Promise<'kernel' | 'manual'> {
   const path = `${cacheDir}/${CACHE_FOLDERS.temporary}/atime-probe-${randomUUID()}`
@@ -68,21 +70,21 @@ export async function probeAccessTimes(cacheDir: string): Promise<'kernel' | 'ma
   }
 }
 
-/** Who may enter a folder. */
+/** Permissions to enter a folder. */
 export interface FolderAccess {
   readonly path: string
   /** Such as `0750`. */
   readonly mode: string
   readonly uid: number
   readonly gid: number
-  /** Nobody but its owner and root may enter it. */
+  /** Whether only its owner and root may enter it. */
   readonly isOwnersAlone: boolean
 }
 
 const ENTER_AS_GROUP_OR_OTHER = 0o011
 const PERMISSIONS = 0o7777
 
-/** Of a folder and of all above it, from the root on: whoever reads a file in it has to enter each. */
+/** Permissions of a folder and its parents, from the root: a reader of a file has to enter each. */
 export async function folderAccess(folder: string): Promise<readonly FolderAccess[]> {
   const paths = [await realpath(folder)]
   for (let path = paths[0] ?? '/'; path !== dirname(path); path = dirname(path)) paths.unshift(dirname(path))

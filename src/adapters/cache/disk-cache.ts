@@ -19,7 +19,7 @@ import { inFolder, type NewFile } from '../files/new-file.ts'
 import { createDiskWriter } from './disk-writer.ts'
 
 export interface DiskCacheOptions extends CacheDiskOptions {
-  /** Every rendition gets this mtime, seconds since 1970, so that all nodes give the same validators. */
+  /** Every rendition gets this mtime, seconds since 1970, so that all nodes send the same validators. */
   readonly mtimeSeconds: number
 }
 
@@ -50,7 +50,7 @@ export function createDiskCache(options: DiskCacheOptions): ImageCache {
   }
 }
 
-/** Where the files of an image are. */
+/** Paths of the files of an image. */
 interface ImageFolders {
   renditions(id: string): string
   mezzanines(id: string): string
@@ -73,8 +73,8 @@ function renditionsOn(disk: CacheDisk, folders: ImageFolders, mtimeSeconds: numb
     async find(id, files) {
       for (const file of files) {
         const found = await disk.unlessAbsent(() => stat(pathOf(id, file)))
-        // An empty file was never published by us: a crash of the machine can leave one on some file systems. Nor was one that
-        // says when it was written: somebody has cut it, or restored it from somewhere.
+        // Empty files were not published: a crash of the machine can leave them on some file systems. Nor were files
+        // with the time of their writing: another program has truncated or restored them.
         const writtenSeconds = Math.floor((found?.mtimeMs ?? 0) / 1000)
         if (found?.isFile() && found.size > 0 && isPipelineTime(writtenSeconds)) {
           return { file, sizeBytes: found.size, mtimeSeconds: writtenSeconds }
@@ -88,7 +88,8 @@ function renditionsOn(disk: CacheDisk, folders: ImageFolders, mtimeSeconds: numb
       return handle?.createReadStream(range)
     },
     publish(id, name, bytes, mtime = mtimeSeconds) {
-      // Unsynced, a power cut can leave an empty file under a final name, and nginx would send that for a year.
+      // Without a sync, a power failure can leave an empty file under the final name, and nginx would send it for a
+      // year.
       const file = { folder: folders.renditions(id), name, bytes, mtimeSeconds: mtime, durable: true }
       return disk.succeeds(() => disk.write(file))
     },
@@ -103,11 +104,11 @@ async function replace(disk: CacheDisk, path: string, alias: string): Promise<vo
     await link(path, alias)
   } catch (error) {
     if (systemErrorCode(error) !== 'EEXIST') throw error
-    // Another request was faster, or an older pipeline left its own: the newest wins, by rename.
+    // From another request or an older pipeline: the newest replaces it, by rename.
     const aside = disk.aside('link')
     await link(path, aside)
     await rename(aside, alias)
-    // A rename onto the same inode does nothing and leaves the old name.
+    // A rename onto the same inode has no effect and keeps the old name.
     await rm(aside, { force: true })
   }
 }
@@ -146,7 +147,7 @@ function mezzaninesOn(disk: CacheDisk, folders: ImageFolders): Mezzanines {
       })
       return (await Promise.all(kept)).flat()
     },
-    // Read back, it is checked: nobody has to wait for the disk.
+    // Not synced: it is verified when it is read.
     publishMezzanine: (id, level, bytes) =>
       disk.unlessAbsent(() =>
         disk.write({ folder: folders.mezzanines(id), name: mezzanineFile(level), bytes, durable: false }),
@@ -173,25 +174,25 @@ function notesOn(disk: CacheDisk, cacheDir: string): Notes {
 
 export interface CacheDiskOptions {
   readonly cacheDir: string
-  /** Called for every access that the disk refused. */
+  /** Called for every access that the disk refuses. */
   readonly onTrouble: (error: unknown) => void
-  /** Called with the size of every file that was written. */
+  /** Called with the size of every written file. */
   readonly onWrite: (bytes: number) => void
 }
 
-/** The disk of the cache: a file that is missing, and a disk that fails, both mean that there is no such file. */
+/** The disk of the cache: a failing disk is treated like a missing file. */
 export interface CacheDisk {
   /** @returns undefined if the file is missing, or the disk fails; `onTrouble` is called with the latter. */
   unlessAbsent<T>(access: () => Promise<T>): Promise<T | undefined>
-  /** The same for an access that only succeeds or not. */
+  /** The same for an access without a result. */
   succeeds(access: () => Promise<unknown>): Promise<boolean>
   /** A new name in the folder for temporary files. */
   aside(kind: string): string
-  /** Makes a complete file visible. @returns its path. */
+  /** Publishes a complete file. @returns its path. */
   write(file: Omit<NewFile, 'temporary'>): Promise<string>
-  /** Moves a file that was written in the folder for temporary files to `target`, and returns that. */
+  /** Moves a file from the folder for temporary files to `target`. @returns `target` */
   adopt(path: string, target: string): Promise<string>
-  /** Hides a file or folder by one rename; the sweep deletes what is hidden. @returns false if the disk refuses. */
+  /** Hides a file or folder by one rename; the sweep deletes it. @returns false if the disk refuses. */
   hide(path: string): Promise<boolean>
 }
 

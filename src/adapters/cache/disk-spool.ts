@@ -14,9 +14,9 @@ import { FILE_MODE, FOLDER_MODE } from '../files/new-file.ts'
 export interface DiskSpoolOptions {
   /** `CACHE_DIR`: the file is written in its `tmp`, so that it can be moved into the cache by a rename. */
   readonly cacheDir: string
-  /** Bytes of all that is spooled to memory at once. */
+  /** Maximum bytes that are spooled to memory at once. */
   readonly maxMemoryBytes: number
-  /** Told of every write that the disk refused. */
+  /** Called for every write that the disk refuses. */
   readonly onTrouble: (error: unknown) => void
 }
 
@@ -79,7 +79,7 @@ export function createDiskSpool({ cacheDir, maxMemoryBytes, onTrouble }: DiskSpo
   }
 }
 
-/** Counts and hashes what flows through, and ends it with `original_too_large` beyond `maxBytes`. */
+/** Counts and hashes a stream, and fails with `original_too_large` beyond `maxBytes`. */
 function createTally(maxBytes: number): { readonly through: Transform; result(): Tally } {
   const sha256 = createHash('sha256')
   const md5 = createHash('md5')

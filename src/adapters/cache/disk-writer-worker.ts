@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads'
 import { type NewFile, writeNewFile } from '../files/new-file.ts'
 
-/** What the thread answers each file with, in their order. An error's code would not survive the way as a property. */
+/** The response of the thread to each file, in order. The code of an error would be lost between threads. */
 export type WriterAnswer =
   | { readonly error?: undefined }
   | { readonly error: string; readonly code: string | undefined }
@@ -14,11 +14,11 @@ function answer(file: NewFile): WriterAnswer {
     const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
     return { error: error instanceof Error ? error.message : String(error), code }
   } finally {
-    // Frees it now: this thread makes so little garbage that copies of files would pile up to 100 MB before it is collected.
+    // Freed at once: this thread makes so little garbage that copies of files would grow to 100 MB before a collection.
     if (file.bytes.buffer instanceof ArrayBuffer) file.bytes.buffer.transfer(0)
   }
 }
 
-// The entry of a thread, never imported for its values.
+// The entry of a thread: no other module imports its values.
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
 parentPort?.on('message', (file: NewFile) => parentPort?.postMessage(answer(file)))

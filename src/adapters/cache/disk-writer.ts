@@ -3,27 +3,26 @@ import type { NewFile } from '../files/new-file.ts'
 import type { WriterAnswer } from './disk-writer-worker.ts'
 
 /**
- * Writes whole files aside and moves them into place, in threads of its own. A file takes up to a dozen calls of the system,
- * and for each that Node makes asynchronously it wakes another thread, which costs more than the call itself: a first view
- * takes a fifth less CPU time of the node this way.
+ * Writes files in threads of its own. A file takes up to a dozen system calls, and for each asynchronous one Node wakes
+ * another thread, which costs more than the call: a first view takes a fifth less CPU time of the node this way.
  */
 export interface DiskWriter {
-  /** @throws what the disk says: an error with its `code`. */
+  /** @throws The error of the disk, with its `code`. */
   write(file: NewFile): Promise<void>
-  /** Threads that it has now. */
+  /** Current number of threads. */
   readonly threads: number
 }
 
-/** One does for a quick disk, and takes 25 MB; on a slow one a file is synced while others are written. */
+/** One suffices for a fast disk, and takes 25 MB; on a slow disk a file is synced while others are written. */
 const MAX_THREADS = 4
-/** So many files that wait for one thread are a reason for another. */
+/** Files that wait for a thread before another one is started. */
 const LONG_QUEUE = 4
-/** A thread that has written nothing for so long ends, unless it is the last one: it would keep its memory for good. */
+/** An idle thread ends after this time, unless it is the last one, as it would keep its memory. */
 const IDLE_MS = 10_000
 
 interface Thread {
   readonly worker: Worker
-  /** In the order of their answers. */
+  /** In the order of the responses. */
   readonly pending: PromiseWithResolvers<void>[]
   idleTimer?: NodeJS.Timeout
 }
@@ -56,7 +55,7 @@ export function createDiskWriter({ idleMs = IDLE_MS }: { readonly idleMs?: numbe
     thread.idleTimer.unref()
   }
 
-  /** Whoever writes next starts another one. To the rest of the node it is a failing disk. */
+  /** The next write starts another thread. For its callers the disk has failed. */
   function end(thread: Thread, cause?: unknown): void {
     clearTimeout(thread.idleTimer)
     const at = threads.indexOf(thread)
@@ -78,7 +77,7 @@ export function createDiskWriter({ idleMs = IDLE_MS }: { readonly idleMs?: numbe
       clearTimeout(idleTimer)
       const written = Promise.withResolvers<void>()
       pending.push(written)
-      // A node with something to write must not end; one without need not wait for its threads.
+      // Pending writes keep the process alive; idle threads do not.
       worker.ref()
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
       worker.postMessage(file)

@@ -7,7 +7,7 @@ import { FILE_MODE, FOLDER_MODE } from '../files/new-file.ts'
 export interface FlagFolder {
   raise(name: string): void
   lower(name: string): void
-  /** All are gone, if that is possible. */
+  /** Removes all flags, if possible. */
   stop(): Promise<void>
 }
 
@@ -15,10 +15,10 @@ export interface FlagFolderOptions extends Pick<FlagFileOptions, 'onStuck'> {
   readonly folder: string
 }
 
-/** Flags that are down are forgotten, once there are so many. */
+/** Number of flags from which lowered ones are forgotten. */
 const MAX_IDLE = 256
 
-/** None is raised, whatever a process before this one has left there. */
+/** Removes flags of an earlier process. */
 export function createFlagFolder({ folder, onStuck }: FlagFolderOptions): FlagFolder {
   const flags = new Map<string, FlagFile>()
 
@@ -31,12 +31,12 @@ export function createFlagFolder({ folder, onStuck }: FlagFolderOptions): FlagFo
     return flag
   }
 
-  /** Each flag takes itself down when it is made. */
+  /** Each new flag lowers itself. */
   async function takeDownOld(): Promise<void> {
     try {
       for (const name of await readdir(folder)) flagOf(name)
     } catch {
-      // There is none, or a file of an older version, which was the only flag.
+      // There is no folder, or the single flag file of an older version.
       await rm(folder, { force: true }).catch(() => {})
     }
   }
@@ -52,28 +52,28 @@ export function createFlagFolder({ folder, onStuck }: FlagFolderOptions): FlagFo
   }
 }
 
-/** What could not be removed is tried again after so long. */
+/** Delay before another attempt to remove a flag. */
 const RETRY_MS = 1000
 
-/** An empty file, which says yes to another process by being there. */
+/** An empty file, whose existence is a signal to another process. */
 export interface FlagFile {
-  /** Soon it is there; not if the disk takes no file. */
+  /** The file will exist soon, unless the disk refuses it. */
   raise(): void
-  /** Soon it is gone, however often that has to be tried. */
+  /** The file will be removed, with as many attempts as necessary. */
   lower(): void
-  /** It is gone, if that is possible. */
+  /** Removes the file, if possible. */
   stop(): Promise<void>
-  /** It is not there, and nobody wants it to be. */
+  /** Whether the file does not exist and is not about to. */
   readonly isDown: boolean
 }
 
 export interface FlagFileOptions {
   readonly path: string
-  /** It cannot be removed; called once until it can. */
+  /** Called once while the file cannot be removed. */
   readonly onStuck: (error: unknown) => void
 }
 
-/** Not raised, whatever a process before this one has left there. */
+/** Removes the file of an earlier process. */
 export function createFlagFile({ path, onStuck }: FlagFileOptions): FlagFile {
   let [stands, wanted, stopping] = [true, false, false]
   let settling: Promise<void> | undefined
@@ -84,7 +84,7 @@ export function createFlagFile({ path, onStuck }: FlagFileOptions): FlagFile {
 
   async function work(): Promise<void> {
     let told = false
-    // Whoever changes their mind meanwhile is heard here.
+    // `wanted` may change meanwhile.
     while (stands !== wanted) {
       if (wanted) {
         stands = await put()
@@ -102,7 +102,7 @@ export function createFlagFile({ path, onStuck }: FlagFileOptions): FlagFile {
     settling = undefined
   }
 
-  /** @returns whether it is there. */
+  /** @returns Whether the file exists. */
   async function put(): Promise<boolean> {
     try {
       await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE })
@@ -113,13 +113,13 @@ export function createFlagFile({ path, onStuck }: FlagFileOptions): FlagFile {
     }
   }
 
-  /** @returns why it is still there. */
+  /** @returns The error, if the file still exists. */
   async function remove(): Promise<unknown> {
     try {
       await rm(path, { force: true })
       return undefined
     } catch (error) {
-      // On a disk that is read-only, what is not there cannot be removed either.
+      // On a read-only disk the removal of a missing file fails as well.
       return await access(path).then(
         () => error,
         () => undefined,

@@ -3,8 +3,9 @@ import { UnavailableError } from '../../errors.ts'
 export interface CallGate {
   /**
    * Waits for one of the places.
-   * @returns Gives the place back; a second call does nothing.
-   * @throws {UnavailableError} At once if too many wait already, when no call has ended for a while, or after the longest wait.
+   * @returns Gives the place back; a second call has no effect.
+   * @throws {UnavailableError} At once if too many calls wait, if no call has ended for a while, or after the maximum
+   *   wait.
    */
   enter(signal: AbortSignal): Promise<() => void>
 }
@@ -12,22 +13,22 @@ export interface CallGate {
 export interface CallGateSettings {
   readonly maxCalls: number
   readonly maxWaiting: number
-  /** A wait ends if no call has ended for so long: the dependency does not answer. */
+  /** A wait ends if no call has ended for this time: the dependency does not respond. */
   readonly waitTimeoutMs: number
-  /** A wait ends after so long in any case. Default: the caller's signal ends it. */
+  /** Maximum wait. Default: until the caller's signal aborts. */
   readonly longestWaitMs?: number
-  /** What is thrown where too many wait. Absent: `store_unavailable`. */
+  /** The error if too many calls wait. Default: `store_unavailable`. */
   readonly refusal?: () => UnavailableError
 }
 
 /**
- * Bounds how many calls of a dependency run at once, how many wait for their turn, and how long they wait for one that does not
- * answer; in order of arrival.
+ * Limits the concurrent calls of a dependency, the waiting calls, and their wait while it does not respond; in order of
+ * arrival.
  */
 export function createCallGate(settings: CallGateSettings): CallGate {
   const { maxCalls, maxWaiting, waitTimeoutMs, longestWaitMs = Infinity, refusal = tooMany } = settings
   let running = 0
-  /** When a call has ended last, by `performance.now()`. */
+  /** Time of the last end of a call, by `performance.now()`. */
   let endedAt = -Infinity
   const waiting = new Set<() => void>()
 
@@ -92,26 +93,26 @@ function tooMany(): UnavailableError {
 }
 
 export interface CircuitBreakerSettings {
-  /** Failures in a row after which calls are refused. */
+  /** Consecutive failures that open the breaker. */
   readonly failures: number
-  /** While calls are refused, one is let through as a probe this often. */
+  /** Interval of probes while it is open. */
   readonly probeEveryMs: number
-  /** Milliseconds of a clock that never goes back. */
+  /** Milliseconds of a monotonic clock. */
   readonly now: () => number
 }
 
 export interface CircuitBreaker {
-  /** False: refuse the call at once. Asking while refusing may take the turn of the probe, so ask once for each call. */
+  /** False: refuse the call at once. While the breaker is open, true admits a probe: so call it once for each call. */
   allows(): boolean
-  /** Calls are refused, but for the probes. */
+  /** Whether calls are refused, except for probes. */
   readonly isOpen: boolean
   succeeded(): void
   failed(): void
 }
 
 /**
- * Spares a dependency that is down, and its callers the wait. Probes go by the clock, and none waits for the one before:
- * a probe that hangs does not delay the recovery.
+ * A circuit breaker. Probes are timed by the clock and do not wait for each other: a probe that hangs does not delay
+ * the recovery.
  */
 export function createCircuitBreaker({ failures, probeEveryMs, now }: CircuitBreakerSettings): CircuitBreaker {
   let inARow = 0
@@ -137,27 +138,27 @@ export function createCircuitBreaker({ failures, probeEveryMs, now }: CircuitBre
 }
 
 export interface RetryBudgetSettings {
-  /** Retries that each first try pays for. */
+  /** Retries added by each first attempt. */
   readonly perCall: number
-  /** Retries that come by themselves with time, so that where little is asked something may still be asked again. */
+  /** Retries added by time, so that retries are possible under low traffic. */
   readonly perSecond: number
-  /** The most that are saved up; as many are there at the beginning. */
+  /** Maximum of accumulated retries, and their initial number. */
   readonly most: number
-  /** Milliseconds of a clock that never goes back. */
+  /** Milliseconds of a monotonic clock. */
   readonly now: () => number
 }
 
-/** How often an endpoint may be asked again, whoever it is that asks. */
+/** The retries to an endpoint, shared by all callers. */
 export interface RetryBudget {
-  /** Something is asked for the first time. */
+  /** Counts a first attempt. */
   called(): void
-  /** Takes a retry. False: there is none left, so what has failed has failed. */
+  /** Takes a retry. False: the budget is empty. */
   take(): boolean
 }
 
 /**
- * A token bucket. While everything fails, retries add no more than their share to the load that is there anyway; a failure
- * now and then always has one.
+ * A token bucket. While everything fails, retries add at most their share to the load; an occasional failure always has
+ * a retry.
  */
 export function createRetryBudget({ perCall, perSecond, most, now }: RetryBudgetSettings): RetryBudget {
   let left = most

@@ -2,18 +2,18 @@ import { finished, type Readable, Transform } from 'node:stream'
 import { UnavailableError } from '../../errors.ts'
 
 export interface TimedBodySettings {
-  /** Longest wait for the next bytes, while the reader has taken all that came. Absent: no limit. */
+  /** Maximum wait for the next bytes, while the reader is not behind. Absent: no limit. */
   readonly stallTimeoutMs?: number
-  /** Ends the body, with its reason. */
+  /** Aborts the body, with its reason. */
   readonly signal: AbortSignal
   stalled(): Error
-  /** What the source failed with, translated. */
+  /** Translates the error of the source. */
   failed(cause: unknown): Error
-  /** Called for each piece. @returns Why there are too many bytes. */
+  /** Called for each chunk. @returns The error if there are too many bytes. */
   check?(seenBytes: number): Error | null
-  /** Called after the last byte. @returns Why the body is not whole. */
+  /** Called after the last byte. @returns The error if the body is incomplete. */
   finish(seenBytes: number): Error | null
-  /** Called once, when the last byte was read or the body was destroyed. @param error What the body failed with. */
+  /** Called once, when the last byte was read or the body was destroyed. @param error The error of the body. */
   readonly onClose?: (error: Error | undefined) => void
 }
 
@@ -23,7 +23,7 @@ export function timedBody(source: Readable, settings: TimedBodySettings): Readab
   let seenBytes = 0
   const onAbort = (): void => void body.destroy(asError(signal.reason))
   const onStall = (): void => {
-    // Waiting for a slow reader is not the sender's fault; the deadline in `signal` ends that.
+    // The reader is slow, not the sender; the deadline in `signal` limits that.
     if (body.readableLength > 0) stallTimer?.refresh()
     else body.destroy(settings.stalled())
   }
@@ -46,9 +46,9 @@ export function timedBody(source: Readable, settings: TimedBodySettings): Readab
       done(error)
     },
   })
-  // Without a listener a failure before the reader has attached its own would end the process; the reader still gets it.
+  // Without a listener, a failure before the reader attaches its own would end the process; the reader still gets it.
   body.on('error', () => {})
-  // Not `pipeline`: it destroys the body with the source's error, and a reader who comes later is given that one.
+  // Not `pipeline`: it destroys the body with the untranslated error of the source.
   finished(source, (error) => {
     if (error) body.destroy(settings.failed(error))
   })
@@ -63,8 +63,8 @@ export interface ObjectBodyLimits extends Pick<TimedBodySettings, 'stallTimeoutM
 }
 
 /**
- * An object of the store, held to its length and pace. Fails with an `UnavailableError` when the source fails, stalls or
- * ends early, and with the signal's reason when that aborts.
+ * The body of an object of the store, with checks of its length and pace. Fails with an `UnavailableError` when the
+ * source fails, stalls or ends early, and with the signal's reason when that aborts.
  */
 export function objectBody(source: Readable, { sizeBytes, ...limits }: ObjectBodyLimits): Readable {
   return timedBody(source, {
@@ -86,13 +86,13 @@ export function asError(reason: unknown): Error {
 }
 
 export interface Deadline {
-  /** Aborts with the reason of the signal that was given, or in time with `late()`. */
+  /** Aborts with the reason of the given signal, or with `late()` when the time is over. */
   readonly signal: AbortSignal
-  /** From then on it never aborts. */
+  /** Stops the timer and ignores the given signal. */
   stop(): void
 }
 
-/** Follows `signal`, and aborts by itself in `timeoutMs`. The caller stops it. */
+/** Follows `signal`, and aborts by itself after `timeoutMs`. The caller stops it. */
 export function startDeadline(signal: AbortSignal, timeoutMs: number, late: () => Error): Deadline {
   const controller = new AbortController()
   const onAbort = (): void => controller.abort(signal.reason)

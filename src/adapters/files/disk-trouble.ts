@@ -39,7 +39,7 @@ const TROUBLE = new Set([
   'EACCES',
   'EPERM',
   'EIO',
-  // A file is where a folder should be, or the other way round.
+  // A file is in the place of a folder, or the other way round.
   'ENOTDIR',
   'EEXIST',
   'EISDIR',

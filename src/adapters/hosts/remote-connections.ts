@@ -9,24 +9,24 @@ export interface RemoteRequest {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** For one request at a time. Whoever took it calls `keep` or `end`. */
+/** A connection for one request at a time. Its user calls `keep` or `end`. */
 export interface RemoteConnection {
-  /** It has answered before, so the other end may have closed it meanwhile. */
+  /** Whether it has been used before: the other end may have closed it meanwhile. */
   readonly isUsed: boolean
-  /** @returns The head of the answer has come; the body's errors are listened to. Rejects when the connection has ended. */
+  /** @returns The head of the response; errors of the body are handled. Rejects when the connection has ended. */
   get(request: RemoteRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData>
-  /** True if bytes came after the answer that don't belong to it. */
+  /** Whether unexpected bytes followed the response. */
   isOverlong(): boolean
-  /** Leaves it for the next request to the same origin. */
+  /** Keeps it for the next request to the same origin. */
   keep(): void
-  /** Closes it, or stops opening it. */
+  /** Closes it, or stops connecting. */
   end(): void
 }
 
 export interface RemoteConnections {
-  /** Connects when the first request is made. @param fresh Not one that was kept. */
+  /** Connects with the first request. @param fresh Whether to exclude kept connections. */
   take(origin: string, fresh: boolean): RemoteConnection
-  /** Ends those that nobody has taken. */
+  /** Closes the idle connections. */
   close(): Promise<void>
 }
 
@@ -43,8 +43,8 @@ const IDLE_MS = 4000
 const MAX_IDLE_MS = 15_000
 
 /**
- * Connections that are kept for some seconds. They are given out one by one rather than by a pool of undici's, because of
- * an answer that goes wrong one has to know which connection it came by.
+ * Connections that are kept for some seconds. Not a pool of undici, as after a malformed response the connection must
+ * be known.
  */
 export function createRemoteConnections(
   openSocket: OpenRemoteSocket,
@@ -65,7 +65,7 @@ export function createRemoteConnections(
       allowH2: false,
       maxHeaderSize: MAX_HEADER_BYTES,
       maxResponseSize: limits.maxBytes,
-      // Exact to a second at best: `guardHead` and `remoteBody` have their own timers.
+      // Precise to a second at best: `guardHead` and `remoteBody` have their own timers.
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: IDLE_MS,
@@ -96,12 +96,12 @@ export function createRemoteConnections(
     }
     if (line.socket === undefined) line.onOpen = guard
     else guard(line.socket)
-    // undici looks at the signal of a request only from when it is connected.
+    // undici ignores the signal of a request until it is connected.
     const onAbort = (): void => end(line)
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       const answer = await line.client.request({ ...request, method: 'GET' })
-      // Without a listener a body that nobody reads would end the process when it fails.
+      // Without a listener, the failure of an unread body would end the process.
       answer.body.on('error', () => {})
       return answer
     } finally {
@@ -135,8 +135,8 @@ export function createRemoteConnections(
 }
 
 /**
- * What comes in one piece with the end of an answer is read at once, as another answer: undici gives the connection up for
- * what is none, and for one that nobody asked for. A host that closes its connection is another matter.
+ * Bytes in the same chunk as the end of a response are parsed as another response: undici closes the connection if they
+ * are malformed or unexpected. A host that closes its connection is not meant.
  */
 function hasSurplus({ errored, readableEnded }: Socket): boolean {
   return errored instanceof errors.HTTPParserError || (errored instanceof errors.SocketError && !readableEnded)
@@ -146,15 +146,17 @@ function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error('Not connected', { cause: error })
 }
 
-/** More than undici's own limit for headers, and than a socket reads ahead into a body. That limit counts neither the
- * status line nor informational answers, which can be endless as well. */
+/**
+ * More than undici's limit for headers, and than a socket reads ahead into a body. undici's limit ignores the status
+ * line and informational responses, which can be endless as well.
+ */
 const MAX_READ_BYTES = 262_144
 
 /**
- * Destroys the socket, with a RemoteError, if the head of the next answer is late or endless. undici's own timers are
- * exact to a second or so, and start anew with every informational answer.
+ * Destroys the socket, with a RemoteError, if the head of the next response is late or endless. undici's timers are
+ * precise to a second, and restart with every informational response.
  *
- * @returns To be called when the head has come, or nobody waits for it any more.
+ * @returns To be called when the head has arrived, or is not needed any more.
  */
 function guardHead(socket: Socket, timeoutMs: number): () => void {
   const readBefore = socket.bytesRead

@@ -7,14 +7,16 @@ import { codeOf, isDropped, remoteFailed, toRemoteFailure } from './remote-failu
 import type { RemoteHeaders } from './remote-freshness.ts'
 import type { RemoteOrigins } from './remote-origins.ts'
 
-/** One request and its answer, whatever that is. Whoever has it calls `end` once, in the end. */
+/** A request and its response, with any status. Its user calls `end` once. */
 export interface RemoteExchange {
   readonly status: number
   readonly headers: RemoteHeaders
   readonly body: Readable
-  /** True if bytes came after the body that don't belong to it. Means something once the body was read. */
+  /** Whether unexpected bytes followed the body. Valid after the body was read. */
   isOverlong(): boolean
-  /** Gives the place back. @param isWhole The body was read to its end, so that the connection can be used again. */
+  /**
+   * Gives the place back. @param isWhole Whether the body was read to its end, so that the connection can be reused.
+   */
   end(isWhole: boolean): void
 }
 
@@ -30,9 +32,9 @@ export type AskRemote = (
 ) => Promise<RemoteExchange>
 
 /**
- * Asks by GET. A kept connection that was closed meanwhile is no failure: then one is made anew.
+ * Sends a GET request. If a kept connection has been closed meanwhile, a new one is made.
  *
- * Throws what `toRemoteFailure` makes of undici's errors, what opening a connection throws, and the signal's reason.
+ * Throws the errors of undici, translated by `toRemoteFailure`, those of connecting, and the signal's reason.
  */
 export function createRemoteExchange({ connections, origins }: RemoteExchangeSettings): AskRemote {
   return async (url, headers, signal) => {
@@ -68,17 +70,17 @@ export function createRemoteExchange({ connections, origins }: RemoteExchangeSet
 }
 
 export interface OpenImageSettings {
-  /** The limit that undici keeps, for the message. */
+  /** The limit that undici enforces, for the message. */
   readonly maxBytes: number
   readonly stallTimeoutMs: number
   /** Ends the body, with its reason. */
   readonly signal: AbortSignal
-  /** Called when the body was read or destroyed; not if this throws. */
+  /** Called when the body was read or destroyed; not if this function throws. */
   readonly onClose: () => void
 }
 
 /**
- * The body of an answer that has an image, as far as its headers say. Takes the exchange over, and ends it.
+ * The body of a response that is an image by its headers. Owns the exchange and ends it.
  *
  * @throws OriginalError `original_not_found`, `original_too_large`; RemoteError `remote_failed`
  */
@@ -108,13 +110,13 @@ export function openImage(exchange: RemoteExchange, settings: OpenImageSettings)
   })
 }
 
-/** Closes the connection: reading a body that nobody wants has no end that one could rely on. */
+/** Closes the connection: reading the rest of the body could take any time. */
 export function dropAnswer({ body, end }: RemoteExchange): void {
   body.destroy()
   end(false)
 }
 
-/** For an answer that has no body by its status. */
+/** For a status without a body. */
 export function keepWithoutBody({ body, end }: RemoteExchange): void {
   finished(body, (error) => end(error === undefined || error === null))
   body.resume()
@@ -124,7 +126,7 @@ function refusalOf({ status, headers }: RemoteExchange, maxBytes: number): Error
   if (status === 404 || status === 410)
     return new OriginalError('original_not_found', 'The remote host has no image at this URL')
   if (status !== 200) return remoteFailed(`responded with status ${status}`)
-  // Asked for it as it is: what comes packed may be of any size when it is unpacked.
+  // Compression was not accepted: a compressed body may have any size.
   if (!isPlain(headers)) return remoteFailed('sent an encoded body, although the request accepts only identity')
   const length = headers['content-length']
   return typeof length === 'string' && Number(length) > maxBytes ? remoteTooLarge(maxBytes) : undefined

@@ -1,7 +1,7 @@
 import { errors } from 'undici'
 import { RemoteError, ServiceError } from '../../errors.ts'
 
-// Of sockets, c-ares, TLS and undici.
+// Codes of sockets, c-ares, TLS and undici.
 const REASONS = new Map<string, string>([
   ['ECONNREFUSED', 'refused the connection'],
   ['ECONNRESET', 'closed the connection'],
@@ -21,24 +21,25 @@ const FAMILIES = [
 ] as const
 
 /**
- * Names a failed request by its code. What has a name already is passed on, and so is what has no code: that is a bug.
+ * Translates the error of a request by its code. A `ServiceError`, and an error without a code, which is a bug, are
+ * returned as they are.
  */
 export function toRemoteFailure(error: unknown): unknown {
   const code = codeOf(error)
   if (error instanceof ServiceError) return error
-  // Most of them have no code.
+  // Most parser errors have no code.
   if (error instanceof errors.HTTPParserError) return remoteFailed('sent a malformed HTTP response', error)
   if (code === undefined) return error
   const reason = REASONS.get(code) ?? FAMILIES.find(([pattern]) => pattern.test(code))?.[1]
   return reason === undefined ? error : remoteFailed(reason, error)
 }
 
-/** @param reason Goes on after "The remote host". */
+/** @param reason Continues the sentence "The remote host …". */
 export function remoteFailed(reason: string, cause?: unknown): RemoteError {
   return new RemoteError('remote_failed', `The remote host ${reason}`, { cause })
 }
 
-/** True if the other end closed the connection without a word. */
+/** Whether the other end closed the connection without a response. */
 export function isDropped(error: unknown): boolean {
   const code = codeOf(error)
   return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE'

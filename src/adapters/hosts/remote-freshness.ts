@@ -1,14 +1,14 @@
 import CachePolicy from 'http-cache-semantics'
 import type { RemoteFreshness } from '../../service/ports/remote.ts'
 
-/** By lower-case name; a list for a header that came several times. */
+/** By lower-case name; a list for a repeated header. */
 export type RemoteHeaders = Readonly<Record<string, string | string[] | undefined>>
 
 type Directives = ReadonlyMap<string, string | undefined>
 
 const MAX_SECONDS = 365 * 86_400
 
-/** Of an answer that limits nothing. */
+/** For a response without limits. */
 export const UNLIMITED = {
   storable: true,
   freshSeconds: MAX_SECONDS,
@@ -17,11 +17,12 @@ export const UNLIMITED = {
 } as const satisfies RemoteFreshness
 
 /**
- * What a shared cache may do with an answer (RFC 9111, RFC 5861), for a year at most. We always ask with the same headers,
- * so a `Vary` that names some means nothing here; `*` means that each answer is for one time.
+ * The freshness of a response in a shared cache (RFC 9111, RFC 5861), for a year at most. Requests always have the same
+ * headers, so only `Vary: *` counts: such a response is not reusable.
  *
- * @param headers Of a 200, or of a 304, which has those of the 200 that it stands for (RFC 9110, 15.4.5).
- * @param defaultFreshSeconds For answers that don't say how long. There is no guess from `Last-Modified`.
+ * @param headers Of a 200, or of a 304, which has those of the 200 (RFC 9110, 15.4.5).
+ * @param defaultFreshSeconds For responses without an explicit lifetime. There is no heuristic based on
+ *   `Last-Modified`.
  */
 export function remoteFreshness(headers: RemoteHeaders, defaultFreshSeconds: number): RemoteFreshness {
   const directives = readDirectives(headers)
@@ -29,19 +30,19 @@ export function remoteFreshness(headers: RemoteHeaders, defaultFreshSeconds: num
   const seconds = (name: string): number => clamp(Number.parseInt(directives.get(name) ?? '0', 10))
   const policy = createPolicy(headers, directives, defaultFreshSeconds)
   const storable = policy.storable()
-  // A cookie makes no answer personal: we send none, and pass none on.
+  // Cookies do not matter: none are sent, and none are forwarded.
   const isForOne = joined(headers['vary']).includes('*')
   const mayBeStale = storable && !isForOne && !says('no-cache', 'must-revalidate', 'proxy-revalidate')
   return {
     storable,
     freshSeconds: isForOne ? 0 : clamp(policy.maxAge() - policy.age()),
     staleWhileRevalidateSeconds: mayBeStale ? seconds('stale-while-revalidate') : 0,
-    // `s-maxage` forbids it (RFC 9111, 4.2.4), unless the host says otherwise in the same breath.
+    // `s-maxage` forbids it (RFC 9111, 4.2.4), unless the same header allows it.
     staleIfError: mayBeStale && (says('stale-if-error') ? seconds('stale-if-error') > 0 : !says('s-maxage')),
   }
 }
 
-/** The same of a redirection. A permanent one that says nothing holds as long as what it leads to. */
+/** The same for a redirect. A permanent one without a lifetime lasts as long as its target. */
 export function redirectFreshness(
   status: number,
   headers: RemoteHeaders,
@@ -52,7 +53,7 @@ export function redirectFreshness(
   return isPermanent && isSilent ? UNLIMITED : remoteFreshness(headers, defaultFreshSeconds)
 }
 
-/** Of an answer that was come to by another one: the stricter of each. */
+/** For a response after a redirect: the stricter value of each. */
 export function stricterOf(one: RemoteFreshness, other: RemoteFreshness): RemoteFreshness {
   return {
     storable: one.storable && other.storable,
@@ -70,19 +71,19 @@ function createPolicy(headers: RemoteHeaders, directives: Directives, defaultFre
   const response = {
     status: 200,
     headers: {
-      // The library takes names in lower case only, and `proxy-revalidate` for "never fresh".
+      // The library accepts lower-case names only, and treats `proxy-revalidate` as "never fresh".
       'cache-control': [...cacheControl, ...(isDated ? [] : [`max-age=${defaultFreshSeconds}`])].join(', '),
-      // Several say nothing that could be relied on.
+      // Repeated headers are not reliable.
       expires: expires === undefined ? undefined : (single(expires) ?? '0'),
       date: single(headers['date']),
-      // An age counts against what the host said, not against what we suppose; a negative one would prolong it.
+      // An age reduces an explicit lifetime, not the default; a negative one would extend it.
       age: isDated && age !== undefined && /^\d+$/.test(age) ? age : undefined,
     },
   }
   return new CachePolicy({ method: 'GET', url: '/', headers: {} }, response, { shared: true, cacheHeuristic: 0 })
 }
 
-/** `Cache-Control`, and the `Pragma` that stands for it where it is absent. The first of two that contradict counts. */
+/** `Cache-Control`, or `Pragma` if it is absent. The first of contradicting directives counts. */
 function readDirectives(headers: RemoteHeaders): Directives {
   if (headers['cache-control'] === undefined) {
     return new Map(/\bno-cache\b/i.test(joined(headers['pragma'])) ? [['no-cache', undefined]] : [])
@@ -97,7 +98,7 @@ function readDirectives(headers: RemoteHeaders): Directives {
 }
 
 function formatDirective([name, value]: readonly [string, string | undefined]): string {
-  // What a comma or an equals sign would break is a list of headers, whose names say nothing to us.
+  // A comma or an equals sign occurs only in lists of header names, which do not matter.
   return value === undefined || !/^\w+$/.test(value) ? `${name}=0` : `${name}=${value}`
 }
 

@@ -4,21 +4,22 @@ import { type CallGate, type CircuitBreaker, createCallGate, createCircuitBreake
 import { createCallTally } from '../calls/call-tally.ts'
 import { remoteFailed } from './remote-failure.ts'
 
-/** A turn at an origin. Whoever has it says whether the origin answered, and calls `leave` in the end. */
+/** A turn at an origin. Its user reports whether the origin responded, and calls `leave` at the end. */
 export interface RemoteTurn {
   answered(): void
-  /** It could not be reached, or was silent. */
+  /** The origin was unreachable or silent. */
   failed(): void
   leave(): void
 }
 
 export interface RemoteOrigins {
   /**
-   * Waits for a place at the origin, then for one of all: so a slow origin takes up no more than its share.
-   * @throws UnavailableError `overloaded`; RemoteError `remote_failed` at once while the origin is down; the signal's reason.
+   * Waits for a place at the origin, then for one of the total: so a slow origin takes at most its share.
+   * @throws UnavailableError `overloaded`; RemoteError `remote_failed` at once while the origin is down; the signal's
+   *   reason.
    */
   enter(origin: string, signal: AbortSignal): Promise<RemoteTurn>
-  /** Of all origins. The circuit breaker is open if that of an origin is which was used within the last minute. */
+  /** Of all origins. The circuit breaker is open if that of any origin used within the last minute is. */
   readonly calls: EndpointCalls
 }
 
@@ -31,12 +32,14 @@ interface Entry {
 }
 
 const BREAKER = { failures: 5, probeEveryMs: 1000, now: () => performance.now() } as const
-/** With an entry like `*.example.com` there can be any number of them. */
+/** An entry like `*.example.com` allows any number of origins. */
 const MAX_REMEMBERED = 1000
-/** For the metrics: an origin that is no longer used has no state. */
+/** For the metrics: an origin that is no longer used is not counted. */
 const RECENT_MS = 60_000
 
-/** Bounds the calls, of each origin and of all, and spares origins that are down. One is scheme, host and port. */
+/**
+ * Limits the calls to each origin and in total, with a circuit breaker for each. An origin is scheme, host and port.
+ */
 export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
   const entries = new Map<string, Entry>()
   const createGate = (maxCalls: number): CallGate =>
@@ -58,7 +61,7 @@ export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
     }
     entry.users += 1
     entry.usedAt = performance.now()
-    // Anew, so that the map is in the order of last use.
+    // Inserted again, so that the map is in the order of last use.
     entries.delete(origin)
     entries.set(origin, entry)
     return entry
@@ -111,27 +114,27 @@ export function createRemoteOrigins(limits: RemoteLimits): RemoteOrigins {
   }
 }
 
-/** What fetching remote images may cost. */
+/** Limits for fetching remote images. */
 export interface RemoteLimits {
-  /** A name, with all servers and tries. */
+  /** Looking up a name, with all servers and attempts. */
   readonly dnsTimeoutMs: number
-  /** One address, TLS included. Of a host with several, two are tried. */
+  /** Connecting to one address, including TLS. Two addresses of a host are tried. */
   readonly connectTimeoutMs: number
-  /** From the request to the end of the answer's headers. */
+  /** From the request to the end of the response headers. */
   readonly firstByteTimeoutMs: number
-  /** Between two pieces of a body, while the reader takes them. */
+  /** Between two chunks of a body, while the reader is not behind. */
   readonly stallTimeoutMs: number
-  /** A whole fetch with its wait, its redirections and its body. */
+  /** A whole fetch with its wait, its redirects and its body. */
   readonly totalTimeoutMs: number
   readonly maxRedirects: number
-  /** At once, an unread body included; as many connections, and as many idle ones. */
+  /** Concurrent fetches, including unread bodies; also the maximum of connections, and of idle ones. */
   readonly maxCalls: number
   readonly maxCallsPerOrigin: number
-  /** That may wait for their turn, at each of the two. Beyond it they fail at once. */
+  /** Waiting fetches, for each of the two limits. Others fail at once. */
   readonly maxWaitingCalls: number
-  /** While no call ends. */
+  /** Maximum wait while no call ends. */
   readonly waitTimeoutMs: number
-  /** Whether calls end or not. */
+  /** Maximum wait in any case. */
   readonly longestWaitMs: number
 }
 

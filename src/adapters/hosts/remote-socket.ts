@@ -6,7 +6,7 @@ import { RequestError } from '../../errors.ts'
 import { codeOf, remoteFailed } from './remote-failure.ts'
 
 export interface RemoteTarget {
-  /** A name, or an address without brackets. */
+  /** A host name, or an address without brackets. */
   readonly hostname: string
   readonly port: number
   readonly secure: boolean
@@ -14,9 +14,9 @@ export interface RemoteTarget {
 
 export interface RemoteSocketSettings {
   readonly dns: RemoteDns
-  /** Allowed although they are not public. */
+  /** Allowed addresses that are not public. */
   readonly allowedAddresses: readonly AddressBlock[]
-  /** For one address, TLS included. */
+  /** For one address, including TLS. */
   readonly connectTimeoutMs: number
 }
 
@@ -26,12 +26,12 @@ export interface RemoteSocketSettings {
  */
 export type OpenRemoteSocket = (target: RemoteTarget, signal: AbortSignal) => Promise<Socket>
 
-/** Of a host with many addresses. One of each family, so that a broken IPv6 does no harm. */
+/** Attempts for a host with many addresses: one of each family, so that a broken IPv6 has no effect. */
 const MAX_ATTEMPTS = 2
 
 /**
- * Looks a name up, checks all of its addresses, and connects to one of just those: between the check and the connection
- * nobody looks the name up again. A literal address goes the same way.
+ * Looks up a name, checks all of its addresses, and connects to one of them without another lookup. A literal address
+ * is checked in the same way.
  */
 export function createRemoteSocket({
   dns,
@@ -74,7 +74,7 @@ function connect(
 ): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>()
   const where = { host: address, port, noDelay: true, keepAlive: true, autoSelectFamily: false } as const
-  // An address has no server name: its certificate is checked for the address itself.
+  // An address has no server name: the certificate is checked for the address.
   const name = isIP(hostname) === 0 ? { servername: hostname } : {}
   const socket = secure
     ? openTlsSocket({ ...where, ...name, ALPNProtocols: ['http/1.1'], rejectUnauthorized: true })
@@ -95,7 +95,7 @@ function connect(
     signal.removeEventListener('abort', onAbort)
     socket.off(secure ? 'secureConnect' : 'connect', onConnect)
   }
-  // It stays: a socket that fails later, before undici listens, would end the process.
+  // The listener stays: a socket that fails before undici listens would end the process.
   socket.on('error', onError)
   socket.once(secure ? 'secureConnect' : 'connect', onConnect)
   signal.addEventListener('abort', onAbort, { once: true })
@@ -105,32 +105,32 @@ function connect(
 
 export interface RemoteDns {
   /**
-   * All addresses of a name, those of IPv4 first; at least one. A family that has none yet when the other has is left out.
+   * All addresses of a name, IPv4 first; at least one. A family that has no result when the other has one is left out.
    * @throws RemoteError `remote_failed`; the signal's reason.
    */
   resolve(name: string, signal: AbortSignal): Promise<readonly string[]>
 }
 
 export interface RemoteDnsSettings {
-  /** As `parseDnsServer` returns them. None: the system's. */
+  /** As returned by `parseDnsServer`. Empty: those of the system. */
   readonly servers: readonly string[]
-  /** All questions, all servers and all tries together. */
+  /** For all queries, servers and attempts together. */
   readonly timeoutMs: number
 }
 
 const TRIES = 3
-/** There are name servers that never answer about IPv6. RFC 8305, section 3, has 50 ms for who is that late. */
+/** Some name servers never answer queries for IPv6. RFC 8305, section 3, waits 50 ms. */
 const OTHER_FAMILY_MS = 50
 
 /**
- * Asks DNS servers itself, by c-ares. `getaddrinfo` would take up a thread of libuv's few for as long as a silent server
- * likes, while files and hashes wait; and it reads `/etc/hosts`, which is about this machine rather than the internet.
+ * Queries DNS servers with c-ares. `getaddrinfo` would block one of libuv's few threads while a server is silent; it
+ * also reads `/etc/hosts`, which is about this machine and not the internet.
  */
 export function createRemoteDns({ servers, timeoutMs }: RemoteDnsSettings): RemoteDns {
   return {
     async resolve(name, signal) {
       signal.throwIfAborted()
-      // One for each name: what it has under way can be cancelled, and a change of the system's servers counts at once.
+      // A resolver for each name: its queries can be cancelled, and a change of the system's servers applies at once.
       const resolver = new Resolver({ timeout: Math.ceil(timeoutMs / 5), tries: TRIES })
       if (servers.length > 0) resolver.setServers(servers)
       const cancel = (): void => resolver.cancel()

@@ -17,30 +17,33 @@ import { createRemoteOrigins, REMOTE_LIMITS, type RemoteLimits } from './remote-
 import { createRemoteDns, createRemoteSocket } from './remote-socket.ts'
 
 export interface RemoteSourceSettings {
-  /** None: nothing can be fetched. */
+  /** Empty: nothing can be fetched. */
   readonly hosts: readonly RemoteHost[]
-  /** Allowed although they are not public. */
+  /** Allowed addresses that are not public. */
   readonly allowedAddresses: readonly AddressBlock[]
-  /** As `parseDnsServer` returns them. None: the system's. */
+  /** As returned by `parseDnsServer`. Empty: those of the system. */
   readonly dnsServers: readonly string[]
-  /** What is asked for. What comes is not checked here. */
+  /** Requested formats. The received format is not checked here. */
   readonly formats: readonly InputFormat[]
   readonly maxBytes: number
-  /** For answers that don't say how long they may be kept. */
+  /** For responses without an explicit lifetime. */
   readonly defaultFreshSeconds: number
   readonly limits?: Partial<RemoteLimits>
 }
 
-/** An answer that is no redirection. */
+/** A response that is not a redirect. */
 interface Arrival {
   readonly exchange: RemoteExchange
-  /** What the redirections before it allow. */
+  /** The freshness that the redirects before it allow. */
   readonly freshness: RemoteFreshness
-  /** It is of the URL that was asked for. */
+  /** Whether it is for the requested URL. */
   readonly isDirect: boolean
 }
 
-/** Images on allowed hosts, by HTTP/1.1. All requests are alike, so nothing of a client's request gets out. */
+/**
+ * Images on allowed hosts, by HTTP/1.1. All requests have the same headers, so nothing of a client's request is
+ * forwarded.
+ */
 export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource {
   const { hosts, allowedAddresses, dnsServers, defaultFreshSeconds } = settings
   const limits = { ...REMOTE_LIMITS, ...settings.limits }
@@ -60,7 +63,7 @@ export function createRemoteSource(settings: RemoteSourceSettings): RemoteSource
     let freshness: RemoteFreshness = UNLIMITED
     for (let redirects = 0; ; redirects += 1) {
       const isDirect = redirects === 0
-      // A validator says something at the URL that gave it, and may fit quite another image elsewhere.
+      // A validator is valid only for its URL, and may match another image elsewhere.
       const exchange = await ask(target, { ...common, ...(isDirect && conditionalHeaders(known)) }, signal)
       if (!isRedirect(exchange.status)) return { exchange, freshness, isDirect }
       dropAnswer(exchange)
@@ -111,9 +114,10 @@ function isRedirect(status: number): boolean {
 }
 
 /**
- * Where a redirection leads to.
+ * The target of a redirect.
  *
- * @throws RemoteError `remote_failed` if it is broken, or leads from https to http; RequestError `remote_not_allowed`
+ * @throws RemoteError `remote_failed` if it is malformed, or leads from https to http; RequestError
+ *   `remote_not_allowed`
  */
 function redirectTarget(url: string, headers: RemoteHeaders, hosts: readonly RemoteHost[]): string {
   const { location } = headers
@@ -129,13 +133,13 @@ function readTarget(text: string): string {
   try {
     return parseRemoteUrl(text)
   } catch (error) {
-    // It is not the caller's mistake, as it would be with the URL that was asked for.
+    // Unlike in the requested URL, it is not a mistake of the client.
     if (error instanceof RequestError) throw remoteFailed('redirected to an invalid image URL', error)
     throw error
   }
 }
 
-/** Those that can be sent back: a malformed one is none, and `*` would fit any image. */
+/** Only validators that can be sent back: not a malformed one, and not `*`, which would match any image. */
 function readValidators({ etag, 'last-modified': lastModified }: RemoteHeaders): RemoteValidators {
   return {
     ...(isEntityTag(etag) && { etag }),
@@ -143,7 +147,7 @@ function readValidators({ etag, 'last-modified': lastModified }: RemoteHeaders):
   }
 }
 
-/** Headers that ask for an answer only if it is not the one we know. */
+/** Headers of a conditional request. */
 function conditionalHeaders({ etag, lastModified }: RemoteValidators): Readonly<Record<string, string>> {
   return {
     ...(isEntityTag(etag) && { 'if-none-match': etag }),

@@ -8,20 +8,22 @@ import { isOutage, outcomeOf, S3Failure, type S3SettingNames, toS3Failure } from
 
 export interface S3Limits {
   readonly connectTimeoutMs: number
-  /** From the end of the request to the head of the answer. Not retried: a silent store is given up after this. */
+  /** From the end of the request to the head of the answer. Not retried: the call fails after this time. */
   readonly firstByteTimeoutMs: number
-  /** Between two pieces of a body, in either direction. */
+  /** Between two chunks of a body, in either direction. */
   readonly stallTimeoutMs: number
-  /** A whole call with its wait, its attempts and its body, other than a put. */
+  /** A whole call with its wait, its attempts and its body, except a put. */
   readonly totalTimeoutMs: number
   readonly putTimeoutMs: number
-  /** At once, an unread body included; as many sockets. */
+  /** Concurrent calls, including unread bodies; also the number of sockets. */
   readonly maxCalls: number
-  /** Calls that may wait for their turn. Beyond it they fail at once. */
+  /** Waiting calls. Others fail at once. */
   readonly maxWaitingCalls: number
-  /** While no call ends. Together with the first byte's, it bounds what a silent store can cost a client. */
+  /**
+   * Maximum wait while no call ends. With the first-byte timeout it limits the time that a silent store costs a client.
+   */
   readonly waitTimeoutMs: number
-  /** Whether calls end or not. */
+  /** Maximum wait in any case. */
   readonly longestWaitMs: number
 }
 
@@ -40,33 +42,33 @@ export const S3_LIMITS = {
 const MAX_ATTEMPTS = 3
 const JITTER_BASE_MS = 100
 const BREAKER = { failures: 5, probeEveryMs: 1000, now: () => performance.now() } as const
-/** With what is saved up, less than a fifth more than the calls from the hundredth one on. */
+/** With the accumulated retries, less than a fifth of the calls from the hundredth on. */
 const RETRIES = { perCall: 0.1, perSecond: 0.1, most: 10, now: () => performance.now() } as const
 
-/** One try of one request. */
+/** An attempt of a request. */
 export interface S3Attempt {
   /** From 1. */
   readonly number: number
   readonly signal: AbortSignal
-  /** A piece of the request's body went out. */
+  /** A chunk of the request body was sent. */
   progressed(): void
-  /** All of the request's body went out. */
+  /** The whole request body was sent. */
   sent(): void
-  /** Gives up, for a reason that is not the store's. */
+  /** Aborts, for a reason that is not the store's. */
   fail(reason: Error): void
 }
 
-/** A call under way: it has a place and a deadline until `end`. */
+/** A call in progress: it has a place and a deadline until `end`. */
 export interface S3Call<T> {
   readonly result: T
   /** Aborts with the caller's reason, or with an `UnavailableError` at the deadline. */
   readonly signal: AbortSignal
-  /** A second time it does nothing. @param error Of the body, if that failed. */
+  /** A second call has no effect. @param error Of the body, if it failed. */
   end(error?: unknown): void
 }
 
 export interface S3CallSettings {
-  /** For the log: what, on which key. */
+  /** For the log: the operation and the key. */
   readonly operation: string
   readonly timeoutMs: number
   readonly signal: AbortSignal
@@ -82,9 +84,9 @@ export interface S3Calls {
 }
 
 /**
- * Bounds calls in number, time and attempts, and refuses them at once while the store is down. All calls share one budget of
- * retries, and one circuit breaker. What `send` throws is judged by `toS3Failure`; the caller's own abort is thrown as its
- * reason.
+ * Limits calls in number, time and attempts, and refuses them at once while the store is down. All calls share one
+ * retry budget and one circuit breaker. Errors of `send` are translated by `toS3Failure`; an abort of the caller is
+ * thrown with its reason.
  */
 export function createS3Calls(limits: S3Limits, names: S3SettingNames): S3Calls {
   const gate = createCallGate({ ...limits, maxWaiting: limits.maxWaitingCalls })
@@ -92,7 +94,7 @@ export function createS3Calls(limits: S3Limits, names: S3SettingNames): S3Calls 
   const retries = createRetryBudget(RETRIES)
   const tally = createCallTally(() => breaker.isOpen)
 
-  // A server that is known to be down, or is being probed, gets no retries.
+  // No retries while the server is known to be down, or is being probed.
   const takeRetry = (): boolean => !breaker.isOpen && retries.take()
 
   async function attempts<T>(settings: S3CallSettings, send: (attempt: S3Attempt) => Promise<T>): Promise<T> {
@@ -161,13 +163,13 @@ export function createS3Calls(limits: S3Limits, names: S3SettingNames): S3Calls 
   }
 }
 
-/** A lasting difference of the clocks is no cause to go on: the SDK corrects its own by the first refusal. */
+/** A second refusal for the clock is not retried: the SDK corrects its clock with the first. */
 function isWorthRetry({ verdict }: S3Failure, attempt: number): boolean {
   if (verdict === 'skewed') return attempt === 1
   return (verdict === 'busy' || verdict === 'down' || verdict === 'conflict') && attempt < MAX_ATTEMPTS
 }
 
-/** A body also fails because its reader does, whose disk may be full. */
+/** A body also fails if its reader does, for example on a full disk. */
 function isStores(error: unknown): boolean {
   return error instanceof UnavailableError && error.code === 'store_unavailable'
 }
@@ -191,7 +193,7 @@ function attemptOnce<T>(
     timer = setTimeout(late, ms)
   }
   const { promise, resolve, reject } = Promise.withResolvers<T>()
-  // Listening here, rather than trusting the SDK to, also ends what it does before there is a request: fetching credentials.
+  // The SDK does not abort its work before the request, such as fetching credentials.
   controller.signal.addEventListener('abort', () => reject(controller.signal.reason), { once: true })
   if (signal.aborted) stop()
   else signal.addEventListener('abort', stop, { once: true })
@@ -213,7 +215,7 @@ function attemptOnce<T>(
     (error: unknown) => {
       settle()
       reject(error)
-      // A store that answers before it has read the whole request would leave a socket that nobody ends.
+      // If the store responds before it has read the whole request, the socket would stay open.
       controller.abort()
     },
   )

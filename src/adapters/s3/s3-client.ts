@@ -17,14 +17,16 @@ export interface S3ClientSettings {
   readonly endpoint?: string
   readonly region: string
   readonly forcePathStyle: boolean
-  /** Absent: wherever the SDK finds some (environment, profile, the machine's role). `anonymous`: nothing is signed. */
+  /**
+   * Absent: the SDK's default chain (environment, profile, role of the machine). `anonymous`: requests are not signed.
+   */
   readonly credentials?: S3Credentials | 'anonymous'
 }
 
 const IDLE_SOCKET_MS = 30_000
 const QUIET = { debug() {}, info() {}, warn() {}, error() {} } as const
 
-/** A client of the AWS SDK that leaves limits, attempts and messages to us. The caller destroys it. */
+/** A client of the AWS SDK without its own limits, retries and messages. The caller destroys it. */
 export function createS3Client(settings: S3ClientSettings, limits: S3Limits): S3Client {
   const agent = {
     keepAlive: true,
@@ -40,11 +42,11 @@ export function createS3Client(settings: S3ClientSettings, limits: S3Limits): S3
     // Older Ceph RGW rejects the trailing checksums that the SDK sends by default.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    // The SDK never retries a stream; our attempts are the only ones.
+    // The SDK does not retry; the only attempts are those of `S3Calls`.
     maxAttempts: 1,
-    // With it the SDK makes an agent for each put, without keep-alive or a limit.
+    // Otherwise the SDK makes an agent for each put, without keep-alive or a limit.
     expectContinueHeader: false,
-    // Without a logger of ours the SDK prints a warning for every failed put of a stream.
+    // Without a logger the SDK prints a warning for every failed put of a stream.
     logger: QUIET,
     requestHandler: {
       connectionTimeout: limits.connectTimeoutMs,
@@ -57,7 +59,7 @@ export function createS3Client(settings: S3ClientSettings, limits: S3Limits): S3
 function identity(credentials: S3ClientSettings['credentials']): S3ClientConfig {
   if (credentials === undefined) return {}
   if (credentials !== 'anonymous') return { credentials }
-  // The SDK wants somebody to sign for; its signer adds all the headers of a signature, and this one none.
+  // The SDK requires a signer; this one adds no headers.
   const nobody = { accessKeyId: '', secretAccessKey: '' }
   return { credentials: nobody, signer: { sign: (request) => Promise.resolve(request) } }
 }
@@ -65,8 +67,8 @@ function identity(credentials: S3ClientSettings['credentials']): S3ClientConfig 
 type AskForAddresses = (hostname: string, options: LookupOptions) => Promise<LookupAddress[]>
 
 /**
- * Looks up the name of a server once at a time, for all connections that are being made. `getaddrinfo` takes a thread of
- * libuv's few for as long as silent DNS servers like: with one for each call, files would wait for DNS.
+ * Shares one lookup of a server's name between all new connections. `getaddrinfo` blocks one of libuv's few threads
+ * while DNS servers are silent: with one for each call, files would wait for DNS.
  */
 export function createSharedLookup(ask: AskForAddresses = askSystem): LookupFunction {
   const flights = new Map<string, Promise<LookupAddress[]>>()

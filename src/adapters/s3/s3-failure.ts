@@ -1,7 +1,7 @@
 import { UnavailableError } from '../../errors.ts'
 import type { CallOutcome } from '../../service/ports/calls.ts'
 
-/** What a failed call of S3 means for us. */
+/** The meaning of a failed S3 call. */
 export type S3Verdict =
   | 'absent'
   | 'unnamable'
@@ -45,11 +45,11 @@ const MESSAGES = {
   foreign: 'The object store sent an unexpected response',
 } as const satisfies Record<S3Verdict, string>
 
-/** What the settings of a store or a bucket are called, for messages. */
+/** Names of the settings of a store or a bucket, for messages. */
 export interface S3SettingNames {
   readonly endpoint: string
   readonly credentials: string
-  /** What to look at when the credentials are refused. */
+  /** Settings to check if the credentials are refused. */
   readonly rights?: string
 }
 
@@ -64,7 +64,7 @@ export const BUCKET_SETTINGS: S3SettingNames = {
   rights: 'its credentials in BUCKETS_FILE, and that they allow ListBucket and GetObject',
 }
 
-/** What to do about it, where the settings are to blame. */
+/** The remedy, if the settings are the cause. */
 function adviceFor(verdict: S3Verdict, { endpoint, credentials, rights }: S3SettingNames): string {
   if (verdict === 'no_credentials') return `: set ${credentials}, or assign a role to this machine`
   if (verdict === 'refused' && rights !== undefined) return `: check ${rights}`
@@ -73,8 +73,8 @@ function adviceFor(verdict: S3Verdict, { endpoint, credentials, rights }: S3Sett
 }
 
 /**
- * A failed call of S3, translated. Of what answers a question (`absent`, `unchanged`, `taken` and the like) and of `unclear`
- * the adapters make something else wherever they asked it.
+ * A failed call of S3, translated. The adapters translate the verdicts that answer a question (`absent`, `unchanged`,
+ * `taken` and the like), and `unclear`.
  */
 export class S3Failure extends UnavailableError {
   readonly verdict: S3Verdict
@@ -85,7 +85,7 @@ export class S3Failure extends UnavailableError {
   }
 }
 
-/** True where more calls would only wait, or add to the load. */
+/** Whether further calls would only wait or add load. */
 export function isOutage(verdict: S3Verdict): boolean {
   return verdict === 'down' || verdict === 'silent' || verdict === 'busy'
 }
@@ -108,17 +108,17 @@ const OUTCOMES = {
   no_credentials: 'denied',
   no_tls: 'unreachable',
   damaged: 'invalid',
-  // The response to HEAD has no error code. The adapters repeat it by GET, which is counted too.
+  // A response to HEAD has no error code. The adapters repeat it by GET, which is counted too.
   unclear: 'ok',
   foreign: 'invalid',
 } as const satisfies Record<S3Verdict, CallOutcome>
 
-/** How a failed call is counted. */
+/** The label of a failed call in the metrics. */
 export function outcomeOf(error: unknown): CallOutcome {
   return error instanceof S3Failure ? OUTCOMES[error.verdict] : 'canceled'
 }
 
-/** What a call gave; undefined if it failed with this verdict. */
+/** The result of a call; undefined if it failed with this verdict. */
 export async function unless<T>(verdict: S3Verdict, result: Promise<T>): Promise<T | undefined> {
   try {
     return await result
@@ -131,16 +131,16 @@ export async function unless<T>(verdict: S3Verdict, result: Promise<T>): Promise
 const BY_CODE = new Map<string, S3Verdict>([
   ['NoSuchKey', 'absent'],
   ['NoSuchVersion', 'absent'],
-  // MinIO's, Ceph's and AWS's words for a key that they could not have.
+  // Error codes of MinIO, Ceph and AWS for an impossible key.
   ['XMinioInvalidObjectName', 'unnamable'],
   ['XMinioInvalidResourceName', 'unnamable'],
   ['InvalidObjectName', 'unnamable'],
   ['KeyTooLongError', 'unnamable'],
   ['InvalidURI', 'unnamable'],
-  // What is wrong these two do not say: an id of a version, or with SeaweedFS a key.
+  // These two do not name the invalid part: a version id, or with SeaweedFS a key.
   ['InvalidArgument', 'malformed'],
   ['InvalidRequest', 'malformed'],
-  // The version that was asked for is the mark of a deletion.
+  // The requested version is a delete marker.
   ['MethodNotAllowed', 'marker'],
   ['PreconditionFailed', 'taken'],
   ['ConditionalRequestConflict', 'conflict'],
@@ -156,15 +156,15 @@ const BY_CODE = new Map<string, S3Verdict>([
   ['CredentialsProviderError', 'no_credentials'],
 ])
 
-// What came is no TLS: as a rule it is an answer in plain HTTP. How this is told depends on the version of Node.
+// The response is not TLS, mostly plain HTTP. The code depends on the version of Node.
 const BY_SYSTEM_CODE = new Map<string, S3Verdict>([
   ['EPROTO', 'no_tls'],
   ['ERR_SSL_WRONG_VERSION_NUMBER', 'no_tls'],
   ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'no_tls'],
 ])
 
-// A 404 without the code NoSuchKey may be a missing bucket, or a proxy that knows nothing of S3: never an absent key. The
-// answers to HEAD have no code at all.
+// A 404 without the code NoSuchKey may be a missing bucket, or a proxy without S3: never an absent key. Responses to
+// HEAD have no code.
 const BY_STATUS = new Map<number, S3Verdict>([
   [304, 'unchanged'],
   [400, 'unclear'],
@@ -180,7 +180,7 @@ const BY_STATUS = new Map<number, S3Verdict>([
   [507, 'full'],
 ])
 
-/** Judges an error of the SDK by its code and status, never by its text. Passes on what has been judged already. */
+/** Translates an error of the SDK by its code and status, never by its text. An `S3Failure` is returned as it is. */
 export function toS3Failure(
   error: unknown,
   operation: string,
@@ -188,13 +188,14 @@ export function toS3Failure(
 ): UnavailableError {
   if (error instanceof UnavailableError) return error
   const { status, name, code } = facts(error)
-  // The SDK renames ECONNRESET and EPIPE to TimeoutError; a time-out of its own has no code, and only connecting has one.
+  // The SDK renames ECONNRESET and EPIPE to TimeoutError; its own timeouts, which only exist for connecting, have no
+  // code.
   const network = status === undefined && (code !== undefined || name === 'TimeoutError')
   const verdict = BY_CODE.get(name) ?? (status === undefined ? BY_SYSTEM_CODE.get(code ?? '') : BY_STATUS.get(status))
   return new S3Failure(verdict ?? (network ? 'down' : 'foreign'), summary(error, operation), settings)
 }
 
-/** Only what is safe to log: the SDK's own error carries the access key and the string that was signed. */
+/** Only fields that are safe to log: the SDK's error contains the access key and the signed string. */
 function summary(error: unknown, operation: string): Error {
   const { status, name, code, requestId } = facts(error)
   const parts = [

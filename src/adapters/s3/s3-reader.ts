@@ -21,7 +21,7 @@ export interface S3ReaderSettings extends S3ClientSettings {
   readonly limits?: Partial<S3Limits>
 }
 
-/** How the store and a bucket differ in what a failed call means. */
+/** How the store and a bucket interpret failed calls. */
 export interface S3Interpretation {
   readonly names: S3SettingNames
   /** Whether this failure of a GET means that the object does not exist. */
@@ -33,14 +33,15 @@ export type S3Method = 'HEAD' | 'GET' | 'LIST' | 'PUT' | 'DELETE'
 /** Reads one bucket of an S3-compatible server, with the limits and retries of `S3Calls`. Failures are thrown as `S3Failure`. */
 export interface S3Reader {
   /**
-   * Asks by HEAD. An answer that does not say what is wrong is asked for again by GET, whose errors have a body.
-   * @param known ETag of a known version, sent as `If-None-Match`: the failure `unchanged` says that it is still that one.
+   * Sends HEAD. An error without a code is repeated by GET, whose errors have a body.
+   * @param known ETag of a known version, sent as `If-None-Match`: the failure `unchanged` means that it is current.
    * @returns undefined if there is no such key or version.
    */
   stat(address: ObjectAddress, signal: AbortSignal, known?: string): Promise<ObjectVersion | undefined>
   /**
-   * @param etag Sent as `If-Match`: the failure `taken` says that it is another version.
-   * @returns undefined if there is no such key or version, or the server ignores `If-Match` and sends another.
+   * @param etag Sent as `If-Match`: the failure `taken` means that there is another version.
+   * @returns undefined if there is no such key or version, or if the server ignores `If-Match` and sends another
+   *   version.
    */
   open(address: ObjectAddress, signal: AbortSignal, etag?: string): Promise<OpenObject | undefined>
   /** One page. */
@@ -84,7 +85,7 @@ export function createS3Reader(settings: S3ReaderSettings, { names, isAbsent }: 
     const command = new GetObjectCommand({ Bucket: bucket, ...nameOf(address), ...condition })
     const found = await client.send(command, { abortSignal: attempt.signal })
     const { Body: source, ContentLength: sizeBytes, ETag } = found
-    // Something between us and the server may answer 200 with a page of its own, but not with an ETag.
+    // A proxy may respond 200 with a page of its own, but not with an ETag.
     if (!(source instanceof Readable) || sizeBytes === undefined || ETag === undefined) throw new S3Failure('foreign')
     return { source, sizeBytes, isWanted: (etag === undefined || ETag === etag) && isVersion(found, address) }
   }
@@ -144,7 +145,7 @@ export function createS3Reader(settings: S3ReaderSettings, { names, isAbsent }: 
   }
 }
 
-/** HEAD has no body that says what is wrong: a refusal, too, may be one for the clock, which the next attempt has right. */
+/** Errors of HEAD have no body: a refusal may be one for the clock, which is correct in the next attempt. */
 function needsReason({ verdict }: S3Failure): boolean {
   return verdict === 'unclear' || verdict === 'refused'
 }
@@ -153,7 +154,7 @@ function nameOf({ key, versionId }: ObjectAddress): { readonly Key: string; read
   return { Key: key, ...(versionId !== undefined && { VersionId: versionId }) }
 }
 
-/** Some servers answer with the present version when they do not know the one that was asked for. */
+/** Some servers send the current version if they do not know the requested one. */
 function isVersion({ VersionId: given = 'null' }: { VersionId?: string | undefined }, asked: ObjectAddress): boolean {
   return asked.versionId === undefined || asked.versionId === given
 }
@@ -165,7 +166,7 @@ function versionOf(found: HeadObjectCommandOutput): ObjectVersion {
   return { etag, sizeBytes, modifiedAt, ...(md5 !== undefined && { md5 }) }
 }
 
-/** An ETag is an MD5 only where the whole object was put at once and the store doesn't encrypt with a key of its own. */
+/** An ETag is an MD5 only if the object was put as a whole and is not encrypted with a key of the store. */
 function md5Of({ ETag = '', ServerSideEncryption, SSECustomerAlgorithm }: HeadObjectCommandOutput): string | undefined {
   const isPlain = ServerSideEncryption === undefined || ServerSideEncryption === 'AES256'
   if (!isPlain || SSECustomerAlgorithm !== undefined) return undefined
@@ -173,22 +174,22 @@ function md5Of({ ETag = '', ServerSideEncryption, SSECustomerAlgorithm }: HeadOb
 }
 
 export interface S3BucketSettings extends S3ReaderSettings {
-  /** Keys that do not begin so are absent, without a question. Default: none. */
+  /** Keys without this prefix are absent, without a call. Default: empty. */
   readonly keyPrefix?: string
 }
 
-/** A key with a segment that a path's reader may take for a step rather than a name. */
+/** A key with a segment that a path parser may resolve. */
 const DOT_SEGMENT = /(?:^|[/\\])\.\.?(?:[/\\]|$)/
 
 /**
- * Somebody else's bucket of an S3-compatible server, which is read only. A key that this server could have under no
- * circumstances (too long for it, or with `..`) is an absent one.
+ * A bucket of an S3-compatible server, which is only read. A key that is impossible on this server (too long, or with
+ * `..`) is absent.
  */
 export function createS3Bucket(settings: S3BucketSettings): Bucket {
   const { keyPrefix = '' } = settings
   const reader = createS3Reader(settings, { names: BUCKET_SETTINGS, isAbsent: isObjectAbsent })
 
-  // A proxy that tidies paths would make another object of such a key, and without a signature nobody would notice.
+  // A proxy that normalizes paths would turn such a key into another one, unnoticed without a signature.
   const isServed = ({ key }: ObjectAddress): boolean =>
     key.startsWith(keyPrefix) && !(settings.credentials === 'anonymous' && DOT_SEGMENT.test(key))
 

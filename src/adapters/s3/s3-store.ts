@@ -71,7 +71,7 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
       }
       const outcome = await unless('taken', reader.run('PUT', key, signal, send))
       if (outcome !== undefined) return outcome
-      // An earlier attempt may have written it, with only its answer lost.
+      // An earlier attempt may have written it and lost only its response.
       return attempts > 1 && (await stat(key, signal))?.md5 === options.md5 ? 'created' : 'exists'
     },
 
@@ -110,8 +110,8 @@ function toListedObject({ Key, Size, LastModified }: _Object): ListedObject[] {
 }
 
 /**
- * A put that is refused in any case, to try the rights without leaving anything: its checksum is that of other bytes. A server
- * looks at the rights first. One that does not compare checksums stores it.
+ * A put that always fails, to test the permission without writing: its checksum is wrong, and servers check the
+ * permission first. A server that does not compare checksums stores it.
  */
 const WRITE_PROBE = {
   key: 'originals/write-probe',
@@ -123,7 +123,7 @@ const WRITE_PROBE = {
   },
 } as const
 
-/** What a put gave: true, or how the server refused it in a way that tells of the rights. */
+/** The result of a put: true, or the server's refusal that tells of the permission. */
 async function verdictOf(put: Promise<true>): Promise<true | 'refused' | 'damaged' | 'taken'> {
   try {
     return await put
@@ -135,7 +135,7 @@ async function verdictOf(put: Promise<true>): Promise<true | 'refused' | 'damage
   }
 }
 
-/** A fresh stream for every attempt; its reads tell the attempt that the store still takes bytes. */
+/** A new stream for every attempt; its reads show that the store still accepts bytes. */
 function requestBody(source: ObjectSource, attempt: S3Attempt): Buffer | Readable {
   if ('bytes' in source) return source.bytes
   const meter = new Transform({
