@@ -23,7 +23,7 @@ Starts real servers (S3, nginx, Chromium) and runs the tests against them. A ski
   --s3=<server>    S3 server: seaweedfs (default), minio or ceph
   --help           print this help
 
-Missing servers are installed on Debian, as root. npm run test:signing, which is not part of npm test, also needs
+Missing servers are installed on Debian, as root. npm run test:examples, which is not part of npm test, also needs
 Python, PHP, Ruby and Go: Debian's packages python3, php-cli, ruby and golang-go.
 
 Exit code: 0 all tests passed; 1 otherwise.
@@ -33,7 +33,7 @@ const ROOT = resolve(import.meta.dirname, '..')
 const ALL_TESTS = ['test/{unit,contract,golden,integration,e2e}/**/*.test.ts']
 const STORE_TESTS = ['test/contract/object-store*.test.ts', 'test/integration/s3-*.test.ts']
 /** Folders of tests that need no S3 server. */
-const WITHOUT_SERVER = new Set<string | undefined>(['unit', 'signing'])
+const WITHOUT_SERVER = new Set<string | undefined>(['unit', 'examples'])
 /** Tests of features that only these servers have. */
 const OWN_TESTS = { seaweedfs: [], minio: ['test/minio/*.test.ts'], ceph: ['test/ceph/*.test.ts'] } as const
 
@@ -97,7 +97,7 @@ async function main(): Promise<number> {
 
   if (files.some((file) => /^test\/(e2e|integration\/nginx)/.test(file))) await ensureNginx()
   if (files.some((file) => folderOf(file) === 'e2e')) await ensureChromium()
-  if (files.some((file) => folderOf(file) === 'signing')) await ensureLanguages()
+  if (files.some((file) => folderOf(file) === 'examples')) await ensureLanguages()
   // glibc keeps an arena of memory per thread, and libvips has many threads; a node is run with the same.
   process.env.MALLOC_ARENA_MAX = '2'
   const compiled = await mkdtemp(join(tmpdir(), 'darkroom-compiled-'))

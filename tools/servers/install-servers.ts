@@ -46,7 +46,7 @@ export async function ensureConfinement(): Promise<string> {
   return await ensureCommand('python3', { packages: ['python3'], services: [] })
 }
 
-/** The languages of examples/signing, beside TypeScript. @returns Paths of their commands. */
+/** The languages of examples/, beside JavaScript. @returns Paths of their commands. */
 export async function ensureLanguages(): Promise<Readonly<Record<'python3' | 'php' | 'ruby' | 'go', string>>> {
   return {
     python3: await ensureCommand('python3', { packages: ['python3'], services: [] }),
