@@ -34,12 +34,7 @@ export function createMetrics() {
   return {
     registry,
     observe: (metrics: readonly SampledMetric[]) => observeSampled(registry, metrics),
-    requests: new Counter({
-      name: 'darkroom_http_requests_total',
-      help: 'HTTP requests answered, by method and status code; 499 if the client disconnected first',
-      labelNames: ['method', 'status'],
-      registers,
-    }),
+    requests: createRequests(registry),
     renditions: new Counter({
       name: 'darkroom_renditions_total',
       help: 'Renditions served, by cache status; a hit came from the memory or disk cache named by the label "cache"',
@@ -64,6 +59,18 @@ export function createMetrics() {
 }
 
 export type Metrics = ReturnType<typeof createMetrics>
+
+/** A 500 is counted from zero on, so that the first one is a change: it is a bug. */
+function createRequests(registry: Registry) {
+  const requests = new Counter({
+    name: 'darkroom_http_requests_total',
+    help: 'HTTP requests answered, by method and status code; 499 if the client disconnected first',
+    labelNames: ['method', 'status'],
+    registers: [registry],
+  })
+  for (const method of ['GET', 'HEAD', 'POST', 'DELETE']) requests.inc({ method, status: 500 }, 0)
+  return requests
+}
 
 /** From zero on, so that the first rejection is a change. */
 function createRejections(registry: Registry) {

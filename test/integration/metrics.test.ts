@@ -1,23 +1,12 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import packageJson from '../../package.json' with { type: 'json' }
 import { uploadFixture } from '../../tools/servers/darkroom.ts'
 import { startFaultProxy } from '../../tools/servers/fault-proxy.ts'
-import { ensurePromtool } from '../../tools/servers/install-servers.ts'
+import { promtool } from '../../tools/servers/prometheus.ts'
 import { newStore, startNodeFor, temporaryFolder } from '../../tools/servers/site.ts'
-
-/** `promtool check metrics` over the text of a `/metrics` response. */
-async function promtool(metrics: string): Promise<{ code: number | null; output: string }> {
-  const child = spawn(await ensurePromtool(), ['check', 'metrics'], { stdio: ['pipe', 'pipe', 'pipe'] })
-  child.stdin.end(metrics)
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
-  return { code: child.exitCode, output: out + err }
-}
 
 test('promtool accepts the metrics of a node that has served requests, and refuses a misnamed one', async (t) => {
   const node = await startNodeFor(t)
@@ -26,11 +15,11 @@ test('promtool accepts the metrics of a node that has served requests, and refus
     await (await fetch(node.url + path)).arrayBuffer()
   }
   const metrics = await (await fetch(`${node.url}/metrics`)).text()
-  assert.deepEqual(await promtool(metrics), { code: 0, output: '' })
+  assert.deepEqual(await promtool(['check', 'metrics'], metrics), { code: 0, output: '' })
   const { version } = packageJson
   assert.ok(metrics.includes(`darkroom_build_info{version="${version}",node="${process.versions.node}"} 1\n`))
   const misnamed = '# HELP darkroom_x_total Not a counter\n# TYPE darkroom_x_total gauge\ndarkroom_x_total 1\n'
-  assert.equal((await promtool(metrics + misnamed)).code, 3)
+  assert.equal((await promtool(['check', 'metrics'], metrics + misnamed)).code, 3)
 })
 
 test('The metrics count requests, uploads, and renditions by cache status', async (t) => {

@@ -40,6 +40,11 @@ export function ensurePromtool(): Promise<string> {
   return ensureCommand('promtool', { packages: ['prometheus'], services: ['prometheus.service'] })
 }
 
+/** @returns The path of Prometheus. */
+export function ensurePrometheus(): Promise<string> {
+  return ensureCommand('prometheus', { packages: ['prometheus'], services: ['prometheus.service'] })
+}
+
 /** What `confined.py` needs: Python, and systemd's lists of calls, with the libseccomp that comes along. @returns The Python. */
 export async function ensureConfinement(): Promise<string> {
   await ensureCommand('systemd-analyze', { packages: ['systemd'], services: [] })
