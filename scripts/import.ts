@@ -77,8 +77,7 @@ async function compose(config: Config, { folder, concurrency, dryRun }: ImportOp
     mezzanines: { make: async () => {} },
     infos: { make: async () => {} },
     guard: createDeletionGuard({
-      watch: { sequence: 0, forgottenSince: () => false },
-      cache: { hide: async () => [] },
+      watch: { sequence: 0, forgottenSince: () => false, hide: async () => {} },
     }),
     maxUploadBytes: config.MAX_UPLOAD_BYTES,
     now: () => Date.now(),

@@ -54,7 +54,7 @@ export function createServices(config: Config, outside: Outside, parts: Parts) {
     ...createQueues(config, outside),
     engine: outside.renderers,
     watch,
-    guard: createDeletionGuard({ watch, cache: disk.cache }),
+    guard: createDeletionGuard({ watch }),
     now,
     maxRemembered: config.MEMORY_CACHE_ENTRIES,
     fetchTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000,

@@ -96,7 +96,7 @@ export function createStage(options: StageOptions = {}) {
       views.forget(ids)
     },
   })
-  const guard = createDeletionGuard({ watch, cache })
+  const guard = createDeletionGuard({ watch })
   const buckets = createBuckets({ buckets: options.buckets ?? new Map(), cache, guard, now, maxRemembered })
   const hosts = createHosts({
     source: options.remoteSource ?? { fetch: () => Promise.reject(new Error('No remotes')), close: async () => {} },

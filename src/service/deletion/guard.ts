@@ -13,49 +13,53 @@ import type { ObjectStore } from '../ports/store.ts'
 import { putBytes, readText } from '../tools/small-object.ts'
 
 /**
- * Keeps a deleted image from coming back to this node.
+ * Keeps a deleted image from coming back to the disk and the memory of this node.
  *
- * The race: a request reads an original and makes something of it. Meanwhile the image is deleted, and this node drops its
- * files and its entries in memory. Then the request publishes what it has made of the bytes that it read before. Nothing
- * would remove that again, as the node has dropped the image already. One check before the publishing is not enough: the
- * deletion may come between the check and the end of the write. So the guard looks at the sequence number of deletions
- * before the first read, before the publishing, and after it.
+ * The race: a request reads an original and renders it. Meanwhile the image is deleted, and this node drops its files and its
+ * entries in memory. Then the request publishes a rendition of the bytes that it read before. Nothing would remove that rendition
+ * again, as the node has dropped the image already. One check before the publishing is not enough: the deletion may come between
+ * the check and the end of the write. So the guard compares the sequence number of deletions before the first read, before the
+ * publishing, and after it.
  *
- * The guard also covers replaced originals of buckets and hosts: this node forgets them in the same way.
+ * Until this node hears of a deletion on another node, within two seconds, it still publishes; then it hides the files. Objects that
+ * are written to the store (mezzanines, infos) are not covered: their writers look for the original after the write, and remove
+ * them if it is gone.
+ *
+ * What is remembered of an object in a bucket is covered by its resource id, which an event invalidates. The id of a version is never
+ * invalidated, as its bytes never change.
  */
 export interface DeletionGuard {
   /**
-   * To be called before anything of the image is read. Work that is begun after a deletion is not affected by it, because
-   * the image may have been uploaded again.
+   * To be called before the first read. A deletion does not affect work that begins after it, because the image may have been
+   * uploaded again.
    * @param id Of an image, a version, or a resource (`resourceId`).
    */
   begin(id: string): GuardedWork
 }
 
-/** What is made of one image, from the first read to the last publishing. */
+/** Work on one image, from the first read to the last publishing. */
 export interface GuardedWork {
   /** True if this node was told to forget the image since the work began. */
   readonly isInvalidated: boolean
-  /** Sets an entry in memory, unless the image is invalidated. `set` must not wait: a deletion drops entries at once. */
+  /** Sets an entry in memory, unless the image is invalidated. `set` must be synchronous: a deletion drops entries at once. */
   remember(set: () => void): void
   /**
-   * Publishes something that outlives the work. If the image is invalidated before or during `put`, nothing stays: `discard`
-   * runs, and the files of the image are hidden. They are hidden also if nothing was published: a caller that tries again
-   * must not read files that the deletion is still about to hide.
+   * Publishes the result of the work. If the image is invalidated before or during `put`, nothing stays: `discard` runs, and the
+   * files of the image are hidden, even if `put` did not run. So the next attempt of the caller cannot read files that the
+   * deletion has not hidden yet.
    * @param discard Undoes what hiding the files does not. It also runs if `put` did not.
    * @throws OriginalError `original_deleted`
    */
   publish<T>(put: () => T | Promise<T>, discard?: () => void | Promise<void>): Promise<T>
-  /** The same for work that goes on without it. @returns false if the image is invalidated. */
+  /** The same, without an error. @returns false if the image is invalidated. */
   tryPublish(put: () => unknown): Promise<boolean>
 }
 
 export interface DeletionGuardOptions {
-  readonly watch: Pick<InvalidationWatch, 'sequence' | 'forgottenSince'>
-  readonly cache: Pick<ImageCache, 'hide'>
+  readonly watch: Pick<InvalidationWatch, 'sequence' | 'forgottenSince' | 'hide'>
 }
 
-export function createDeletionGuard({ watch, cache }: DeletionGuardOptions): DeletionGuard {
+export function createDeletionGuard({ watch }: DeletionGuardOptions): DeletionGuard {
   return {
     begin(id) {
       const { sequence } = watch
@@ -67,7 +71,7 @@ export function createDeletionGuard({ watch, cache }: DeletionGuardOptions): Del
           if (!isInvalidated()) return { value }
         }
         await discard?.()
-        await cache.hide([id])
+        await watch.hide([id])
         return undefined
       }
 
@@ -94,21 +98,26 @@ export async function isDeleted(store: ObjectStore, id: string, signal: AbortSig
   return (await readText(store, deletedKey(id), signal)) !== undefined
 }
 
-/** Learns from the store which images were deleted on any node, and makes this one forget them. */
+/** Reads from the store which images were deleted on any node, and makes this node forget them. */
 export interface InvalidationWatch {
-  /** Goes up with everything that this node forgets. */
+  /** Rises with every invalidation. */
   readonly sequence: number
-  /** True if this node was told to forget the image after `sequence`: what was read by then must not be published. */
+  /**
+   * True if the image was invalidated after `sequence`: what was read before must not be published. Also true for a sequence so old
+   * that the invalidations after it are no longer remembered.
+   */
   forgottenSince(id: string, sequence: number): boolean
-  /** Forgets on this node, at once. */
+  /** Invalidates images on this node, at once. */
   forget(ids: ReadonlySet<string>): Promise<void>
-  /** Tells every node, this one included. */
+  /** Hides the files of images; a disk that refuses is tried again at the next polls. */
+  hide(ids: Iterable<string>): Promise<void>
+  /** Invalidates an image on every node, including this one. */
   announce(id: string, signal: AbortSignal): Promise<void>
-  /** Looks once; catches up first if this node was away. */
+  /** Polls once; catches up first if this node was away. */
   poll(signal: AbortSignal): Promise<void>
-  /** Removes the invalidations that are older than they are kept. */
+  /** Removes expired invalidations from the store. */
   trim(signal: AbortSignal): Promise<void>
-  /** False until the first look has succeeded: what is on disk may have been deleted meanwhile. */
+  /** False until the first poll has succeeded: files on disk may belong to deleted images. */
   readonly caughtUp: boolean
   /** False while the store cannot be polled. */
   readonly isCurrent: boolean
@@ -119,14 +128,14 @@ export interface InvalidationWatchOptions {
   readonly cache: ImageCache
   readonly meter: Meter
   readonly now: () => number
-  /** Drops what memory holds of these images. */
+  /** Drops the entries of these images in memory. */
   readonly onForget: (ids: ReadonlySet<string>) => void
 }
 
 const MINUTE_MS = 60_000
-/** A node that was away for longer wipes its cache. */
+/** Lifetime of an invalidation. A node that was away for longer wipes its cache. */
 const KEPT_MS = 7 * 24 * 60 * MINUTE_MS
-/** How far other nodes' clocks may be behind, for what must be heard at the next look, and for what may take a minute. */
+/** Tolerated lag of other nodes' clocks: at every poll, and at the wide poll once a minute. */
 const CLOCK_SLACK_MS = MINUTE_MS
 const WIDE_SLACK_MS = 10 * MINUTE_MS
 const NOTE = 'invalidations-cursor'
@@ -134,9 +143,8 @@ const EMPTY = Buffer.alloc(0)
 
 export function createInvalidationWatch(options: InvalidationWatchOptions): InvalidationWatch {
   const { store, cache, meter, now, onForget } = options
-  const forgotten = new Map<string, { sequence: number; time: number }>()
+  const invalidated = createInvalidated()
   const heard = new Map<string, number>()
-  let sequence = 0
   let caughtUp = false
   let failing = false
   let cursor: number | undefined
@@ -145,16 +153,15 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
 
   async function forget(ids: ReadonlySet<string>): Promise<void> {
     if (ids.size === 0) return
-    sequence += 1
-    for (const id of ids) forgotten.set(id, { sequence, time: now() })
+    invalidated.add(ids, now())
     onForget(ids)
     await hiding.hide(ids)
   }
 
-  /** Where to begin after a start: at this node's own note, or with an empty cache. */
+  /** The time of the first poll after a start: that of this node's own note. Without a valid note, the cache is wiped. */
   async function resume(): Promise<number> {
     const noted = Number((await cache.readNote(NOTE)) ?? Number.NaN)
-    // A note from the future is by a clock that was wrong then or is now: it does not say what was missed.
+    // A note from the future comes from a clock that was wrong then or is wrong now.
     if (noted > now() - KEPT_MS && noted <= now() + WIDE_SLACK_MS) return noted
     await hiding.hideAll()
     return now()
@@ -181,20 +188,21 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
 
   function prune(time: number): void {
     for (const [key, heardAt] of heard) if (heardAt < time - 2 * WIDE_SLACK_MS) heard.delete(key)
-    for (const [id, { time: at }] of forgotten) if (at < time - WIDE_SLACK_MS) forgotten.delete(id)
+    invalidated.prune(time - WIDE_SLACK_MS)
   }
 
   return {
     get sequence() {
-      return sequence
+      return invalidated.sequence
     },
-    forgottenSince: (id, since) => (forgotten.get(id)?.sequence ?? 0) > since,
+    forgottenSince: invalidated.since,
     forget,
+    hide: hiding.hide,
     async announce(id, signal) {
       const key = invalidationKey({ id, time: now() })
       const mark = { key, bytes: EMPTY, contentType: 'text/plain', overwrite: true, forDeletion: true }
       await putBytes(store, mark, signal)
-      // Heard once more, it would spoil what comes after it: a new upload of the same image.
+      // A second invalidation by the poll would remove the files of a new upload of the same image.
       heard.set(key, now())
       await forget(new Set([id]))
     },
@@ -218,6 +226,31 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
   }
 }
 
+/** The invalidations of the last minutes, by image. */
+function createInvalidated() {
+  const byId = new Map<string, { readonly sequence: number; readonly time: number }>()
+  let sequence = 0
+  let pruned = 0
+  return {
+    get sequence() {
+      return sequence
+    },
+    since: (id: string, earlier: number): boolean => earlier < pruned || (byId.get(id)?.sequence ?? 0) > earlier,
+    add(ids: ReadonlySet<string>, time: number): void {
+      sequence += 1
+      for (const id of ids) byId.set(id, { sequence, time })
+    },
+    /** Drops older invalidations. Work that began before one of them counts as invalidated from then on. */
+    prune(before: number): void {
+      for (const [id, entry] of byId) {
+        if (entry.time >= before) continue
+        byId.delete(id)
+        pruned = Math.max(pruned, entry.sequence)
+      }
+    },
+  }
+}
+
 async function removeBefore(oldest: string, store: ObjectStore, signal: AbortSignal): Promise<void> {
   for await (const key of store.list(INVALIDATIONS_PREFIX, '', signal)) {
     if (key >= oldest) return
@@ -225,14 +258,11 @@ async function removeBefore(oldest: string, store: ObjectStore, signal: AbortSig
   }
 }
 
-/**
- * Hides images on this node's disk. A disk that was read-only when an image had to be hidden must not show the image later,
- * so what the disk refused is tried again.
- */
-export interface Hiding {
+/** Hides images on this node's disk. If the disk refuses (read-only), it is tried again, so that no deleted image reappears. */
+interface Hiding {
   hide(ids: Iterable<string>): Promise<void>
   hideAll(): Promise<void>
-  /** Hides what the disk refused to hide earlier. */
+  /** Hides the images that the disk refused to hide. */
   retry(): Promise<void>
 }
 

@@ -17,7 +17,17 @@ function createGuarded() {
   const cache = createMemoryCache(disk)
   const discarded: string[] = []
   return {
-    guard: createDeletionGuard({ watch, cache }),
+    guard: createDeletionGuard({
+      watch: {
+        get sequence() {
+          return watch.sequence
+        },
+        forgottenSince: watch.forgottenSince,
+        async hide(ids) {
+          await cache.hide(ids)
+        },
+      },
+    }),
     disk,
     cache,
     discarded,
@@ -396,6 +406,33 @@ test('What was forgotten counts for what was read before, and not for what is re
   await watch.forget(new Set(['a']))
   assert.deepEqual([watch.forgottenSince('a', before), watch.forgottenSince('b', before)], [true, false])
   assert.equal(watch.forgottenSince('a', watch.sequence), false)
+})
+
+test('Work that is older than what is remembered of deletions counts as invalidated', async () => {
+  const { watch, clock } = createStage()
+  const before = watch.sequence
+  await watch.forget(new Set(['a']))
+  const after = watch.sequence
+  clock.ms += 11 * MINUTE_MS
+  await watch.poll(never)
+  assert.deepEqual([watch.forgottenSince('a', before), watch.forgottenSince('b', before)], [true, true])
+  assert.deepEqual([watch.forgottenSince('a', after), watch.forgottenSince('b', after)], [false, false])
+})
+
+test('Files that the guard could not hide, as the disk refused it, are hidden when the disk allows it', async () => {
+  const { watch, cache, disk } = createStage()
+  const { hide } = cache
+  const work = createDeletionGuard({ watch }).begin('a')
+  const put = async () => {
+    await watch.forget(new Set(['a']))
+    await cache.publish('a', '400w.webp', Buffer.from('picture'))
+    cache.hide = async (ids) => [...ids]
+  }
+  await assert.rejects(work.publish(put), DELETED)
+  assert.ok(disk.files.has('a/400w.webp'))
+  cache.hide = hide
+  await watch.poll(never)
+  assert.ok(!disk.files.has('a/400w.webp'))
 })
 
 test('Only invalidations that are older than they are kept are trimmed', async () => {
