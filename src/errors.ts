@@ -1,4 +1,6 @@
-/** Every failure that a client can be told of, by its stable name. `http/answer/error-response.ts` gives each its status. */
+/**
+ * Every failure that a client can receive, by its stable code. `http/answer/error-response.ts` gives each its status.
+ */
 export type ErrorCode =
   | 'invalid_path'
   | 'invalid_upload'
@@ -32,8 +34,8 @@ export type ErrorCode =
 export const RENDER_QUEUE_FULL = 'Too many requests are waiting for a renderer'
 
 /**
- * A failure that can be expected. `message` may be shown to a client; what may not (an SDK's error, a bucket's name, a
- * path) travels in `cause`.
+ * An expected failure. `message` is shown to clients; anything confidential (an SDK's error, a bucket name, a path) is
+ * in `cause`.
  */
 export class ServiceError extends Error {
   readonly code: ErrorCode
@@ -44,23 +46,23 @@ export class ServiceError extends Error {
   }
 }
 
-/** The caller asked for something this service never serves. Repeating will not help. */
+/** The request is invalid or not allowed. Repeating it will not help. */
 export class RequestError extends ServiceError {}
 
-/** The original is missing, deleted or no image we decode. Repeating will not help. */
+/** The original is missing, deleted or not a supported image. Repeating the request will not help. */
 export class OriginalError extends ServiceError {}
 
-/** A file that is taken over from elsewhere cannot be read, or is not the one that its name says. */
+/** A file to be imported cannot be read, or does not match its name. */
 export class DamagedFileError extends OriginalError {
   constructor(message: string, options?: ErrorOptions) {
     super('original_broken', message, options)
   }
 }
 
-/** The host of a remote image failed: it did not answer, or not with an image. It may do better in a while. */
+/** The host of a remote image failed: it did not respond, or not with an image. A later request may succeed. */
 export class RemoteError extends ServiceError {}
 
-/** A client asked for more than a limit allows. Answered with `Retry-After`. */
+/** A client exceeded a limit. Answered with `Retry-After`. */
 export class LimitError extends ServiceError {
   readonly retryAfterSeconds: number
   constructor(message: string, retryAfterSeconds: number) {
@@ -69,9 +71,9 @@ export class LimitError extends ServiceError {
   }
 }
 
-/** A dependency, or our own capacity, failed for now. Answered with `Retry-After`. */
+/** A dependency failed, or the capacity is exhausted. Answered with `Retry-After`. */
 export class UnavailableError extends ServiceError {
-  /** When it may be worth another try; absent: nobody knows. */
+  /** Absent: unknown. */
   readonly retryAfterSeconds: number | undefined
   constructor(code: ErrorCode, message: string, options?: ErrorOptions & { readonly retryAfterSeconds?: number }) {
     super(code, message, options)
@@ -79,12 +81,12 @@ export class UnavailableError extends ServiceError {
   }
 }
 
-/** The version of an original that was to be read no longer exists. */
+/** The requested version of an original no longer exists. */
 export class ChangedError extends UnavailableError {
   constructor() {
     super('store_unavailable', 'The original is being replaced; try again')
   }
 }
 
-/** A word of a setting that can't be read. The message says what is wrong with it, and what would be right. */
+/** An invalid value in a setting. The message names the mistake and a correct value. */
 export class SettingError extends Error {}

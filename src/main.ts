@@ -20,7 +20,7 @@ ${formatSettings()}
 
 /** `mistake`: the settings or the machine need an operator, and another start would end in the same way. */
 const EXIT = { failed: 1, mistake: 2 } as const
-/** Two signals within this time are one request to stop. */
+/** Two signals within this time count as one request to stop. */
 const SAME_SIGNAL_MS = 500
 
 async function main(): Promise<void> {
@@ -37,9 +37,9 @@ async function main(): Promise<void> {
   process.stderr.write(node.greeting(process.stderr.isTTY))
   let stoppingSince: number | undefined
   const stop = () => {
-    // npm forwards the SIGINT of Ctrl-C, which the terminal has sent to this process as well: that is one request to stop.
+    // npm forwards the SIGINT of Ctrl-C, which the terminal has also sent to this process: that is one request to stop.
     if (stoppingSince !== undefined && performance.now() - stoppingSince < SAME_SIGNAL_MS) return
-    // A second one is for those who cannot wait.
+    // A second request ends the process at once.
     if (stoppingSince !== undefined) process.exit(EXIT.failed)
     stoppingSince = performance.now()
     void node.stop().then(() => process.exit(0))
@@ -59,7 +59,7 @@ function availableBytes(): number {
   return Math.min(totalmem(), process.constrainedMemory() || Infinity)
 }
 
-/** What the operator can mend is said in a line; anything else is a bug, and its stack says where. */
+/** A mistake of the operator is reported in a line; anything else is a bug, reported with its stack. */
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error instanceof ConfigError) return `Invalid settings:\n${error.message}`

@@ -49,7 +49,7 @@ export function createRenderers(config: Config, meter: Meter, memoryBytes: numbe
   })
 }
 
-/** To be called before anything else uses the disk of the cache. @throws ConfigError if it holds something else. */
+/** To be called before any other use of the cache folder. @throws ConfigError if it contains other files. */
 export async function prepareDisk({ CACHE_DIR: cacheDir }: Config): Promise<void> {
   await atStart(cachePlace(cacheDir), prepareCacheDir(cacheDir)).catch((error: unknown) => {
     throw error instanceof NotACacheError ? new ConfigError(`CACHE_DIR: ${error.message}`) : error
@@ -64,22 +64,22 @@ export function storePlace(path: string): PlaceSetting {
   return { name: 'STORE', path, example: 'file:/var/lib/darkroom' }
 }
 
-/** Another node on the same cache, or cron, is sweeping it. */
+/** Another node or cron is sweeping the same cache. */
 function unlessLocked(error: unknown): undefined {
   if (error instanceof SweepRefused && error.reason === 'locked') return undefined
   throw error
 }
 
-/** What this node keeps on its own disk, and what keeps that within bounds. */
+/** The cache on the local disk, and its keeper. */
 export interface Disk {
   readonly cache: ImageCache
   readonly spool: Spool
   readonly keeper: CacheKeeper
-  /** Budget of the in-memory cache, which is the fallback while the disk takes nothing. */
+  /** Budget of the in-memory cache, which is the fallback while the disk is not writable. */
   readonly memoryCacheBytes: number
 }
 
-/** A sweep begins when so much of the budget is used: while it is at work, and before the next, more is written. */
+/** Share of the budget at which a sweep begins: more is written while it runs. */
 const SWEEP_AT = 0.9
 
 /** @param memoryBytes Of the machine, or what its container may have. */
@@ -93,14 +93,14 @@ export async function openDisk(config: Config, meter: Meter, mtimeSeconds: numbe
   const keeper = createCacheKeeper({
     sweep: {
       async sweep() {
-        // Somebody may have deleted the whole folder.
+        // The whole folder may have been deleted.
         await prepareCacheDir(cacheDir)
         return await sweeper.sweep().catch(unlessLocked)
       },
       stop: () => sweeper.stop(),
     },
     meter,
-    // A clock that is set back must not put off the next sweep.
+    // A clock that is set back must not delay the next sweep.
     now: () => performance.now(),
     everyMs: config.CACHE_SWEEP_SECONDS * 1000,
     maxBytes,
@@ -118,7 +118,7 @@ export function memoryCacheOf(config: Config, memoryBytes: number): number {
   return config.MEMORY_CACHE_BYTES ?? defaultMemoryCache(memoryBytes)
 }
 
-/** @param options.readOnly The node serves only: a folder that can only be read is in order. */
+/** @param options.readOnly The node is read-only: a read-only folder is accepted. */
 export async function createStore(config: Config, { readOnly = false } = {}): Promise<ObjectStore> {
   const { STORE, S3_ENDPOINT, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config
   if (STORE.startsWith('file:')) {
@@ -131,7 +131,7 @@ export async function createStore(config: Config, { readOnly = false } = {}): Pr
     await atStart(place, reserve.refill())
     return createFileStore(folder, { reserve })
   }
-  // Only here: loading the client takes a tenth of a second, and memory.
+  // Imported only if used: loading the client takes a tenth of a second, and memory.
   const { createS3Store } = await import('../adapters/s3/s3-store.ts')
   const sessionToken = config.AWS_SESSION_TOKEN
   return createS3Store({

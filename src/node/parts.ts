@@ -2,23 +2,23 @@
 const PHASES = ['requests', 'work', 'renders', 'connections', 'log'] as const
 type Phase = (typeof PHASES)[number]
 
-/** What a part of a node can do beside its use: a service declares what it has. */
+/** The life cycle of a part of a node; each part declares what it has. */
 interface Life {
   /** In the order of the list. A failure ends the start. */
   start?(): Promise<void> | void
   stop?(): Promise<unknown> | void
-  /** Drops from memory what belongs to these images. */
+  /** Drops entries of these images from memory. */
   forget?(ids: ReadonlySet<string>): void
   /** Background tasks in progress or waiting. */
   readonly pending?: number
 }
 
-/** The parts of a node, in the order in which they start. Start, shutdown and forgetting go through this list. */
+/** The parts of a node, in starting order. Start, shutdown and forgetting iterate over this list. */
 export interface Parts {
-  /** @param phase When it stops. @returns `part`. */
+  /** @param phase Phase in which it stops. @returns `part`. */
   add<T extends Life>(part: T, phase?: Phase): T
   start(): Promise<void>
-  /** Phase by phase; within a phase all at once. */
+  /** Phase by phase; within a phase concurrently. */
   stop(): Promise<void>
   forget(ids: ReadonlySet<string>): void
   readonly pending: number

@@ -34,7 +34,7 @@ import type { Elsewhere } from './elsewhere.ts'
 import type { Disk } from './outside.ts'
 import type { Parts } from './parts.ts'
 
-/** What the services stand on. */
+/** The systems outside of the services. */
 export interface Outside {
   readonly store: ObjectStore
   readonly disk: Disk
@@ -43,7 +43,7 @@ export interface Outside {
   readonly elsewhere: Elsewhere
 }
 
-/** The use cases. Each with a life of its own is added to the parts, in the order in which they forget a deleted image. */
+/** The use cases. Those with a life cycle are added to the parts, in the order in which they forget a deleted image. */
 export function createServices(config: Config, outside: Outside, parts: Parts) {
   const { store, disk, meter } = outside
   const now = () => Date.now()
@@ -58,7 +58,7 @@ export function createServices(config: Config, outside: Outside, parts: Parts) {
     now,
     maxRemembered: config.MEMORY_CACHE_ENTRIES,
     fetchTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000,
-    // The other half is for those on their way in.
+    // The other half is for incoming originals.
     maxHeldBytes: Math.floor(disk.memoryCacheBytes / 2),
   }
   const found = { ...foundation, ...createOriginals(config, foundation, parts) }
@@ -73,7 +73,7 @@ interface Queues {
   readonly fetchQueue: WorkQueue
 }
 
-/** What most services need. */
+/** The dependencies of most services. */
 interface Foundation extends Outside, Queues {
   readonly cache: ImageCache
   readonly spool: Spool
@@ -89,7 +89,7 @@ interface Foundation extends Outside, Queues {
 function createQueues(config: Config, { disk, meter }: Outside): Queues {
   const patience = {
     maxWaitMs: config.RENDER_WAIT_MAX_SECONDS * 1000,
-    // A render that began later could not end within the time of its request.
+    // A render that begins later could not end within the timeout of its request.
     maxAgeMs: (config.REQUEST_TIMEOUT_SECONDS - config.RENDER_TIMEOUT_SECONDS) * 1000,
   }
   const renderQueue = createWorkQueue({
@@ -134,7 +134,7 @@ function createOriginals(config: Config, foundation: Foundation, parts: Parts) {
 
 type Originals = ReturnType<typeof createOriginals>
 
-/** What is made from originals. */
+/** Everything that is made from originals. */
 function createRenditions(config: Config, found: Foundation & Originals, parts: Parts) {
   const mezzanines = createMezzanineService({ ...found, minPixels: config.MEZZANINE_MIN_PIXELS })
   const infos = createInfoService(found)
@@ -188,14 +188,16 @@ export function sizePolicy({ SIZE_POLICY, SIZES, SIZES_FALLBACK, URL_KEYS }: Con
   return SIZE_POLICY === 'signed' ? { kind: 'signed', keys: URL_KEYS } : { kind: 'open' }
 }
 
-/** How many new remote images are added in a minute, in all and for one client. */
+/** Maximum new remote images per minute, in total and for each client. */
 function newRemoteLimits({ REMOTE_NEW_PER_MINUTE: perMinute, REMOTE_NEW_PER_CLIENT: perClient }: Config) {
   return { perMinute, perClient: perClient ?? Math.ceil(perMinute / 4) }
 }
 
 const LOOPBACK = ['127.0.0.0/8', '::1'] as const
 
-/** Whose word on the client is taken: with `ACCEL_PREFIX` the nginx on this machine writes over whatever a client says. */
+/**
+ * Trusted proxies. With `ACCEL_PREFIX` this includes the nginx on this machine, which overwrites the client's header.
+ */
 export function trustedProxies({ ACCEL_PREFIX, TRUSTED_PROXIES }: Config): readonly AddressBlock[] {
   return [...(ACCEL_PREFIX === '' ? [] : LOOPBACK.map(parseAddressBlock)), ...TRUSTED_PROXIES]
 }

@@ -1,9 +1,12 @@
 import { ConfigError } from '../config/env.ts'
 
-/** What keeps a node from starting for now, and may pass by itself. The message names the setting. */
+/** A temporary reason why a node cannot start. The message names the setting. */
 export class PassingError extends Error {}
 
-/** The disk that a setting names does not answer. The thread that waits for it cannot be ended, nor can `process.exit` return. */
+/**
+ * The disk of a setting does not respond. The thread that waits for it cannot be ended, and `process.exit` would not
+ * return.
+ */
 export class HungDiskError extends PassingError {}
 
 /**
@@ -14,10 +17,10 @@ export function endDespiteHungThreads(hung: Pick<NodeJS.Process, 'execve'>, exit
   hung.execve?.('/bin/sh', ['sh', '-c', `exit ${exitCode}`], {})
 }
 
-/** A disk that spins up, or an automounted one, takes some seconds. */
+/** A disk that spins up, or is mounted on demand, takes some seconds. */
 const ANSWER_MS = 15_000
 
-/** Failures that last until an operator does something; a full disk, for one, may be freed by somebody else. */
+/** Failures that last until an operator acts; unlike a full disk, for example. */
 const LASTING = new Set([
   'EACCES',
   'EPERM',
@@ -31,7 +34,7 @@ const LASTING = new Set([
   'EINVAL',
 ])
 
-/** A setting that names a place on the disk. */
+/** A setting with a path. */
 export interface PlaceSetting {
   readonly name: string
   readonly path: string
@@ -40,9 +43,10 @@ export interface PlaceSetting {
 }
 
 /**
- * Waits for work at the start on that place.
+ * Waits for work on that path at start.
  *
- * @throws ConfigError for what an operator has to fix, HungDiskError if nothing is heard for 15 s, else what `work` throws.
+ * @throws ConfigError for a mistake of the operator, HungDiskError if the disk does not respond for 15 s, else the
+ *   error of `work`.
  */
 export async function atStart<T>({ name, path, example }: PlaceSetting, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
@@ -62,8 +66,8 @@ export async function atStart<T>({ name, path, example }: PlaceSetting, work: Pr
 }
 
 /**
- * What kept the server from listening, in terms of the settings. An address that this machine does not have may come with its
- * network, and a name may be known later.
+ * Translates the error of listening to the settings. A missing address or an unknown name is temporary, as the network
+ * may not be up yet.
  */
 export function listenTrouble(
   error: unknown,

@@ -23,7 +23,7 @@ import { atStart, listenTrouble } from './start-trouble.ts'
 import { createWebServer } from './web-server.ts'
 import { findAccess, type NodeAccess } from './write-access.ts'
 
-/** What a node is told of the machine and its own process. */
+/** Properties of the machine and the process. */
 export interface Machine {
   /** Of the machine, or what its container may have. */
   readonly memoryBytes: number
@@ -33,24 +33,25 @@ export interface Machine {
 
 /** A running node. */
 export interface Node {
-  /** Where it listens. */
+  /** URL of the node. */
   readonly url: string
   /**
-   * How to upload with the generated token; empty if the tokens come from the settings, or there are none.
+   * Instructions for uploading with the generated token; empty if the tokens come from the settings, or there are none.
    *
-   * @param toTerminal The text is not kept in a log. Else it has the token only if this start has generated it.
+   * @param toTerminal Whether the text is not logged. Otherwise it contains the token only if this start has generated
+   *   it.
    */
   greeting(toTerminal: boolean): string
   /**
-   * Says "not ready", goes on listening for the time of draining, then ends what is under way, in order. Resolves when
-   * nothing of the node is left.
+   * Reports "not ready", keeps serving for the drain time, then stops all parts in order. Resolves when the node has
+   * ended.
    */
   stop(): Promise<void>
 }
 
-/** With the second for which nginx may keep a file open, a deletion is everywhere within two. */
+/** With the second for which nginx may keep a file open, a deletion takes at most two seconds. */
 const POLL_MS = 750
-/** What was deleted while this node was away is heard of before it listens; but a store that is down keeps it no longer. */
+/** The node waits for the first poll of deletions before it listens, but no longer than this if the store is down. */
 const FIRST_LOOK_MS = 2000
 const ACCESS_MS = 30_000
 const TRIM_MS = 3_600_000
@@ -58,7 +59,7 @@ const TRIM_MS = 3_600_000
 /**
  * Makes a node of its parts and starts it.
  *
- * @throws what makes it impossible to run at all, such as a taken port.
+ * @throws The error that prevents the start, such as a port in use.
  */
 export async function startNode(
   config: Config,
@@ -151,7 +152,7 @@ interface Watched extends Pick<Outside, 'store' | 'elsewhere' | 'meter'> {
   readonly writeAccess: NodeAccess
 }
 
-/** Looks for deletions and at our rights from now on, and now and then removes what every node has heard of. */
+/** Polls for deletions, checks permissions, and removes expired invalidations. */
 function addStoreWatches(parts: Parts, { store, elsewhere, meter, watch, degradation, writeAccess }: Watched): void {
   const accessWatch = createAccessWatch({
     buckets: elsewhere.buckets,
@@ -186,7 +187,7 @@ function addStoreWatches(parts: Parts, { store, elsewhere, meter, watch, degrada
   )
 }
 
-/** Its first run is not waited for. */
+/** Starts without waiting for the first run. */
 function begun({ start, stop }: Repeating) {
   return {
     start() {
@@ -197,7 +198,7 @@ function begun({ start, stop }: Repeating) {
 }
 
 async function endLog(log: Log, flush: () => void): Promise<void> {
-  // The access log has its lines of this turn of the event loop in the next.
+  // The access log writes the lines of this turn of the event loop in the next.
   await nextTurn()
   log.info('stopped')
   flush()
@@ -215,7 +216,7 @@ function greet({ HOME_PAGE: hasPage }: Config, { url, access: { generated }, toT
   return startGreeting({ url, tokenPath, hasPage, ...((toTerminal || isNew) && { token }) })
 }
 
-/** @returns who may enter the folders that nginx has to, for the log. */
+/** @returns The permissions of the folders that nginx has to enter, for the log. */
 async function cacheAccess({ CACHE_DIR }: Config, log: Log): Promise<string> {
   const folders = await folderAccess(join(CACHE_DIR, CACHE_FOLDERS.renditions))
   const describe = ({ path, mode, uid, gid }: FolderAccess) => `${path} (mode ${mode}, uid ${uid}, gid ${gid})`

@@ -30,7 +30,7 @@ export interface WebServerOptions extends Services {
   readonly writeAccess: NodeAccess
   readonly readiness: Readiness
   readonly degradation: Degradation
-  /** Who may enter the folders that nginx has to. */
+  /** Permissions of the folders that nginx has to enter. */
   readonly cacheAccess: string
 }
 
@@ -74,7 +74,7 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
     home: readHomePage(config),
     requestTimeoutMs: shared.requestTimeoutMs,
   })
-  // The headers by which requests are shed are nginx's; without nginx they could be anybody's.
+  // Load shedding relies on headers of nginx; without nginx clients could set them.
   if (config.ACCEL_PREFIX === '') return createHttpServer(app)
   const folder = join(config.CACHE_DIR, OVERLOAD_FLAGS)
   const onStuck = (error: unknown) =>

@@ -8,16 +8,16 @@ import type { Log } from '../telemetry/log.ts'
 import { storePlace } from './outside.ts'
 import { atStart } from './start-trouble.ts'
 
-/** Who may write to a node, and where its token is kept. */
+/** The upload tokens of a node, and the file of a generated one. */
 export interface NodeAccess extends WriteAccess {
-  /** Absent where the tokens come from the settings, or there are none. */
+  /** Absent if the tokens come from the settings, or there are none. */
   readonly generated?: UploadToken
-  /** For `/readyz`: why the node serves only. */
+  /** For `/readyz`: why the node is read-only. */
   readonly notes: readonly string[]
 }
 
 /**
- * Finds the node's upload tokens; generates one where the settings allow it. To be called before the store is opened.
+ * Finds the node's upload tokens; generates one if the settings allow it. To be called before the store is opened.
  *
  * @throws ConfigError for a file with a token that cannot be used.
  */

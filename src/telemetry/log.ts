@@ -2,13 +2,13 @@ import { destination, type Logger, pino } from 'pino'
 
 export type Log = Logger
 
-/** Lines that wait for a reader of standard output who has stopped; later ones are dropped. */
+/** Maximum bytes of lines that wait for a slow reader of standard output; later lines are dropped. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024
 
 /**
- * JSON lines on standard output. Lines are written in bundles; `flush` writes what is left. Nobody waits for who reads them: what
- * they are too slow for is dropped and counted.
- * @param level Least level that is written.
+ * JSON lines on standard output, written in batches; `flush` writes the rest. A slow reader does not block the node:
+ * lines are dropped and counted.
+ * @param level Minimum level.
  */
 export function createLog(level: string): { readonly log: Log; flush(): void } {
   const stream = destination({
@@ -18,8 +18,8 @@ export function createLog(level: string): { readonly log: Log; flush(): void } {
     periodicFlush: 500,
     maxLength: MAX_WAITING_BYTES,
   })
-  // The stream measures all that it holds at each write, which cost more than making the line: so it gets what one turn
-  // of the event loop has logged at once.
+  // The stream measures its whole buffer at each write, which costs more than formatting the line: so it gets the lines
+  // of one turn of the event loop at once.
   let lines = ''
   const hand = () => {
     stream.write(lines)
@@ -57,7 +57,7 @@ export function createLog(level: string): { readonly log: Log; flush(): void } {
   }
 }
 
-/** The current time as pino wants it; formatting it is as dear as the rest of a line, so each millisecond is once. */
+/** The current time for pino. Formatting it costs as much as the rest of a line, so it is cached for a millisecond. */
 function createTimestamp(): () => string {
   let formattedMs = 0
   let formatted = ''

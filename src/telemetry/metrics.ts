@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
-/** A metric whose value is read at each scrape. A part of the node declares what it has. */
+/** A metric whose value is read at each scrape. Each part of the node declares its own. */
 export interface SampledMetric {
   readonly type: 'gauge' | 'counter'
   readonly name: `darkroom_${string}`
@@ -21,7 +21,7 @@ export type Rejection = (typeof REJECTIONS)[number]
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-/** Gauges of prom-client whose names end like a counter's; the same gauges exist by type, without that ending. */
+/** Gauges of prom-client whose names end like those of counters; the same gauges exist by type, without that ending. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
 
 /** Every metric of the service, in one registry. Names and help texts pass `promtool check metrics`. */
@@ -60,7 +60,7 @@ export function createMetrics() {
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-/** A 500 is counted from zero on, so that the first one is a change: it is a bug. */
+/** The count of 500s, which are bugs, starts at zero, so that the first one is a change. */
 function createRequests(registry: Registry) {
   const requests = new Counter({
     name: 'darkroom_http_requests_total',
@@ -72,7 +72,7 @@ function createRequests(registry: Registry) {
   return requests
 }
 
-/** From zero on, so that the first rejection is a change. */
+/** Starting at zero, so that the first rejection is a change. */
 function createRejections(registry: Registry) {
   const rejections = new Counter({
     name: 'darkroom_rejected_requests_total',

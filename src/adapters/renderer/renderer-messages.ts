@@ -7,7 +7,7 @@ import type { Reduced } from '../../service/ports/engine.ts'
 import type { ObjectSource } from '../../service/ports/store.ts'
 import type { SharpEngineOptions } from '../sharp/sharp-engine.ts'
 
-/** A call of the engine, as it travels. */
+/** A call of the engine, as data. */
 export type RendererTask =
   | { readonly kind: 'inspect'; readonly source: ObjectSource }
   | { readonly kind: 'verify'; readonly source: ObjectSource; readonly facts: OriginalFacts }
@@ -20,10 +20,10 @@ export type RendererTask =
     }
   | { readonly kind: 'render'; readonly source: ObjectSource; readonly plans: readonly Plan[] }
 
-/** What the node tells a renderer: first the settings, then a task at a time. */
+/** Messages to a renderer: first the settings, then one task at a time. */
 export type RendererOrder = { readonly engine: SharpEngineOptions } | { readonly task: RendererTask }
 
-/** What a task gives: one value, or in a render one for each plan. */
+/** The result of a task: one value, or for a render one for each plan. */
 export type RendererValue =
   | { readonly kind: 'inspect'; readonly facts: OriginalFacts }
   | { readonly kind: 'verify' }
@@ -33,20 +33,20 @@ export type RendererValue =
 
 export type RendererOutcome = { readonly value: RendererValue } | { readonly failure: RendererFailure }
 
-/** It takes tasks. Resident memory in bytes. */
+/** Ready for tasks. Resident memory in bytes. */
 export interface RendererReady {
   readonly kind: 'ready'
   readonly pipelineMtimeSeconds: number
   readonly residentBytes: number
 }
 
-/** What a renderer tells the node. `part`: which plan, else 0. */
+/** Messages of a renderer. `part`: index of the plan, else 0. */
 export type RendererReport =
   | RendererReady
   | { readonly kind: 'part'; readonly part: number; readonly outcome: RendererOutcome }
   | { readonly kind: 'end'; readonly residentBytes: number }
 
-/** An error as data: classes do not survive the way between processes. */
+/** An error as data: instances of a class lose it between processes. */
 export type RendererFailure =
   | {
       readonly class: keyof typeof CLASSES
@@ -68,14 +68,14 @@ export function toFailure(error: unknown): RendererFailure {
   return { class: name, code, message, ...(cause instanceof Error && { cause: cause.message }) }
 }
 
-/** The inverse of `toFailure`, as far as an error can be rebuilt: its cause is an `Error` that says the same. */
+/** The inverse of `toFailure`, as far as possible: the cause becomes an `Error` with the same message. */
 export function fromFailure(failure: RendererFailure): Error {
   if (failure.class !== 'Error') {
     const { code, message, cause } = failure
     return new CLASSES[failure.class](code, message, cause === undefined ? {} : { cause: new Error(cause) })
   }
   const error = new Error(failure.message)
-  // Where it happened, not where it was rebuilt.
+  // The original stack.
   if (failure.stack !== '') error.stack = failure.stack
   return error
 }
@@ -86,7 +86,7 @@ function classOf(error: Error): keyof typeof CLASSES | undefined {
   return error instanceof UnavailableError ? 'UnavailableError' : undefined
 }
 
-/** Both ends are this program, of one version: a look at the kind is enough. */
+/** Both ends are the same version of this program: checking the kind is enough. */
 export function assertRendererOrder(message: unknown): asserts message is RendererOrder {
   if (typeof message !== 'object' || message === null || !('engine' in message || 'task' in message)) {
     throw new TypeError('A renderer must be started by a node')

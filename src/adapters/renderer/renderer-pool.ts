@@ -7,61 +7,61 @@ import { createRendererQueue, isQuick, type RendererQueue } from './renderer-que
 import { createRendererSlot, type RendererEnd, type RendererSlot, type RendererSlotOptions } from './renderer-slot.ts'
 
 /**
- * The engine, in processes of its own: what crashes a decoder ends one of them, and never the node. Further to what an
- * engine throws: OriginalError `original_broken` for an image that crashed the decoder twice, UnavailableError `timed_out`
- * for a task that had to be ended by force, and `overloaded` while no renderer can be started.
+ * The engine in separate processes: an image that crashes a decoder ends one of them, and never the node. In addition
+ * to the errors of an engine it throws: OriginalError `original_broken` for an image that crashed the decoder twice,
+ * UnavailableError `timed_out` for a task that was killed, and `overloaded` while no renderer can be started.
  */
 export interface RendererPool extends ImageEngine {
   /**
    * Resolves as soon as there is a renderer.
-   * @throws UnavailableError `overloaded` if none comes up in time: then this pool has ended.
+   * @throws UnavailableError `overloaded` if none starts in time: then this pool has ended.
    */
   ready(): Promise<Pick<RendererReady, 'pipelineMtimeSeconds'>>
-  /** Ends all renderers at once, whatever they do; resolves when they have ended. */
+  /** Kills all renderers; resolves when they have ended. */
   stop(): Promise<void>
   readonly counters: RendererCounters
 }
 
-/** Since the start, but for the memory, which is of now. */
+/** Counts since the start, and the current memory. */
 export interface RendererCounters {
-  /** Renderers that ended without being told to. */
+  /** Renderers that crashed. */
   readonly crashes: number
-  /** Renderers that were ended because of a task that took too long. */
+  /** Renderers that were killed because of a task that took too long. */
   readonly timeouts: number
-  /** Renderers that were ended because their memory stayed up. */
+  /** Renderers that were replaced because of their memory. */
   readonly replaced: number
-  /** Resident memory of all renderers, as each last reported it; what they share counts for each. */
+  /** Resident memory of all renderers, as last reported; shared memory counts for each. */
   readonly residentBytes: number
 }
 
 export interface RendererPoolOptions {
-  /** How many renderers, each with one task at a time. At least 1. */
+  /** Number of renderers, each with one task at a time. At least 1. */
   readonly slots: number
   readonly engine: SharpEngineOptions
   readonly meter: Pick<Meter, 'trouble'>
-  /** Folder for the renderers' compiled code, which nobody else may write to. Absent: each start compiles it. */
+  /** Folder for the compiled code of the renderers, writable for this user only. Absent: each start compiles it. */
   readonly codeFolder?: string
-  /** A renderer that holds more than this after two tasks in a row is replaced. */
+  /** A renderer that uses more after two consecutive tasks is replaced. */
   readonly maxResidentBytes?: number
-  /** So is one that holds more than this and has had nothing to do for `idleMs`. */
+  /** A renderer that uses more and is idle for `idleMs` is replaced. */
   readonly maxIdleBytes?: number
   readonly idleMs?: number
-  /** Tasks that take more than this together, as estimated, are not done at once. Default: no limit. */
+  /** Maximum estimated memory of concurrent tasks. Default: no limit. */
   readonly memoryBytes?: number
-  /** A renderer that reports nothing for so long is ended by force. Default: a second more than the engine's own timeout. */
+  /** A renderer without a report for this time is killed. Default: a second more than the engine's timeout. */
   readonly taskTimeoutMs?: number
-  /** How long an image that crashed the decoder is refused. */
+  /** Time for which an image that crashed the decoder is refused. */
   readonly refuseMs?: number
-  /** How long callers wait while there is no renderer at all. */
+  /** Time for which callers wait while there is no renderer. */
   readonly outageMs?: number
 }
 
 const MAX_RESIDENT_BYTES = 256 * 1024 ** 2
-/** A third more than one holds that has made nothing large: what allocators keep is given back when nobody needs it. */
+/** A third more than after small tasks: allocators keep memory that is not needed. */
 const MAX_IDLE_BYTES = 128 * 1024 ** 2
 const IDLE_MS = 30_000
 const REFUSE_MS = 60_000
-/** A start takes a tenth of a second of CPU; a machine may have much else to do. */
+/** A start takes a tenth of a second of CPU, but the machine may be busy. */
 const START_TIMEOUT_MS = 20_000
 const OUTAGE_MS = 5000
 const QUICK_TIMEOUT_MS = 8000
@@ -72,7 +72,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
   const slots: RendererSlot[] = []
   const queue = createRendererQueue({ slots, meter, memoryBytes, refuseMs })
   const firstReady = Promise.withResolvers<RendererReady>()
-  // Whoever asks for it hears of its failure.
+  // Its failure is reported to the caller of `ready`.
   firstReady.promise.catch(() => {})
   const startTimer = setTimeout(() => void shutDown(noRenderer()), START_TIMEOUT_MS)
   let outageTimer: NodeJS.Timeout | undefined
@@ -109,7 +109,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
   }
 
   addSlots(1)
-  // The others find compiled code, and a machine of many cores is not kept busy by all of them compiling the same.
+  // The others find the compiled code, and do not all compile it at once.
   firstReady.promise.then(() => addSlots(options.slots)).catch(() => {})
   expectRenderer()
 
@@ -173,7 +173,7 @@ function engineOn({ submit }: RendererQueue, memoryBytes: number): ImageEngine {
       return value.kind === 'reduce' ? value.reduced : mistaken(value)
     },
     render(source, plans) {
-      // One that is refused for its memory must not take the others with it.
+      // A plan that is refused for its memory must not affect the others.
       const isAny = plans.some((plan) => plan.memoryBytes > memoryBytes)
       const tasks = isAny ? plans.map((plan) => [plan]) : [plans]
       const parts = tasks.flatMap((together) => submit({ kind: 'render', source, plans: together }))

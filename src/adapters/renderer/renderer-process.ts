@@ -11,25 +11,28 @@ import {
   toFailure,
 } from './renderer-messages.ts'
 
-/** What a renderer has of its process. */
+/** The process of a renderer. */
 export interface RendererChannel {
   /** Calls the listener for each message of the node. */
   listen(listener: (message: unknown) => void): void
   send(report: RendererReport): void
-  /** Resident memory now, bytes. */
+  /** Current resident memory, bytes. */
   residentBytes(): number
 }
 
-/** When memory is short, the kernel is to end a renderer, which costs one job, rather than the node; 1000 is the most. */
+/**
+ * When memory is short, the kernel should kill a renderer, which costs one task, rather than the node; the maximum is
+ * 1000.
+ */
 const OOM_SCORE = '500'
 
 /**
- * The renderer's side: does what the node asks, a task at a time, and reports each picture as soon as it is made. The
- * node sends the next task after the end of the last one.
+ * The renderer's side: does one task at a time, and reports each picture as soon as it is made. The node sends the next
+ * task after the end of the last one.
  */
 export function serveRenderer({ listen, send, residentBytes }: RendererChannel): void {
   let engine: ImageEngine | undefined
-  // Elsewhere than on Linux there is no such file, and nothing depends on it.
+  // Only Linux has this file, and nothing depends on it.
   writeFile('/proc/self/oom_score_adj', OOM_SCORE).catch(() => {})
 
   async function work(task: RendererTask): Promise<void> {
@@ -47,7 +50,7 @@ export function serveRenderer({ listen, send, residentBytes }: RendererChannel):
       return
     }
     engine = createSharpEngine(message.engine)
-    // A renderer ends by force, when Node would not write it.
+    // Node would not write it, as a renderer is killed.
     flushCompileCache()
     send({ kind: 'ready', pipelineMtimeSeconds: pipelineMtimeSeconds(), residentBytes: residentBytes() })
   })

@@ -10,19 +10,21 @@ import type { RendererSlot } from './renderer-slot.ts'
 export interface RendererQueue {
   /** @returns A promise for each part of the task. */
   submit(task: RendererTask): readonly Promise<RendererValue>[]
-  /** Rejects all waiting tasks, and new ones until `open`. @param reason There is no renderer, or the node is stopping. */
+  /**
+   * Rejects all waiting tasks, and new ones until `open`. @param reason There is no renderer, or the node is stopping.
+   */
   close(reason: UnavailableError): void
-  /** To be called when there is another idle renderer. */
+  /** To be called when another renderer is idle. */
   open(): void
 }
 
 export interface RendererQueueOptions {
-  /** The first idle one is given the next task. The owner may add more. */
+  /** The first idle one gets the next task. The owner may add more. */
   readonly slots: readonly RendererSlot[]
   readonly meter: Pick<Meter, 'trouble'>
-  /** Tasks that take more than this together, as estimated, are not done at once. */
+  /** Maximum estimated memory of concurrent tasks. */
   readonly memoryBytes: number
-  /** How long an image that crashed the decoder is refused. */
+  /** Time for which an image that crashed the decoder is refused. */
   readonly refuseMs: number
 }
 
@@ -32,14 +34,14 @@ export function createRendererQueue({ slots, meter, memoryBytes, refuseMs }: Ren
   const refusals = createRefusals(refuseMs)
   const ahead: RendererJob[] = []
   const inOrder: RendererJob[] = []
-  /** Of the tasks under way. */
+  /** Estimated memory of the running tasks. */
   let takenBytes = 0
   let closed: UnavailableError | undefined
 
   function submit(task: RendererTask): readonly Promise<RendererValue>[] {
     const job = createRendererJob(task)
     const refusal = closed ?? refusalOf(job)
-    // What only reads a header must not wait for those that render.
+    // A task that only reads a header must not wait for renders.
     const queue = task.kind === 'inspect' ? ahead : inOrder
     if (refusal) job.reject(refusal)
     else queue.push(job)
@@ -54,12 +56,12 @@ export function createRendererQueue({ slots, meter, memoryBytes, refuseMs }: Ren
 
   function dispatch(): void {
     for (;;) {
-      // Not in turn: while there is little to do, the last ones stay small.
+      // Not round-robin: under low load the last renderers stay small.
       const slot = slots.find(({ state }) => state === 'idle')
       if (slot === undefined) return
       const queue = ahead.length > 0 ? ahead : inOrder
       const [job] = queue
-      // Nobody goes before one that waits for memory: it would wait for ever.
+      // No task overtakes one that waits for memory, which could otherwise wait for ever.
       if (job === undefined || (takenBytes > 0 && takenBytes + taskMemory(job.task) > memoryBytes)) return
       queue.shift()
       const refusal = refusalOf(job)
@@ -80,7 +82,7 @@ export function createRendererQueue({ slots, meter, memoryBytes, refuseMs }: Ren
     dispatch()
   }
 
-  /** At once, as it has waited already. */
+  /** First in the queue, as it has waited already. */
   function retry(job: RendererJob): void {
     for (const alone of job.split()) {
       if (alone.crashes < MAX_CRASHES) {
@@ -112,17 +114,17 @@ export function createRendererQueue({ slots, meter, memoryBytes, refuseMs }: Ren
   }
 }
 
-/** A task, and those who wait for its parts: the plans of a render, or the one value of anything else. */
+/** A task with the promises of its parts: the plans of a render, or the one value of any other task. */
 interface RendererJob {
   readonly task: RendererTask
   readonly parts: readonly Promise<RendererValue>[]
-  /** How often it crashed a renderer while it had one part only. */
+  /** Crashes of a renderer while the task had only one part. */
   readonly crashes: number
-  /** A part is there. A second outcome of it changes nothing. */
+  /** Settles a part. A second outcome has no effect. */
   settle(part: number, outcome: RendererOutcome): void
-  /** All that is not there yet will not come. */
+  /** Rejects all parts that are not settled. */
   reject(error: Error): void
-  /** After a crash: what is not there yet, each part alone, so that it shows which of them crashes. */
+  /** After a crash: the remaining parts, each as a task of its own, to find the one that crashes. */
   split(): readonly RendererJob[]
 }
 
@@ -138,7 +140,7 @@ function createRendererJob(task: RendererTask): RendererJob {
     task,
     alone.map((each) => {
       const part = { ...Promise.withResolvers<RendererValue>(), task: each, settled: false }
-      // Whoever waits for it hears of its failure; one that nobody waits for yet must not end the node.
+      // The failure is reported to the waiting caller; without one it must not end the node.
       part.promise.catch(() => {})
       return part
     }),
@@ -169,16 +171,16 @@ function jobOf(task: RendererTask, parts: readonly Part[], crashes: number): Ren
   }
 }
 
-/** Images that no renderer is to be given, for a while. */
+/** Images that are refused for a while. */
 interface Refusals {
   add(source: ObjectSource): void
   has(source: ObjectSource): boolean
 }
 
-/** An attacker with more bad files than this has to send each of them again and again anyway. */
+/** An attacker with more bad files has to send each of them repeatedly. */
 const MAX_PATHS = 1000
 
-/** A file is known by its path, bytes by being the same buffer, which this does not keep in memory. */
+/** A file is identified by its path, bytes by their buffer, which is held weakly. */
 function createRefusals(refuseMs: number): Refusals {
   const paths = new LRUCache<string, true>({ max: MAX_PATHS, ttl: refuseMs })
   const buffers = new WeakMap<Buffer, number>()
@@ -193,13 +195,13 @@ function createRefusals(refuseMs: number): Refusals {
   }
 }
 
-/** What it takes at its most: the plans of a render are made one after the other. */
+/** Peak memory: the plans of a render are made one after the other. */
 function taskMemory(task: RendererTask): number {
   if (task.kind === 'render') return Math.max(0, ...task.plans.map((plan) => plan.memoryBytes))
   return task.kind === 'inspect' ? 0 : (task.facts.decodingBytes ?? 0)
 }
 
-/** libvips cannot end what reads a header or draws a drawing; sound ones take less than a second. */
+/** libvips cannot abort reading a header or drawing an SVG; valid ones take less than a second. */
 export function isQuick(task: RendererTask): boolean {
   return task.kind === 'inspect' || isDrawing(task)
 }
@@ -209,7 +211,7 @@ function isDrawing(task: RendererTask): boolean {
   return task.kind !== 'inspect' && task.facts.format === 'svg'
 }
 
-/** Whatever its size, a drawing can take any time: that is its fault. Elsewhere it may be the machine that is slow. */
+/** A drawing of any size can take any time: that is the drawing's fault. Otherwise the machine may be slow. */
 function tookTooLong(task: RendererTask): Error {
   if (isDrawing(task)) return new OriginalError('original_too_large', 'This SVG takes too long to render')
   if (isQuick(task)) return new UnavailableError('overloaded', 'Inspecting this image took too long; try again')

@@ -10,42 +10,42 @@ import {
   type RendererTask,
 } from './renderer-messages.ts'
 
-/** How a renderer ended without being told to: by itself, or by force because it was late with a task. */
+/** How a renderer ended: by a crash, or killed because of a timeout. */
 export type ChildEnd = 'crashed' | 'timed_out'
-/** How a task ended: with a report of all its parts, or with the renderer. */
+/** How a task ended: complete, or with its renderer. */
 export type TaskEnd = 'done' | ChildEnd
 
-/** A renderer as the node sees it, from its start to its end. */
+/** A renderer from its start to its end, on the side of the node. */
 export interface RendererChild {
-  /** Of the last report; 0 before the first. */
+  /** By the last report; 0 before the first. */
   readonly residentBytes: number
   readonly pid: number | undefined
-  /** Does a task; the last one must have ended. @param onPart Called with each part as soon as it is there. */
+  /** Runs a task; the last one must have ended. @param onPart Called with each part as soon as it is done. */
   run(task: RendererTask, onPart: (part: number, outcome: RendererOutcome) => void): Promise<TaskEnd>
-  /** Ends the process at once. */
+  /** Kills the process. */
   kill(): void
 }
 
 export interface RendererChildOptions {
   readonly engine: SharpEngineOptions
-  /** Folder for compiled code, which nobody else may write to; made when it is missing. */
+  /** Folder for compiled code, writable for this user only; made if it is missing. */
   readonly codeFolder?: string
-  /** A task that reports nothing for so long is ended with its process. */
+  /** Timeout of a task without a report; its process is killed. */
   taskTimeoutMs(task: RendererTask): number
-  /** The same for the start. */
+  /** Timeout of the start. */
   readonly startTimeoutMs: number
   onReady(ready: RendererReady): void
-  /** Called once, when the process is gone or could not be started. @param how For the log. */
+  /** Called once, when the process has ended or could not be started. @param how For the log. */
   onEnd(end: ChildEnd, how: string): void
 }
 
 const ENTRY = fileURLToPath(new URL('../../renderer.ts', import.meta.url))
 
 /**
- * All that a renderer sees of an environment: above all none of the node's credentials. glibc gives each thread a heap of
- * its own and hardly shrinks it: after 120 mixed renders a renderer held 224 MB by default, 141 with two heaps, 124 with
- * one, and 114 MB with fixed thresholds above which memory goes back to the kernel. Lower ones save 10 MB more, and take
- * small JPEGs a tenth longer. One task needs few threads. See docs/benchmarks.md.
+ * The environment of a renderer, without the node's credentials. glibc gives each thread a heap of its own and hardly
+ * shrinks it: after 120 mixed renders a renderer used 224 MB by default, 141 with two heaps, 124 with one, and 114 MB
+ * with fixed thresholds above which memory goes back to the kernel. Lower ones save another 10 MB, but small JPEGs take
+ * a tenth longer. One task needs few threads. See docs/benchmarks.md.
  */
 const ENVIRONMENT = {
   MALLOC_ARENA_MAX: '1',
@@ -53,24 +53,26 @@ const ENVIRONMENT = {
   MALLOC_MMAP_THRESHOLD_: '4194304',
   UV_THREADPOOL_SIZE: '4',
 } as const
-/** Pictures are no objects of V8's: a small young generation keeps its heap small. */
+/** Pictures are not on V8's heap, so a small young generation is enough. */
 const NODE_OPTIONS = ['--max-semi-space-size=1'] as const
 
 /**
- * The node, which answers everybody, goes first where a core is wanted by both; idle cores are used all the same. Nobody but
- * root may raise what has been lowered, by `nice` or for an import.
+ * The node has precedence over its renderers on a busy core; idle cores are still used. Only root may raise a priority
+ * that was lowered, by `nice` or for an import.
  */
 const NICENESS = 10
 
-/** Starts a renderer. It ends by `kill`, by itself, or with the node, which it does not keep running while it is idle. */
+/**
+ * Starts a renderer. It ends by `kill`, by itself, or with the node. An idle renderer does not keep the node running.
+ */
 function startRendererChild(options: RendererChildOptions): RendererChild {
   const { engine, codeFolder, taskTimeoutMs, startTimeoutMs, onReady, onEnd } = options
   const child = fork(ENTRY, [], {
     serialization: 'advanced',
     execArgv: [...NODE_OPTIONS],
-    // With the code compiled before, a renderer starts in half the time and needs no compiler: 27 MB less.
+    // With compiled code a renderer starts in half the time and uses 27 MB less.
     env: { ...ENVIRONMENT, ...(codeFolder !== undefined && { NODE_COMPILE_CACHE: codeFolder }) },
-    // What it has to say beside its reports is for whoever reads the node's errors.
+    // Its output goes to the standard error of the node.
     stdio: ['ignore', 2, 2, 'ipc'],
   })
   if (child.pid !== undefined) setPriority(child.pid, Math.max(NICENESS, getPriority()))
@@ -79,7 +81,7 @@ function startRendererChild(options: RendererChildOptions): RendererChild {
   let lateness: 'timed out at startup' | 'timed out in a task' | undefined
   let timer = setTimeout(() => kill('timed out at startup'), startTimeoutMs)
 
-  /** Only a renderer from which something is expected keeps the node running: one that fails to start must end by itself. */
+  /** Only a starting or busy renderer keeps the node running: a node that fails to start must end by itself. */
   function expect(something: boolean): void {
     const change = something ? 'ref' : 'unref'
     child[change]()
@@ -146,12 +148,12 @@ function startRendererChild(options: RendererChildOptions): RendererChild {
   }
 }
 
-/** One that is gone hears nothing, and its end is told by `whenGone`. */
+/** A process that has ended gets no message; `whenGone` reports its end. */
 function tell(child: ChildProcess, order: RendererOrder): void {
   if (child.connected) child.send(order, () => {})
 }
 
-/** Calls back once: the process has ended, or could not be started. */
+/** Calls back once, when the process has ended or could not be started. */
 function whenGone(child: ChildProcess, onGone: (how: string) => void): void {
   let gone = false
   const once = (how: string) => {
@@ -159,43 +161,46 @@ function whenGone(child: ChildProcess, onGone: (how: string) => void): void {
     gone = true
   }
   child.once('exit', (code, signal) => once(signal ?? `exit code ${code}`))
-  // Also comes of a message that did not arrive; then the process still has to end.
+  // The event also reports a message that was not delivered; then the process must be ended.
   child.on('error', (error) => {
     if (child.pid === undefined) once(error.message)
     else child.kill('SIGKILL')
   })
 }
 
-/** Why a renderer is gone: by itself, because of a task that took too long, or because it had grown too large. */
+/** Why a renderer has ended: a crash, a task that took too long, or its memory. */
 export type RendererEnd = 'crashed' | 'timed_out' | 'replaced'
 
-/** Room for one renderer, and what keeps one in it. */
+/** A slot, which keeps one renderer running. */
 export interface RendererSlot {
-  /** `idle`: it takes a task. `starting`: there is none, but soon. */
+  /** `idle`: ready for a task. `starting`: no renderer yet. */
   readonly state: 'starting' | 'idle' | 'busy' | 'stopped'
   readonly residentBytes: number
   readonly pid: number | undefined
-  /** Does a task in an idle slot. @param onPart Called with each part as soon as it is there. */
+  /** Runs a task in an idle slot. @param onPart Called with each part as soon as it is done. */
   run(task: RendererTask, onPart: (part: number, outcome: RendererOutcome) => void): Promise<TaskEnd>
-  /** Ends the renderer at once; resolves when it has ended. */
+  /** Kills the renderer; resolves when it has ended. */
   stop(): Promise<void>
 }
 
 export interface RendererSlotOptions extends Omit<RendererChildOptions, 'onEnd'> {
-  /** A renderer that holds more than this after two tasks in a row is replaced. Bytes. */
+  /** A renderer that uses more after two consecutive tasks is replaced. Bytes. */
   readonly maxResidentBytes: number
-  /** One that holds more than this and has had nothing to do for `idleMs` is replaced too. Bytes. */
+  /** A renderer that uses more and is idle for `idleMs` is replaced. Bytes. */
   readonly maxIdleBytes: number
   readonly idleMs: number
-  /** The renderer is gone, and another one is on its way. @param how For the log. */
+  /** The renderer has ended, and another one is starting. @param how For the log. */
   onGone(end: RendererEnd, how: string): void
 }
 
-/** After a second end without a finished task in between: doubling from the one to the other. */
+/** Pauses from the second end without a finished task in between: doubling, from minimum to maximum. */
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 2000
 
-/** Keeps a renderer running: one that ends is followed by another, and one that has grown too large is replaced. */
+/**
+ * Keeps a renderer running: another one is started when it ends, and it is replaced when its memory has grown too
+ * large.
+ */
 export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
   const { maxResidentBytes, maxIdleBytes, idleMs, onReady, onGone } = options
   let child: RendererChild | undefined
@@ -203,13 +208,13 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
   let ends = 0
   let largeInARow = 0
   let replacing = false
-  /** Starts the next renderer, or replaces a large one that is idle: never both. */
+  /** Starts the next renderer, or replaces a large idle one: never both. */
   let timer: NodeJS.Timeout | undefined
   const stopped = Promise.withResolvers<void>()
 
   function start(): void {
     const started = (ready: RendererReady) => {
-      // It said so before it was killed.
+      // It was ready before it was killed.
       if (state === 'stopped') return
       state = 'idle'
       onReady(ready)
@@ -217,7 +222,7 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
     try {
       child = startRendererChild({ ...options, onReady: started, onEnd })
     } catch (error) {
-      // No memory or file descriptor for a process, for now.
+      // No memory or file descriptor for a process.
       onEnd('crashed', String(error))
     }
   }
@@ -237,7 +242,7 @@ export function createRendererSlot(options: RendererSlotOptions): RendererSlot {
     replacing = false
   }
 
-  /** What an allocator keeps for itself after one large picture is often used by the next; only what stays up is too much. */
+  /** Memory that an allocator keeps after a large picture is often reused by the next; only lasting use is too much. */
   function isTooLarge(residentBytes: number): boolean {
     largeInARow = residentBytes > maxResidentBytes ? largeInARow + 1 : 0
     return largeInARow >= 2

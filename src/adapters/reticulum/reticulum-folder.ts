@@ -11,14 +11,14 @@ const READ_BYTES = 256 * 1024
 
 /**
  * The upload directory of a Reticulum node: `aa/bb/…` (20 folders, two hex digits of the SHA-1 each) `/full.<ext>`. The
- * sizes beside the originals are left alone. Symbolic links are followed, as some spread the folders over several disks.
+ * sizes beside the originals are ignored. Symbolic links are followed, as some spread the folders over several disks.
  *
- * @param root It is only read.
+ * @param root Only read.
  */
 export function createReticulumFolder(root: string): ImportSource {
   return {
     async *files() {
-      // Depth first: it holds at most 256 names for each of the 20 levels.
+      // Depth first: at most 256 names in memory for each of the 20 levels.
       const folders: Folder[] = [{ path: root, digits: '' }]
       for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
         const { files, below, problems } = await look(folder)
@@ -33,7 +33,7 @@ export function createReticulumFolder(root: string): ImportSource {
 
 interface Folder {
   readonly path: string
-  /** Of the SHA-1, so far. */
+  /** Digits of the SHA-1 so far. */
   readonly digits: string
 }
 
@@ -57,7 +57,7 @@ async function look({ path: folder, digits }: Folder): Promise<Content> {
     if (!isDeepest && found?.isDirectory()) content.below.push({ path, digits: `${digits}${entry.name}` })
   }
   try {
-    // Most folders hold one more, and are read at one go; beside an original there may be any number of sizes.
+    // Most folders contain one more, and are read at once; beside an original there may be any number of sizes.
     const entries = isDeepest ? await opendir(folder) : await readdir(folder, { withFileTypes: true })
     const isWanted = isDeepest ? isOriginal : isPair
     for await (const entry of entries) if (isWanted(entry)) await lookAt(entry)

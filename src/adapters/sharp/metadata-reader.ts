@@ -5,7 +5,7 @@ import { captureOf, type MetadataGroups } from '../../domain/info/capture.ts'
 import { type Place, parsePlace, parseXmpPlace } from '../../domain/info/place.ts'
 import { type PlainGroup, type PlainValue, tidyText } from '../../domain/info/plain-value.ts'
 
-/** What a decoder finds beside the picture, as it stands in the file. */
+/** Metadata blocks of a file, as stored. */
 export interface MetadataBlocks {
   readonly exif?: Buffer | undefined
   /** The Photoshop block of a JPEG. */
@@ -14,24 +14,27 @@ export interface MetadataBlocks {
   readonly icc?: Buffer | undefined
 }
 
-/** Neither bounded nor cleaned: it may say anything, in any amount that the blocks' own bounds allow. */
+/** Neither bounded nor cleaned: any content within the size limits of the blocks. */
 export interface ReadMetadata {
   readonly groups: MetadataGroups
-  /** Some block was too large to be read. */
+  /** Whether a block was too large to be read. */
   readonly cut: boolean
   readonly place?: Place
   readonly iccProfile?: string
 }
 
-/** A camera's EXIF has a few kilobytes, or tens with a thumbnail; a segment of a JPEG holds 64 KiB. Larger ones are left. */
+/**
+ * The EXIF of a camera has a few kilobytes, or tens with a thumbnail; a JPEG segment has at most 64 KiB. Larger blocks
+ * are ignored.
+ */
 const MAX_EXIF_BYTES = 256 * 1024
 const MAX_SEGMENT_BYTES = 65_533
 /** A profile for printing has half a megabyte. */
 const MAX_ICC_BYTES = 4 * 1024 * 1024
 
 /**
- * Reads EXIF, IPTC, XMP and the profile's name. What is broken, too large or none at all counts as absent: nothing here says
- * whether the picture is good. The only importer of ExifReader and of the XML parser that it is given.
+ * Reads EXIF, IPTC, XMP and the profile's name. Malformed and oversized blocks count as absent: they say nothing about
+ * the picture. The only importer of ExifReader and its XML parser.
  */
 export function readMetadata({ exif, iptc, xmp, icc }: MetadataBlocks): ReadMetadata {
   const tiff = exif === undefined || isLonger(exif, MAX_EXIF_BYTES) ? undefined : tiffOf(exif)
@@ -56,7 +59,7 @@ export function readMetadata({ exif, iptc, xmp, icc }: MetadataBlocks): ReadMeta
   }
 }
 
-/** Editors and phones that write no EXIF of a place write it here. */
+/** Some editors and phones write the location only here. */
 function placeOfXmp(xmp: unknown): Place | undefined {
   const text = (name: string): unknown => (isRecord(xmp) ? valueOf(xmp[name]) : undefined)
   return parseXmpPlace({
@@ -69,14 +72,14 @@ function placeOfXmp(xmp: unknown): Place | undefined {
 
 type Wanted = Partial<Record<'exif' | 'iptc' | 'xmp' | 'icc' | 'gps', true>>
 
-/** The notes of camera makers and thumbnails are not even parsed. @returns undefined for what is malformed as a whole. */
+/** Maker notes and thumbnails are not parsed. @returns undefined if it is malformed as a whole. */
 function load(file: Buffer, includeTags: Wanted) {
-  // Only its silence is ours: by itself it writes to the console.
+  // Silenced: by default it writes to the console.
   const domParser = new DOMParser({ onError: onXmlError })
   try {
     return ExifReader.load(file, { expanded: true, computed: true, includeTags, domParser })
   } catch {
-    // It throws errors of all kinds at what is malformed, and does nothing that could fail otherwise.
+    // It throws errors of all kinds for malformed input, and cannot fail otherwise.
     return undefined
   }
 }
@@ -98,7 +101,7 @@ interface Segment {
   readonly content: Buffer
 }
 
-/** The header of a JPEG without a picture: the one form in which the reader takes all three together. */
+/** The header of a JPEG without a picture: the only form in which the reader accepts all three together. */
 function jpegOf(segments: readonly Segment[]): Buffer {
   const parts = segments.map(({ marker, content }) => {
     const head = Buffer.from([0xff, marker, 0, 0])
@@ -114,8 +117,8 @@ function iptcSegments(iptc: Buffer | undefined): Segment[] {
 }
 
 /**
- * Without its wrapping, on which the reader's regular expressions could spend minutes, and only if it declares no entities,
- * which XMP has no use for.
+ * Without its wrapper, on which the reader's regular expressions could take minutes, and only without entity
+ * declarations, which XMP does not need.
  */
 function xmpSegments(xmp: Buffer | undefined): Segment[] {
   if (xmp === undefined || isLonger(xmp, MAX_XMP_BYTES)) return []
@@ -148,10 +151,10 @@ function toGroup(tags: unknown, convert: (tag: unknown) => PlainValue | undefine
   return Object.fromEntries(members)
 }
 
-/** Written by the reader in place of a value that is beyond the end of the block. */
+/** The reader's placeholder for a value beyond the end of the block. */
 const FAULTY = '<faulty value>'
 
-/** Rationals exactly, as `1/250`; what is bytes by its type as the text that the reader finds in it. */
+/** Rationals exactly, as `1/250`; values of a byte type as the text that the reader decodes. */
 function exifValue(tag: unknown): PlainValue | undefined {
   if (!isRecord(tag)) return undefined
   const { value, description, computed } = tag
@@ -169,7 +172,7 @@ function iptcValue(tag: unknown): PlainValue | undefined {
   return isRecord(tag) && typeof tag['description'] === 'string' ? tag['description'] : undefined
 }
 
-/** Texts, lists of texts, and texts by language. Structures are left out: their members have no allow-list. */
+/** Texts, lists of texts, and translations. Structures are omitted: their members have no allow-list. */
 function xmpValue(tag: unknown): PlainValue | undefined {
   const value = valueOf(tag)
   if (!Array.isArray(value)) return typeof value === 'string' ? value : undefined
@@ -196,7 +199,7 @@ function rational([numerator, denominator]: readonly [number, number]): string {
   return `${numerator}/${denominator}`
 }
 
-/** EXIF divides a photographer's from an editor's copyright by a zero. */
+/** EXIF separates the photographer's and the editor's copyright by a zero. */
 function joined(texts: readonly string[]): string {
   return texts
     .map((text) => text.trim())
@@ -212,7 +215,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Whose picture it is. Nothing else of what an original says of itself is ever passed on. */
+/** The rights in a picture: the only metadata that renditions may carry. */
 export interface Copyright {
   readonly copyright?: string
   readonly artist?: string
@@ -226,14 +229,14 @@ export interface Copyright {
  */
 export function copyrightOf({ exif, xmp }: Pick<Metadata, 'exif' | 'xmp'>): Copyright {
   const capture = captureOf(readMetadata({ exif, xmp }).groups)
-  // XML allows no control characters.
+  // XML does not allow control characters.
   const [copyright = '', artist = ''] = [capture.copyright, capture.artist].map((text) => text && tidyText(text))
   return { ...(copyright !== '' && { copyright }), ...(artist !== '' && { artist }) }
 }
 
 /**
- * Has them written into the encoded picture, and nothing else. As XMP, in UTF-8: EXIF is ASCII, and libvips would write the
- * original's orientation with it, so that viewers would turn the upright picture once more. GIF has no place for them.
+ * Writes only these into the rendition, as XMP in UTF-8: EXIF is ASCII, and libvips would also write the original's
+ * orientation, so that viewers would rotate the upright picture again. GIF does not support it.
  */
 export function withCopyright(image: Sharp, { copyright, artist }: Copyright): Sharp {
   if (copyright === undefined && artist === undefined) return image

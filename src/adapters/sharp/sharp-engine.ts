@@ -25,13 +25,13 @@ export interface SharpEngineOptions {
   /** Over all frames. */
   readonly maxPixels: number
   readonly maxFrames: number
-  /** A render or check that takes longer is ended by libvips. */
+  /** libvips aborts a longer render or check. */
   readonly timeoutSeconds: number
-  /** Renditions carry the copyright and the artist of the original; else they carry no metadata at all. */
+  /** Whether renditions carry the copyright and the artist of the original; otherwise they have no metadata. */
   readonly keepCopyright?: boolean
 }
 
-// libvips' loaders by the format that they read. What is not asked for is blocked, so that no clever file reaches it.
+// libvips' loaders by format. Those of disabled formats are blocked, so that no crafted file reaches them.
 const LOADERS = {
   jpeg: ['VipsForeignLoadJpeg'],
   png: ['VipsForeignLoadPng'],
@@ -43,11 +43,12 @@ const LOADERS = {
   svg: ['VipsForeignLoadSvg'],
 } as const satisfies Record<InputFormat, readonly string[]>
 
-/** Goes up with every change of ours to what the same plan gives. */
+/** Incremented with every change to the result of a plan. */
 const REVISION = 3
 
 /**
- * The mtime that renditions get, seconds since 1970: it stands for this pipeline, whose parts decide the bytes. nginx and Node make the ETag of it, so another encoder means another ETag.
+ * The mtime of renditions, seconds since 1970: it represents this pipeline with its libraries. nginx and Node derive
+ * the ETag from it, so another encoder changes the ETag.
  */
 export function pipelineMtimeSeconds(): number {
   const versions = Object.entries(sharp.versions).map(([part, version]) => `${part} ${version}`)
@@ -56,28 +57,26 @@ export function pipelineMtimeSeconds(): number {
   return pipelineTime(hash)
 }
 
-/**
- * Renders with libvips. Process-wide settings of sharp are made here, so there is one engine in a process.
- */
+/** Renders with libvips. It changes process-wide settings of sharp, so a process has one engine. */
 export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
   const { inputFormats, maxPixels, maxFrames, timeoutSeconds, keepCopyright = false } = options
-  // Renditions are cached as files, and libvips' own cache only keeps memory and open files; one thread for each render
-  // makes the most of the cores when several run.
+  // Renditions are cached as files, and libvips' cache would only hold memory and open files. One thread for each
+  // render uses the cores best when several run.
   sharp.cache(false)
   sharp.concurrency(1)
   sharp.block({ operation: ['VipsForeignLoad'] })
   sharp.unblock({ operation: [...new Set(inputFormats.flatMap((format) => LOADERS[format]))] })
 
   function load(source: ObjectSource, more: SharpOptions): Sharp {
-    // Below 'error' a TIFF of an unsupported compression is black, and a damaged PNG is shown. 'warning', sharp's default, refuses
-    // sound files too.
+    // Below 'error' a TIFF with an unsupported compression is black, and a damaged PNG is accepted. 'warning', sharp's
+    // default, also rejects valid files.
     const settings = { limitInputPixels: maxPixels, failOn: 'error', sequentialRead: true, ...more } as const
     return sharp('path' in source ? source.path : source.bytes, settings).timeout({ seconds: timeoutSeconds })
   }
 
   /**
-   * A drawing may name other files of the folder that it lies in, here other people's originals, and libvips would draw
-   * them. Bytes lie in no folder.
+   * An SVG may refer to other files in its folder, here the originals of others, and libvips would draw them. A buffer
+   * has no folder.
    */
   async function detached(source: ObjectSource): Promise<ObjectSource> {
     if ('bytes' in source || !inputFormats.includes('svg') || sniffFormat(await readHead(source)) !== 'svg')
@@ -89,11 +88,11 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
     const source = await detached(original)
     const format = sniffFormat(await readHead(source))
     if (format === undefined || !inputFormats.includes(format)) throw unsupportedOriginal(format, inputFormats)
-    // The limits below give better reasons than libvips' own, and hold as early: only the header has been read.
+    // The limits below have better messages than those of libvips, and apply as early: only the header has been read.
     const metadata = await load(source, { limitInputPixels: false })
       .metadata()
       .catch((cause: unknown) => blame(source, cause))
-    // sharp reads the compression off the file's main brand, and an AVIF's may be that of any HEIF.
+    // sharp determines the compression by the main brand of the file, and that of an AVIF may be generic HEIF.
     if (metadata.format === 'heif' && metadata.compression !== 'av1' && format !== 'avif')
       throw unsupportedOriginal('heif', inputFormats)
     const facts = toFacts(format, metadata)
@@ -104,7 +103,7 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
     return facts
   }
 
-  /** What fails within the time is the image's fault; libvips' messages would say no more that can be relied on. */
+  /** A failure within the timeout is the image's fault; messages of libvips are not reliable enough for more. */
   async function decoding<T>(source: ObjectSource, work: Promise<T>): Promise<T> {
     const began = performance.now()
     try {
@@ -117,7 +116,7 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
     }
   }
 
-  /** What can't be read here fails the rendering too, which then says why. */
+  /** If this fails, rendering fails as well, with its own error. */
   const readCopyright = async (source: ObjectSource): Promise<Copyright> =>
     copyrightOf(
       await load(await detached(source), {})
@@ -153,7 +152,7 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
       return await decoding(source, measurePicture(await openPixels(source), facts, metadata))
     },
     async reduce(source, facts, levels) {
-      // Always with its copyright, so that what is made of the reduced picture can have it.
+      // Always with its copyright, so that renditions of the reduced picture can have it.
       const copyright = await readCopyright(source)
       return await decoding(source, reducePicture(await openPixels(source), facts, { levels, copyright }))
     },
@@ -196,7 +195,7 @@ function toFacts(format: InputFormat, metadata: Metadata): OriginalFacts {
   }
 }
 
-/** It is the image's fault, unless its file is not there any more. */
+/** It is the image's fault, unless the file is gone. */
 async function blame(source: ObjectSource, cause: unknown): Promise<never> {
   if (cause instanceof OriginalError) throw cause
   throw brokenOriginal(sniffFormat(await readHead(source)), cause)
@@ -208,7 +207,7 @@ function gone(cause: unknown): never {
 
 const WINDOW_BYTES = 256 * 1024
 
-/** True if a GIF is there to its end. Reads it through once, with little memory. */
+/** Whether a GIF is complete. Reads it once, with little memory. */
 async function isWholeGif(source: ObjectSource): Promise<boolean> {
   const walk = walkGif()
   if ('bytes' in source) return finish(walk, (at) => source.bytes[at])

@@ -13,14 +13,14 @@ import { differenceHash, dominantColour, HASHED_SIZE } from '../../domain/pictur
 import type { ReadMetadata } from './metadata-reader.ts'
 import { type PixelSource, toPixels, toSrgb, turn } from './sharp-render.ts'
 
-/** Longest side of the picture that is measured: ThumbHash takes no longer one, and nothing here sees finer things. */
+/** Longest side of the measured picture: the maximum of ThumbHash, and enough for all measurements. */
 const LONGEST_SIDE = 100
-/** BlurHash takes any, but a tenth of a second for a large one. */
+/** BlurHash accepts any size, but a large one takes a tenth of a second. */
 const BLURRED_SIDE = 32
 const SPACES: Readonly<Record<string, string>> = { srgb: 'rgb', rgb16: 'rgb', 'b-w': 'gray', grey16: 'gray' }
 const DEPTH_BITS: Readonly<Record<string, number>> = { uchar: 8, char: 8, ushort: 16, short: 16, float: 32 }
 
-/** Measures the picture as it is shown, and reads what the file says of it: one decoding, at the least size. */
+/** Measures the displayed picture, and reads the metadata of the file: one decoding, at the smallest size. */
 export async function measurePicture(
   source: PixelSource,
   facts: OriginalFacts,
@@ -45,14 +45,14 @@ export async function measurePicture(
   })
 }
 
-/** The readers take 40 ms to load and 13 MB, which a renderer that only renders can do without. */
+/** Loading the readers takes 40 ms and 13 MB, which a renderer that only renders does not need. */
 async function read({ exif, iptc, xmp, icc }: Metadata): Promise<ReadMetadata> {
   if ([exif, iptc, xmp, icc].every((block) => block === undefined)) return { groups: {}, cut: false }
   const { readMetadata } = await import('./metadata-reader.ts')
   return readMetadata({ exif, iptc, xmp, icc })
 }
 
-/** Upright, in sRGB, with alpha; of an animation its first frame. */
+/** Upright, in sRGB, with alpha; the first frame of an animation. */
 async function smallPicture(source: PixelSource, facts: OriginalFacts): Promise<SmallPicture> {
   const orientation = combineOrientation(facts.orientation, {})
   const { width, height } = smallSize(displayedSize(facts), LONGEST_SIDE)
@@ -101,12 +101,12 @@ export interface SmallPicture {
   readonly rgba: Uint8Array
 }
 
-/** Base64 of what the reference decoder takes. Keeps alpha and the shape. */
+/** Base64 for the reference decoder. Keeps alpha and the aspect ratio. */
 function thumbHash({ width, height, rgba }: SmallPicture): string {
   return Buffer.from(rgbaToThumbHash(width, height, rgba)).toString('base64')
 }
 
-/** Base83, of 4x3 components, upright 3x4. It has no alpha: the picture is laid onto white, as in a JPEG. */
+/** Base83, of 4x3 components, upright 3x4. It has no alpha: the background is white, as in a JPEG. */
 function blurHash({ width, height, rgba }: SmallPicture): string {
   const [across, down] = width >= height ? [4, 3] : [3, 4]
   return encode(onWhite(rgba), width, height, across, down)

@@ -17,14 +17,14 @@ import {
 import type { Reduced } from '../../service/ports/engine.ts'
 import { type Copyright, withCopyright } from './metadata-reader.ts'
 
-/** Pixels to begin with, opened anew for each use. */
+/** Source pixels, opened again for each use. */
 export interface PixelSource {
   open(options: SharpOptions): Sharp
-  /** Of each use. */
+  /** Options of each use. */
   readonly timeoutSeconds: number
 }
 
-/** Makes a rendition of each plan, one after the other, the quickest first, from one decoding of what is still. */
+/** Makes a rendition of each plan, one after the other, the fastest first; a still original is decoded once. */
 export function renderPlans(
   source: Promise<PixelSource>,
   plans: readonly Plan[],
@@ -32,7 +32,7 @@ export function renderPlans(
 ): readonly Promise<Buffer>[] {
   const still = plans.filter((plan) => !plan.animated)
   const base = still.length > 1 ? source.then((opened) => decodeBase(opened, still)) : source
-  // Each waits for these; that nobody may be left waiting when they fail is no error of its own.
+  // Each plan awaits these pixels; a failure without a waiting plan is not unhandled.
   base.catch(() => {})
   copyright.catch(() => {})
   const order = plans.toSorted((one, other) => costOf(one) - costOf(other))
@@ -56,7 +56,10 @@ function costOf(plan: Plan): number {
   return encodingCost(plan.encoding.format, width * height)
 }
 
-/** The smallest pixels from which all the plans can be made. Their shape is that of no plan, as each stretches the whole. */
+/**
+ * The smallest picture from which all plans can be made. Its aspect ratio is that of no plan, as each resizes the
+ * whole.
+ */
 async function decodeBase(source: PixelSource, plans: readonly Plan[]): Promise<PixelSource> {
   const sizes = plans.map(sizeBeforeTurn)
   const size = {
@@ -67,7 +70,7 @@ async function decodeBase(source: PixelSource, plans: readonly Plan[]): Promise<
   return await toPixels(toSrgb(whole, { ...plans[0] }), source.timeoutSeconds)
 }
 
-/** Does all that has been asked of an image so far. */
+/** Executes the operations on an image so far. */
 export async function toPixels(image: Sharp, timeoutSeconds: number): Promise<PixelSource> {
   const { data, info } = await image.raw().toBuffer({ resolveWithObject: true })
   const { width, height, channels } = info
@@ -83,8 +86,8 @@ async function renderPlan(source: PixelSource, plan: Plan): Promise<Sharp> {
   const turned = turn(resize(source.open({ pages: plan.animated ? -1 : 1 }), plan), plan)
   const cut = await crop(turned, plan, source)
   const rendered = effects(cut, plan)
-  // libvips writes the original's orientation into an AVIF as a turn, though all metadata is dropped, and viewers would
-  // turn the upright picture once more. Raw pixels have no orientation.
+  // libvips writes the orientation into an AVIF as a rotation even without metadata, and viewers would rotate the
+  // upright picture again. Raw pixels have no orientation.
   const isTagged = plan.encoding.format === 'avif' && ((await cut.metadata()).orientation ?? 1) !== 1
   return isTagged ? (await toPixels(rendered, source.timeoutSeconds)).open({}) : rendered
 }
@@ -98,13 +101,13 @@ async function crop(turned: Sharp, plan: Plan, source: PixelSource): Promise<Sha
   return pixels.open({}).extract(await findInterest(pixels, area))
 }
 
-/** Where the first frame of an animation has most to be seen, all of them are cut. */
+/** The crop of an animation's first frame applies to all frames. */
 async function interestOfFirst(source: PixelSource, plan: Plan, area: InterestArea): Promise<Area> {
   const first = turn(resize(source.open({ pages: 1 }), plan), plan)
   return await findInterest(await toPixels(first, source.timeoutSeconds), area)
 }
 
-/** Where libvips' smart crop would cut. */
+/** The position of libvips' smart crop. */
 async function findInterest(pixels: PixelSource, { width, height, interest }: InterestArea): Promise<Area> {
   const position = sharp.strategy[interest === 'smart' ? 'attention' : 'entropy']
   const { info } = await pixels
@@ -112,7 +115,7 @@ async function findInterest(pixels: PixelSource, { width, height, interest }: In
     .resize({ width, height, fit: 'cover', position })
     .raw()
     .toBuffer({ resolveWithObject: true })
-  // sharp gives the offsets as negative numbers.
+  // sharp returns the offsets as negative numbers.
   return { width, height, left: Math.abs(info.cropOffsetLeft ?? 0), top: Math.abs(info.cropOffsetTop ?? 0) }
 }
 
@@ -121,16 +124,17 @@ function resize(image: Sharp, plan: Plan): Sharp {
 }
 
 /**
- * sharp takes what has 16 bits and a profile to Display P3, and would then call it sRGB: all colours would be too dull.
- * That goes for no other picture, and what was sRGB already stays so.
+ * sharp converts pictures of 16 bits with a profile to Display P3 and labels them sRGB: all colours would be too dull.
+ * Other pictures are not affected.
  */
 export function toSrgb(image: Sharp, { deepProfile }: Pick<OriginalFacts, 'deepProfile'>): Sharp {
   return deepProfile ? image.withIccProfile('srgb', { attach: false }) : image
 }
 
 /**
- * sharp turns and mirrors after resizing whatever is called first, and shrinks JPEG while it decodes only then: so the
- * EXIF orientation is part of the plan's own turn, not sharp's `autoOrient`, which works before a crop.
+ * sharp rotates and mirrors after resizing, in any order of the calls, and only then uses shrink-on-load for JPEG: so
+ * the EXIF orientation is part of the plan's rotation, and sharp's `autoOrient`, which works before a crop, is not
+ * used.
  */
 export function turn(image: Sharp, { orientation }: Pick<Plan, 'orientation'>): Sharp {
   return image.flop(orientation.flop).rotate(orientation.angle)
@@ -146,12 +150,12 @@ function effects(image: Sharp, { resize: size, pad, background, gray, blur, shar
   return image
 }
 
-/** libvips sees an animation as one tall picture, its frames one below the other. */
+/** libvips treats an animation as one tall picture with its frames one below the other. */
 function mixesFrames({ orientation, blur, sharpen }: Plan): boolean {
   return orientation.angle !== 0 || blur !== undefined || sharpen
 }
 
-/** Each frame alone, where what is done to the tall picture would change their order or mix their edges. */
+/** Processes each frame separately if an operation on the tall picture would change their order or mix their edges. */
 async function frameByFrame(source: PixelSource, plan: Plan): Promise<Sharp> {
   const { timeoutSeconds } = source
   const timeout = { seconds: timeoutSeconds }
@@ -163,7 +167,7 @@ async function frameByFrame(source: PixelSource, plan: Plan): Promise<Sharp> {
   const { width, channels, pageHeight: height = info.height } = info
   const frameBytes = width * height * channels
   const frames = data.length / frameBytes
-  // Animations are large: a frame that is no larger than it was takes the place of one that is done with.
+  // Animations are large: a frame that has not grown is written over a finished one.
   let all = data
   let made: OutputInfo = info
   for (let frame = 0; frame < frames; frame += 1) {
@@ -178,13 +182,13 @@ async function frameByFrame(source: PixelSource, plan: Plan): Promise<Sharp> {
   }
   const { width: madeWidth, height: pageHeight, channels: madeChannels } = made
   const raw = { width: madeWidth, height: pageHeight * frames, channels: madeChannels, pageHeight }
-  // Raw pixels have no timing. sharp's animated encoders share these two settings, whichever is chosen in the end.
+  // Raw pixels have no timing. sharp's animated encoders share these two settings.
   const timing = { ...(delay && { delay }), ...(loop !== undefined && { loop }) }
   const tall = all.subarray(0, madeWidth * pageHeight * frames * madeChannels)
   return sharp(tall, { raw }).timeout(timeout).gif(timing)
 }
 
-/** What to keep of each frame, once turned. */
+/** The part of each rotated frame to keep. */
 async function frameArea(source: PixelSource, plan: Plan): Promise<Area | undefined> {
   const { crop: area } = plan
   return area === undefined || 'left' in area ? area : await interestOfFirst(source, plan, area)
@@ -197,7 +201,7 @@ function margins(picture: Size, canvas: Area): { top: number; bottom: number; le
   return { left, top, right: canvas.width - picture.width - left, bottom: canvas.height - picture.height - top }
 }
 
-/** Chooses the encoder of what the image becomes, and sets it. */
+/** Selects and configures the encoder. */
 export function encode(image: Sharp, encoding: Encoding): Sharp {
   switch (encoding.format) {
     case 'jpg':
@@ -225,16 +229,19 @@ export function encode(image: Sharp, encoding: Encoding): Sharp {
     case 'gif':
       return image.gif()
     case 'tiff':
-      // Without loss, in the way that every reader of TIFF knows.
+      // Lossless, in the most compatible way.
       return image.tiff({ compression: 'lzw', predictor: 'horizontal' })
   }
 }
 
-// Of 1536 px at 85 the mean SSIM of what is made of it is within 0.0004 of the direct rendering, at 10 % of the bytes of a
-// 12 MP photograph; at 90 within 0.0003 and 14 %. Of 768 px, where each pixel counts more, at 90 within 0.0005 and 4 %.
+// 1536 px at quality 85: the mean SSIM of renditions is within 0.0004 of direct rendering, with 10 % of the bytes of a
+// 12 MP photograph; at 90 within 0.0003 and 14 %. 768 px at 90: within 0.0005 and 4 %.
 const QUALITY = { 768: 90, 1536: 88 } as const satisfies Record<MezzanineLevel, number>
 
-/** Makes the reduced pictures of an original from one decoding, the largest of them from its pixels and the rest from that. */
+/**
+ * Makes the reduced pictures of an original from one decoding: the largest from its pixels, the others from the
+ * largest.
+ */
 export async function reducePicture(
   source: PixelSource,
   facts: OriginalFacts,
