@@ -42,11 +42,11 @@ export interface RoutesOptions {
   readonly readiness: Readiness
   readonly clientOf: ClientOf
   readonly home: HomePage
-  /** For an answer to begin. */
+  /** Timeout until the response begins. */
   readonly requestTimeoutMs: number
 }
 
-/** An upload may take as long as its client keeps sending at a decent pace. */
+/** Uploads have no short timeout, but a minimum rate. */
 const UPLOAD_TIMEOUT_MS = 600_000
 
 interface Route {
@@ -123,19 +123,19 @@ function unmatched(router: Router<RequestState>): Middleware<RequestState> {
   }
 }
 
-/** Of what is not at the front of several nodes, and whose spellings nginx keeps from others, nothing is said. */
+/** Routes to suggest: not those that are disabled at the front of several nodes, or that nginx blocks. */
 const NAMED = /^\/(?:images(?:\/[0-9a-f]{40}(?:\/(?:info|original))?)?|healthz|readyz|events\/s3)$/
 
-/** The route that is spelled like that but for capitals and slashes, if there is one. */
+/** The route with the same spelling except for case and slashes, if there is one. */
 function nearestRoute(path: string): string | undefined {
   const plain = path.toLowerCase().replaceAll(/\/+/g, '/').replace(/\/$/, '')
   return plain !== path && NAMED.test(plain) ? plain : undefined
 }
 
-/** The middleware in its order. */
+/** The middleware in order. */
 export function createApp(log: Log, report: AccessReport, options: RoutesOptions): Koa<RequestState> {
   const app = new Koa<RequestState>()
-  // These errors came after the response had begun: mostly, the client closed the connection.
+  // These errors occurred after the response had begun: mostly, the client closed the connection.
   app.on('error', (error: unknown) => log.debug({ err: error }, 'response aborted'))
   app.use(accessLog(report, options.clientOf))
   app.use(dropUnreadBody())

@@ -35,10 +35,10 @@ export const ERROR_STATUS = {
   timed_out: 504,
 } as const satisfies Record<ErrorCode, number>
 
-/** How long a browser or CDN may believe that there is no such image: uploads may be on their way. */
+/** How long a browser or CDN may cache that there is no such image: it may be uploaded soon. */
 const NOT_FOUND_SECONDS = 5
 
-/** Turns whatever was thrown into `{ error, message }`. What is not a `ServiceError` is a bug: a bare 500. */
+/** Turns errors into `{ error, message }`. Any error except a `ServiceError` is a bug: a bare 500. */
 export function errorResponse(): Middleware<RequestState> {
   return async (ctx, next) => {
     try {
@@ -51,13 +51,13 @@ export function errorResponse(): Middleware<RequestState> {
   }
 }
 
-/** What a client is told of an error. */
+/** The response to an error. */
 export function describeError(error: unknown): { readonly code: string; readonly message: string } {
   if (error instanceof ServiceError) return error
   return SERVER_ERRORS[500]
 }
 
-/** Replaces whatever was prepared by the error's own answer. */
+/** Replaces a prepared response by that of the error. */
 export function answerError(ctx: Context, error: unknown): void {
   for (const name of ctx.res.getHeaderNames()) ctx.remove(name)
   const { status, headers, body } = errorAnswer(error)
@@ -72,7 +72,7 @@ export interface ErrorAnswer {
   readonly body: string
 }
 
-/** What is answered to whoever an error has reached. */
+/** The response for an error. */
 export function errorAnswer(error: unknown): ErrorAnswer {
   const { code, message } = describeError(error)
   const body = JSON.stringify({ error: code, message })
@@ -88,17 +88,17 @@ export function errorAnswer(error: unknown): ErrorAnswer {
   return { status, headers, body }
 }
 
-/** Of every error, whoever answers it. @param body JSON */
+/** Headers of every error, from any server. @param body JSON */
 export function errorHeaders(body: string): Record<string, string> {
   return {
     ...ERROR_HEADERS,
-    // Without a charset, which JSON does not have, as nginx sends its own errors.
+    // Without a charset, which JSON does not have, like the errors of nginx.
     'Content-Type': 'application/json',
     'Content-Length': String(Buffer.byteLength(body)),
   }
 }
 
-/** A path that is there, but not for this method. */
+/** The path exists, but not for this method. */
 export class MethodError extends ServiceError {
   readonly allowed: readonly string[]
   constructor(allowed: readonly string[]) {
@@ -107,7 +107,7 @@ export class MethodError extends ServiceError {
   }
 }
 
-/** A range that begins beyond the end. */
+/** The range begins beyond the end. */
 export class RangeError416 extends ServiceError {
   readonly sizeBytes: number
   constructor(sizeBytes: number) {
@@ -116,14 +116,14 @@ export class RangeError416 extends ServiceError {
   }
 }
 
-/** An error of an HTTP server itself: of nginx, for which `npm run docs` writes them into its configuration, or of Node. */
+/** An error of the HTTP server itself: of nginx, into whose configuration `npm run docs` writes it, or of Node. */
 export interface ServerError {
   readonly code: string
   readonly message: string
   readonly retryAfterSeconds?: number
 }
 
-/** By status. The app uses the messages of 404, 405, 412, 416 and 500 too, with details where it knows more. */
+/** By status. The app also uses the messages of 404, 405, 412, 416 and 500, with details if it has some. */
 export const SERVER_ERRORS = {
   400: {
     code: 'invalid_request',
@@ -160,16 +160,16 @@ export const SERVER_ERRORS = {
   505: { code: 'invalid_request', message: 'The HTTP version is not supported; use HTTP/1.1' },
 } as const satisfies Readonly<Record<number, ServerError>>
 
-/** nginx's 503 for requests that the node tells it to refuse: the node's own answer to them. */
+/** nginx's 503 while the node's overload flag is set: the same as the node's response. */
 export const OVERLOADED: ServerError = { code: 'overloaded', message: RENDER_QUEUE_FULL }
 
-/** Of every answer that is no picture, no page and no error. */
+/** Headers of every response except pictures, pages and errors. */
 export const API_HEADERS = {
   'X-Content-Type-Options': 'nosniff',
   'Content-Security-Policy': "default-src 'none'; sandbox",
 } as const
 
-/** Answers JSON with an ETag of its own bytes, or `304` if the client has them. */
+/** Responds with JSON and an ETag of its bytes, or `304` if the client has them. */
 export function answerJson(ctx: Context, value: unknown, headers: Readonly<Record<string, string>>): void {
   const body = JSON.stringify(value)
   ctx.set({ ...API_HEADERS, ...headers, ETag: `"${createHash('sha256').update(body).digest('hex').slice(0, 32)}"` })

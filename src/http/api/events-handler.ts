@@ -10,16 +10,16 @@ import { pacedBody } from '../request/request-body.ts'
 import type { RequestState } from '../request/request-state.ts'
 
 export interface EventsHandlerOptions {
-  /** Those that senders may show. Without any nobody may send. */
+  /** Accepted tokens. Empty: notifications are disabled. */
   readonly tokens: readonly string[]
-  /** What it throws is answered, so that the sender tries again. */
+  /** Its errors become the response, so that the sender retries. */
   onEvents(events: readonly BucketEvent[], signal: AbortSignal): Promise<void>
 }
 
-/** A message has one event, with AWS some; an event has one or two kilobytes. */
+/** A message has one event, with AWS several, of one or two kilobytes each. */
 const MAX_BODY_BYTES = 2 ** 20
 
-/** `POST /events/s3`: a bucket tells what came and went. `204` when it has been acted upon. */
+/** `POST /events/s3`: notifications of a bucket. `204` when they have been processed. */
 export function eventsHandler({ tokens, onEvents }: EventsHandlerOptions): Middleware<RequestState> {
   return async (ctx) => {
     const { authorization } = ctx.req.headers
@@ -33,10 +33,10 @@ export function eventsHandler({ tokens, onEvents }: EventsHandlerOptions): Middl
 }
 
 /**
- * A body that is small, as text.
+ * Reads a small body as text.
  *
- * @param signal Ends the waiting, with its reason.
- * @throws RequestError `invalid_event` if it is larger or was broken off, `client_too_slow`.
+ * @param signal Aborts reading, with its reason.
+ * @throws RequestError `invalid_event` if it is larger or incomplete, `client_too_slow`.
  */
 async function readSmallBody(request: IncomingMessage, maxBytes: number, signal: AbortSignal): Promise<string> {
   signal.throwIfAborted()

@@ -5,15 +5,16 @@ import { SERVER_ERRORS } from '../answer/error-response.ts'
 
 /** `GET /` and its icon. */
 export interface HomePage {
-  /** The whole page, with one `<script type="module">` and one `<style>` at most. Empty: the page is switched off. */
+  /** The page, with at most one `<script type="module">` and one `<style>`. Empty: the page is disabled. */
   readonly html: string
   /** SVG. */
   readonly icon: string
 }
 
 /**
- * `GET /`: one page without requests to other hosts. Its inline script and style are allowed by their hashes, and nothing else is.
- * @throws RequestError `route_not_found` if the page is switched off.
+ * `GET /`: one page without requests to other hosts. Its inline script and style are allowed by their hashes, and
+ * nothing else is.
+ * @throws RequestError `route_not_found` if the page is disabled.
  */
 export function homeHandler({ html }: HomePage): Middleware {
   const policy = [

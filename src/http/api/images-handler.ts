@@ -25,19 +25,19 @@ export interface ImagesHandlerOptions {
   readonly deletions: DeletionService
   readonly aliases: AliasService
   readonly primes: PrimeService
-  /** Reads the sizes that a form of Reticulum's hints at. */
+  /** Parses the size hints in a form of Reticulum. */
   readonly readSpec: (text: string) => Spec
-  /** Made ahead of every upload. */
+  /** Rendered in advance for every upload. */
   readonly primeSizes: readonly Spec[]
   readonly metrics: Metrics
   readonly access: WriteAccess
   readonly policy: SizePolicy
-  /** What URLs in answers begin with; empty: a slash. */
+  /** Prefix of URLs in responses; empty: they begin with a slash. */
   readonly publicUrl: string
   readonly maxUploadBytes: number
 }
 
-/** `POST /images[?sizes=…]`: `201` for a new image, `200` for one that was here already. */
+/** `POST /images[?sizes=…]`: `201` for a new image, `200` for one that exists already. */
 export function uploadHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
   const { ingest, primes, primeSizes, metrics, access, policy, maxUploadBytes } = options
   return async (ctx) => {
@@ -61,13 +61,13 @@ export function recordHandler(options: ImagesHandlerOptions): Middleware<Request
   return async (ctx) => {
     assertMayKnow(ctx, policy, access)
     const record = await options.records.record(idOf(ctx), ctx.state.signal)
-    // The image may be deleted: a copy is checked before it is used again.
+    // The image may be deleted: a cached copy must be revalidated.
     const caching = policy.kind === 'signed' ? 'private, no-cache' : 'no-cache'
     answerJson(ctx, describeImage(record, options), { 'Cache-Control': caching })
   }
 }
 
-/** `GET /images/<id>/original`: the bytes as uploaded, or a range of them, never shown by a browser in our name. */
+/** `GET /images/<id>/original`: the bytes as uploaded, or a range of them, always as a download. */
 export function originalHandler({ records, originals, access }: ImagesHandlerOptions): Middleware<RequestState> {
   return async (ctx) => {
     assertMay('original', ctx, access)
@@ -87,7 +87,9 @@ export function originalHandler({ records, originals, access }: ImagesHandlerOpt
   }
 }
 
-/** `DELETE /images/<id or SHA-1>`: gone from the store, and from every node's cache within seconds. */
+/**
+ * `DELETE /images/<id or SHA-1>`: removes the image from the store, and within seconds from the caches of all nodes.
+ */
 export function deleteHandler({ deletions, access }: ImagesHandlerOptions): Middleware<RequestState> {
   return async (ctx) => {
     assertMay('deletion', ctx, access)
@@ -111,7 +113,7 @@ export interface InfoHandlerOptions extends Pick<ImagesHandlerOptions, 'records'
   readonly showGps: boolean
 }
 
-/** `GET /images/<id>/info`: the record, and all that is measured or said by the file. */
+/** `GET /images/<id>/info`: the record, the measured properties and the metadata of the file. */
 export function infoHandler(options: InfoHandlerOptions): Middleware<RequestState> {
   const { records, infos, access, showGps, policy, publicUrl } = options
   return async (ctx) => {
@@ -125,7 +127,7 @@ export function infoHandler(options: InfoHandlerOptions): Middleware<RequestStat
       ...visibleInfo(info, { isTrusted: trusted, showGps }),
       urls: imageUrls(record, publicUrl, policy),
     }
-    // The image may be deleted: a copy is checked before it is used again. And no shared cache has what needs a token.
+    // The image may be deleted: a cached copy must be revalidated. And no shared cache has what needs a token.
     answerJson(ctx, value, {
       'Cache-Control': trusted ? 'private, no-cache' : 'no-cache',
       Vary: 'Authorization',

@@ -4,17 +4,17 @@ import { API_HEADERS } from '../answer/error-response.ts'
 
 const UNKEPT = { ...API_HEADERS, 'Cache-Control': 'no-store' } as const
 
-/** What a load balancer wants to know before it sends requests here. */
+/** The state of the node for load balancers. */
 export interface Readiness {
-  /** @returns reasons why this node should get none; empty if it should. */
+  /** @returns Reasons why this node should get no requests; empty if it is ready. */
   reasons(): Promise<readonly string[]>
-  /** What is wrong without being a reason: the disk takes nothing, and pictures are served uncached. */
+  /** Problems that do not make the node unready, such as a full disk, while pictures are served uncached. */
   degraded(): readonly string[]
-  /** What an operator should know of a node that does all that its role asks of it: it serves only. */
+  /** Notes for the operator, such as that the node is read-only. */
   notes(): readonly string[]
 }
 
-/** `GET /healthz`: the process lives and its event loop turns. */
+/** `GET /healthz`: the process runs and its event loop is not blocked. */
 export function liveHandler(): Middleware {
   return (ctx) => {
     ctx.set(UNKEPT)
@@ -48,7 +48,7 @@ export function metricsHandler({ registry }: Metrics): Middleware {
   }
 }
 
-/** What an image crawler may fetch; records, uploads and the node's own state are none of it. */
+/** The paths for image crawlers; not records, uploads and the state of the node. */
 const ROBOTS = `User-agent: *
 Disallow: /images
 Disallow: /events/

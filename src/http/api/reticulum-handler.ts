@@ -12,13 +12,13 @@ import { isTrusted } from '../request/request-state.ts'
 import { type FormRules, uploadForm } from '../request/upload-body.ts'
 import type { ImagesHandlerOptions } from './images-handler.ts'
 
-/** So many at once may send their image before their key: this disk is not to be filled by just anybody. */
+/** Maximum concurrent uploads that send their image before their key, as they fill the disk without authorization. */
 const MAX_UNPROVEN = 32
 
 /**
- * `POST /`: an upload as Reticulum takes it, in a form with `image`, `key` and `size_hints`, and answered in its words. The
- * image can be asked for by its SHA-1 too, which such a client may have computed. Nothing is ingested before the key was
- * seen and right, wherever in the form it stands.
+ * `POST /`: an upload in the format of Reticulum, a form with `image`, `key` and `size_hints`, with Reticulum's
+ * response. The image is also known by its SHA-1, which such a client may have computed. Nothing is ingested before the
+ * key was verified, at any position in the form.
  */
 export function reticulumUploadHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
   const { ingest, aliases, primes, primeSizes, metrics, access, policy, readSpec, publicUrl } = options
@@ -54,28 +54,31 @@ export function reticulumUploadHandler(options: ImagesHandlerOptions): Middlewar
   }
 }
 
-/** The fields of Reticulum's form of upload. */
+/** The fields of Reticulum's upload form. */
 const FIELDS = { image: 'image', key: 'key', hints: 'size_hints' } as const
 
 export interface ReticulumFormOptions {
-  /** True if nothing has to be shown any more. */
+  /** Whether the request is authorized without the key. */
   readonly mayWrite: boolean
   readonly isKey: (key: string) => boolean
   readonly policy: SizePolicy
-  /** Reads a size among the hints. */
+  /** Parses a size hint. */
   readonly readSpec: (text: string) => Spec
-  /** The file comes before the key. What it throws refuses the form; what it returns is called when the key was right. */
+  /**
+   * Called if the file comes before the key. Its error refuses the form; the returned function is called when the key
+   * was verified.
+   */
   readonly onUnproven: () => () => void
 }
 
 export interface ReticulumForm extends FormRules {
-  /** What the file is to be made in ahead. To be asked for when the form has been read. */
+  /** Sizes to render in advance. To be called when the form has been read. */
   readonly sizes: readonly Spec[]
-  /** Hex SHA-1 of the file. To be asked for once, when the form has been read. */
+  /** Hex SHA-1 of the file. To be called once, when the form has been read. */
   sha1(): string
 }
 
-/** Reads such a form. A key is checked as soon as it is there: a wrong one keeps what follows it from being taken in. */
+/** Reads such a form. The key is checked as soon as it arrives: a wrong one ends the upload. */
 function reticulumForm({ mayWrite, isKey, policy, readSpec, onUnproven }: ReticulumFormOptions): ReticulumForm {
   const hash = createHash('sha1')
   let isProven = mayWrite

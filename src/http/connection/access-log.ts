@@ -6,14 +6,14 @@ import type { Log } from '../../telemetry/log.ts'
 import type { Metrics, Rejection } from '../../telemetry/metrics.ts'
 import type { ClientOf, RequestState } from '../request/request-state.ts'
 
-/** A request that has been answered, or left. */
+/** A request that has ended. */
 export interface Ended {
   readonly method: string
-  /** Without the query, which may hold a signature. */
+  /** Without the query, which may contain a signature. */
   readonly path: string
   readonly client: string
   readonly requestId: string
-  /** 499: the client left before it began to be answered. */
+  /** 499: the client disconnected before the response began. */
   readonly status: number
   readonly bytes: number
   readonly seconds: number
@@ -28,7 +28,7 @@ export type AccessReport = (ended: Ended) => void
 /** One line in the log and one count in the metrics for each request. */
 export function createAccessReport(log: Log, metrics: Metrics): AccessReport {
   let ended: Ended[] = []
-  // Those that end in one turn of the event loop are reported together, which costs each half of what it does alone.
+  // Requests that end in one turn of the event loop are reported together, at half the cost for each.
   const reportAll = () => {
     const batch = ended
     ended = []
@@ -60,13 +60,13 @@ function rejectionOf(error: unknown): Rejection | undefined {
   return error.code === 'too_many_requests' ? 'rate_limit' : undefined
 }
 
-/** Where a rendition came from, as the labels of the metric: a hit names its cache, a miss or a joined render has none. */
+/** The labels of the metric: a hit names its cache; a miss or a joined render has none. */
 function renditionLabels(tier: string): Record<'cache_status' | 'cache', string> {
   const isHit = tier === 'memory' || tier === 'disk'
   return isHit ? { cache_status: 'hit', cache: tier } : { cache_status: tier, cache: 'none' }
 }
 
-/** Reports each request when its answer has ended. */
+/** Reports each request when its response has ended. */
 export function accessLog(report: AccessReport, clientOf: ClientOf): Middleware<RequestState> {
   return async (ctx, next) => {
     const began = performance.now()
@@ -77,7 +77,7 @@ export function accessLog(report: AccessReport, clientOf: ClientOf): Middleware<
         requestId: requestIdOf(ctx.req),
         method: ctx.method,
         path: ctx.path,
-        // Koa answers even those who have left, once their request has failed: too late to be an answer.
+        // Koa also answers failed requests of clients that have disconnected: such a response was not sent.
         status: ctx.res.headersSent ? ctx.status : 499,
         bytes: ctx.response.length ?? 0,
         seconds: (performance.now() - began) / 1000,
@@ -89,7 +89,9 @@ export function accessLog(report: AccessReport, clientOf: ClientOf): Middleware<
   }
 }
 
-/** nginx's id, or a client's own if it is short and plain: a log is no place for whatever somebody likes to send. */
+/**
+ * The id from nginx or the client, if it is short and plain, so that clients cannot write arbitrary text into the log.
+ */
 export function requestIdOf({ headers }: IncomingMessage): string {
   const id = headers['x-request-id']
   return typeof id === 'string' && /^[\w.-]{1,64}$/.test(id) ? id : randomUUID()
@@ -97,7 +99,7 @@ export function requestIdOf({ headers }: IncomingMessage): string {
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS', 'PUT', 'PATCH'])
 
-/** The chain of causes in a line. */
+/** The chain of causes, in one line. */
 function describeCause(cause: unknown): string | undefined {
   if (!(cause instanceof Error)) return undefined
   const deeper = describeCause(cause.cause)

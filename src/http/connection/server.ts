@@ -7,20 +7,20 @@ import type { RequestState } from '../request/request-state.ts'
 import type { Shed } from './shed.ts'
 
 const HEADERS_TIMEOUT_MS = 10_000
-/** The longest upload; slower clients are sent away long before, by the handler. */
+/** The longest upload; the handler ends slower clients long before. */
 const REQUEST_TIMEOUT_MS = 600_000
 const KEEP_ALIVE_MS = 60_000
 /**
- * A client that takes nothing of its answer for so long holds a file or a call of the store for nothing. Node looks twice, so it
- * may be double.
+ * A client that reads nothing of its response for this time is disconnected, as it holds a file or a call of the store.
+ * Node checks twice, so it may take double the time.
  */
 const SEND_TIMEOUT_MS = 15_000
-/** Above nginx's, whose answer to too many headers has our shape. */
+/** Above nginx's limit, whose error for too many headers has the common format. */
 const MAX_HEADER_BYTES = 24 * 1024
-/** What is under way at the end gets this long, within the ten seconds that process managers allow. */
+/** Time for requests in progress at shutdown, within the ten seconds that process managers allow. */
 const LAST_ANSWERS_MS = 7000
 
-/** A server that clients cannot keep busy with nothing. @param shed Sees each request first. */
+/** The HTTP server, with timeouts against idle clients. @param shed Receives each request first. */
 export function createHttpServer(app: Koa<RequestState>, shed: Shed = goOnAtOnce): Server {
   const handle = app.callback()
   const server = createServer(
@@ -30,11 +30,11 @@ export function createHttpServer(app: Koa<RequestState>, shed: Shed = goOnAtOnce
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: 1000,
       maxHeaderSize: MAX_HEADER_BYTES,
-      // Ours to say: see `isAmbiguous`.
+      // Checked by `isAmbiguous`.
       requireHostHeader: false,
     },
     (request, response) => {
-      // From here on it is the client who is waited for. What is no stream is in memory anyhow.
+      // From here on only a slow client delays the response. A body that is not a stream is in memory anyway.
       response.once('pipe', () => response.setTimeout(SEND_TIMEOUT_MS, () => response.destroy()))
       const target = originForm(request.url ?? '')
       if (target === undefined || isAmbiguous(request)) {
@@ -51,10 +51,13 @@ export function createHttpServer(app: Koa<RequestState>, shed: Shed = goOnAtOnce
 
 const goOnAtOnce: Shed = (_request, _response, goOn) => goOn()
 
-/** Connections that the kernel accepts before the node does: with Node's default of 511 a page's burst waited a second for the rest. */
+/**
+ * Connections that the kernel queues for the node: with Node's default of 511 the requests of a large page waited a
+ * second.
+ */
 const BACKLOG = 4096
 
-/** @param port 0: any free one. @returns the URL. @throws what the system says, such as EADDRINUSE. */
+/** @param port 0: any free port. @returns the URL. @throws The system error, such as EADDRINUSE. */
 export function listen(server: Server, port: number, host: string): Promise<string> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
@@ -67,7 +70,7 @@ export function listen(server: Server, port: number, host: string): Promise<stri
   })
 }
 
-/** Takes no new connections, lets the answers under way end, then cuts what is left. */
+/** Accepts no new connections, lets responses in progress end, then closes the rest. */
 export function close(server: Server): Promise<void> {
   return new Promise((resolve) => {
     const cut = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS)
@@ -80,11 +83,11 @@ export function close(server: Server): Promise<void> {
 }
 
 /**
- * Path and query of a request, whichever way its target names them: a client may write the whole URL, as to a proxy, and
- * then its scheme and its host count for nothing here, nor for nginx.
+ * Path and query of a request target. A client may send an absolute URL, as to a proxy; its scheme and host are
+ * ignored, as by nginx.
  *
- * @returns undefined for what is neither, as readers of URLs further in would throw, Koa's among them; and for a path that nginx
- *   takes for no correct request, so that both give the same answer: wrongly percent-encoded, with a NUL, or out of the root.
+ * @returns undefined for other targets, for which URL parsers such as Koa's would throw; and for a path that nginx
+ *   rejects, so that both respond alike: malformed percent-encoding, a NUL, or a path out of the root.
  * @see https://www.rfc-editor.org/rfc/rfc9112#section-3.2
  * @example originForm('http://example.com/image/x?s=1') // '/image/x?s=1'
  */
@@ -98,7 +101,7 @@ export function originForm(target: string): string | undefined {
 const ABSOLUTE =
   /^[a-z][a-z0-9+.-]*:\/\/(?:\.?[a-z0-9-]+(?:\.[a-z0-9-]+)*\.?|\[[^/?#\]]*\])(?::\d*)?(?<rest>$|[/?].*)/is
 
-/** What comes after the scheme and the host, if these are as nginx takes them. */
+/** The text after scheme and host, if nginx accepts these. */
 function afterHost(target: string): string | undefined {
   const { rest } = ABSOLUTE.exec(target)?.groups ?? {}
   if (rest === undefined) return undefined
@@ -108,7 +111,7 @@ function afterHost(target: string): string | undefined {
 const REFUSALS = {
   400: SERVER_ERRORS[400],
   408: SERVER_ERRORS[408],
-  // The only body that Node refuses by itself has such chunks.
+  // Node itself refuses only bodies with such chunks.
   413: { code: 'original_too_large', message: 'The chunk extensions of the request body are too large' },
   417: {
     code: 'expectation_failed',
@@ -119,22 +122,22 @@ const REFUSALS = {
 type Refusal = keyof typeof REFUSALS
 
 /**
- * Answers what is no correct HTTP, and so never comes to the app, as the app answers errors. Node's own answers would have neither
- * a body nor the headers that keep browsers and caches from making something of them.
+ * Responds to malformed HTTP, which does not reach the app, in the format of the app. Node's own responses have neither
+ * a body nor security and caching headers.
  */
 function answerProtocolErrors(server: Server): void {
   const latest = new WeakMap<Duplex, Exchange>()
   server.prependListener('request', (request, response) => {
     const { socket } = request
     latest.set(socket, { request, response })
-    // An idle connection must not hold its last request, whose headers may have 24 KB.
+    // An idle connection must not keep its last request in memory, whose headers may have 24 KB.
     response.once('close', () => {
       if (latest.get(socket)?.response === response) latest.delete(socket)
     })
   })
   server.on('checkExpectation', (_, response) => refuse(response, 417))
   server.on('clientError', (error, socket) => {
-    // What is said now must not be taken for the answer to an earlier request, which is still to come.
+    // The error must not be taken for the response to an earlier request that is still pending.
     if (!socket.writable || ('code' in error && error.code === 'ECONNRESET') || !isTurnOf(socket, latest.get(socket))) {
       socket.destroy(error)
       return
@@ -143,13 +146,13 @@ function answerProtocolErrors(server: Server): void {
   })
 }
 
-/** Whether a request leaves open which host is meant: two servers that read it differently could be played off. */
+/** Whether the host of a request is ambiguous: servers that interpret it differently could be exploited. */
 function isAmbiguous({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.length === 4 && /^host$/i.test(name)).length
   return hosts > 1 || (hosts === 0 && httpVersion === '1.1')
 }
 
-/** Ends the connection too. */
+/** Also closes the connection. */
 function refuse(response: ServerResponse, status: Refusal): void {
   const body = bodyOf(status)
   response.writeHead(status, { ...errorHeaders(body), Connection: 'close' }).end(body)
@@ -160,7 +163,9 @@ interface Exchange {
   readonly response: ServerResponse
 }
 
-/** The last request of a connection is answered, or it is what has gone wrong: in its body, with no answer begun. */
+/**
+ * Whether the last request of a connection is answered, or has itself failed: in its body, before its response began.
+ */
 function isTurnOf(socket: Duplex, last: Exchange | undefined): boolean {
   if (last === undefined || last.response.writableFinished) return true
   return !last.request.complete && !last.response.headersSent && last.response.socket === socket

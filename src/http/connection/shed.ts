@@ -8,29 +8,29 @@ import type { ClientOf } from '../request/request-state.ts'
 import { type AccessReport, requestIdOf } from './access-log.ts'
 
 export interface ShedOptions {
-  /** Why no picture can be made now for this client; without one: for a client that has nothing here yet. */
+  /** Why no render is possible now for this client; without one: for a new client. */
   readonly refusal: (network?: string) => UnavailableError | undefined
-  /** Counts a request among this client's that wait for a renderer. @returns ends that. */
+  /** Counts a request of this client as waiting for a renderer. @returns Ends that. */
   readonly takeSeat: (network: string | undefined) => () => void
-  /** Whether there can be pictures that are in memory only. */
+  /** Whether pictures may be in memory only. */
   readonly diskFails: () => boolean
   readonly report: AccessReport
   readonly clientOf: ClientOf
-  /** By them nginx refuses by itself most of what would be refused here. */
+  /** With these flags nginx itself rejects most requests that would be rejected here. */
   readonly flags: FlagFolder
 }
 
-/** Takes a request before the app does, and answers it or lets it go on to the app, now or a little later. */
+/** Receives a request before the app, and answers it or passes it on to the app, possibly a little later. */
 export type Shed = (request: IncomingMessage, response: ServerResponse, goOn: () => void) => void
 
 /**
- * Load shedding. Under ten times the load that a node can bear, nine requests of ten are refused, and what that costs the
- * renderers lack. So who asks for a picture that nginx, in front of this node, has not found on the disk is refused before
- * anything else is done while there is no time to make one, unless it is being made. And when many are, nginx is told to do that.
+ * Load shedding. Under ten times the capacity of a node, nine of ten requests are rejected, at the cost of the
+ * renderers. So a request for a picture that nginx has not found on the disk is rejected before any other work while no
+ * render is possible, unless it is already being rendered. After many rejections nginx is told to reject.
  */
 export function createShed({ refusal, takeSeat, diskFails, report, clientOf, flags }: ShedOptions): Shed {
-  // A request costs the node about 2 ms of CPU before it waits for a renderer. When a thousand came at once, the refusals of
-  // others waited for up to a second behind them.
+  // A request costs about 2 ms of CPU before it waits for a renderer. After a burst of a thousand, rejections waited up
+  // to a second behind them.
   const turnstile = createTurnstile()
   const underWay = new Map<string, number>()
   const overload = createOverloadFlags({ refusal, diskFails, flags })
@@ -85,18 +85,18 @@ interface Asked {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly client: Client
-  /** When the node began with it, by `performance.now()`. */
+  /** Start of its processing, by `performance.now()`. */
   readonly since: number
 }
 
-/** nginx says so where it has looked, and only of a view in its canonical spelling. */
+/** nginx sets the header after a look-up, and only for a canonical URL of a picture. */
 function isOfAbsentPicture(request: IncomingMessage): boolean {
   const { method, headers } = request
   const isRead = method === 'GET' || method === 'HEAD'
   return isRead && headers['x-not-on-disk'] === '1' && headers['x-render-again'] === undefined && !hasBody(request)
 }
 
-/** Lets one task begin in each turn of the event loop; the others wait in order of arrival. */
+/** Starts one task in each turn of the event loop; the others wait in order of arrival. */
 export type Turnstile = (task: () => void) => void
 
 export function createTurnstile(): Turnstile {
@@ -121,51 +121,51 @@ export function createTurnstile(): Turnstile {
   }
 }
 
-/** Files that tell nginx by being there whom to refuse. */
+/** Files whose existence tells nginx which clients to reject. */
 export interface FlagFolder {
   raise(name: string): void
   lower(name: string): void
 }
 
 export interface Client {
-  /** As nginx has it. */
+  /** As seen by nginx. */
   readonly address: string
   /** By `clientNetwork`: limits count this. */
   readonly network: string
 }
 
-/** Lets nginx refuse whoever is refused again and again, since that costs far less there. */
+/** Lets nginx reject clients that are rejected repeatedly, as that costs far less there. */
 export interface OverloadFlags {
   refused(client: Client): void
   admitted(client: Client): void
 }
 
 export interface OverloadFlagsOptions {
-  /** Why no picture can be made now for this client; without one: for a client that has nothing here yet. */
+  /** Why no render is possible now for this client; without one: for a new client. */
   readonly refusal: (network?: string) => UnavailableError | undefined
   readonly diskFails: () => boolean
   readonly flags: FlagFolder
 }
 
 interface Tally {
-  /** Absent: of everybody. */
+  /** Absent: for all clients. */
   readonly network: string | undefined
   inARow: number
 }
 
 /**
- * So many refusals in a row, and the flag is raised: more come than a few for each that is let in. Fewer are better refused
- * here, since nginx does not know what is being made.
+ * Consecutive rejections that raise the flag. Fewer are better rejected by the node, since nginx does not know the
+ * renders in progress.
  */
 const REFUSALS_IN_A_ROW = 5
-/** How often the node looks whether a flag can be lowered, ms: what waits by then is work for ten times as long. */
+/** Interval of checks whether a flag can be lowered, ms: the queue then still has work for ten times as long. */
 const LOOK_MS = 10
-/** Clients that are counted at once. Others are refused by the node. */
+/** Maximum number of counted clients. The node rejects others itself. */
 const MAX_TALLIES = 256
 
 /**
- * Where a new client would be refused too, the flag is for everybody; else it is for the one client that has had its part, and
- * nobody else notices.
+ * If a new client would also be rejected, the flag is for all clients; otherwise for the one client that has used its
+ * share.
  */
 function createOverloadFlags({ refusal, diskFails, flags }: OverloadFlagsOptions): OverloadFlags {
   const tallies = new Map<string, Tally>()
@@ -199,7 +199,7 @@ function createOverloadFlags({ refusal, diskFails, flags }: OverloadFlagsOptions
   return {
     refused({ address, network }) {
       const isForAll = refusal() !== undefined
-      // The name of a file.
+      // The address becomes a file name.
       if (!isForAll && parseIpAddress(address) === undefined) return
       const name = isForAll ? EVERYBODY : address
       const tally = tallyOf(name, isForAll ? undefined : network)

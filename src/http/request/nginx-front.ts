@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { Degradation } from '../../service/load/access-watch.ts'
 
-/** The nginx in front of this process: whether it sends the files of the cache, as it should. */
+/** The nginx in front of this process: whether it sends the files of the cache. */
 export interface NginxFront {
   /** nginx's internal location over `CACHE_DIR/renditions`, ending in a slash; empty: there is no nginx. */
   readonly accelPrefix: string
-  /** Whether this request came through an nginx that sends files from that location. */
+  /** Whether this request came through an nginx with that location. */
   sendsFiles(request: IncomingMessage): boolean
-  /** nginx was told to send a file. */
+  /** Counts a file that nginx was told to send. */
   pointed(): void
-  /** nginx could not send a file that is there. */
+  /** Counts an existing file that nginx could not send. */
   failed(): void
 }
 
@@ -18,16 +18,16 @@ export interface NginxFrontOptions {
   readonly degradation: Degradation
   /** Ms; a clock that is never set back. */
   readonly now: () => number
-  /** Who may enter the folders of the cache, for the log. */
+  /** Permissions of the cache folders, for the log. */
   readonly access: string
 }
 
-/** nginx.conf sets it, over whatever a client says. */
+/** nginx.conf sets it, and overwrites that of a client. */
 const PREFIX_HEADER = 'x-darkroom-accel-prefix'
-/** After the last sign of it, and after that of nginx's failures. */
+/** How long a problem is reported after its last occurrence, and the window for counting failures. */
 const LASTS_MS = 300_000
 const WINDOW_MS = 60_000
-/** A file that is purged and made again at that moment looks the same: as a rule, and not once in a while. */
+/** A single failure may be a file that was purged and made again at that moment. */
 const LEAST_FAILURES = 2
 
 const BYPASSED =

@@ -45,7 +45,7 @@ export function pacedBody(request: IncomingMessage, onBreak: 'invalid_upload' | 
     body.destroy(new RequestError(onBreak, 'The connection was closed before the body ended', { cause }))
   }
   request.on('error', onClose).once('close', onClose)
-  // It may fail before anybody reads it, or when nobody does any more: that must not end the process.
+  // An error without a reader must not end the process.
   body.on('error', () => {})
   return request.pipe(body)
 }
@@ -64,14 +64,14 @@ function slowness({ seconds, idleSeconds, receivedBytes }: Progress): string | u
   return `The request body arrived too slowly: the minimum is ${MIN_BYTES_PER_SECOND / 1024} KiB per second on average`
 }
 
-/** A client that sends on what nobody wants to read has this long to notice the answer. */
+/** Time for a client that keeps sending a refused body to read the response. */
 const LINGER_MS = 5000
-/** A client that was refused for its silence has little on its way. */
+/** The same for a client that was refused for its silence. */
 const LINGER_SLOW_MS = 2000
 
 /**
- * Reads and drops what is left of a body that was refused on the way, for a while: a client that reads no answer before it
- * has sent everything gets its answer, and the connection does not hang with a body in it.
+ * Reads and discards the rest of a refused body for a while: some clients read no response before they have sent
+ * everything, and the connection would hang.
  */
 export function dropUnreadBody(): Middleware<RequestState> {
   return async (ctx, next) => {
@@ -85,12 +85,12 @@ export function dropUnreadBody(): Middleware<RequestState> {
 }
 
 function dropRest(req: IncomingMessage, res: ServerResponse, lingerMs: number): void {
-  // On who asks for that Node hangs up right after the answer, and what is still on its way would cut the answer off: so our half
-  // of the connection is ended, and the other half read on.
+  // With `Connection: close` Node would close right after the response, and incoming data would reset the connection:
+  // so only our half is closed, and the other half is read.
   const isLast = !res.shouldKeepAlive
   res.shouldKeepAlive = true
   res.once('finish', () => {
-    // Whoever it was piped to has stopped taking it.
+    // The destination does not read any more.
     req.unpipe()
     req.resume()
     if (isLast) req.socket.end()
@@ -103,7 +103,7 @@ function dropRest(req: IncomingMessage, res: ServerResponse, lingerMs: number): 
   })
 }
 
-/** Whether a body comes with the request, as far as its headers say; it may be empty. */
+/** Whether the request has a body by its headers; it may be empty. */
 export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
 }

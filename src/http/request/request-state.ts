@@ -9,30 +9,30 @@ import { RequestError, type ServiceError, UnavailableError } from '../../errors.
 import type { Viewer } from '../../service/load/admission.ts'
 import { memoize } from '../../service/tools/memoize.ts'
 
-/** What the middleware of one request tell each other. */
+/** State that the middleware of a request share. */
 export interface RequestState {
-  /** Aborts when the client has gone or the time is over. Set by `deadline`. */
+  /** Aborts when the client disconnects or the time is over. Set by `deadline`. */
   signal: AbortSignal
-  /** How a rendition was come by, for the log and the metrics. */
+  /** The cache status of a rendition, for the log and the metrics. */
   tier?: string
-  /** What was thrown, for the log. */
+  /** The thrown error, for the log. */
   error?: unknown
 }
 
-/** The address of a request's client: as the log has it, and as limits count it. */
+/** The address of a request's client, for the log and for limits. */
 export type ClientOf = (request: IncomingMessage) => string
 
-/** The original, and the client of the request where that matters. */
+/** The original, with the client if that matters. */
 export type AskedBy = (request: IncomingMessage, original: OriginalRef) => AskedRef
 
-/** The request as one that waits for work: since now, for its client. */
+/** The client and the arrival time of a request. */
 export type ViewerOf = (request: IncomingMessage) => Viewer
 
 const MEMORY_BYTES = 1024 * 1024
 
-/** @param proxies Whose word on the client is taken. */
+/** @param proxies Trusted proxies. */
 export function createClientOf(proxies: readonly AddressBlock[]): ClientOf {
-  // The same few proxies and clients come again and again, and reading addresses costs microseconds.
+  // The same proxies and clients recur, and parsing addresses takes microseconds.
   const read = memoize((text) => {
     const [peer = '', ...forwarded] = text.split(' ')
     return { address: clientAddress(peer, forwarded.join(' '), proxies) }
@@ -63,8 +63,8 @@ export function isTrusted(ctx: Context, access: WriteAccess): boolean {
 }
 
 /**
- * Where every URL needs a signature, nobody is to find out without a token what there is. Above all not the record, which has URLs
- * that are signed for ever: whoever was given one for an hour knows the id.
+ * If every URL needs a signature, records need a token: they contain signed URLs without expiry, and a client with one
+ * temporary URL knows the id.
  *
  * @throws RequestError `token_required`, `tokens_not_configured`
  */
@@ -79,7 +79,7 @@ export function idOf(ctx: Context): string {
   throw new RequestError('invalid_path', 'An image id must have 40 hexadecimal digits')
 }
 
-/** What a request says of the copy that its client has, and of the part that it wants. */
+/** The conditional headers and the range of a request. */
 export function conditionsOf(ctx: Context): ConditionalHeaders {
   const { headers } = ctx.req
   return {
@@ -92,7 +92,7 @@ export function conditionsOf(ctx: Context): ConditionalHeaders {
   }
 }
 
-/** The client closed the connection before it had its answer. Nobody sees this error but the log. */
+/** The client closed the connection before the response. Only the log shows this error. */
 class ClientGoneError extends Error {
   constructor() {
     super('The client closed the connection')
@@ -101,8 +101,8 @@ class ClientGoneError extends Error {
 }
 
 /**
- * Gives the request a signal that aborts when its client leaves, or if its answer has not begun within the time: with
- * `client_too_slow` if the request itself has not arrived by then, else with `timed_out`.
+ * Gives the request a signal that aborts when its client disconnects, or if its response has not begun in time: with
+ * `client_too_slow` if the request has not been received by then, else with `timed_out`.
  */
 export function deadline(timeoutMs: number): Middleware<RequestState> {
   return async (ctx, next) => {

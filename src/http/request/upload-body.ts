@@ -5,24 +5,24 @@ import { tooManyBytes } from '../../domain/picture/original-facts.ts'
 import { OriginalError, RequestError } from '../../errors.ts'
 import { pacedBody } from './request-body.ts'
 
-/** What a form has to hold beside its file. What one of these throws refuses the whole form. */
+/** Checks of the parts of a form. An error of one refuses the whole form. */
 export interface FormRules {
-  /** Told of every field, as it comes. */
+  /** Called for every field. */
   onField?(name: string, value: string): void
-  /** Before the first byte of the file. */
+  /** Called before the first byte of the file. */
   onFile?(field: string): void
-  /** Told of the file's bytes, as they come. */
+  /** Called for each chunk of the file. */
   readonly onBytes?: (chunk: Buffer) => void
-  /** When all of the form has been read, and before whoever reads the file sees its end. */
+  /** Called when the whole form has been read, before the end of the file is passed on. */
   onEnd?(): void
 }
 
 /**
  * The file of an upload: the body itself, or the one file of a `multipart/form-data`.
  *
- * @returns a stream that fails with `RequestError` (`invalid_upload`, `client_too_slow`), or ends when the whole body was in
- *   order: a second file after the first fails it.
- * @throws RequestError, OriginalError for what the headers alone give away.
+ * @returns a stream that fails with `RequestError` (`invalid_upload`, `client_too_slow`), or ends when the whole body
+ *   was valid: a second file fails it.
+ * @throws RequestError, OriginalError for invalid headers.
  */
 export function uploadBody(request: IncomingMessage, maxBytes: number): Readable {
   const { 'content-type': contentType = '', 'content-length': length, 'content-encoding': encoding } = request.headers
@@ -41,9 +41,9 @@ export function uploadBody(request: IncomingMessage, maxBytes: number): Readable
 }
 
 /**
- * The file of an upload that has to be a form.
- * @returns a stream as `uploadBody` does. It fails with what `rules` throw, and ends only when they have been heard.
- * @throws OriginalError, RequestError for what the headers alone give away.
+ * The file of an upload that must be a form.
+ * @returns a stream as `uploadBody` does. It fails with the errors of `rules`, and ends only after all of them.
+ * @throws OriginalError, RequestError for invalid headers.
  */
 export function uploadForm(request: IncomingMessage, rules: FormRules): Readable {
   const { 'content-type': contentType = '', 'content-encoding': encoding } = request.headers
@@ -67,11 +67,11 @@ function assertNotEncoded(encoding: string | undefined): void {
 }
 
 function singleFile(request: IncomingMessage, contentType: string, rules: FormRules): Readable {
-  // First what may throw: nobody would be there to hear of a body.
+  // First, as it may throw: an earlier body would have no reader.
   const parser = createParser(contentType)
   const body = pacedBody(request, 'invalid_upload')
   const file = new PassThrough()
-  // It may fail before anybody reads it, or when nobody does any more: that must not end the process.
+  // An error without a reader must not end the process.
   file.on('error', () => {})
   let files = 0
   const fail = (cause: unknown) => {
@@ -102,7 +102,7 @@ function singleFile(request: IncomingMessage, contentType: string, rules: FormRu
       return
     }
     if (rules.onBytes) part.on('data', rules.onBytes)
-    // The end is withheld until the rest of the form has shown that this was the only file.
+    // The end is delayed until the rest of the form shows that this was the only file.
     part.pipe(file, { end: false })
   })
   parser.on('error', (cause) =>
