@@ -5,28 +5,28 @@ import type { ObjectStore } from '../ports/store.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
 import { putBytes, readText } from '../tools/small-object.ts'
 
-/** Images that are also known by the SHA-1 of their bytes, as Reticulum names them. */
+/** Images that are also named by the SHA-1 of their bytes, as in Reticulum. */
 export interface AliasService {
   /**
-   * Our id of that image, whether it still exists or not.
+   * The id of the image, whether it still exists or not.
    * @param sha1 40 lower-case hex digits.
-   * @returns undefined if nothing was ever known by it.
+   * @returns undefined if there is no alias for it.
    * @throws UnavailableError
    */
   find(sha1: string, signal: AbortSignal): Promise<string | undefined>
   /**
-   * Durable when it returns. Two files with one SHA-1 can be made on purpose: what a name leads to is never changed.
-   * @returns `exists` if the SHA-1 leads to an image already, be it another one.
+   * Durable when it returns. An alias never changes, as colliding files with one SHA-1 can be made.
+   * @returns `exists` if there is an alias already, even for another image.
    * @throws UnavailableError
    */
   add(sha1: string, id: string, signal: AbortSignal): Promise<'created' | 'exists'>
 }
 
 const MAX_ABSENCES = 10_000
-/** As for originals: so long, an import on another machine goes unnoticed here. */
+/** As for originals: an import on another machine is noticed after this time. */
 const ABSENCE_MS = 1_000
 
-/** @param maxRemembered Entries of each table in memory at most. */
+/** @param maxRemembered Maximum entries of each table in memory. */
 export function createAliasService(store: ObjectStore, maxRemembered: number): AliasService {
   const flights = createCoalescer<string | undefined>()
   const ids = new LRUCache<string, string>({ max: maxRemembered })
@@ -50,13 +50,13 @@ export function createAliasService(store: ObjectStore, maxRemembered: number): A
       const outcome = await putBytes(store, alias, signal)
       absences.delete(sha1)
       if (outcome === 'created' || (await readAlias(store, sha1, signal)) !== undefined) return outcome
-      // What stands there is no alias.
+      // The stored object is not a valid alias.
       return await putBytes(store, { ...alias, overwrite: true }, signal)
     },
   }
 }
 
-/** What the store says of a SHA-1 now. @returns undefined if nothing is known by it. */
+/** Reads an alias from the store. @returns undefined if there is none. */
 export async function readAlias(store: ObjectStore, sha1: string, signal: AbortSignal): Promise<string | undefined> {
   const text = await readText(store, aliasKey(sha1), signal)
   return text === undefined ? undefined : parseAlias(text)

@@ -14,8 +14,8 @@ import { readAlias } from './alias-service.ts'
 
 export interface DeletionService {
   /**
-   * Removes an image from the store and tells every node to forget it. Repeating it completes what a crash left undone.
-   * @param name Its id, or a SHA-1 that leads to it: that goes on leading there, and tells that it was deleted.
+   * Removes an image from the store and invalidates it on every node. Repeating it completes an interrupted deletion.
+   * @param name Its id, or its SHA-1. The alias is kept, and leads to the answer "deleted".
    * @throws OriginalError `original_not_found`; UnavailableError
    */
   remove(name: string, signal: AbortSignal): Promise<void>
@@ -34,7 +34,7 @@ export function createDeletionService({ store, watch, now }: DeletionServiceOpti
     await putBytes(store, { key: deletedKey(id), bytes, contentType, overwrite: true, forDeletion: true }, signal)
   }
 
-  /** What can be made again may go first, if the mark has no room otherwise. */
+  /** On a full disk, derived objects are removed before the mark is written. */
   async function begin(id: string, signal: AbortSignal): Promise<void> {
     try {
       await mark(id, false, signal)
@@ -70,7 +70,7 @@ export function createDeletionService({ store, watch, now }: DeletionServiceOpti
       await store.remove(recordKey(id), signal)
       await store.remove(originalKey(id), signal)
       await removeDerived(id, signal)
-      // From here on an upload of the same bytes is safe from this deletion.
+      // From here on this deletion does not affect an upload of the same bytes.
       await mark(id, true, signal)
       await watch.announce(id, signal)
     },

@@ -9,26 +9,27 @@ import type { Meter } from '../ports/meter.ts'
 import type { PrimeService } from '../renditions/prime.ts'
 import { createBackground } from '../tools/background.ts'
 
-/** Acts upon what buckets tell of their objects. */
+/** Processes bucket notifications. */
 export interface EventService {
   /**
-   * Every node hears of it, as of a deletion; this one at once. What is new is made ahead in the background.
-   * @throws UnavailableError if not all could be told: the bucket has to tell it again.
+   * Invalidates the objects on every node, like a deletion; on this one at once. New objects are rendered in advance,
+   * in the background.
+   * @throws UnavailableError if an invalidation failed: the bucket has to repeat the notification.
    */
   tell(events: readonly BucketEvent[], signal: AbortSignal): Promise<void>
-  /** Objects that are being looked up to be made ahead. */
+  /** Objects that are being looked up for rendering in advance. */
   readonly pending: number
-  /** Gives up what has not been begun, and resolves when nothing is under way. */
+  /** Drops work that has not begun, and resolves when the rest has ended. */
   stop(): Promise<void>
 }
 
-/** A bucket under one of our aliases. */
+/** A bucket with one of its aliases. */
 export interface ToldBucket {
   readonly alias: string
-  /** Its own name. Several servers may have one of that name: then all are meant. */
+  /** Name on its server. Buckets of the same name on several servers all match. */
   readonly bucket: string
   readonly keyPrefix: string
-  /** Made ahead of new objects. */
+  /** Sizes of new objects to render in advance. */
   readonly primeSizes: readonly Spec[]
 }
 
@@ -40,7 +41,7 @@ export interface EventServiceOptions {
   readonly meter: Meter
 }
 
-/** More are left for their viewers. */
+/** Maximum pending objects; others are rendered on request. */
 const MAX_PENDING = 10_000
 
 export function createEventService({ buckets, watch, versions, primes, meter }: EventServiceOptions): EventService {
@@ -51,7 +52,7 @@ export function createEventService({ buckets, watch, versions, primes, meter }: 
     try {
       await versions.use(ref, signal, async (id) => primes.prime(id, specs))
     } catch (error) {
-      // Removed meanwhile.
+      // The object was removed meanwhile.
       if (signal.aborted || error instanceof OriginalError) return
       meter.trouble('A new object could not be rendered in advance', error)
     }

@@ -15,23 +15,23 @@ import { createBackground } from '../tools/background.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
 import { createSharing, readText } from '../tools/small-object.ts'
 
-/** What is measured of originals: once, after the upload or when somebody asks, and kept in the store for all nodes. */
+/** Infos of originals: measured once, after the upload or on request, and stored for all nodes. */
 export interface InfoService {
   /**
-   * From memory or the store, else measured now. Whether the image is there, its record says: this does not look.
+   * From memory or the store, otherwise measured now. It does not check whether the image exists: the record does.
    * @throws OriginalError, UnavailableError
    */
   info(id: string, signal: AbortSignal): Promise<ImageInfo>
   /**
-   * Measures a new original in the background. What fails is measured for the first who asks.
-   * @returns when it has ended, in whichever way.
+   * Measures a new original in the background. After a failure it is measured on request.
+   * @returns when it has ended, also after a failure.
    */
   make(id: string): Promise<void>
-  /** Drops what memory knows of these images. */
+  /** Drops entries of these images from memory. */
   forget(ids: ReadonlySet<string>): void
-  /** Infos that are being made in the background or written to the store. */
+  /** Infos being measured in the background or written to the store. */
   readonly pending: number
-  /** Gives up what has not been begun, and resolves when nothing is under way. */
+  /** Drops work that has not begun, and resolves when the rest has ended. */
   stop(): Promise<void>
 }
 
@@ -44,11 +44,11 @@ export interface InfoServiceOptions {
   readonly meter: Meter
 }
 
-/** Of measuring an original of which nothing is known yet. */
+/** Cost of measuring an unknown original. */
 const USUAL_COST_MS = 30
-/** More are left for those who ask. */
+/** Maximum pending measurements; others are made on request. */
 const MAX_PENDING = 10_000
-/** Of JSON: what a store that takes nothing does not keep. */
+/** Size of the JSON in memory, for a read-only store. */
 const MAX_REMEMBERED_BYTES = 8 * 1024 * 1024
 
 export function createInfoService(options: InfoServiceOptions): InfoService {
@@ -70,7 +70,7 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     return stored
   }
 
-  /** Refused before anything is fetched for it. */
+  /** Taken first, so that a refused request costs no fetch. */
   async function measureNow(id: string, signal: AbortSignal): Promise<ImageInfo> {
     const place = renderQueue.enter('viewer', { costMs: USUAL_COST_MS })
     try {
@@ -86,7 +86,7 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     work.place?.revise(decodingCost(facts, 1))
     const info = await renderQueue.run(() => engine.measure(source, facts), signal, work)
     await guarded.publish(() => remember(id, info))
-    // Nobody waits for the store to take it; and it would keep for ever what is said of a version.
+    // Stored in the background. Infos of versions are not stored, as the store would keep them for ever.
     if (!isVersionId(id)) background.track(shared.share(id, info, background.signal))
     return info
   }
@@ -100,7 +100,7 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
     try {
       await measure(id, signal, { priority: 'background' })
     } catch (error) {
-      // Deleted meanwhile, or broken: whoever asks hears of it.
+      // Deleted meanwhile, or broken: the request for the info reports it.
       if (signal.aborted || error instanceof OriginalError) return
       meter.trouble(`The information of image ${id} could not be computed in advance`, error)
     }
@@ -129,11 +129,11 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
   }
 }
 
-/** The information of images in the store, for all nodes. */
+/** Infos in the store, for all nodes. */
 export interface StoredInfos {
-  /** A store that does not give it costs the time to measure again; if nothing else can be had of it, the original says so. */
+  /** If the store fails, the original is measured again; the fetch of the original reports an outage. */
   read(id: string, signal: AbortSignal): Promise<ImageInfo | undefined>
-  /** A store that can't be written to costs the other nodes the time to measure, and nobody an answer. It never rejects. */
+  /** If the store is not writable, other nodes measure again. It never rejects. */
   share(id: string, info: ImageInfo, signal: AbortSignal): Promise<void>
 }
 
@@ -158,7 +158,7 @@ function createStoredInfos(store: ObjectStore, meter: Meter): StoredInfos {
       const bytes = Buffer.from(formatInfo(info))
       try {
         if (!(await sharing.share({ key: infoKey(id), bytes, contentType: 'application/json' }, signal))) return
-        // A deletion removes the original before it removes this, and may have been done while this was on its way.
+        // A deletion removes the original before the info, and may have ended during the write.
         if ((await store.stat(originalKey(id), signal)) === undefined) await store.remove(infoKey(id), signal)
       } catch (error) {
         if (!signal.aborted) meter.trouble(UNSHARED, error)

@@ -18,10 +18,11 @@ import type { InfoService } from './info-service.ts'
 
 export interface IngestService {
   /**
-   * Takes in an original: checked, then the bytes and their record, both durable when this returns. The same bytes again
-   * change nothing.
+   * Ingests an original: verifies it and stores the bytes and their record, both durable when it returns. Repeating it
+   * with the same bytes has no effect.
    *
-   * @throws OriginalError `invalid_upload` for no bytes, `original_too_large`, `original_unsupported`, `original_broken`; UnavailableError
+   * @throws OriginalError `invalid_upload` for an empty body, `original_too_large`, `original_unsupported`,
+   *   `original_broken`; UnavailableError
    */
   ingest(body: Readable, signal: AbortSignal): Promise<Ingested>
 }
@@ -45,7 +46,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
 
   const uploads = createUploadStore(store, now)
 
-  /** Whoever uploads goes before what is made of the uploads before. */
+  /** Uploads have precedence over background work for earlier uploads. */
   async function ingestSpooled(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
     const release = renderQueue.holdBackground()
     try {
@@ -66,7 +67,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
     const written = await uploads.write(newRecord(id, spooled, facts), spooled, signal)
     originals.learn(id, facts)
     const { source } = spooled
-    // The first view then needs no fetch. Losing it costs only that.
+    // So that the first view needs no fetch.
     const isHere = await work.tryPublish(() => 'path' in source && cache.adoptOriginal(id, source.path))
     // The upload does not wait for mezzanines and info.
     if (isHere) void mezzanines.make(id).then(() => infos.make(id))
@@ -95,7 +96,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
     }
   }
 
-  /** Nobody is to send megabytes for a refusal. */
+  /** So that a client does not send megabytes in vain. */
   function assertRoom(body: Readable): void {
     const error = renderQueue.refusal('upload')
     if (error === undefined) return
@@ -116,19 +117,19 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
   }
 }
 
-/** `created` is false if the very bytes were here already. */
+/** `created` is false if the same bytes existed already. */
 export interface Ingested {
   readonly record: ImageRecord
   readonly created: boolean
 }
 
-/** Uploads in the store: an original and its record, which are there both or not at all. */
+/** Uploads in the store: an original and its record, which exist both or not at all. */
 export interface UploadStore {
-  /** @returns the record if the store holds it and these very bytes. */
+  /** @returns the record if the store has it and the same bytes. */
   find(id: string, spooled: Spooled, signal: AbortSignal): Promise<ImageRecord | undefined>
   /**
-   * Original first, then record, so that a crash leaves at most an original that nobody was told of. A deletion of the
-   * same image leaves its mark before it removes anything: with no mark after both are written, they stay.
+   * Writes the original, then the record, so that a crash leaves at most an unacknowledged original. A deletion of the
+   * same image writes its mark before it removes anything: without a mark after both writes, they are kept.
    * @throws UnavailableError also if the image is being deleted.
    */
   write(record: ImageRecord, spooled: Spooled, signal: AbortSignal): Promise<Ingested>
@@ -160,7 +161,7 @@ function createUploadStore(store: ObjectStore, now: () => number): UploadStore {
     return text === undefined ? undefined : parseRecord(text)
   }
 
-  /** True if the store holds these very bytes, as far as it can tell without reading them. */
+  /** Whether the store has the same bytes, by size and MD5. */
   async function isIntact(id: string, { sizeBytes, md5 }: Spooled, signal: AbortSignal): Promise<boolean> {
     const stat = await store.stat(originalKey(id), signal)
     return stat !== undefined && stat.sizeBytes === sizeBytes && (stat.md5 === undefined || stat.md5 === md5)

@@ -4,23 +4,23 @@ import type { Bucket } from '../ports/bucket.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
 
-/** Finds out whether this node may do what its settings say, before somebody is refused for it. */
+/** Checks the permissions that the settings of this node need, before a request fails. */
 export interface AccessWatch {
-  /** Looks at all that is due. Never throws but for `signal`'s reason. */
+  /** Runs all checks that are due. Throws only the reason of `signal`. */
   look(signal: AbortSignal): Promise<void>
 }
 
 export interface AccessWatchOptions {
-  /** By their aliases. */
+  /** By alias. */
   readonly buckets: ReadonlyMap<string, { readonly bucket: Bucket }>
-  /** Absent: this node takes no uploads. */
+  /** Absent: this node accepts no uploads. */
   readonly uploadStore?: ObjectStore
   readonly degradation: Degradation
   /** Ms; a clock that is never set back. */
   readonly now: () => number
 }
 
-/** What was well is looked at again after this time; what was not, each time. */
+/** A successful check is repeated after this time; a failed one each time. */
 const TRUSTED_MS = 300_000
 const AT_ONCE = 4
 
@@ -29,7 +29,7 @@ const READ_ONLY =
   '(packaging/s3-policy.json), or unset UPLOAD_TOKENS for a read-only node'
 
 interface Check {
-  /** @returns what is wrong, if anything. @param before What was wrong at the last look. */
+  /** @returns The reason of a failure. @param before The reason of the last check. */
   readonly run: (signal: AbortSignal, before: string | undefined) => Promise<string | undefined>
   reason?: string | undefined
   lookedAt?: number
@@ -66,7 +66,7 @@ async function bucketTrouble(alias: string, bucket: Bucket, signal: AbortSignal)
   return message === undefined ? undefined : `Bucket "${alias}" in BUCKETS_FILE: ${message}`
 }
 
-/** While the store cannot be asked, which is a reason not to be ready, nothing new is known of our rights. */
+/** While the store is unavailable, which makes the node unready, the last result is kept. */
 async function writeTrouble(
   store: ObjectStore,
   signal: AbortSignal,
@@ -80,7 +80,7 @@ async function writeTrouble(
   return reason
 }
 
-/** @returns that of the failure, if it is one. */
+/** @returns The message of the failure, if there is one. */
 async function messageOf(call: Promise<void>, signal: AbortSignal): Promise<string | undefined> {
   try {
     await call
@@ -92,13 +92,13 @@ async function messageOf(call: Promise<void>, signal: AbortSignal): Promise<stri
   }
 }
 
-/** What is wrong with this node without being a reason to take it out: `/readyz` names it, and the log once. */
+/** Problems that do not make the node unready: `/readyz` reports them, and the log once. */
 export interface Degradation {
-  /** In the order in which they began. */
+  /** In the order of their beginning. */
   readonly reasons: readonly string[]
   /**
    * @param reason For `/readyz`: without paths, names of buckets and the like, which go into `cause`.
-   * @param options.lastsMs It ends by itself unless it begins again within this time. Absent: it lasts until its end.
+   * @param options.lastsMs Time after which it ends unless it is reported again. Absent: it lasts until `end`.
    */
   begin(reason: string, options?: { readonly cause?: unknown; readonly lastsMs?: number }): void
   end(reason: string): void

@@ -2,33 +2,33 @@ import type { Meter } from '../ports/meter.ts'
 
 export interface SweepResult {
   readonly bytesAfter: number
-  /** Temporary files included. */
+  /** Including temporary files. */
   readonly removedFiles: number
   readonly removedBytes: number
 }
 
-/** Deletes what the cache need not keep. One sweep at a time. */
+/** Deletes idle files and those over the budgets. One sweep at a time. */
 export interface CacheSweep {
-  /** @returns undefined if somebody else is sweeping. */
+  /** @returns undefined if another process is sweeping. */
   sweep(): Promise<SweepResult | undefined>
   stop(): Promise<void>
 }
 
-/** Decides when to sweep: from time to time, and at once when the disk refuses something or the budget must be used up. */
+/** Schedules sweeps: periodically, and at once when the disk refuses a write or the budget must be used up. */
 export interface CacheKeeper {
   start(): void
   stop(): Promise<void>
-  /** Bytes that went into the cache. */
+  /** Counts bytes written to the cache. */
   wrote(bytes: number): void
-  /** The disk refused something: for now the cache takes less than it should. */
+  /** The disk refused a write: the cache is degraded for now. */
   refused(cause: unknown): void
-  /** Bytes of disk that the cache uses, by the last sweep and what was written since. */
+  /** Disk space used by the cache: the result of the last sweep, plus later writes. */
   readonly usedBytes: number
-  /** True for a while after the disk has refused something. */
+  /** Whether the disk has refused a write recently. */
   readonly degraded: boolean
-  /** What this node's sweeps have deleted. */
+  /** Files deleted by the sweeps of this node. */
   readonly evicted: { readonly files: number; readonly bytes: number }
-  /** Since the last sweep that succeeded, of this node or another process; before the first, since the start. */
+  /** Time since the last successful sweep of this node or another process; before the first, since the start. */
   readonly sweepAgeSeconds: number
 }
 
@@ -41,7 +41,7 @@ export interface CacheKeeperOptions {
 }
 
 const TROUBLE_MS = 60_000
-/** A full disk asks for a sweep with every request. */
+/** A full disk triggers a sweep with every request. */
 const LEAST_PAUSE_MS = 5_000
 
 export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: CacheKeeperOptions): CacheKeeper {
@@ -54,7 +54,7 @@ export function createCacheKeeper({ sweep, meter, now, everyMs, maxBytes }: Cach
   const evicted = { files: 0, bytes: 0 }
   const toldAt = new Map<string, number>()
 
-  /** A disk that fails does so with every request. */
+  /** A failing disk reports with every request. */
   function tell(message: string, cause: unknown): void {
     if (now() - (toldAt.get(message) ?? Number.NEGATIVE_INFINITY) < TROUBLE_MS) return
     toldAt.set(message, now())

@@ -20,13 +20,13 @@ export interface ObjectAddress {
 }
 
 /**
- * A bucket that others fill and change. Darkroom only reads it. Every method has a deadline, and throws the reason of `signal`
- * when that aborts. It throws `UnavailableError` `store_unavailable` if the server is down or slow, refuses the credentials or
- * has no such bucket: none of these is reported as an absent key.
+ * A bucket that other programs fill and change. Darkroom only reads it. Every method has a deadline, and throws the
+ * reason of `signal` when that aborts. It throws `UnavailableError` `store_unavailable` if the server is down or slow,
+ * refuses the credentials or has no such bucket: none of these is reported as an absent key.
  */
 export interface Bucket {
   /**
-   * Asks for the current version.
+   * Requests the current version.
    * @param known ETag of a known version, for a conditional request.
    * @returns undefined if there is no such key or version.
    */
@@ -39,7 +39,7 @@ export interface Bucket {
   open(address: ObjectAddress, etag: string, signal: AbortSignal): Promise<OpenObject | undefined>
   /** Resolves if the server responds, accepts the credentials and has the bucket; else the message names the cause. */
   check(signal: AbortSignal): Promise<void>
-  /** Absent: it is no server. */
+  /** Absent: it is not a server. */
   readonly calls?: EndpointCalls
   /** Ends idle connections. No call may be in progress. */
   close(): void

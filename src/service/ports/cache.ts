@@ -4,7 +4,7 @@ import type { MezzanineLevel } from '../../domain/picture/mezzanine.ts'
 import type { OutputFormat } from '../../domain/spec/image-format.ts'
 import type { ObjectSource } from './store.ts'
 
-/** Bytes on their way in: written aside and hashed as they came. Whoever has them calls `discard` in the end. */
+/** Incoming bytes: in a temporary file or memory, and hashed. Their owner calls `discard` at the end. */
 export interface Spooled {
   readonly source: ObjectSource
   readonly sizeBytes: number
@@ -12,68 +12,68 @@ export interface Spooled {
   readonly sha256: string
   /** Lower-case hex. */
   readonly md5: string
-  /** Frees the disk or memory; a file that was moved away meanwhile is no error. */
+  /** Frees the disk or memory. A file that was moved meanwhile is ignored. */
   discard(): Promise<void>
 }
 
 /**
- * Takes in a stream without trusting its length. Both methods destroy `body` when they fail.
- * Throws `original_too_large` beyond `maxBytes`, and what the stream itself failed with.
+ * Stores a stream of unknown length. Both methods destroy `body` when they fail. Throws `original_too_large` beyond
+ * `maxBytes`, and the error of the stream.
  */
 export interface Spool {
-  /** @throws UnavailableError `disk_unavailable` if this node's disk is full or cannot be written. */
+  /** @throws UnavailableError `disk_unavailable` if the local disk is full or not writable. */
   toDisk(body: Readable, maxBytes: number, signal: AbortSignal): Promise<Spooled>
-  /** @throws UnavailableError `overloaded` if the memory for such bytes is all in use. */
+  /** @throws UnavailableError `overloaded` if the memory limit is reached. */
   toMemory(body: Readable, maxBytes: number, signal: AbortSignal): Promise<Spooled>
 }
 
 /**
- * Renditions and originals on this node's disk. It may lose anything at any time, and everything in it can be made again;
- * so a disk that fails is told to the operator by the adapter, and to the caller only as an absence.
+ * Renditions and originals on the local disk. It may lose anything at any time, and everything can be made again; so
+ * the adapter reports a failing disk to the operator, and the caller gets an absence.
  */
 export interface ImageCache {
-  /** mtime of the files that this process publishes; those of an earlier pipeline keep theirs. */
+  /** mtime of the files that this process publishes; files of an earlier pipeline keep theirs. */
   readonly mtimeSeconds: number
-  /** The first of `files` that is there. @param files Names in the image's folder. */
+  /** The first of `files` that exists. @param files Names in the folder of the image. */
   find(id: string, files: readonly string[]): Promise<CachedFile | undefined>
   /** The whole file. @returns undefined if it is gone. */
   read(id: string, file: string): Promise<Buffer | undefined>
   /** @returns a stream that the caller consumes, or undefined if the file is gone. */
   open(id: string, file: string, range?: ByteRange): Promise<Readable | undefined>
   /**
-   * Makes a complete file visible.
-   * @param mtimeSeconds Whole seconds since 1970; absent: this process's own.
-   * @returns false if the disk could not take it.
+   * Publishes a complete file.
+   * @param mtimeSeconds Whole seconds since 1970; absent: that of this process.
+   * @returns false if the disk refuses.
    */
   publish(id: string, file: string, bytes: Buffer, mtimeSeconds?: number): Promise<boolean>
   /** Gives a published file another name. @returns false if it is gone. */
   link(id: string, file: string, alias: string): Promise<boolean>
   /** Renews the access time. @returns false if the file is gone. */
   touch(id: string, file: CachedFile): Promise<boolean>
-  /** Path of the original on this disk. Reading it renews its access time where the mount keeps them. */
+  /** Path of the original on this disk. Reading it renews its access time if the mount records access times. */
   findOriginal(id: string): Promise<string | undefined>
-  /** @returns a stream that the caller consumes, or undefined if the original is not on this disk with that size. */
+  /** @returns a stream that the caller consumes, or undefined if the original is not on this disk with this size. */
   openOriginal(id: string, sizeBytes: number, range?: ByteRange): Promise<Readable | undefined>
-  /** Moves a spooled file in as the original. @returns its path, or undefined if the disk could not take it. */
+  /** Moves a spooled file into the cache as the original. @returns its path, or undefined if the disk refuses. */
   adoptOriginal(id: string, path: string): Promise<string | undefined>
-  /** All mezzanines of an image that are on this disk, of the present form. They may be damaged. */
+  /** All mezzanines of an image on this disk, of the current version. They may be damaged. */
   readMezzanines(id: string): Promise<readonly KeptMezzanine[]>
   /**
-   * Makes a complete mezzanine visible, which a crash of the machine may still damage.
-   * @returns its path, or undefined if the disk could not take it.
+   * Publishes a complete mezzanine, which a crash of the machine may still damage.
+   * @returns its path, or undefined if the disk refuses.
    */
   publishMezzanine(id: string, level: MezzanineLevel, bytes: Buffer): Promise<string | undefined>
   /**
-   * Hides all that is here of these images, at once; the sweep deletes it.
-   * @returns the images that the disk did not let be hidden.
+   * Hides all files of these images, at once; the sweep deletes them.
+   * @returns the images that the disk refused to hide.
    */
   hide(ids: Iterable<string>): Promise<readonly string[]>
-  /** Hides everything. @returns false if the disk did not let that be. */
+  /** Hides everything. @returns false if the disk refuses. */
   hideAll(): Promise<boolean>
-  /** What was last told of an original that may change, by its `resourceId`. It may be damaged, and of any age. */
+  /** The last known state of an original that may change, by its `resourceId`. It may be damaged, and of any age. */
   readNotice(resource: string): Promise<string | undefined>
   writeNotice(resource: string, text: string): Promise<void>
-  /** A small note that outlives the process. */
+  /** A small note that persists after the process. */
   readNote(name: string): Promise<string | undefined>
   writeNote(name: string, text: string): Promise<void>
 }
@@ -87,11 +87,11 @@ export interface KeptMezzanine {
 export interface CachedFile {
   readonly file: string
   readonly sizeBytes: number
-  /** Whole seconds since 1970: stands for the pipeline that made the file, and becomes part of its ETag. */
+  /** Whole seconds since 1970: represents the pipeline that made the file, and is part of its ETag. */
   readonly mtimeSeconds: number
 }
 
-/** Renditions that outlive the disks of the nodes: those of some originals. */
+/** Renditions in the store, for originals of some sources. */
 export interface RenditionShelf {
   /** @param file Its name in the cache. @returns undefined if there is none. */
   find(id: string, file: string, signal: AbortSignal): Promise<Buffer | undefined>

@@ -5,16 +5,16 @@ import type { Plan } from '../../domain/picture/transform-plan.ts'
 import type { ObjectSource } from './store.ts'
 
 /**
- * Decodes and encodes. Its promises settle only when the work has really ended. All throw UnavailableError
- * `disk_unavailable` if the file of the source is gone.
+ * Decodes and encodes. Its promises settle only when the work has ended. All throw UnavailableError `disk_unavailable`
+ * if the source file is gone.
  */
 export interface ImageEngine {
   /**
-   * What the header says.
+   * Reads the header.
    * @throws OriginalError `original_unsupported`, `original_broken`, or `original_too_large` (pixels or frames).
    */
   inspect(source: ObjectSource): Promise<OriginalFacts>
-  /** Decodes to the end. @throws OriginalError `original_broken` */
+  /** Decodes the whole picture. @throws OriginalError `original_broken` */
   verify(source: ObjectSource, facts: OriginalFacts): Promise<void>
   /**
    * Makes a rendition for each plan from one decoding of the source. Each promise settles as soon as its picture is made
@@ -22,12 +22,12 @@ export interface ImageEngine {
    */
   render(source: ObjectSource, plans: readonly Plan[]): readonly Promise<Buffer>[]
   /**
-   * Looks at the picture as it is shown, and reads what the file says of it.
+   * Measures the displayed picture, and reads the metadata of the file.
    * @throws OriginalError `original_broken`; UnavailableError `timed_out`
    */
   measure(source: ObjectSource, facts: OriginalFacts): Promise<ImageInfo>
   /**
-   * Makes upright sRGB pictures of an original, from one decoding, without metadata but its copyright.
+   * Makes upright sRGB pictures of an original from one decoding, without metadata except its copyright.
    * @throws OriginalError `original_broken`; UnavailableError `timed_out`
    */
   reduce(source: ObjectSource, facts: OriginalFacts, levels: readonly MezzanineLevel[]): Promise<readonly Reduced[]>

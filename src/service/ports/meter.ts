@@ -1,8 +1,8 @@
-/** What the services tell of themselves. Seconds. */
+/** Measurements of the services, in seconds. */
 export interface Meter {
   rendered(seconds: number): void
   fetched(seconds: number): void
   waited(seconds: number): void
-  /** Something outside failed, and the service went on without it. */
+  /** A dependency failed, and the service continues without it. */
   trouble(message: string, cause: unknown): void
 }

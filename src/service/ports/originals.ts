@@ -60,7 +60,7 @@ export interface ChangingSource<R, V extends Version> extends OriginalSource<R, 
 
 /** Originals that another service keeps under the SHA-1 of their bytes. */
 export interface ImportSource {
-  /** All of them in the order of their SHA-1, found while they are asked for; their number may be in the millions. */
+  /** All of them in the order of their SHA-1, found lazily, as there may be millions. */
   files(): AsyncIterable<ImportFile | UnreadablePlace>
   /**
    * @returns a stream that the caller consumes or destroys. It fails with `DamagedFileError` if it cannot be read or, at its
@@ -71,11 +71,11 @@ export interface ImportSource {
 
 export interface ImportFile {
   readonly path: string
-  /** That it should have. 40 lower-case hex digits. */
+  /** The expected one, 40 lower-case hex digits. */
   readonly sha1: string
 }
 
-/** Where files may be that could not be looked at. */
+/** A folder or file that could not be read. */
 export interface UnreadablePlace {
   readonly path: string
   readonly problem: string

@@ -32,7 +32,7 @@ export type RemoteAnswer =
       readonly validators: RemoteValidators
     }
 
-/** HTTP servers that originals are fetched from. */
+/** HTTP servers with originals. */
 export interface RemoteSource {
   /**
    * One request. Follows redirects, and checks every host and every address before it connects.

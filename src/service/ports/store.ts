@@ -43,10 +43,10 @@ export interface PutOptions {
 }
 
 /**
- * Objects by key in the store that holds the truth. Keys are `/`-separated, without a leading slash. Every method has a
+ * Objects by key in the store, the source of truth. Keys are `/`-separated, without a leading slash. Every method has a
  * deadline, and throws the reason of `signal` when that aborts. It throws `UnavailableError` (`store_unavailable`, or
- * `store_full` on a write) if the store is down or slow, refuses the credentials or has no such bucket: none of these is
- * reported as an absent key.
+ * `store_full` on a write) if the store is down or slow, refuses the credentials or has no such bucket: none of these
+ * is reported as an absent key.
  */
 export interface ObjectStore {
   /** @returns undefined if there is no such key. */
@@ -65,7 +65,7 @@ export interface ObjectStore {
   check(signal: AbortSignal): Promise<void>
   /** Whether originals may be written. Leaves no object behind. */
   mayWrite(signal: AbortSignal): Promise<boolean>
-  /** Absent: it is no server. */
+  /** Absent: it is not a server. */
   readonly calls?: EndpointCalls
   /** Ends idle connections. No call may be in progress. */
   close(): void

@@ -1,12 +1,12 @@
-/** Work that nobody waits for but the node itself, when it stops. */
+/** Background work, which only the shutdown of the node waits for. */
 export interface Background {
   /** Aborts when the node stops. */
   readonly signal: AbortSignal
-  /** @param work Tells of its failures itself: it never rejects. */
+  /** @param work Reports its failures itself: it never rejects. */
   track(work: Promise<unknown>): void
-  /** Works that have not ended. */
+  /** Number of running tasks. */
   readonly pending: number
-  /** Aborts the signal, and resolves when nothing is under way. */
+  /** Aborts the signal, and resolves when all work has ended. */
   stop(): Promise<void>
 }
 
@@ -24,7 +24,7 @@ export function createBackground(): Background {
     },
     async stop() {
       stopping.abort(new Error('The node is shutting down'))
-      // One that ends may have begun another.
+      // Work that ends may have started other work.
       while (works.size > 0) await Promise.all(works)
     },
   }

@@ -1,17 +1,18 @@
-/** The outcome of a flight, and whether it was already under way. */
+/** The outcome of a flight, and whether it had already begun. */
 export interface Landed<T> {
   readonly value: T
   readonly joined: boolean
 }
 
-/** One flight per key at a time; whoever asks for the key meanwhile shares its outcome. */
+/** One flight per key at a time; callers with the same key share its outcome (single flight). */
 export interface Coalescer<T> {
   /**
-   * @param start Begins the flight. Its signal aborts when the last who waited has left, never before.
-   * @param signal Of this caller: when it aborts, the caller leaves with its reason and the others fly on.
+   * @param start Begins the flight. Its signal aborts when the last caller has left, never before.
+   * @param signal Of this caller: when it aborts, the caller leaves with its reason, and the flight continues for the
+   *   others.
    */
   run(key: string, start: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<Landed<T>>
-  /** Flights under way. */
+  /** Number of flights in progress. */
   readonly size: number
 }
 
@@ -37,7 +38,7 @@ export function createCoalescer<T>(): Coalescer<T> {
   function leave(key: string, flight: Flight<T>, reason: unknown): void {
     flight.waiting -= 1
     if (flight.waiting > 0) return
-    // Who comes now begins anew: this flight is being given up.
+    // A later caller starts a new flight: this one is being aborted.
     if (flights.get(key) === flight) flights.delete(key)
     flight.controller.abort(reason)
   }
@@ -57,7 +58,7 @@ export function createCoalescer<T>(): Coalescer<T> {
   }
 }
 
-/** Waits for a promise, but no longer than until `signal` aborts: then calls `onAbort` and throws the signal's reason. */
+/** Waits for a promise until `signal` aborts: then it calls `onAbort` and throws the signal's reason. */
 export function unlessAborted<T>(
   promise: Promise<T>,
   signal: AbortSignal,

@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache'
 import { type ErrorCode, OriginalError, RemoteError, type ServiceError, UnavailableError } from '../../errors.ts'
 
-/** What an entry weighs beside its key: the result, the map's slot. */
+/** Memory of an entry without its key: the result, and the slot of the map. */
 const ENTRY_BYTES = 1024
 
 /**
- * A pure function of a text that remembers its latest results; what it throws is not remembered.
- * @param maxBytes Memory that it may use, about.
+ * A pure function of a text with a cache of its latest results; errors are not cached.
+ * @param maxBytes Approximate maximum memory.
  */
 export function memoize<T extends object>(compute: (text: string) => T, maxBytes: number): (text: string) => T {
   const results = new LRUCache<string, T>({
@@ -16,7 +16,7 @@ export function memoize<T extends object>(compute: (text: string) => T, maxBytes
   return (text) => {
     const known = results.get(text)
     if (known !== undefined) return known
-    // Of the path of a URL, which is part of a longer text, and so are the parts of the result.
+    // The text is mostly a part of a URL, and so are the parts of the result: they would keep the URL in memory.
     const own = unsharedText(text)
     const result = compute(own)
     results.set(own, result)
@@ -24,32 +24,32 @@ export function memoize<T extends object>(compute: (text: string) => T, maxBytes
   }
 }
 
-/** So many bytes an entry may take on average. A key of a bucket has up to 1 KB, a URL several. */
+/** Average memory of an entry. A key of a bucket has up to 1 KB, a URL several. */
 const BYTES_EACH = 1024
 
-/** Bounds of an LRUCache, in entries and in bytes. @param sizeOf Bytes that a value takes in memory with its key, about. */
+/** Bounds of an LRUCache, in entries and in bytes. @param sizeOf Approximate memory of a value with its key. */
 export function memoryBounds<V>(maxEntries: number, sizeOf: (value: V) => number) {
   return { max: maxEntries, maxSize: maxEntries * BYTES_EACH, sizeCalculation: sizeOf }
 }
 
 /**
- * A copy of a text that holds no other text in memory. In V8 a part of a text, of 13 characters or more, keeps the whole of
- * it: the id out of a URL with a query of 20 KB keeps those 20 KB for as long as the id is remembered.
+ * A copy of a text that keeps no other text in memory. In V8 a substring of 13 or more characters keeps the whole text:
+ * the id in a URL with a query of 20 KB keeps those 20 KB while the id is cached.
  *
  * @see https://bugs.chromium.org/p/v8/issues/detail?id=2869
  */
 export function unsharedText(text: string): string {
-  // Both directions of JSON are exact for every string, lone surrogates included.
+  // JSON is exact for every string, including lone surrogates.
   const copy: unknown = JSON.parse(JSON.stringify(text))
   return String(copy)
 }
 
 /**
- * Failures of the last seconds (a negative cache). An `Error` is never kept: its stack holds the request that failed, about
- * 10 KB. An entry is plain data, and `get` makes a new error of it.
+ * Failures of the last seconds (a negative cache). An `Error` is never cached: its stack keeps the failed request in
+ * memory, about 10 KB. An entry is plain data, and `get` makes a new error of it.
  */
 export interface RememberedFailures {
-  /** @param error An error of a class that `get` does not return is not kept. */
+  /** @param error An error of a class that `get` does not return is not cached. */
   set(key: string, error: ServiceError, ttlMs: number): void
   /** @returns an OriginalError, RemoteError or UnavailableError with the same code and message, without a cause. */
   get(key: string): ServiceError | undefined
@@ -67,7 +67,7 @@ export interface RememberedFailuresOptions {
 
 const MAX_ENTRIES = 10_000
 const MAX_BYTES = 4 * 1024 * 1024
-/** Of an entry without its texts. */
+/** Memory of an entry without its texts. */
 const FAILURE_BYTES = 200
 
 type Kind = 'original' | 'remote' | 'unavailable'

@@ -5,13 +5,15 @@ import type { ObjectStore, OpenObject, PutOptions } from '../ports/store.ts'
 
 const MAX_TEXT_BYTES = 65_536
 
-/** Reads an object of ours that is small by design. @returns undefined if there is no such key. */
+/** Reads a small object as text. @returns undefined if there is no such key. */
 export async function readText(store: ObjectStore, key: string, signal: AbortSignal): Promise<string | undefined> {
   const object = await store.open(key, signal)
   return object && (await readWhole(object, MAX_TEXT_BYTES)).toString()
 }
 
-/** Reads an open object into memory. @throws UnavailableError `store_unavailable` if it is larger, cut or stalls. */
+/**
+ * Reads an open object into memory. @throws UnavailableError `store_unavailable` if it is larger, truncated or stalls.
+ */
 export async function readWhole(object: OpenObject, maxBytes: number): Promise<Buffer> {
   if (object.sizeBytes <= maxBytes) {
     const chunks: Buffer[] = []
@@ -22,7 +24,7 @@ export async function readWhole(object: OpenObject, maxBytes: number): Promise<B
   throw new UnavailableError('store_unavailable', 'The object store contains an object of unexpected format')
 }
 
-/** A stream of ours gives buffers; its type doesn't say so. */
+/** The chunks are buffers, which the type of a stream does not tell. */
 function byteChunks(body: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
   return body
 }
@@ -43,12 +45,12 @@ export interface SmallObject extends Pick<PutOptions, 'contentType' | 'overwrite
   readonly bytes: Buffer
 }
 
-/** Puts into the store, for other nodes, what can always be made again. */
+/** Stores derived objects for other nodes. */
 export interface Sharing {
   /**
-   * A store that can't be written to is spared for a while.
-   * @returns false if it did not take the object; the operator hears of it.
-   * @throws what has nothing to do with the store.
+   * After a failed write, no write is attempted for a while.
+   * @returns false if the write failed, which is logged.
+   * @throws Errors of other kinds.
    */
   share(object: Omit<SmallObject, 'overwrite'>, signal: AbortSignal): Promise<boolean>
 }
@@ -56,11 +58,11 @@ export interface Sharing {
 export interface SharingOptions {
   readonly store: ObjectStore
   readonly meter: Pick<Meter, 'trouble'>
-  /** For the operator: what could not be written, and what that costs. */
+  /** Message for the operator: the object that was not written, and the effect. */
   readonly trouble: string
 }
 
-/** How long a store that could not be written to is spared. */
+/** Pause after a failed write. */
 const UNSHARED_MS = 60_000
 
 export function createSharing({ store, meter, trouble }: SharingOptions): Sharing {

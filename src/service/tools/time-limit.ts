@@ -3,7 +3,7 @@ import { UnavailableError } from '../../errors.ts'
 export interface TimeLimit {
   /** Aborts with the reason of the given signal, or with `late()` when the time is over. */
   readonly signal: AbortSignal
-  /** True if the time ended before the given signal aborted. */
+  /** Whether the time ended before the given signal aborted. */
   readonly isOver: boolean
   /** Stops the timer: the signal then aborts only with the given signal. */
   stop(): void
