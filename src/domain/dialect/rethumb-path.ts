@@ -7,7 +7,7 @@ import { settleSpec, type Wish } from './dialect-spec.ts'
 import { percentDecode, wholeArgument } from './dialect-text.ts'
 
 /** rethumb also supports TIFF. `source` is the format of the original, or PNG for a TIFF. */
-export type RethumbFormat = OutputFormat | 'source' | 'tiff'
+export type RethumbFormat = OutputFormat | 'source'
 
 /** The content of a URL of rethumb: a picture, or its EXIF. */
 export type RethumbRequest =

@@ -29,10 +29,9 @@ export interface WantedOriginal {
 
 /** Fetches originals to this node, verified and coalesced. */
 export interface OriginalService {
-  /**
-   * Facts that are in memory.
-   * @throws OriginalError that was found a moment ago: the original does not exist, or is no image.
-   */
+  /** @throws OriginalError that was found a moment ago: the original does not exist, or is no image. */
+  assertNotAbsent(id: string): void
+  /** Facts in memory. @throws as `assertNotAbsent` */
   remembered(id: string): OriginalFacts | undefined
   /** Whether it is on this node, so that it needs no fetch. */
   isHere(id: string): Promise<boolean>
@@ -59,7 +58,7 @@ export interface OriginalServiceOptions {
   readonly fetchQueue: WorkQueue
   readonly meter: Meter
   readonly maxOriginalBytes: number
-  /** For one original, both attempts together. */
+  /** For one original, all attempts together. */
   readonly fetchTimeoutMs: number
   /** Milliseconds. */
   readonly now: () => number
@@ -117,17 +116,20 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     }
   }
 
-  function remembered(id: string): OriginalFacts | undefined {
+  function assertNotAbsent(id: string): void {
     const absence = absences.get(id)
     if (absence) throw absence
-    return facts.get(id)
   }
 
   return {
-    remembered,
+    assertNotAbsent,
+    remembered(id) {
+      assertNotAbsent(id)
+      return facts.get(id)
+    },
     isHere: async (id) => (await local.find(id)) !== undefined,
     async ready(wanted, signal) {
-      remembered(wanted.id)
+      assertNotAbsent(wanted.id)
       return (await flights.run(wanted.id, (within) => bring(wanted, within), signal)).value
     },
     async open(wanted, signal) {
@@ -192,7 +194,7 @@ function createFetch(options: FetchOptions) {
       // The disk took the bytes, but not their move into the cache.
       const held = await local.keep(id, await fetchOnce(wanted, 'toMemory', limit.signal), work)
       if (held) return held
-      throw new UnavailableError('disk_unavailable', 'The original could not be written to the local disk')
+      throw new TypeError('Bytes in memory are always kept')
     } catch (error) {
       throw limit.isOver && !(error instanceof ServiceError) ? storeTooSlow(error) : error
     } finally {
@@ -244,7 +246,7 @@ function createFetch(options: FetchOptions) {
 
 /** The body was truncated, stalled or corrupt, after the store had begun to respond. */
 class BodyError extends UnavailableError {
-  /** As of the object that was read. */
+  /** The method of the object that was read. */
   readonly takeRetry: () => boolean
   constructor(message: string, { takeRetry = () => true }: OpenObject, options?: ErrorOptions) {
     super('store_unavailable', message, options)

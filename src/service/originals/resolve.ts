@@ -15,7 +15,7 @@ import { createRememberedFailures, memoryBounds } from '../tools/memoize.ts'
 export interface Resolved extends Located {
   /** Absent: an upload, which never changes. */
   readonly version?: Version
-  /** Whether this node was told since that the original has changed. */
+  /** Whether an event since then has said that the original has changed. */
   isOutdated(): boolean
 }
 
@@ -103,7 +103,7 @@ export function createResolver<O extends Version, H extends Version>(
       let done: { readonly id: string; readonly value: T } | undefined
       for (let round = 1; ; round += 1) {
         const { id, version, isOutdated } = await resolve(ref, signal)
-        // The news was about the version that was read, or about one that existed only for a moment.
+        // The event was about the version that was read.
         if (done?.id === id) return done.value
         try {
           const value = await work(id, version)
@@ -142,7 +142,7 @@ function accessTo<L extends Located>(source: OriginalSource<never, L>, located: 
   }
 }
 
-/** To a version that was evicted from memory: the request resolves its original again. */
+/** Access to a version that is no longer in memory: the request resolves its original again. */
 const NO_ACCESS: OriginalAccess = {
   held: () => undefined,
   open: () => Promise.reject(new ChangedError()),
@@ -283,7 +283,7 @@ function withoutFreshness<V extends Version>(version: V): V {
   return { ...version, freshness: { ...version.freshness, freshSeconds: 0, staleWhileRevalidateSeconds: 0 } }
 }
 
-/** The source did not respond: until then its last result may be used for as long as it has said. */
+/** The source did not respond, so its last result may be used while stale-if-error lasts. */
 function isOutage(error: unknown): error is ServiceError {
   return error instanceof UnavailableError || error instanceof RemoteError
 }

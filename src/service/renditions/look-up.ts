@@ -25,8 +25,13 @@ export interface RenditionName {
   readonly spec: Spec
   /** A format, or the class of clients for which the node chooses one. */
   readonly as: OutputFormat | { readonly accept: FormatChoice }
-  /** An entry in memory does not prove that the file exists: nginx or this process did not find it. */
+  /** True: the file was not found a moment ago, so an entry in memory does not count. */
   readonly again?: boolean
+}
+
+/** The name of the rendition for a class of clients. */
+export interface NegotiatedName extends RenditionName {
+  readonly as: { readonly accept: FormatChoice }
 }
 
 /** An entry in memory. */
@@ -53,7 +58,7 @@ export interface RenditionLookUp {
   /** Writes a rendition to the disk and to memory. @throws OriginalError `original_deleted` */
   publish(name: RenditionName, rendered: Rendered, work: GuardedWork): Promise<Known>
   /** Publishes a rendition under the name that its negotiated URL has. @throws OriginalError `original_deleted` */
-  link(name: RenditionName, made: Rendition, work: GuardedWork): Promise<Known>
+  link(name: NegotiatedName, made: Rendition, work: GuardedWork): Promise<Known>
   /** Drops the entries of these images. */
   forget(ids: ReadonlySet<string>): void
 }
@@ -128,15 +133,12 @@ export function createLookUp({ cache, guard, now, memoryBytes, keepBytes }: Look
       if (mayKeep) work.remember(() => memory.set(keyOf(name), known, published ? {} : { ttl: UNPUBLISHED_MS }))
       return known
     },
-    async link(name, made, work) {
-      const [alias] =
-        typeof name.as === 'object' ? [negotiatedFile(formatSpec(name.spec), name.as.accept, made.format)] : []
-      const isLinked = made.published && alias !== undefined
-      if (!isLinked || !(await work.publish(() => cache.link(made.id, made.file, alias)))) {
-        return { ...made, touchedAt: now() }
-      }
+    async link({ as, ...name }, made, work) {
+      const alias = negotiatedFile(formatSpec(name.spec), as.accept, made.format)
+      const isLinked = made.published && (await work.publish(() => cache.link(made.id, made.file, alias)))
+      if (!isLinked) return { ...made, touchedAt: now() }
       const known = { ...made, file: alias, touchedAt: now() }
-      work.remember(() => memory.set(keyOf(name), known))
+      work.remember(() => memory.set(keyOf({ ...name, as }), known))
       return known
     },
     forget(ids) {

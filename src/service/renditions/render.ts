@@ -21,7 +21,7 @@ export interface RenderJob {
   readonly plan: Plan
   readonly priority: Exclude<Priority, 'upload'>
   readonly cost: RenderCost
-  /** Of a viewer, in the queue. The batch leaves it when the render begins; otherwise its owner does. */
+  /** The place of a viewer in the queue. The batch gives it up when the render begins. */
   readonly place?: Place | undefined
   /** The request that waits for it. A batch waits in the line of the client that began it. */
   readonly viewer?: Viewer | undefined

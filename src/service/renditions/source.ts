@@ -23,7 +23,7 @@ import type { RenderCost } from './render.ts'
 export interface SourceService {
   /**
    * Facts of an original: from memory, a mezzanine or the original, in this order.
-   * @param next The rendition that follows: the mezzanine that is fetched for the facts should be its source too.
+   * @param next The rendition to make. A mezzanine that is fetched for the facts is one that can be its source.
    * @throws OriginalError, UnavailableError
    */
   facts(id: string, next: NextRendition, signal: AbortSignal): Promise<OriginalFacts>

@@ -13,11 +13,13 @@ import type { RenditionShelf } from '../ports/cache.ts'
 import type { Version } from '../ports/originals.ts'
 import { type Coalescer, createCoalescer } from '../tools/coalesce.ts'
 import { createRememberedFailures, type RememberedFailures } from '../tools/memoize.ts'
+import { createAttempts, RetryError } from './attempts.ts'
 import {
   createLookUp,
   type Known,
   keyOf,
   type LookUpOptions,
+  type NegotiatedName,
   type Rendition,
   type RenditionLookUp,
   type RenditionName,
@@ -28,7 +30,7 @@ import type { SourceService } from './source.ts'
 
 /** A picture that a client, or this node itself, asks for. */
 export interface View extends Omit<RenditionName, 'id'> {
-  /** The id of a version counts as that of an upload: it needs no resolving. */
+  /** `{ kind: 'image' }` with the id of a version names that version, without resolving it. */
   readonly original: AskedRef
   /** The request that waits for it, if there is one. */
   readonly viewer?: Viewer | undefined
@@ -90,40 +92,14 @@ export function createViewService(options: ViewServiceOptions): ViewService {
   }
 }
 
-/**
- * How often one view is attempted for each reason, the first attempt included. All of them end with the request, after
- * `REQUEST_TIMEOUT_SECONDS`. docs/retries.md lists the retries of the calls inside an attempt.
- */
-const ATTEMPTS = {
-  /** A sweep or a purge deleted a file between its look-up and its use. */
-  file_gone: 2,
-  /** The object or the remote image was replaced. If it keeps changing, the last picture that was read is the answer. */
-  original_changed: 3,
-  /** The image was deleted during the attempt. It may have been uploaded again since. */
-  deleted_meanwhile: 2,
-  /** The copy on this disk is damaged or unreadable. The next attempt fetches the original from the store. */
-  source_damaged: 2,
-} as const
-type RetryReason = keyof typeof ATTEMPTS
-
 /** How long a damaged original is remembered. */
 const BROKEN_MS = 60_000
-
-/** The attempt failed, and another one may succeed. `cause` is the error of the answer if it does not. */
-class RetryError extends Error {
-  readonly reason: RetryReason
-  constructor(reason: RetryReason, cause: unknown) {
-    super(`Attempt failed: ${reason}`, { cause })
-    this.name = new.target.name
-    this.reason = reason
-  }
-}
 
 /** One attempt at a view, on one version of its original. */
 interface Attempt extends RenditionName, Pick<View, 'viewer' | 'ahead'> {
   /** An earlier attempt found a file gone. */
   readonly fileWasGone: boolean
-  /** Read nothing but the original from the store: an earlier attempt found a damaged source. */
+  /** Render from the original, not from a mezzanine: an earlier attempt found a damaged source. */
   readonly fromOriginal: boolean
 }
 
@@ -134,39 +110,30 @@ interface Target extends Attempt {
 
 /** Repeats the attempt for the reasons above. */
 async function repeat(stage: Stage, view: View, answer: Answer, signal: AbortSignal): Promise<Rendition> {
-  const failures = { file_gone: 0, original_changed: 0, deleted_meanwhile: 0, source_damaged: 0 }
-  const mayRepeat = (reason: RetryReason) => {
-    failures[reason] += 1
-    return failures[reason] < ATTEMPTS[reason]
-  }
+  const attempts = createAttempts()
   let outdatedId: string | undefined
   for (;;) {
     try {
       const { original, again = false, ...rest } = view
       const resolved = await stage.versions.resolve(original, signal)
       const { id } = resolved
-      const fileWasGone = failures.file_gone > 0
-      const fromOriginal = failures.source_damaged > 0
+      const fileWasGone = attempts.hadFailed('file_gone')
+      const fromOriginal = attempts.hadFailed('source_damaged')
       const attempt = { ...rest, id, again: again || fileWasGone, fileWasGone, fromOriginal }
       const rendition = await findOrMake(stage, attempt, signal)
       // A request that waited gets no older picture than one that arrives now.
       const isOutdated = resolved.isOutdated() && id !== outdatedId
       outdatedId = id
-      if (isOutdated && mayRepeat('original_changed')) continue
+      if (isOutdated && attempts.mayRepeat('original_changed')) continue
       if (await answer(rendition, resolved.version)) return rendition
       throw new RetryError('file_gone', new UnavailableError('disk_unavailable', 'The cache disk failed; try again'))
     } catch (error) {
-      const reason = reasonOf(error, view)
-      if (reason === undefined || !mayRepeat(reason)) throw error instanceof RetryError ? error.cause : error
-      if (error instanceof ChangedError) stage.versions.expire(view.original)
+      const hasChanged = error instanceof ChangedError && view.original.kind !== 'image'
+      const reason = hasChanged ? 'original_changed' : error instanceof RetryError ? error.reason : undefined
+      if (reason === undefined || !attempts.mayRepeat(reason)) throw error instanceof RetryError ? error.cause : error
+      if (hasChanged) stage.versions.expire(view.original)
     }
   }
-}
-
-/** @returns undefined if another attempt would fail in the same way. */
-function reasonOf(error: unknown, { original }: View): RetryReason | undefined {
-  if (error instanceof RetryError) return error.reason
-  return error instanceof ChangedError && original.kind !== 'image' ? 'original_changed' : undefined
 }
 
 /** Looks the rendition up. A rendition that does not exist is made once for all requests that wait for it. */
@@ -185,7 +152,7 @@ async function make(stage: Stage, attempt: Attempt, signal: AbortSignal): Promis
   const work = stage.guard.begin(attempt.id)
   try {
     const { as } = attempt
-    if (typeof as === 'object') return await makeNegotiated(stage, attempt, as.accept, signal)
+    if (typeof as === 'object') return await makeNegotiated(stage, { ...attempt, as }, signal)
     return await makeRendition(stage, { ...attempt, as }, signal)
   } catch (error) {
     const isDeleted = error instanceof OriginalError && error.code === 'original_deleted'
@@ -195,9 +162,9 @@ async function make(stage: Stage, attempt: Attempt, signal: AbortSignal): Promis
 }
 
 /** Makes the rendition in the format for this class of clients, and links it under the name of the class. */
-async function makeNegotiated(stage: Stage, attempt: Attempt, accept: FormatChoice, signal: AbortSignal) {
+async function makeNegotiated(stage: Stage, attempt: Attempt & NegotiatedName, signal: AbortSignal) {
   const work = stage.guard.begin(attempt.id)
-  const as = await admitted(stage, attempt, undefined, () => chooseFormat(stage, attempt, accept, signal))
+  const as = await admitted(stage, attempt, undefined, () => chooseFormat(stage, attempt, attempt.as.accept, signal))
   const made = await findOrMake(stage, { ...attempt, as }, signal)
   return await stage.lookUp.link(attempt, made, work)
 }
@@ -214,7 +181,7 @@ async function makeRendition(stage: Stage, target: Target, signal: AbortSignal):
   // A request may have been faster than the render ahead. A picture that a client has seen is not replaced.
   const seen = ahead ? await lookUp.findOnDisk(target, work) : undefined
   if (seen) return seen
-  // The ETag of a render ahead must differ from that of the same picture in another encoding, even if both are as long.
+  // A render ahead has other bytes than a render for a client, so its ETag must differ even if the sizes are equal.
   const mtimeSeconds = cache.mtimeSeconds + (ahead ? 1 : 0)
   return await lookUp.publish(target, { id, file, format, bytes, mtimeSeconds }, work)
 }
@@ -234,7 +201,7 @@ async function admitted<T>(
   const failure = broken.get(id)
   if (failure) throw failure
   if (ahead) return await work(undefined)
-  originals.remembered(id)
+  originals.assertNotAbsent(id)
   const place = renderQueue.enter('viewer', { costMs: expectedCost(spec, format), viewer })
   try {
     return await work(place)
@@ -276,7 +243,10 @@ async function render(stage: Stage, target: Target, place: Place | undefined, si
   }
 }
 
-/** Removes a source that could not be read or decoded. @returns the error to throw. */
+/**
+ * Removes a source that could not be read or decoded. A file that is gone is first looked for again, then counts as damaged.
+ * @returns the error to throw.
+ */
 async function repair(stage: Stage, { id, fileWasGone, fromOriginal }: Target, error: unknown): Promise<unknown> {
   const { cache, originals, mezzanines, broken } = stage
   const isBroken = error instanceof OriginalError && error.code === 'original_broken'

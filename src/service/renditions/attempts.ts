@@ -1,0 +1,44 @@
+/**
+ * How often one view is attempted for each reason, the first attempt included: four attempts in all for an upload, five for an
+ * object or a remote image, whose versions are never deleted. All of them end with the request, after `REQUEST_TIMEOUT_SECONDS`.
+ */
+const ATTEMPTS = {
+  /** A file was deleted between its look-up and its use, or the disk failed. */
+  file_gone: 2,
+  /** The object or the remote image was replaced. If it keeps changing, the last picture that was read is the answer. */
+  original_changed: 3,
+  /** The image was deleted during the attempt. It may have been uploaded again since. */
+  deleted_meanwhile: 2,
+  /** The copy on this disk is damaged or unreadable. The next attempt fetches the original from the store. */
+  source_damaged: 2,
+} as const
+type RetryReason = keyof typeof ATTEMPTS
+
+/** The attempt failed, and another one may succeed. `cause` is the error of the answer if it does not. */
+export class RetryError extends Error {
+  readonly reason: RetryReason
+  constructor(reason: RetryReason, cause: unknown) {
+    super(`Attempt failed: ${reason}`, { cause })
+    this.name = new.target.name
+    this.reason = reason
+  }
+}
+
+/** Counts the attempts of one view. */
+export interface Attempts {
+  /** Whether an earlier attempt failed for this reason. */
+  hadFailed(reason: RetryReason): boolean
+  /** Counts a failed attempt. @returns whether another one may follow. */
+  mayRepeat(reason: RetryReason): boolean
+}
+
+export function createAttempts(): Attempts {
+  const failures = { file_gone: 0, original_changed: 0, deleted_meanwhile: 0, source_damaged: 0 }
+  return {
+    hadFailed: (reason) => failures[reason] > 0,
+    mayRepeat(reason) {
+      failures[reason] += 1
+      return failures[reason] < ATTEMPTS[reason]
+    },
+  }
+}
