@@ -1,7 +1,7 @@
 import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
 import type { CacheKeeper } from '../service/load/cache-keeper.ts'
 import type { WorkQueue } from '../service/load/work-queue.ts'
-import type { EndpointCalls } from '../service/ports/calls.ts'
+import type { EndpointCalls } from '../service/ports/meter.ts'
 import type { ObjectStore } from '../service/ports/store.ts'
 import type { Sample, SampledMetric } from '../telemetry/metrics.ts'
 import type { NodeReadiness } from './readiness.ts'

@@ -1,5 +1,5 @@
 import { type Measured, nodeMetrics } from '../../src/node/node-metrics.ts'
-import type { CallOutcome } from '../../src/service/ports/calls.ts'
+import type { CallOutcome } from '../../src/service/ports/meter.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 
 const INTRODUCTION = `# Metrics

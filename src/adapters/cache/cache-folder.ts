@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { lstat, open, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CACHE_FOLDERS, CACHE_MARKER } from '../../domain/stored/cache-layout.ts'
-import { isMissing, makeFolder } from '../files/disk-trouble.ts'
-import { FILE_MODE, FOLDER_MODE } from '../files/new-file.ts'
+import { FILE_MODE, FOLDER_MODE, isMissing, makeFolder } from '../files/new-file.ts'
 
 /** The folder for the cache contains other files, which a sweep could delete. */
 export class NotACacheError extends Error {}

@@ -14,8 +14,7 @@ import {
   renditionFolder,
 } from '../../domain/stored/cache-layout.ts'
 import type { ImageCache } from '../../service/ports/cache.ts'
-import { isDiskTrouble, isMissing, systemErrorCode } from '../files/disk-trouble.ts'
-import { inFolder, type NewFile } from '../files/new-file.ts'
+import { inFolder, isDiskTrouble, isMissing, type NewFile, systemErrorCode } from '../files/new-file.ts'
 import { createDiskWriter } from './disk-writer.ts'
 
 export interface DiskCacheOptions extends CacheDiskOptions {

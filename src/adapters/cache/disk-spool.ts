@@ -8,8 +8,7 @@ import { tooManyBytes } from '../../domain/picture/original-facts.ts'
 import { CACHE_FOLDERS } from '../../domain/stored/cache-layout.ts'
 import { UnavailableError } from '../../errors.ts'
 import type { Spool } from '../../service/ports/cache.ts'
-import { isDiskTrouble, isMissing } from '../files/disk-trouble.ts'
-import { FILE_MODE, FOLDER_MODE } from '../files/new-file.ts'
+import { FILE_MODE, FOLDER_MODE, isDiskTrouble, isMissing } from '../files/new-file.ts'
 
 export interface DiskSpoolOptions {
   /** `CACHE_DIR`: the file is written in its `tmp`, so that it can be moved into the cache by a rename. */

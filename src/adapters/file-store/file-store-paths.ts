@@ -2,7 +2,7 @@ import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ServiceError, UnavailableError } from '../../errors.ts'
-import { systemErrorCode } from '../files/disk-trouble.ts'
+import { systemErrorCode } from '../files/new-file.ts'
 
 /** Folder for temporary files, in the store's root. No key begins with it. */
 export const TMP = 'tmp'

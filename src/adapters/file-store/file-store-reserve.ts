@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { ignoring, systemErrorCode } from '../files/disk-trouble.ts'
-import { placeNewFile } from '../files/new-file.ts'
+import { ignoring, placeNewFile, systemErrorCode } from '../files/new-file.ts'
 import { isFull, TMP } from './file-store-paths.ts'
 
 /** Name of its folder below `tmp`. */

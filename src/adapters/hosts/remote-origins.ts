@@ -1,7 +1,12 @@
 import { UnavailableError } from '../../errors.ts'
-import type { CallOutcome, EndpointCalls } from '../../service/ports/calls.ts'
-import { type CallGate, type CircuitBreaker, createCallGate, createCircuitBreaker } from '../calls/call-gate.ts'
-import { createCallTally } from '../calls/call-tally.ts'
+import type { CallOutcome, EndpointCalls } from '../../service/ports/meter.ts'
+import {
+  type CallGate,
+  type CircuitBreaker,
+  createCallGate,
+  createCallTally,
+  createCircuitBreaker,
+} from '../calls/call-gate.ts'
 import { remoteFailed } from './remote-failure.ts'
 
 /** A turn at an origin. Its user reports whether the origin responded, and calls `leave` at the end. */

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { systemErrorCode } from '../files/disk-trouble.ts'
+import { systemErrorCode } from '../files/new-file.ts'
 
 /** A quarter of a core if another session needs all of it (sched(7): a weight of 335 against 1024). */
 const NICENESS = 5

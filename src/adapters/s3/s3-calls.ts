@@ -1,8 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { UnavailableError } from '../../errors.ts'
-import type { EndpointCalls } from '../../service/ports/calls.ts'
-import { createCallGate, createCircuitBreaker, createRetryBudget } from '../calls/call-gate.ts'
-import { createCallTally } from '../calls/call-tally.ts'
+import type { EndpointCalls } from '../../service/ports/meter.ts'
+import { createCallGate, createCallTally, createCircuitBreaker, createRetryBudget } from '../calls/call-gate.ts'
 import { startDeadline } from '../calls/timed-body.ts'
 import { isOutage, outcomeOf, S3Failure, type S3SettingNames, toS3Failure } from './s3-failure.ts'
 

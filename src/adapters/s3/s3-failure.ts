@@ -1,5 +1,5 @@
 import { UnavailableError } from '../../errors.ts'
-import type { CallOutcome } from '../../service/ports/calls.ts'
+import type { CallOutcome } from '../../service/ports/meter.ts'
 
 /** The meaning of a failed S3 call. */
 export type S3Verdict =

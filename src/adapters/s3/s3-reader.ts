@@ -9,7 +9,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3'
 import type { Bucket, ObjectAddress, ObjectVersion } from '../../service/ports/bucket.ts'
-import type { EndpointCalls } from '../../service/ports/calls.ts'
+import type { EndpointCalls } from '../../service/ports/meter.ts'
 import type { OpenObject } from '../../service/ports/store.ts'
 import { objectBody } from '../calls/timed-body.ts'
 import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'

@@ -20,7 +20,7 @@ import {
 import { homedir } from 'node:os'
 import { CACHE_FOLDERS, CACHE_MARKER } from '../../domain/stored/cache-layout.ts'
 import type { DiskSpace, SweepClock } from '../../domain/sweep/sweep-plan.ts'
-import { systemErrorCode } from '../files/disk-trouble.ts'
+import { systemErrorCode } from '../files/new-file.ts'
 
 const CLOCK_FILE = '.sweep-clock'
 

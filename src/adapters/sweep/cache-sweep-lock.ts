@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { lstatSync, lutimesSync, readFileSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs'
-import { systemErrorCode } from '../files/disk-trouble.ts'
+import { systemErrorCode } from '../files/new-file.ts'
 import { SweepRefused } from './cache-sweep-folder.ts'
 
 const LOCK_FILE = '.sweep.lock'

@@ -1,17 +1,19 @@
 import type { OutputFormat } from '../spec/image-format.ts'
 import type { Gravity, Position } from '../spec/spec-option.ts'
 import { cssColour } from '../text/css-colour.ts'
-import { dialectFormat, malformed, notDone } from './dialect.ts'
 import {
   base64Decode,
   blurSigma,
+  dialectFormat,
   fileNameArgument,
+  malformed,
+  notDone,
   numberArgument,
   percentOfSide,
   qualityArgument,
   quarterTurn,
   wholeArgument,
-} from './dialect-text.ts'
+} from './dialect.ts'
 
 const RESIZING_TYPES = ['fit', 'fill', 'fill-down', 'force', 'auto'] as const
 export type ResizingType = (typeof RESIZING_TYPES)[number]

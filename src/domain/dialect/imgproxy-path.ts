@@ -2,15 +2,18 @@ import { isOneOf } from '../access/signature.ts'
 import type { OutputFormat } from '../spec/image-format.ts'
 import type { Fit, Position } from '../spec/spec-option.ts'
 import { invalidPath } from '../text/path-text.ts'
-import { type DialectRequest, dialectFormat, malformed, notDone } from './dialect.ts'
-import { settleSpec, type Wish } from './dialect-spec.ts'
 import {
   base64Decode,
+  type DialectRequest,
+  dialectFormat,
   type ImgproxySigning,
   imgproxySignatures,
+  malformed,
+  notDone,
   percentDecode,
   signatureInvalid,
-} from './dialect-text.ts'
+} from './dialect.ts'
+import { settleSpec, type Wish } from './dialect-spec.ts'
 import { type ImgproxyGravity, type ImgproxyOptions, readImgproxyOption } from './imgproxy-options.ts'
 
 /** Without keys URLs are not signed, and the signature can be any word, such as `insecure`. */

@@ -1,16 +1,20 @@
 import { FITS, type Fit, GRAVITIES, type Position } from '../spec/spec-option.ts'
 import { cssColour } from '../text/css-colour.ts'
 import { invalidPath } from '../text/path-text.ts'
-import { type DialectFormat, type DialectRequest, dialectFormat, malformed, notDone } from './dialect.ts'
-import { settleSpec, type Wish } from './dialect-spec.ts'
 import {
   blurSigma,
+  type DialectFormat,
+  type DialectRequest,
+  dialectFormat,
+  malformed,
+  notDone,
   numberArgument,
   percentDecode,
   qualityArgument,
   quarterTurn,
   wholeArgument,
-} from './dialect-text.ts'
+} from './dialect.ts'
+import { settleSpec, type Wish } from './dialect-spec.ts'
 
 /**
  * Reads a URL of ipx.

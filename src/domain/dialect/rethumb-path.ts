@@ -2,9 +2,8 @@ import type { Place } from '../info/place.ts'
 import type { PlainGroup } from '../info/plain-value.ts'
 import type { OutputFormat } from '../spec/image-format.ts'
 import { invalidPath } from '../text/path-text.ts'
-import { type DialectRequest, dialectFormat, malformed } from './dialect.ts'
+import { type DialectRequest, dialectFormat, malformed, percentDecode, wholeArgument } from './dialect.ts'
 import { settleSpec, type Wish } from './dialect-spec.ts'
-import { percentDecode, wholeArgument } from './dialect-text.ts'
 
 /** rethumb also supports TIFF. `source` is the format of the original, or PNG for a TIFF. */
 export type RethumbFormat = OutputFormat | 'source'

@@ -1,17 +1,19 @@
 import type { OutputFormat } from '../spec/image-format.ts'
 import type { FocalPoint } from '../spec/spec-option.ts'
 import { cssColour } from '../text/css-colour.ts'
-import { dialectFormat, malformed, notDone } from './dialect.ts'
 import {
   blurSigma,
+  dialectFormat,
   fileNameArgument,
+  malformed,
+  notDone,
   numberArgument,
   percentOfSide,
   qualityArgument,
   quarterTurn,
   tryPercentDecode,
   wholeArgument,
-} from './dialect-text.ts'
+} from './dialect.ts'
 
 /** The effect of a list of filters; an absent member was not requested. */
 export interface FilterEffects {

@@ -2,16 +2,18 @@ import { isOneOf } from '../access/signature.ts'
 import type { Spec } from '../spec/spec.ts'
 import { type Fit, GRAVITIES, type Position } from '../spec/spec-option.ts'
 import { invalidPath } from '../text/path-text.ts'
-import { type DialectRequest, malformed, notDone } from './dialect.ts'
-import { mirroredAfter, settleSpec, turnedAfter, type Wish } from './dialect-spec.ts'
 import {
   base64Decode,
+  type DialectRequest,
+  malformed,
+  notDone,
   percentDecode,
   signatureInvalid,
   type ThumborSigning,
   thumborSignatures,
   tryPercentDecode,
-} from './dialect-text.ts'
+} from './dialect.ts'
+import { mirroredAfter, settleSpec, turnedAfter, type Wish } from './dialect-spec.ts'
 import { type FilterEffects, parseThumborFilters } from './thumbor-filters.ts'
 
 export interface ThumborSettings extends ThumborSigning {

@@ -5,16 +5,19 @@ import {
   BUCKET,
   FILE,
   ID,
+  IMAGE_INFO,
+  IMAGE_RECORD,
   inPath,
   inQuery,
+  json,
   KEY,
   type Parameter,
   SIGNATURE,
   SPEC,
   SPEC_GRAMMAR,
   VERSION,
-} from './openapi-parameters.ts'
-import { IMAGE_INFO, IMAGE_RECORD, json, VERSION_INFO } from './openapi-schemas.ts'
+  VERSION_INFO,
+} from './openapi-schemas.ts'
 
 /** One operation of the API. Each route of `routes.ts` names its operations. */
 export interface Operation {

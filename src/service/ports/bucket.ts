@@ -1,4 +1,4 @@
-import type { EndpointCalls } from './calls.ts'
+import type { EndpointCalls } from './meter.ts'
 import type { OpenObject } from './store.ts'
 
 /** One state of an object. Another state of the same key has another ETag. */

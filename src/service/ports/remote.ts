@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { EndpointCalls } from './calls.ts'
+import type { EndpointCalls } from './meter.ts'
 
 /** How a response of a remote host may be cached. Times are whole seconds. */
 export interface RemoteFreshness {

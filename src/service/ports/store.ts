@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { EndpointCalls } from './calls.ts'
+import type { EndpointCalls } from './meter.ts'
 
 /** An object that is being read. The caller consumes or destroys `body`: an unread body holds a connection. */
 export interface OpenObject {

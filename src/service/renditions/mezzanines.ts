@@ -16,8 +16,14 @@ import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
 import { createSharing } from '../tools/small-object.ts'
-import { createMezzanineFetch, MAX_MEZZANINE_BYTES, type WantedMezzanine } from './mezzanine-fetch.ts'
-import { createMezzanineShelf, keepMezzanine, type Mezzanine } from './mezzanine-shelf.ts'
+import {
+  createMezzanineFetch,
+  createMezzanineShelf,
+  keepMezzanine,
+  MAX_MEZZANINE_BYTES,
+  type Mezzanine,
+  type WantedMezzanine,
+} from './mezzanine-shelf.ts'
 
 /** Reduced pictures of large originals: rendered once, after the upload or the first decode, and shared through the store. */
 export interface MezzanineService {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { imgproxySignatures } from '../../../../src/domain/dialect/dialect-text.ts'
+import { imgproxySignatures } from '../../../../src/domain/dialect/dialect.ts'
 import { type ImgproxySettings, parseImgproxyPath } from '../../../../src/domain/dialect/imgproxy-path.ts'
 import { assertRobust, summary } from '../../../support/dialects.ts'
 

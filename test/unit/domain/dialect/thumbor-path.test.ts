@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { assertNotExpired } from '../../../../src/domain/dialect/dialect.ts'
-import { thumborSignatures } from '../../../../src/domain/dialect/dialect-text.ts'
+import { assertNotExpired, thumborSignatures } from '../../../../src/domain/dialect/dialect.ts'
 import { parseThumborPath, type ThumborSettings } from '../../../../src/domain/dialect/thumbor-path.ts'
 import { assertRobust, summary } from '../../../support/dialects.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isOneOf } from '../../../../src/domain/access/signature.ts'
-import { imgproxySignatures, thumborSignatures } from '../../../../src/domain/dialect/dialect-text.ts'
+import { imgproxySignatures, thumborSignatures } from '../../../../src/domain/dialect/dialect.ts'
 
 const GOPHER = '500x500/top/raw.githubusercontent.com/cshum/imagor/master/testdata/gopher.png'
 const CURIOSITY = '/rs:fill:300:400:0/g:sm/aHR0cDovL2V4YW1w/bGUuY29tL2ltYWdl/cy9jdXJpb3NpdHku/anBn.png'
