@@ -28,9 +28,9 @@ import { openApiHandler } from './api/openapi.ts'
 import { OPERATIONS, type OperationName } from './api/openapi-operations.ts'
 import { reticulumUploadHandler } from './api/reticulum-handler.ts'
 import { type AccessReport, accessLog } from './connection/access-log.ts'
+import { dropUnreadBody } from './connection/server.ts'
 import type { PictureHandlers } from './pictures/picture-handlers.ts'
 import { recordAlias } from './pictures/redirect.ts'
-import { dropUnreadBody } from './request/request-body.ts'
 import { type ClientOf, deadline, type RequestState } from './request/request-state.ts'
 
 export interface RoutesOptions {

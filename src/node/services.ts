@@ -30,8 +30,7 @@ import { createPrimeService } from '../service/renditions/prime.ts'
 import { createRenderBatcher } from '../service/renditions/render.ts'
 import { createSourceService } from '../service/renditions/source.ts'
 import { createViewService } from '../service/renditions/view.ts'
-import type { Elsewhere } from './elsewhere.ts'
-import type { Disk } from './outside.ts'
+import type { Disk, Elsewhere } from './outside.ts'
 import type { Parts } from './parts.ts'
 
 /** The systems outside of the services. */

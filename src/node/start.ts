@@ -13,9 +13,16 @@ import { createAccessWatch, createDegradation, type Degradation } from '../servi
 import type { Meter } from '../service/ports/meter.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
-import { createElsewhere } from './elsewhere.ts'
 import { nodeMetrics } from './node-metrics.ts'
-import { cachePlace, createMeter, createRenderers, createStore, openDisk, prepareDisk } from './outside.ts'
+import {
+  cachePlace,
+  createElsewhere,
+  createMeter,
+  createRenderers,
+  createStore,
+  openDisk,
+  prepareDisk,
+} from './outside.ts'
 import { createParts, delay, type Parts, type Repeating, repeating } from './parts.ts'
 import { createReadiness } from './readiness.ts'
 import { createServices, type Outside } from './services.ts'

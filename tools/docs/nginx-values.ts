@@ -8,7 +8,7 @@ import {
   OUTPUT_FORMATS,
 } from '../../src/domain/spec/image-format.ts'
 import { SPEC_PATTERN } from '../../src/domain/spec/spec.ts'
-import { QUERY_OPTION_NAMES } from '../../src/domain/url/query-options.ts'
+import { QUERY_OPTION_NAMES } from '../../src/domain/url/picture-tail.ts'
 import { OVERLOADED, SERVER_ERRORS, type ServerError } from '../../src/http/answer/error-response.ts'
 
 /** Places in the order in which nginx tries the formats of a class: as many as the longest order has. */

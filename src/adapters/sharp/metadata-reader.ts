@@ -1,8 +1,7 @@
 import { DOMParser } from '@xmldom/xmldom'
 import ExifReader from 'exifreader'
 import type { Metadata, Sharp } from 'sharp'
-import { captureOf, type MetadataGroups } from '../../domain/info/capture.ts'
-import { type Place, parsePlace, parseXmpPlace } from '../../domain/info/place.ts'
+import { captureOf, type MetadataGroups, type Place, parsePlace, parseXmpPlace } from '../../domain/info/capture.ts'
 import { type PlainGroup, type PlainValue, tidyText } from '../../domain/info/plain-value.ts'
 
 /** Metadata blocks of a file, as stored. */

@@ -1,7 +1,14 @@
 import { encode } from 'blurhash'
 import sharp, { type Metadata, type Sharp } from 'sharp'
 import { rgbaToThumbHash } from 'thumbhash'
-import { type Animation, type ImageInfo, imageInfo } from '../../domain/info/image-info.ts'
+import {
+  type Animation,
+  differenceHash,
+  dominantColour,
+  HASHED_SIZE,
+  type ImageInfo,
+  imageInfo,
+} from '../../domain/info/image-info.ts'
 import {
   combineOrientation,
   displayedSize,
@@ -9,7 +16,6 @@ import {
   type Size,
   turnsOnSide,
 } from '../../domain/picture/original-facts.ts'
-import { differenceHash, dominantColour, HASHED_SIZE } from '../../domain/picture/picture-summary.ts'
 import type { ReadMetadata } from './metadata-reader.ts'
 import { type PixelSource, toPixels, toSrgb, turn } from './sharp-render.ts'
 

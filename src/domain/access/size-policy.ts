@@ -1,5 +1,6 @@
 import { RequestError } from '../../errors.ts'
 import { formatSpec, parseSpec, type Spec } from '../spec/spec.ts'
+import { nearestWord } from '../text/edit-distance.ts'
 import { type ImageRequest, signedPath } from '../url/picture-url.ts'
 import { assertSignature, formatSignature, parseSignature, signPath, transferSignature } from './signature.ts'
 
@@ -180,4 +181,19 @@ function parse(field: string, text: string, readSpec: (text: string) => Spec): S
     if (!(error instanceof RequestError)) throw error
     throw new RequestError('invalid_upload', `${field}: ${error.message}`, { cause: error })
   }
+}
+
+/** Parameters of `POST /images`. */
+const PARAMETERS = ['sizes'] as const
+
+/**
+ * Refuses unknown parameters: the client expects that they have an effect.
+ * @throws RequestError `invalid_upload` with the name that was probably meant, or with the valid names.
+ */
+export function assertUploadParameters(query: URLSearchParams): void {
+  const unknown = [...query.keys()].find((name) => !PARAMETERS.some((known) => known === name))
+  if (unknown === undefined) return
+  const meant = nearestWord(unknown.toLowerCase(), PARAMETERS, 2)
+  const right = meant === undefined ? 'write /images?sizes=400w+800w, or no query' : `did you mean "${meant}"?`
+  throw new RequestError('invalid_upload', `"${unknown}" is not a parameter of POST /images: ${right}`)
 }

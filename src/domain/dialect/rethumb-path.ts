@@ -1,4 +1,4 @@
-import type { Place } from '../info/place.ts'
+import type { Place } from '../info/capture.ts'
 import type { PlainGroup } from '../info/plain-value.ts'
 import type { OutputFormat } from '../spec/image-format.ts'
 import { invalidPath } from '../text/path-text.ts'

@@ -114,3 +114,68 @@ function present<T extends Record<string, PlainValue | Camera | undefined>>(valu
 function present(values: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 }
+
+/** Where a picture was taken, WGS 84. */
+export interface Place {
+  /** Degrees, north positive. */
+  readonly latitude: number
+  /** Degrees, east positive. */
+  readonly longitude: number
+  /** Metres above the sea. */
+  readonly altitude?: number
+}
+
+/** Checks the coordinates of a file, and rounds them to a centimetre. @returns undefined for invalid coordinates. */
+export function parsePlace(latitude: unknown, longitude: unknown, altitude: unknown): Place | undefined {
+  if (!isWithin(latitude, 90) || !isWithin(longitude, 180)) return undefined
+  const place = { latitude: round(latitude, 7), longitude: round(longitude, 7) }
+  return isWithin(altitude, 100_000) ? { ...place, altitude: round(altitude, 2) } : place
+}
+
+/**
+ * The same for the texts of XMP: `51,28.6687N`, `51,28,40.12N`; an altitude as `4612/100`, with `1` for below sea
+ * level.
+ * @see https://developer.adobe.com/xmp/docs/XMPNamespaces/XMPDataTypes/#gpscoordinate
+ */
+export function parseXmpPlace(texts: {
+  readonly latitude: unknown
+  readonly longitude: unknown
+  readonly altitude: unknown
+  readonly altitudeRef: unknown
+}): Place | undefined {
+  const metres = parseRational(texts.altitude)
+  return parsePlace(
+    parseCoordinate(texts.latitude, 'NS'),
+    parseCoordinate(texts.longitude, 'EW'),
+    texts.altitudeRef === '1' && metres !== undefined ? -metres : metres,
+  )
+}
+
+/** @param hemispheres The positive one first. */
+function parseCoordinate(text: unknown, hemispheres: 'NS' | 'EW'): number | undefined {
+  const {
+    degrees,
+    minutes,
+    seconds = '0',
+    side = '',
+  } = /^\s*(?<degrees>\d{1,3}),(?<minutes>\d{1,2}(?:\.\d+)?)(?:,(?<seconds>\d{1,2}(?:\.\d+)?))?(?<side>[NSEW])\s*$/.exec(
+    typeof text === 'string' ? text : '',
+  )?.groups ?? {}
+  const index = hemispheres.indexOf(side)
+  if (degrees === undefined || minutes === undefined || index < 0) return undefined
+  return (index === 0 ? 1 : -1) * (Number(degrees) + Number(minutes) / 60 + Number(seconds) / 3600)
+}
+
+function parseRational(text: unknown): number | undefined {
+  const { over, under = '1' } =
+    /^(?<over>\d+)(?:\/(?<under>\d+))?$/.exec(typeof text === 'string' ? text : '')?.groups ?? {}
+  return over === undefined || Number(under) === 0 ? undefined : Number(over) / Number(under)
+}
+
+function isWithin(value: unknown, limit: number): value is number {
+  return typeof value === 'number' && Math.abs(value) <= limit
+}
+
+function round(value: number, places: number): number {
+  return Math.round(value * 10 ** places) / 10 ** places
+}

@@ -1,5 +1,3 @@
-import { saysPlace } from './place.ts'
-
 /** A JSON value. */
 export type PlainValue = string | number | boolean | readonly PlainValue[] | PlainGroup
 export interface PlainGroup {
@@ -113,4 +111,15 @@ export function isPlainValue(value: unknown, depth = 0): value is PlainValue {
   if (typeof value === 'number') return Number.isFinite(value)
   if (typeof value !== 'object' || value === null || depth > MAX_DEPTH + 1) return false
   return Object.values(value).every((inner) => isPlainValue(inner, depth + 1))
+}
+
+const DEGREES = /^\s*[+-]?\d{1,3}(?:[,°]\s*\d{1,2}(?:\.\d+)?(?:[,'′]\s*\d{1,2}(?:\.\d+)?["″]?)?)\s*['′]?\s*[NSEW]\s*$/i
+/** ISO 6709: latitude, longitude and optional further parts, such as `+51.4778-000.0015/`. */
+const ISO_6709 = /^\s*[+-]\d{2,6}(?:\.\d+)?[+-]\d{3,7}(?:\.\d+)?/
+const DECIMAL_PAIR = /^\s*[+-]?\d{1,2}\.\d{3,}\s*[NS]?\s*[,;\s]\s*[+-]?\d{1,3}\.\d{3,}\s*[EW]?\s*$/i
+const NAMED = /gps[\s_-]*(?:lat|lon|alt|pos|coord|[:=\d])|\b(?:latitude|longitude|lat|lng|lon)\b["']?\s*[:=]|\bgeo:/i
+
+/** Whether a text contains coordinates in one of the common notations, or mentions them. */
+export function saysPlace(text: string): boolean {
+  return DEGREES.test(text) || ISO_6709.test(text) || DECIMAL_PAIR.test(text) || NAMED.test(text)
 }

@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type Koa from 'koa'
+import type { Middleware } from 'koa'
 import { isWithinRoot } from '../../domain/text/path-text.ts'
 import { errorHeaders, SERVER_ERRORS, type ServerError } from '../answer/error-response.ts'
-import type { RequestState } from '../request/request-state.ts'
+import { hasBody, type RequestState } from '../request/request-state.ts'
 import type { Shed } from './shed.ts'
 
 const HEADERS_TIMEOUT_MS = 10_000
@@ -189,4 +190,43 @@ function answerText(status: Refusal): string {
 function bodyOf(status: Refusal): string {
   const { code, message } = REFUSALS[status]
   return JSON.stringify({ error: code, message })
+}
+
+/** Time for a client that keeps sending a refused body to read the response. */
+const LINGER_MS = 5000
+/** The same for a client that was refused for its silence. */
+const LINGER_SLOW_MS = 2000
+
+/**
+ * Reads and discards the rest of a refused body for a while: some clients read no response before they have sent
+ * everything, and the connection would hang.
+ */
+export function dropUnreadBody(): Middleware<RequestState> {
+  return async (ctx, next) => {
+    const { req, res } = ctx
+    try {
+      await next()
+    } finally {
+      if (hasBody(req) && !req.complete) dropRest(req, res, ctx.status === 408 ? LINGER_SLOW_MS : LINGER_MS)
+    }
+  }
+}
+
+function dropRest(req: IncomingMessage, res: ServerResponse, lingerMs: number): void {
+  // With `Connection: close` Node would close right after the response, and incoming data would reset the connection:
+  // so only our half is closed, and the other half is read.
+  const isLast = !res.shouldKeepAlive
+  res.shouldKeepAlive = true
+  res.once('finish', () => {
+    // The destination does not read any more.
+    req.unpipe()
+    req.resume()
+    if (isLast) req.socket.end()
+    const timer = setTimeout(() => req.destroy(), lingerMs)
+    timer.unref()
+    req.once('close', () => {
+      clearTimeout(timer)
+      if (isLast) req.socket.destroySoon()
+    })
+  })
 }

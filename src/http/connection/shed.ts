@@ -3,8 +3,8 @@ import { clientNetwork, parseIpAddress } from '../../domain/network/ip-address.t
 import { EVERYBODY } from '../../domain/stored/cache-layout.ts'
 import type { UnavailableError } from '../../errors.ts'
 import { errorAnswer } from '../answer/error-response.ts'
-import { hasBody } from '../request/request-body.ts'
 import type { ClientOf } from '../request/request-state.ts'
+import { hasBody } from '../request/request-state.ts'
 import { type AccessReport, requestIdOf } from './access-log.ts'
 
 export interface ShedOptions {

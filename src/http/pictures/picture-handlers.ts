@@ -4,7 +4,7 @@ import type { ObjectRef, RemoteRef } from '../../domain/identity/image-id.ts'
 import { visibleInfo } from '../../domain/info/image-info.ts'
 import { displayedSize } from '../../domain/picture/original-facts.ts'
 import type { Spec } from '../../domain/spec/spec.ts'
-import { formatPictureTail } from '../../domain/url/picture-tail.ts'
+import { assertNoQueryOptions, formatPictureTail } from '../../domain/url/picture-tail.ts'
 import {
   formatImagePath,
   type ImageRequest,
@@ -13,7 +13,6 @@ import {
   parseRemoteQuery,
   respellRemoteQuery,
 } from '../../domain/url/picture-url.ts'
-import { assertNoQueryOptions } from '../../domain/url/query-options.ts'
 import type { OriginalService } from '../../service/originals/fetch.ts'
 import { memoize } from '../../service/tools/memoize.ts'
 import { answerJson } from '../answer/error-response.ts'

@@ -1,8 +1,6 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { type Readable, Transform } from 'node:stream'
-import type { Middleware } from 'koa'
 import { RequestError } from '../../errors.ts'
-import type { RequestState } from './request-state.ts'
 
 /** No byte for this long ends the request. Less than nginx's `client_body_timeout`, after which nginx resets the connection. */
 const STALL_SECONDS = 30
@@ -62,48 +60,4 @@ function slowness({ seconds, idleSeconds, receivedBytes }: Progress): string | u
   if (idleSeconds >= STALL_SECONDS) return `The request body stalled: no data arrived for ${STALL_SECONDS} seconds`
   if (seconds < GRACE_SECONDS || receivedBytes / seconds >= MIN_BYTES_PER_SECOND) return undefined
   return `The request body arrived too slowly: the minimum is ${MIN_BYTES_PER_SECOND / 1024} KiB per second on average`
-}
-
-/** Time for a client that keeps sending a refused body to read the response. */
-const LINGER_MS = 5000
-/** The same for a client that was refused for its silence. */
-const LINGER_SLOW_MS = 2000
-
-/**
- * Reads and discards the rest of a refused body for a while: some clients read no response before they have sent
- * everything, and the connection would hang.
- */
-export function dropUnreadBody(): Middleware<RequestState> {
-  return async (ctx, next) => {
-    const { req, res } = ctx
-    try {
-      await next()
-    } finally {
-      if (hasBody(req) && !req.complete) dropRest(req, res, ctx.status === 408 ? LINGER_SLOW_MS : LINGER_MS)
-    }
-  }
-}
-
-function dropRest(req: IncomingMessage, res: ServerResponse, lingerMs: number): void {
-  // With `Connection: close` Node would close right after the response, and incoming data would reset the connection:
-  // so only our half is closed, and the other half is read.
-  const isLast = !res.shouldKeepAlive
-  res.shouldKeepAlive = true
-  res.once('finish', () => {
-    // The destination does not read any more.
-    req.unpipe()
-    req.resume()
-    if (isLast) req.socket.end()
-    const timer = setTimeout(() => req.destroy(), lingerMs)
-    timer.unref()
-    req.once('close', () => {
-      clearTimeout(timer)
-      if (isLast) req.socket.destroySoon()
-    })
-  })
-}
-
-/** Whether the request has a body by its headers; it may be empty. */
-export function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
 }

@@ -125,3 +125,8 @@ function lateness(hasArrived: boolean, timeoutMs: number): ServiceError {
   if (hasArrived) return new UnavailableError('timed_out', 'The request timed out; try again')
   return new RequestError('client_too_slow', `The request was not received within ${timeoutMs / 1000} seconds`)
 }
+
+/** Whether the request has a body by its headers; it may be empty. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+}

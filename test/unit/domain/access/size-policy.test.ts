@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { signPath } from '../../../../src/domain/access/signature.ts'
-import { admit, admittingQuery, offeredSpecs, type SizePolicy } from '../../../../src/domain/access/size-policy.ts'
+import {
+  admit,
+  admittingQuery,
+  assertUploadParameters,
+  offeredSpecs,
+  type SizePolicy,
+} from '../../../../src/domain/access/size-policy.ts'
 import { formatSpec } from '../../../../src/domain/spec/spec.ts'
 import { parseImagePath } from '../../../../src/domain/url/picture-url.ts'
 
@@ -77,3 +83,20 @@ test('Only plain widths are offered: those of the list, or a usual ladder', () =
   assert.deepEqual(offeredSpecs({ kind: 'open' }, 500).map(formatSpec), ['160w', '320w', '480w', '500w'])
   assert.deepEqual(offeredSpecs(SIGNED, 500), offeredSpecs({ kind: 'open' }, 500))
 })
+
+for (const query of ['', 'sizes=400w+800w', 'sizes=400w&sizes=800w']) {
+  test(`An upload may have the query "${query}"`, () => assertUploadParameters(new URLSearchParams(query)))
+}
+
+const REFUSED = {
+  'size=400w': '"size" is not a parameter of POST /images: did you mean "sizes"?',
+  'sizes=400w&Sizes=800w': '"Sizes" is not a parameter of POST /images: did you mean "sizes"?',
+  'sizes[]=400w': '"sizes[]" is not a parameter of POST /images: did you mean "sizes"?',
+  'w=400': '"w" is not a parameter of POST /images: write /images?sizes=400w+800w, or no query',
+  v: '"v" is not a parameter of POST /images: write /images?sizes=400w+800w, or no query',
+} as const
+for (const [query, message] of Object.entries(REFUSED)) {
+  test(`An upload with the query "${query}" is refused with a right one`, () => {
+    assert.throws(() => assertUploadParameters(new URLSearchParams(query)), { code: 'invalid_upload', message })
+  })
+}

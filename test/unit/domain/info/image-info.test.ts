@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
+  differenceHash,
+  dominantColour,
   formatInfo,
   imageInfo,
   parseInfo,
@@ -9,7 +11,6 @@ import {
   shownTags,
   visibleInfo,
 } from '../../../../src/domain/info/image-info.ts'
-import { differenceHash, dominantColour } from '../../../../src/domain/picture/picture-summary.ts'
 import { FACTS, MEASURED } from '../../../support/memory-engine.ts'
 
 const TAKEN = {

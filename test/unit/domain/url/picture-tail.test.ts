@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { assertNoQueryOptions } from '../../../../src/domain/url/query-options.ts'
+import { assertNoQueryOptions } from '../../../../src/domain/url/picture-tail.ts'
 
 const ID = '3f2a'.padEnd(40, '0')
 
