@@ -19,6 +19,12 @@ export interface Sample {
 const REJECTIONS = ['shed', 'queue', 'rate_limit'] as const
 export type Rejection = (typeof REJECTIONS)[number]
 
+interface CounterOptions<T extends string> {
+  readonly name: string
+  readonly help: string
+  readonly labelNames: readonly T[]
+}
+
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 /** Gauges of prom-client whose names end like those of counters; the same gauges exist by type, without that ending. */
@@ -30,24 +36,58 @@ export function createMetrics() {
   collectDefaultMetrics({ register: registry })
   for (const name of MISNAMED) registry.removeSingleMetric(name)
   const registers = [registry]
+  /** @param series Start at zero, so that `rate` and `increase` see the first event as a change. */
+  function counter<T extends string>(
+    options: CounterOptions<T>,
+    series: readonly Record<NoInfer<T>, string | number>[],
+  ) {
+    const counted = new Counter({ ...options, registers })
+    for (const labels of series) counted.inc(labels, 0)
+    return counted
+  }
   const histogram = (name: string, help: string) => new Histogram({ name, help, registers, buckets: SECONDS })
   return {
     registry,
     observe: (metrics: readonly SampledMetric[]) => observeSampled(registry, metrics),
-    requests: createRequests(registry),
-    renditions: new Counter({
-      name: 'darkroom_renditions_total',
-      help: 'Renditions served, by cache status; a hit came from the memory or disk cache named by the label "cache"',
-      labelNames: ['cache_status', 'cache'],
-      registers,
-    }),
-    rejections: createRejections(registry),
-    uploads: new Counter({
-      name: 'darkroom_uploads_total',
-      help: 'Uploads accepted; created is "false" if the store already held the same bytes',
-      labelNames: ['created'],
-      registers,
-    }),
+    requests: counter(
+      {
+        name: 'darkroom_http_requests_total',
+        help: 'HTTP requests answered, by method and status code; 499 if the client disconnected first',
+        labelNames: ['method', 'status'],
+      },
+      ['GET', 'HEAD', 'POST', 'DELETE'].map((method) => ({ method, status: 500 })),
+    ),
+    renditions: counter(
+      {
+        name: 'darkroom_renditions_total',
+        help: 'Renditions served, by cache status; a hit came from the memory or disk cache named by the label "cache"',
+        labelNames: ['cache_status', 'cache'],
+      },
+      [
+        { cache_status: 'hit', cache: 'memory' },
+        { cache_status: 'hit', cache: 'disk' },
+        { cache_status: 'coalesced', cache: 'none' },
+        { cache_status: 'miss', cache: 'none' },
+      ],
+    ),
+    rejections: counter(
+      {
+        name: 'darkroom_rejected_requests_total',
+        help:
+          'Requests rejected by the node because of its load or a limit: "shed" before any work, "queue" for lack of a place or time ' +
+          'in a queue (503 overloaded), "rate_limit" (429). Rejections by nginx are in its log only',
+        labelNames: ['reason'],
+      },
+      REJECTIONS.map((reason) => ({ reason })),
+    ),
+    uploads: counter(
+      {
+        name: 'darkroom_uploads_total',
+        help: 'Uploads accepted; created is "false" if the store already held the same bytes',
+        labelNames: ['created'],
+      },
+      [{ created: 'true' }, { created: 'false' }],
+    ),
     renderSeconds: histogram('darkroom_render_duration_seconds', 'Time to decode, transform and encode an image'),
     fetchSeconds: histogram('darkroom_original_fetch_duration_seconds', 'Time to fetch an original from the store'),
     queueWaitSeconds: histogram('darkroom_render_queue_wait_seconds', 'Time that a render waited in the queue'),
@@ -59,32 +99,6 @@ export function createMetrics() {
 }
 
 export type Metrics = ReturnType<typeof createMetrics>
-
-/** The count of 500s, which are bugs, starts at zero, so that the first one is a change. */
-function createRequests(registry: Registry) {
-  const requests = new Counter({
-    name: 'darkroom_http_requests_total',
-    help: 'HTTP requests answered, by method and status code; 499 if the client disconnected first',
-    labelNames: ['method', 'status'],
-    registers: [registry],
-  })
-  for (const method of ['GET', 'HEAD', 'POST', 'DELETE']) requests.inc({ method, status: 500 }, 0)
-  return requests
-}
-
-/** Starting at zero, so that the first rejection is a change. */
-function createRejections(registry: Registry) {
-  const rejections = new Counter({
-    name: 'darkroom_rejected_requests_total',
-    help:
-      'Requests rejected by the node because of its load or a limit: "shed" before any work, "queue" for lack of a place or time ' +
-      'in a queue (503 overloaded), "rate_limit" (429). Rejections by nginx are in its log only',
-    labelNames: ['reason'],
-    registers: [registry],
-  })
-  for (const reason of REJECTIONS) rejections.inc({ reason }, 0)
-  return rejections
-}
 
 function observeSampled(registry: Registry, metrics: readonly SampledMetric[]): void {
   for (const { type, name, help, labels = [], read } of metrics) {

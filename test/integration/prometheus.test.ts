@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { z } from 'zod'
+import { freePort } from '../../tools/processes/free-port.ts'
 import { rendererPids, untilGone } from '../../tools/processes/renderers.ts'
 import { type Darkroom, uploadFixture } from '../../tools/servers/darkroom.ts'
 import { startFaultProxy } from '../../tools/servers/fault-proxy.ts'
@@ -17,14 +19,34 @@ async function eagerRules(): Promise<string> {
   return (await readFile(join(ROOT, 'packaging/prometheus/alerts.yml'), 'utf8')).replaceAll(/for: \d+m/g, 'for: 0m')
 }
 
+const Dashboard = z.object({
+  panels: z.array(z.object({ title: z.string(), targets: z.array(z.object({ expr: z.string() })).default([]) })),
+})
+
+/** Queries of the dashboard by panel, with the values of its variables. */
+async function dashboardQueries(): Promise<readonly (readonly [panel: string, query: string])[]> {
+  const text = await readFile(join(ROOT, 'packaging/grafana/darkroom.json'), 'utf8')
+  const { panels } = Dashboard.parse(JSON.parse(text))
+  return panels.flatMap(({ title, targets }) =>
+    targets.map(({ expr }) => {
+      const query = expr.replaceAll('$__rate_interval', '1m').replaceAll('$instance', '.*')
+      assert.doesNotMatch(query, /\$/)
+      return [title, query] as const
+    }),
+  )
+}
+
 /** A node on a store that can fail, and a Prometheus that scrapes it. */
 async function startStage(t: TestContext) {
   const { env, endpoint } = await newStore()
   const proxy = await startFaultProxy({ target: endpoint })
   t.after(proxy.stop)
-  const node = await startNodeFor(t, { env: { ...env, S3_ENDPOINT: proxy.endpoint, RENDER_CONCURRENCY: '2' } })
-  const instance = `127.0.0.1:${node.port}`
-  const prometheus = await startPrometheus(t, { targets: [instance], rules: await eagerRules() })
+  const port = await freePort()
+  const instance = `127.0.0.1:${port}`
+  const [node, prometheus] = await Promise.all([
+    startNodeFor(t, { port, env: { ...env, S3_ENDPOINT: proxy.endpoint, RENDER_CONCURRENCY: '2' } }),
+    startPrometheus(t, { targets: [instance], rules: await eagerRules() }),
+  ])
   return { node, proxy, prometheus, instance }
 }
 
@@ -36,23 +58,41 @@ async function crashRenderers(node: Darkroom): Promise<void> {
   }
 }
 
-test('A Prometheus that scrapes a node fires the alerts for crashing renderers, a store that is down, and a stopped node', async (t) => {
+test('A Prometheus that scrapes a node', async (t) => {
   const { node, proxy, prometheus, instance } = await startStage(t)
   await prometheus.untilNonEmpty('darkroom_ready == 1')
-  const id = await uploadFixture(node.url, 'mountains.jpg')
-  for (const width of [40, 41, 40]) await (await fetch(`${node.url}/image/${id}/${width}w.webp`)).arrayBuffer()
-  await prometheus.untilNonEmpty('rate(darkroom_render_duration_seconds_count[1m]) > 0')
-  assert.deepEqual(await prometheus.firing(), [])
 
-  await crashRenderers(node)
-  assert.ok((await prometheus.untilFiring('DarkroomRenderersCrash')).summary.includes(instance))
+  await t.test('answers every query of the dashboard, and fires no alert while all is well', async () => {
+    const id = await uploadFixture(node.url, 'mountains.jpg')
+    for (const width of [40, 41, 40]) await (await fetch(`${node.url}/image/${id}/${width}w.webp`)).arrayBuffer()
+    await prometheus.untilNonEmpty('rate(darkroom_renditions_total{cache_status="hit"}[1m]) > 0')
+    for (const [panel, query] of await dashboardQueries()) {
+      // As a rule, nothing has failed so far.
+      if (panel === 'Failed calls') await prometheus.query(query)
+      else await prometheus.untilNonEmpty(query)
+    }
+    // DarkroomDown fired until the node had started, and fires if a scrape takes too long.
+    await prometheus.untilQuiet()
+  })
 
-  await proxy.setFault({ kind: 'refuse' })
-  assert.ok((await prometheus.untilFiring('DarkroomStoreDown')).summary.includes(instance))
-  await prometheus.untilFiring('DarkroomNotReady')
-  await proxy.setFault(undefined)
-  await prometheus.untilNonEmpty('darkroom_ready == 1')
+  await t.test('fires the alert for crashing renderers', async () => {
+    await crashRenderers(node)
+    assert.ok((await prometheus.untilFiring('DarkroomRenderersCrash')).summary.includes(instance))
+  })
 
-  await node.stop()
-  await prometheus.untilFiring('DarkroomDown')
+  await t.test('fires the alerts for a store that is down, until it is back', async () => {
+    await proxy.setFault({ kind: 'refuse' })
+    // Each asks the store, and five failures open the circuit breaker.
+    await Promise.all(Array.from({ length: 5 }, () => fetch(`${node.url}/readyz`)))
+    assert.ok((await prometheus.untilFiring('DarkroomStoreDown')).summary.includes(instance))
+    await prometheus.untilFiring('DarkroomNotReady')
+    await prometheus.untilNonEmpty('darkroom_circuit_breaker_open{endpoint="store"} == 1')
+    await proxy.setFault(undefined)
+    await prometheus.untilNonEmpty('darkroom_ready == 1')
+  })
+
+  await t.test('fires the alert for a node that is down', async () => {
+    await node.stop()
+    await prometheus.untilFiring('DarkroomDown')
+  })
 })

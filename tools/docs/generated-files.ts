@@ -1,3 +1,4 @@
+import { grafanaDashboard } from './grafana-dashboard.ts'
 import { metricsPage } from './metrics-page.ts'
 import { nginxConf } from './nginx-conf.ts'
 import { settingsPage } from './settings-page.ts'
@@ -8,6 +9,7 @@ export function generatedFiles(): Readonly<Record<string, string>> {
     'docs/metrics.md': metricsPage(),
     'docs/settings.md': settingsPage(),
     'nginx.conf': nginxConf('node'),
+    'packaging/grafana/darkroom.json': grafanaDashboard(),
     'packaging/nginx/front.conf': nginxConf('front'),
   }
 }

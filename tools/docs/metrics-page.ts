@@ -9,7 +9,7 @@ const INTRODUCTION = `# Metrics
 \`GET /metrics\` on a node returns these metrics in Prometheus' text format, and those of
 [prom-client](https://github.com/siimon/prom-client) for the process (\`process_*\`) and Node.js (\`nodejs_*\`). Counters start at 0 when
 the process starts. Every label has a closed set of values. Requests that nginx answers without the node are not counted here: they are
-in nginx's log. [operating.md](operating.md#monitoring) describes alerts.
+in nginx's log. [operating.md](operating.md#monitoring) describes the alert rules and the dashboard.
 `
 
 /** How a call to an endpoint ended: the values of the label. */

@@ -21,8 +21,8 @@ export interface Prometheus {
   untilNonEmpty(expression: string): Promise<void>
   /** Annotations of an alert, when it fires. */
   untilFiring(name: string): Promise<z.infer<typeof Annotations>>
-  /** Names of the alerts that fire now. */
-  firing(): Promise<readonly string[]>
+  /** Resolves when no alert fires. */
+  untilQuiet(): Promise<void>
 }
 
 export interface PrometheusOptions {
@@ -91,8 +91,8 @@ export async function startPrometheus(t: Scope, { targets, rules }: PrometheusOp
         (await alerts()).find(({ labels, state }) => labels.alertname === name && state === 'firing')?.annotations
       return await inTime(annotations, `${name} does not fire`)
     },
-    async firing() {
-      return (await alerts()).filter(({ state }) => state === 'firing').map(({ labels }) => labels.alertname)
+    async untilQuiet() {
+      await inTime(async () => (await alerts()).length === 0 || undefined, 'Alerts fire')
     },
   }
 }

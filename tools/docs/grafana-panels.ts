@@ -1,0 +1,280 @@
+/** PromQL. */
+export type Query = string
+
+/** Numbers, by title. */
+export type StatTable = Readonly<
+  Record<
+    string,
+    {
+      readonly about: string
+      readonly unit: string
+      readonly query: Query
+      readonly legend?: string
+      readonly red?: number
+    }
+  >
+>
+
+/** Graphs, by title; queries by legend. */
+export type PanelTable = Readonly<
+  Record<
+    string,
+    {
+      readonly about?: string
+      readonly unit: string
+      readonly queries: Readonly<Record<string, Query>>
+      readonly stacked?: boolean
+    }
+  >
+>
+
+interface PanelRow {
+  readonly title: string
+  readonly stats?: StatTable
+  /** Each table is a line of the dashboard. */
+  readonly graphs: readonly PanelTable[]
+}
+
+const NODES = 'job="darkroom", instance=~"$instance"'
+
+/** A gauge of each node. */
+function gauge(name: string): Query {
+  return `${name}{${NODES}}`
+}
+
+/** Sum over the nodes, and over all labels but `by`. */
+function sum(name: string, by = ''): Query {
+  return `sum${by && ` by (${by})`} (${gauge(name)})`
+}
+
+interface RateOptions {
+  readonly by?: string
+  /** More label matchers. */
+  readonly where?: string
+}
+
+function rate(name: string, { by = '', where = '' }: RateOptions = {}): Query {
+  return `sum${by && ` by (${by})`} (rate(${name}{${NODES}${where && `, ${where}`}}[$__rate_interval]))`
+}
+
+function increase(name: string): Query {
+  return rate(name).replace('(rate(', '(increase(')
+}
+
+/** Of all nodes together. */
+function quantile(share: number, name: string): Query {
+  return `histogram_quantile(${share}, ${rate(`${name}_bucket`, { by: 'le' })})`
+}
+
+const REQUESTS = 'darkroom_http_requests_total'
+const RENDITIONS = 'darkroom_renditions_total'
+const CALLS = 'darkroom_endpoint_calls_total'
+const FAILED = 'status=~"5.."'
+
+/** The dashboard, from top to bottom. */
+export const PANEL_ROWS: readonly PanelRow[] = [
+  {
+    title: 'Overview',
+    stats: {
+      'Nodes not ready': {
+        about: 'Nodes whose last poll of the store failed, or that are shutting down',
+        unit: 'none',
+        query: `count(${gauge('darkroom_ready')} == 0) or vector(0)`,
+        red: 1,
+      },
+      Requests: {
+        about: 'Requests answered by the nodes; those that nginx answers by itself are in its log',
+        unit: 'reqps',
+        query: rate(REQUESTS),
+      },
+      'Hit ratio': {
+        about: 'Hits among the renditions served by the nodes; nginx serves further hits by itself',
+        unit: 'percentunit',
+        query: `${rate(RENDITIONS, { where: 'cache_status="hit"' })} / ${rate(RENDITIONS)}`,
+      },
+      '5xx ratio': {
+        about: 'Share of the responses with 5xx',
+        unit: 'percentunit',
+        query: `${rate(REQUESTS, { where: FAILED })} / ${rate(REQUESTS)}`,
+        red: 0.05,
+      },
+      'Longest expected wait': {
+        about: 'Expected queue wait of a render that is requested now, on the node where it is longest',
+        unit: 's',
+        query: `max(${gauge('darkroom_render_queue_expected_wait_seconds')})`,
+        red: 7.5,
+      },
+      Version: {
+        about: 'Nodes by version of Darkroom',
+        unit: 'none',
+        query: `count by (version) (${gauge('darkroom_build_info')})`,
+        legend: '{{version}}',
+      },
+    },
+    graphs: [],
+  },
+  {
+    title: 'Requests',
+    graphs: [
+      {
+        'Renditions by cache status': {
+          about: 'Renditions served by the nodes',
+          unit: 'reqps',
+          queries: { '{{cache_status}} {{cache}}': rate(RENDITIONS, { by: 'cache_status, cache' }) },
+          stacked: true,
+        },
+        'Requests by status': {
+          unit: 'reqps',
+          queries: { '{{status}}': `${rate(REQUESTS, { by: 'status' })} > 0` },
+          stacked: true,
+        },
+        'Request latency': {
+          about: 'Of requests that reach the nodes',
+          unit: 's',
+          queries: {
+            p50: quantile(0.5, 'darkroom_http_request_duration_seconds'),
+            p95: quantile(0.95, 'darkroom_http_request_duration_seconds'),
+            p99: quantile(0.99, 'darkroom_http_request_duration_seconds'),
+          },
+        },
+      },
+    ],
+  },
+  {
+    title: 'Errors',
+    graphs: [
+      {
+        '5xx by status': {
+          unit: 'reqps',
+          queries: { '{{status}}': rate(REQUESTS, { by: 'status', where: FAILED }) },
+          stacked: true,
+        },
+        'Rejected requests': {
+          about: 'By the nodes; nginx rejects more by itself during overload',
+          unit: 'reqps',
+          queries: { '{{reason}}': rate('darkroom_rejected_requests_total', { by: 'reason' }) },
+          stacked: true,
+        },
+        'Degraded reasons': {
+          about: '/readyz of the node names them',
+          unit: 'none',
+          queries: {
+            '{{instance}}': gauge('darkroom_degraded_reasons'),
+            '{{instance}} cache disk': gauge('darkroom_cache_degraded'),
+          },
+        },
+      },
+    ],
+  },
+  {
+    title: 'Queue and renders',
+    graphs: [
+      {
+        Queue: {
+          unit: 'none',
+          queries: {
+            'renders queued': sum('darkroom_renders_queued'),
+            'renders in progress': sum('darkroom_renders_in_progress'),
+            'fetches queued': sum('darkroom_original_fetches_queued'),
+            'fetches in progress': sum('darkroom_original_fetches_in_progress'),
+            'background tasks': sum('darkroom_background_tasks_pending'),
+          },
+        },
+        'Expected wait': {
+          unit: 's',
+          queries: { '{{instance}}': gauge('darkroom_render_queue_expected_wait_seconds') },
+        },
+        'Steps of a miss, p95': {
+          unit: 's',
+          queries: {
+            queue: quantile(0.95, 'darkroom_render_queue_wait_seconds'),
+            fetch: quantile(0.95, 'darkroom_original_fetch_duration_seconds'),
+            render: quantile(0.95, 'darkroom_render_duration_seconds'),
+          },
+        },
+      },
+      {
+        'Renders and uploads': {
+          unit: 'ops',
+          queries: {
+            renders: rate('darkroom_render_duration_seconds_count'),
+            'fetches of originals': rate('darkroom_original_fetch_duration_seconds_count'),
+            uploads: rate('darkroom_uploads_total'),
+          },
+        },
+        'Busy renderers': {
+          about: 'On average',
+          unit: 'none',
+          queries: { busy: rate('darkroom_render_duration_seconds_sum') },
+        },
+        'Ended renderers': {
+          unit: 'none',
+          queries: {
+            crashes: increase('darkroom_renderer_crashes_total'),
+            timeouts: increase('darkroom_renderer_timeouts_total'),
+            memory: increase('darkroom_renderer_memory_restarts_total'),
+          },
+          stacked: true,
+        },
+      },
+    ],
+  },
+  {
+    title: 'Store, buckets and remote hosts',
+    graphs: [
+      {
+        'Calls by endpoint': {
+          unit: 'ops',
+          queries: { '{{endpoint}}': rate(CALLS, { by: 'endpoint' }) },
+          stacked: true,
+        },
+        'Failed calls': {
+          unit: 'ops',
+          queries: {
+            '{{endpoint}} {{outcome}}': `${rate(CALLS, { by: 'endpoint, outcome', where: 'outcome!~"ok|canceled"' })} > 0`,
+          },
+          stacked: true,
+        },
+        'Open circuit breakers': {
+          about: 'Nodes on which the circuit breaker of the endpoint is open',
+          unit: 'none',
+          queries: { '{{endpoint}}': sum('darkroom_circuit_breaker_open', 'endpoint') },
+        },
+      },
+    ],
+  },
+  {
+    title: 'Cache and memory',
+    graphs: [
+      {
+        'Cache size': { unit: 'bytes', queries: { '{{instance}}': gauge('darkroom_cache_bytes') } },
+        'Evicted bytes': {
+          about: 'Deleted by the sweeps of the nodes',
+          unit: 'Bps',
+          queries: { bytes: rate('darkroom_cache_evicted_bytes_total') },
+        },
+        'Evicted files': { unit: 'ops', queries: { files: rate('darkroom_cache_evicted_files_total') } },
+        'Time since the last sweep': {
+          unit: 's',
+          queries: { '{{instance}}': gauge('darkroom_cache_sweep_age_seconds') },
+        },
+      },
+      {
+        'Resident memory': {
+          unit: 'bytes',
+          queries: {
+            '{{instance}} node': gauge('process_resident_memory_bytes'),
+            '{{instance}} renderers': gauge('darkroom_renderer_resident_memory_bytes'),
+          },
+        },
+        'CPU of the node process': {
+          about: 'Renderers are processes of their own',
+          unit: 'percentunit',
+          queries: { '{{instance}}': rate('process_cpu_seconds_total', { by: 'instance' }) },
+        },
+        'Event loop lag, p99': { unit: 's', queries: { '{{instance}}': gauge('nodejs_eventloop_lag_p99_seconds') } },
+        'Open files': { unit: 'none', queries: { '{{instance}}': gauge('process_open_fds') } },
+      },
+    ],
+  },
+]
