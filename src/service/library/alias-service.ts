@@ -3,6 +3,7 @@ import { formatAlias, parseAlias } from '../../domain/identity/image-id.ts'
 import { aliasKey } from '../../domain/stored/store-layout.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
+import { entryBound } from '../tools/memoize.ts'
 import { putBytes, readText } from '../tools/small-object.ts'
 
 /** Images that are also named by the SHA-1 of their bytes, as in Reticulum. */
@@ -29,8 +30,8 @@ const ABSENCE_MS = 1_000
 /** @param maxRemembered Maximum entries of each table in memory. */
 export function createAliasService(store: ObjectStore, maxRemembered: number): AliasService {
   const flights = createCoalescer<string | undefined>()
-  const ids = new LRUCache<string, string>({ max: maxRemembered })
-  const absences = new LRUCache<string, true>({ max: Math.min(maxRemembered, MAX_ABSENCES), ttl: ABSENCE_MS })
+  const ids = new LRUCache<string, string>(entryBound(maxRemembered))
+  const absences = new LRUCache<string, true>({ ...entryBound(Math.min(maxRemembered, MAX_ABSENCES)), ttl: ABSENCE_MS })
 
   async function read(sha1: string, signal: AbortSignal): Promise<string | undefined> {
     const id = await readAlias(store, sha1, signal)

@@ -8,7 +8,7 @@ import type { Bucket, ObjectVersion } from '../ports/bucket.ts'
 import type { ImageCache } from '../ports/cache.ts'
 import type { ChangingSource, Version } from '../ports/originals.ts'
 import { createBackground } from '../tools/background.ts'
-import { unsharedText } from '../tools/memoize.ts'
+import { entryBound, unsharedText } from '../tools/memoize.ts'
 
 /** A configured bucket, and how its objects are served. */
 export interface ServedBucket {
@@ -43,7 +43,7 @@ const NOTICE_MS = 600_000
 /** The objects that others put into configured buckets. Another ETag is another version. */
 export function createBuckets(options: BucketsOptions): ChangingSource<ObjectRef, LocatedObject> {
   const { buckets, cache, guard, now, maxRemembered } = options
-  const noticed = new LRUCache<string, { readonly id: string; readonly at: number }>({ max: maxRemembered })
+  const noticed = new LRUCache<string, { readonly id: string; readonly at: number }>(entryBound(maxRemembered))
   const background = createBackground()
 
   function served({ bucket: alias, key }: ObjectRef): ServedBucket {

@@ -10,7 +10,7 @@ import type { ImageEngine } from '../ports/engine.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectSource, OpenObject } from '../ports/store.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
-import { createRememberedFailures } from '../tools/memoize.ts'
+import { createRememberedFailures, entryBound } from '../tools/memoize.ts'
 import { createFirstByteBudget, openInTime, startTimeLimit, storeTooSlow } from '../tools/time-limit.ts'
 import { createLocalOriginals, type LocalOriginals, partOf, type WantedBytes } from './local.ts'
 import type { Resolver } from './resolve.ts'
@@ -78,7 +78,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
   const { engine, fetchQueue, maxOriginalBytes, now, maxRemembered } = options
   const flights = createCoalescer<ReadyOriginal>()
   const byteFlights = createCoalescer<ObjectSource>()
-  const facts = new LRUCache<string, OriginalFacts>({ max: maxRemembered })
+  const facts = new LRUCache<string, OriginalFacts>(entryBound(maxRemembered))
   const absences = createRememberedFailures({ maxRemembered, now })
   const onAbsence = (id: string, error: OriginalError) => absences.set(id, error, ABSENCE_MS)
   const local = createLocalOriginals(options)

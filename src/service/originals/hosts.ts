@@ -10,6 +10,7 @@ import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { ChangingSource, Version } from '../ports/originals.ts'
 import type { RemoteAnswer, RemoteSource, RemoteValidators } from '../ports/remote.ts'
+import { entryBound } from '../tools/memoize.ts'
 import { createHostShelf, type HostShelf, type HostShelfOptions } from './host-shelf.ts'
 import type { NewRemotes } from './new-remotes.ts'
 
@@ -57,7 +58,7 @@ export function createHosts(options: HostsOptions): ChangingSource<AskedRemote, 
   const held = createHeld(options.maxHeldBytes)
   const ask = createHostRequest({ ...options, shelf, held })
   // Versions whose bytes are missing from the store.
-  const lost = new LRUCache<string, true>({ max: Math.min(maxRemembered, MAX_LOST) })
+  const lost = new LRUCache<string, true>(entryBound(Math.min(maxRemembered, MAX_LOST)))
 
   const isKept = (id: string) => keptRenditions !== undefined && !isTransientId(id)
   const shelfName = (file: string) => `${keptRenditions}-${file}`

@@ -9,7 +9,7 @@ import type { ChangingSource, Located, OriginalSource, Version } from '../ports/
 import type { ObjectSource, OpenObject } from '../ports/store.ts'
 import { type Background, createBackground } from '../tools/background.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
-import { createRememberedFailures, memoryBounds } from '../tools/memoize.ts'
+import { createRememberedFailures, entryBound, memoryBounds } from '../tools/memoize.ts'
 
 /** The current version of an original. */
 export interface Resolved extends Located {
@@ -241,7 +241,7 @@ function createRevalidation<R extends ObjectRef | AskedRemote, V extends Version
 /** The last version or failure of each resource, and the number of its invalidations. */
 function createResults<V extends Version>(versions: LRUCache<string, V>, { maxRemembered, now }: ResolverOptions) {
   const failures = createRememberedFailures({ maxRemembered, now })
-  const generations = new LRUCache<string, number>({ max: maxRemembered })
+  const generations = new LRUCache<string, number>(entryBound(maxRemembered))
 
   function invalidated(resource: string): void {
     generations.set(resource, (generations.get(resource) ?? 0) + 1)

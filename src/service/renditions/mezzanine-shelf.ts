@@ -11,6 +11,7 @@ import type { ImageCache } from '../ports/cache.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectSource, ObjectStore, OpenObject } from '../ports/store.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
+import { entryBound } from '../tools/memoize.ts'
 import { readWhole } from '../tools/small-object.ts'
 import { createFirstByteBudget, openInTime, startTimeLimit, storeTooSlow } from '../tools/time-limit.ts'
 
@@ -63,7 +64,7 @@ const LOOSE_MS = 30_000
 
 /** @param maxRemembered Images in memory. */
 export function createMezzanineShelf(cache: ImageCache, maxRemembered: number): MezzanineShelf {
-  const shelves = new LRUCache<string, Shelf>({ max: maxRemembered })
+  const shelves = new LRUCache<string, Shelf>(entryBound(maxRemembered))
   const reading = new Map<string, Promise<Shelf>>()
   const loose = new LRUCache<string, ReadonlyMap<MezzanineLevel, Sealed>>({
     maxSize: MAX_LOOSE_BYTES,
@@ -156,7 +157,7 @@ const ABSENCE_MS = 5_000
 export function createMezzanineFetch(options: MezzanineFetchOptions) {
   const { store, versions, shelf, guard, fetchQueue, meter, maxRemembered, fetchTimeoutMs } = options
   const flights = createCoalescer<Mezzanine | undefined>()
-  const absences = new LRUCache<string, true>({ max: Math.min(maxRemembered, MAX_ABSENCES), ttl: ABSENCE_MS })
+  const absences = new LRUCache<string, true>({ ...entryBound(Math.min(maxRemembered, MAX_ABSENCES)), ttl: ABSENCE_MS })
   const firstByte = createFirstByteBudget(() => performance.now())
 
   async function fetchShared(

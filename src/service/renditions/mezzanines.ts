@@ -15,6 +15,7 @@ import type { ImageEngine } from '../ports/engine.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
+import { entryBound } from '../tools/memoize.ts'
 import { createSharing } from '../tools/small-object.ts'
 import {
   createMezzanineFetch,
@@ -73,7 +74,7 @@ const MAX_PENDING = 10_000
 
 export function createMezzanineService(options: MezzanineServiceOptions): MezzanineService {
   const { store, versions, cache, engine, originals, guard, renderQueue, meter, minPixels } = options
-  const unworthy = new LRUCache<string, true>({ max: options.maxRemembered })
+  const unworthy = new LRUCache<string, true>(entryBound(options.maxRemembered))
   const shelf = createMezzanineShelf(cache, options.maxRemembered)
   const sharing = createSharing({
     store,

@@ -27,6 +27,11 @@ export function memoize<T extends object>(compute: (text: string) => T, maxBytes
 /** Average memory of an entry. A key of a bucket has up to 1 KB, a URL several. */
 const BYTES_EACH = 1024
 
+/** Bound of an LRUCache in entries. With `max` it would allocate all of them at once: 1 MB for 50,000. */
+export function entryBound(maxEntries: number) {
+  return { maxSize: maxEntries, sizeCalculation: () => 1 }
+}
+
 /** Bounds of an LRUCache, in entries and in bytes. @param sizeOf Approximate memory of a value with its key. */
 export function memoryBounds<V>(maxEntries: number, sizeOf: (value: V) => number) {
   return { max: maxEntries, maxSize: maxEntries * BYTES_EACH, sizeCalculation: sizeOf }
