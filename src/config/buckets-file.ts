@@ -218,7 +218,9 @@ function settingsOf(alias: string, entry: Entry, values: Secrets): BucketSetting
   }
 }
 
+/** True for what is no URL: that is another mistake, which is reported as such. */
 function isPlain(text: string): boolean {
+  if (!URL.canParse(text)) return true
   const { username, password, search, hash } = new URL(text)
   return [username, password, search, hash].every((part) => part === '')
 }

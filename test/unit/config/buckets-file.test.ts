@@ -97,6 +97,7 @@ const WRONG: readonly (readonly [settings: string, mistake: string])[] = [
     'buckets.abc.bucket: should be a bucket name of 3 to 255 letters, digits, dots, dashes and underscores, such as my-photos',
   ],
   ['bucket: 12345', 'buckets.abc.bucket: should be a string'],
+  ['endpoint: minio', 'buckets.abc.endpoint: should be a URL such as https://minio.internal:9000'],
   ['endpoint: minio:9000', 'buckets.abc.endpoint: should be a URL such as https://minio.internal:9000'],
   ['endpoint: ftp://minio', 'buckets.abc.endpoint: should be a URL such as https://minio.internal:9000'],
   [
