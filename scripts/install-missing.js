@@ -33,6 +33,7 @@ await main().catch((error) => {
 
 async function main() {
   assertMayInstall()
+  if (process.argv.includes('--check')) return printMissing()
   if (firstMissing() !== undefined) {
     await acquireLock()
     try {
@@ -44,6 +45,14 @@ async function main() {
     }
   }
   assertNodeIsNewEnough()
+}
+
+/** For the doctor: prints the first package that is missing, and installs nothing. */
+function printMissing() {
+  const missing = firstMissing()
+  if (missing === undefined) return
+  process.stdout.write(`${missing}\n`)
+  process.exitCode = 1
 }
 
 /** The first package that is missing, or undefined. npm says what it has installed, in a file that it writes last. */

@@ -17,7 +17,7 @@ export type Fault = { readonly matching?: FaultMatch } & (
   | { readonly kind: 'lose-answer' }
   | { readonly kind: 'html' }
   | { readonly kind: 'redirect' }
-  /** Nothing wrong, but for more headers on the answer. */
+  /** Nothing wrong, but for these headers on the answer, in place of the server's of the same names. */
   | { readonly kind: 'headers'; readonly headers: Readonly<Record<string, string>> }
 )
 
@@ -85,8 +85,9 @@ export async function startFaultProxy({ target }: { target: string }): Promise<F
         response.resume().once('end', () => incoming.socket.destroy())
         return
       }
-      const added = active?.kind === 'headers' ? Object.entries(active.headers).flat() : []
-      answer.writeHead(response.statusCode ?? 502, [...ownConnection(response.rawHeaders), ...added])
+      const added = active?.kind === 'headers' ? active.headers : {}
+      const kept = without(response.rawHeaders, ['connection', 'keep-alive', ...Object.keys(added)])
+      answer.writeHead(response.statusCode ?? 502, [...kept, ...Object.entries(added).flat()])
       // Else a body cut at its first byte would take the head along.
       answer.flushHeaders()
       const cut = (): void => void incoming.socket.destroy()
@@ -157,11 +158,10 @@ function addressOf(address: AddressInfo | string | null): AddressInfo {
   return address
 }
 
-/** Without what a server says about its own connection to us. */
-function ownConnection(rawHeaders: readonly string[]): string[] {
-  const isOurs = (_: string, index: number): boolean =>
-    !/^(connection|keep-alive)$/i.test(rawHeaders[index - (index % 2)] ?? '')
-  return rawHeaders.filter(isOurs)
+/** Names and values in turn, as Node has them. */
+function without(rawHeaders: readonly string[], names: readonly string[]): string[] {
+  const lower = names.map((name) => name.toLowerCase())
+  return rawHeaders.filter((_, index) => !lower.includes((rawHeaders[index - (index % 2)] ?? '').toLowerCase()))
 }
 
 interface DamageTools {

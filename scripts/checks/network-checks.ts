@@ -1,0 +1,20 @@
+import { bucketsCheck } from './buckets.ts'
+import { certificateCheck } from './certificate.ts'
+import type { Check } from './check.ts'
+import { clockCheck } from './clock.ts'
+import { dnsCheck } from './dns.ts'
+import { nginxFilesCheck } from './nginx-files.ts'
+import { proxiesCheck } from './proxies.ts'
+import { readinessCheck } from './readiness.ts'
+import { renderCheck } from './render.ts'
+import { roundTripCheck } from './round-trip.ts'
+
+/**
+ * The checks that --local omits, by stage. The proxies are those of the requests before; what the node has noticed of all
+ * requests, it reports last.
+ */
+export const NETWORK_STAGES: readonly (readonly Check[])[] = [
+  [bucketsCheck, clockCheck, dnsCheck, certificateCheck, renderCheck, nginxFilesCheck, roundTripCheck],
+  [proxiesCheck],
+  [readinessCheck],
+]
