@@ -6,6 +6,7 @@ import type { Config } from '../config/env.ts'
 import { parseSpecOrReticulumSize } from '../domain/dialect/reticulum-answer.ts'
 import { parseSpec } from '../domain/spec/spec.ts'
 import { OVERLOAD_FLAGS } from '../domain/stored/cache-layout.ts'
+import type { HomePage } from '../http/api/home-page.ts'
 import type { Readiness } from '../http/api/node-handlers.ts'
 import { createAccessReport } from '../http/connection/access-log.ts'
 import { createHttpServer } from '../http/connection/server.ts'
@@ -17,10 +18,8 @@ import { createApp } from '../http/routes.ts'
 import type { Degradation } from '../service/load/access-watch.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { readHomePage } from './home-page.ts'
 import type { Parts } from './parts.ts'
-import type { Services } from './services.ts'
-import { dialectSettings, sizePolicy, trustedProxies } from './services.ts'
+import { dialectSettings, type Services, sizePolicy, trustedProxies } from './services.ts'
 import type { NodeAccess } from './write-access.ts'
 
 export interface WebServerOptions extends Services {
@@ -89,4 +88,13 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
     flags,
   })
   return createHttpServer(app, shed)
+}
+
+/** Reads the page and its icon. */
+function readHomePage({ HOME_PAGE }: Config): HomePage {
+  return { html: HOME_PAGE ? read('page.html') : '', icon: read('icon.svg') }
+}
+
+function read(name: string): string {
+  return readFileSync(new URL(`../http/home-page/${name}`, import.meta.url), 'utf8')
 }

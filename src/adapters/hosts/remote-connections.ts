@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 import { Client, type Dispatcher, errors } from 'undici'
-import { remoteFailed } from './remote-failure.ts'
 import type { RemoteLimits } from './remote-origins.ts'
 import type { OpenRemoteSocket } from './remote-socket.ts'
+import { remoteFailed } from './remote-socket.ts'
 
 export interface RemoteRequest {
   readonly path: string

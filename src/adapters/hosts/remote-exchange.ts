@@ -1,11 +1,12 @@
 import { finished, type Readable } from 'node:stream'
+import { errors } from 'undici'
 import { formatByteAmount } from '../../domain/text/byte-amount.ts'
-import { OriginalError, RemoteError } from '../../errors.ts'
+import { OriginalError, RemoteError, ServiceError } from '../../errors.ts'
 import { asError, timedBody } from '../calls/timed-body.ts'
 import type { RemoteConnections } from './remote-connections.ts'
-import { codeOf, isDropped, remoteFailed, toRemoteFailure } from './remote-failure.ts'
 import type { RemoteHeaders } from './remote-freshness.ts'
 import type { RemoteOrigins } from './remote-origins.ts'
+import { codeOf, remoteFailed } from './remote-socket.ts'
 
 /** A request and its response, with any status. Its user calls `end` once. */
 export interface RemoteExchange {
@@ -147,4 +148,43 @@ function remoteTooLarge(maxBytes: number): OriginalError {
     'original_too_large',
     `The remote image has more than ${limit}, the limit (MAX_UPLOAD_BYTES)`,
   )
+}
+
+// Codes of sockets, c-ares, TLS and undici.
+const REASONS = new Map<string, string>([
+  ['ECONNREFUSED', 'refused the connection'],
+  ['ECONNRESET', 'closed the connection'],
+  ['EPIPE', 'closed the connection'],
+  ['UND_ERR_SOCKET', 'closed the connection'],
+  ['EHOSTUNREACH', 'is unreachable'],
+  ['ENETUNREACH', 'is unreachable'],
+  ['EADDRNOTAVAIL', 'is unreachable'],
+  ['ETIMEDOUT', 'is unreachable'],
+  ['UND_ERR_HEADERS_OVERFLOW', 'sent response headers that are too large'],
+  ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'sent a body that does not match its Content-Length'],
+])
+
+const FAMILIES = [
+  [/^(?:ERR_SSL_|ERR_TLS_|EPROTO$)/, 'caused a TLS protocol error'],
+  [/^(?:E[A-Z]+|UND_ERR_(?!INVALID_ARG$).+)$/, 'failed'],
+] as const
+
+/**
+ * Translates the error of a request by its code. A `ServiceError`, and an error without a code, which is a bug, are
+ * returned as they are.
+ */
+function toRemoteFailure(error: unknown): unknown {
+  const code = codeOf(error)
+  if (error instanceof ServiceError) return error
+  // Most parser errors have no code.
+  if (error instanceof errors.HTTPParserError) return remoteFailed('sent a malformed HTTP response', error)
+  if (code === undefined) return error
+  const reason = REASONS.get(code) ?? FAMILIES.find(([pattern]) => pattern.test(code))?.[1]
+  return reason === undefined ? error : remoteFailed(reason, error)
+}
+
+/** Whether the other end closed the connection without a response. */
+function isDropped(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE'
 }

@@ -7,7 +7,7 @@ import {
   createCallTally,
   createCircuitBreaker,
 } from '../calls/call-gate.ts'
-import { remoteFailed } from './remote-failure.ts'
+import { remoteFailed } from './remote-socket.ts'
 
 /** A turn at an origin. Its user reports whether the origin responded, and calls `leave` at the end. */
 export interface RemoteTurn {

@@ -2,8 +2,7 @@ import { Resolver } from 'node:dns/promises'
 import { isIP, connect as openSocket, type Socket } from 'node:net'
 import { connect as openTlsSocket, TLSSocket } from 'node:tls'
 import { type AddressBlock, isRemoteAddressAllowed } from '../../domain/network/ip-address.ts'
-import { RequestError } from '../../errors.ts'
-import { codeOf, remoteFailed } from './remote-failure.ts'
+import { RemoteError, RequestError } from '../../errors.ts'
 
 export interface RemoteTarget {
   /** A host name, or an address without brackets. */
@@ -168,4 +167,14 @@ function reasonOf(answers: readonly PromiseSettledResult<unknown>[]): string {
 
 function errorsOf(answer: PromiseSettledResult<unknown>): unknown[] {
   return answer.status === 'rejected' ? [answer.reason] : []
+}
+
+/** @param reason Continues the sentence "The remote host …". */
+export function remoteFailed(reason: string, cause?: unknown): RemoteError {
+  return new RemoteError('remote_failed', `The remote host ${reason}`, { cause })
+}
+
+/** The code of an error, if it has one. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }

@@ -11,10 +11,9 @@ import type { RemoteFreshness, RemoteSource, RemoteValidators } from '../../serv
 import { startDeadline } from '../calls/timed-body.ts'
 import { createRemoteConnections } from './remote-connections.ts'
 import { createRemoteExchange, dropAnswer, keepWithoutBody, openImage, type RemoteExchange } from './remote-exchange.ts'
-import { remoteFailed } from './remote-failure.ts'
 import { type RemoteHeaders, redirectFreshness, remoteFreshness, stricterOf, UNLIMITED } from './remote-freshness.ts'
 import { createRemoteOrigins, REMOTE_LIMITS, type RemoteLimits } from './remote-origins.ts'
-import { createRemoteDns, createRemoteSocket } from './remote-socket.ts'
+import { createRemoteDns, createRemoteSocket, remoteFailed } from './remote-socket.ts'
 
 export interface RemoteSourceSettings {
   /** Empty: nothing can be fetched. */

@@ -14,8 +14,8 @@ import type { OriginalService } from '../../service/originals/fetch.ts'
 import type { PrimeService } from '../../service/renditions/prime.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import { API_HEADERS, answerJson, RangeError416 } from '../answer/error-response.ts'
+import { uploadBody } from '../request/request-body.ts'
 import { assertMay, assertMayKnow, conditionsOf, idOf, isTrusted, type RequestState } from '../request/request-state.ts'
-import { uploadBody } from '../request/upload-body.ts'
 
 export interface ImagesHandlerOptions {
   readonly ingest: IngestService

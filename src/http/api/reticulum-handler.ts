@@ -7,9 +7,9 @@ import { reticulumAnswer } from '../../domain/dialect/reticulum-answer.ts'
 import type { Spec } from '../../domain/spec/spec.ts'
 import { RequestError, UnavailableError } from '../../errors.ts'
 import { API_HEADERS } from '../answer/error-response.ts'
+import { type FormRules, uploadForm } from '../request/request-body.ts'
 import type { RequestState } from '../request/request-state.ts'
 import { isTrusted } from '../request/request-state.ts'
-import { type FormRules, uploadForm } from '../request/upload-body.ts'
 import type { ImagesHandlerOptions } from './images-handler.ts'
 
 /** Maximum concurrent uploads that send their image before their key, as they fill the disk without authorization. */
