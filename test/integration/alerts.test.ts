@@ -9,6 +9,7 @@ import { promtool } from '../../tools/servers/prometheus.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const RULES = join(ROOT, 'packaging/prometheus/alerts.yml')
+const CONFIG = join(ROOT, 'packaging/prometheus/prometheus.yml')
 const CASES = join(ROOT, 'packaging/prometheus/alerts.test.yml')
 
 const Rule = z.strictObject({
@@ -38,6 +39,11 @@ test('promtool accepts the alert rules, and each fires and stays quiet as alerts
   await writeFile(join(folder, 'alerts.yml'), (await readFile(RULES, 'utf8')).replaceAll(/for: \d+m/g, 'for: 90m'))
   await writeFile(join(folder, 'alerts.test.yml'), await readFile(CASES, 'utf8'))
   assert.equal((await promtool(['test', 'rules', join(folder, 'alerts.test.yml')])).code, 1)
+})
+
+test('promtool accepts the configuration of the Prometheus of docker-compose.yml', async () => {
+  const checked = await promtool(['check', 'config', CONFIG])
+  assert.equal(checked.code, 0, checked.output)
 })
 
 test('Every alert rule has a case in which it fires and one in which it does not', async () => {

@@ -26,6 +26,13 @@ test('Containers of ours write nowhere but where they must, can gain no rights, 
   assert.ok(file.success, file.error?.message)
 })
 
+test('Every file that docker-compose.yml mounts exists', async () => {
+  const text = await read('docker-compose.yml')
+  const files = Array.from(text.matchAll(/^ +- \.\/(\S+?):\S+:ro$/gm), ([, file = '']) => file)
+  assert.ok(files.includes('packaging/grafana/darkroom.json'))
+  for (const file of files) assert.notEqual(await read(file), '')
+})
+
 test('The image runs as a user without rights, whose files of the service are not its own', async () => {
   const lines = (await read('Dockerfile')).split('\n')
   const at = (pattern: RegExp) => lines.findIndex((line) => pattern.test(line))
