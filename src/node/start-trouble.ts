@@ -34,7 +34,6 @@ const LASTING = new Set([
   'EINVAL',
 ])
 
-/** A setting with a path. */
 export interface PlaceSetting {
   readonly name: string
   readonly path: string

@@ -38,9 +38,7 @@ export interface Machine {
   readonly nodeVersion: string
 }
 
-/** A running node. */
 export interface Node {
-  /** URL of the node. */
   readonly url: string
   /**
    * Instructions for uploading with the generated token; empty if the tokens come from the settings, or there are none.

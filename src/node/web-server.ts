@@ -90,7 +90,6 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
   return createHttpServer(app, shed)
 }
 
-/** Reads the page and its icon. */
 function readHomePage({ HOME_PAGE }: Config): HomePage {
   return { html: HOME_PAGE ? read('page.html') : '', icon: read('icon.svg') }
 }

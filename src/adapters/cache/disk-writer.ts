@@ -9,7 +9,6 @@ import type { WriterAnswer } from './disk-writer-worker.ts'
 export interface DiskWriter {
   /** @throws The error of the disk, with its `code`. */
   write(file: NewFile): Promise<void>
-  /** Current number of threads. */
   readonly threads: number
 }
 

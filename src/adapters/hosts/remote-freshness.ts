@@ -110,7 +110,6 @@ function single(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? undefined : value
 }
 
-/** Whole seconds. */
 function clamp(seconds: number): number {
   return Number.isNaN(seconds) ? 0 : Math.round(Math.min(MAX_SECONDS, Math.max(0, seconds)))
 }

@@ -174,7 +174,6 @@ export function remoteFailed(reason: string, cause?: unknown): RemoteError {
   return new RemoteError('remote_failed', `The remote host ${reason}`, { cause })
 }
 
-/** The code of an error, if it has one. */
 export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }

@@ -146,7 +146,6 @@ function readValidators({ etag, 'last-modified': lastModified }: RemoteHeaders):
   }
 }
 
-/** Headers of a conditional request. */
 function conditionalHeaders({ etag, lastModified }: RemoteValidators): Readonly<Record<string, string>> {
   return {
     ...(isEntityTag(etag) && { 'if-none-match': etag }),

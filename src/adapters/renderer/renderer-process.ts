@@ -11,9 +11,7 @@ import {
   toFailure,
 } from './renderer-messages.ts'
 
-/** The process of a renderer. */
 export interface RendererChannel {
-  /** Calls the listener for each message of the node. */
   listen(listener: (message: unknown) => void): void
   send(report: RendererReport): void
   /** Current resident memory, bytes. */

@@ -22,7 +22,6 @@ export interface RendererChild {
   readonly pid: number | undefined
   /** Runs a task; the last one must have ended. @param onPart Called with each part as soon as it is done. */
   run(task: RendererTask, onPart: (part: number, outcome: RendererOutcome) => void): Promise<TaskEnd>
-  /** Kills the process. */
   kill(): void
 }
 
@@ -32,7 +31,6 @@ export interface RendererChildOptions {
   readonly codeFolder?: string
   /** Timeout of a task without a report; its process is killed. */
   taskTimeoutMs(task: RendererTask): number
-  /** Timeout of the start. */
   readonly startTimeoutMs: number
   onReady(ready: RendererReady): void
   /** Called once, when the process has ended or could not be started. @param how For the log. */

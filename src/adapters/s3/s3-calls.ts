@@ -44,7 +44,6 @@ const BREAKER = { failures: 5, probeEveryMs: 1000, now: () => performance.now() 
 /** With the accumulated retries, less than a fifth of the calls from the hundredth on. */
 const RETRIES = { perCall: 0.1, perSecond: 0.1, most: 10, now: () => performance.now() } as const
 
-/** An attempt of a request. */
 export interface S3Attempt {
   /** From 1. */
   readonly number: number

@@ -123,7 +123,6 @@ export interface WalkPolicy {
   readonly tally: WalkTally
   /** Called before every folder; false ends the walk. */
   goesOn(depth: number): boolean
-  /** Whether to remove a file. */
   removesFile(stats: Stats): boolean
   /** Called for every file that is kept. */
   onKept(stats: Stats, path: string): void

@@ -2,7 +2,6 @@ import type { Stats } from 'node:fs'
 import type { SweepReason } from '../../domain/sweep/sweep-plan.ts'
 import type { WalkTally } from './cache-sweep-folder.ts'
 
-/** The result of a sweep. */
 export interface SweepReport {
   readonly dryRun: boolean
   /** Reasons for removals; `clock_jumped` is the reason why idle files were kept. */

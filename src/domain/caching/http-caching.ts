@@ -128,7 +128,6 @@ export const ERROR_HEADERS = {
   'Content-Security-Policy': CONTENT_SECURITY_POLICY,
 } as const
 
-/** The caching headers of a picture. */
 export interface PictureCaching {
   readonly cacheControl: string
   readonly validators: Validators
@@ -136,7 +135,6 @@ export interface PictureCaching {
   readonly ageSeconds?: number
 }
 
-/** The file to send. */
 export interface PictureFile {
   readonly mtimeSeconds: number
   readonly sizeBytes: number

@@ -178,7 +178,6 @@ export interface ThumborSigning {
   readonly length?: number
 }
 
-/** Signatures of imgproxy. */
 export interface ImgproxySigning {
   /** Several keys for rotation: all are accepted. Both texts are hexadecimal. */
   readonly keys: readonly { readonly key: string; readonly salt: string }[]

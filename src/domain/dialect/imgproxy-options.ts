@@ -18,7 +18,6 @@ import {
 const RESIZING_TYPES = ['fit', 'fill', 'fill-down', 'force', 'auto'] as const
 export type ResizingType = (typeof RESIZING_TYPES)[number]
 
-/** Gravity, with an offset. */
 export interface ImgproxyGravity {
   readonly position: Position
   /** As spelled in the URL, if it has an offset: unsupported, but without effect if nothing is cropped. */

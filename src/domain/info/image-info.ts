@@ -84,7 +84,6 @@ export function imageInfo({ stored, orientation }: OriginalFacts, measured: Meas
   }
 }
 
-/** The audience of an info. */
 export interface Audience {
   /** Whether the request has a token. */
   readonly isTrusted: boolean

@@ -47,9 +47,7 @@ export interface ImageUrls {
   readonly src: string
   /** For its `srcset`: no wider than the original. Empty if the policy offers no widths. */
   readonly srcset: string
-  /** The complete tag. */
   readonly html: string
-  /** The record. */
   readonly record: string
   /** The record with all measured properties. */
   readonly info: string

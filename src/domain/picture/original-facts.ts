@@ -8,7 +8,6 @@ export interface Size {
   readonly height: number
 }
 
-/** Facts from the header of an original. */
 export interface OriginalFacts {
   readonly format: InputFormat
   /** As stored, before the EXIF orientation; of one frame. Pixels. */

@@ -144,7 +144,6 @@ function effectiveDensity(spec: Spec, picture: Size, maxSide: number): number {
   return Math.min(dpr, Math.max(1, largestScale(spec, picture, maxSide) / atOne))
 }
 
-/** Maximum scale. */
 function largestScale({ up }: Spec, picture: Size, maxSide: number): number {
   return Math.min(up ? Infinity : 1, maxSide / picture.width, maxSide / picture.height)
 }

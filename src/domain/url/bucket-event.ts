@@ -1,7 +1,6 @@
 import { RequestError } from '../../errors.ts'
 import { parseJson } from '../text/json-text.ts'
 
-/** An event of a bucket notification. */
 export interface BucketEvent {
   /** Name of the bucket, not the alias. */
   readonly bucket: string

@@ -51,7 +51,6 @@ export function errorResponse(): Middleware<RequestState> {
   }
 }
 
-/** The response to an error. */
 export function describeError(error: unknown): { readonly code: string; readonly message: string } {
   if (error instanceof ServiceError) return error
   return SERVER_ERRORS[500]
@@ -72,7 +71,6 @@ export interface ErrorAnswer {
   readonly body: string
 }
 
-/** The response for an error. */
 export function errorAnswer(error: unknown): ErrorAnswer {
   const { code, message } = describeError(error)
   const body = JSON.stringify({ error: code, message })

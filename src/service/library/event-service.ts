@@ -23,7 +23,6 @@ export interface EventService {
   stop(): Promise<void>
 }
 
-/** A bucket with one of its aliases. */
 export interface ToldBucket {
   readonly alias: string
   /** Name on its server. Buckets of the same name on several servers all match. */
