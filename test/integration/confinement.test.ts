@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
@@ -189,6 +189,19 @@ test('Under its unit’s confinement, at the lowest priority, purge-remotes dele
   )
   assert.match(stdout, /^purge-remotes: deleted 1 of 1 images/)
   assert.deepEqual(await readdir(folder), ['tmp'])
+})
+
+test('Under the unit’s confinement the doctor finds nothing wrong, and does not decide whether the node starts', async (t) => {
+  const python = await ensureConfinement()
+  const [, before = ''] = /^ExecStartPre=-\/opt\/darkroom\/(.*)$/m.exec(await readFile(UNIT, 'utf8')) ?? []
+  const [command = '', ...args] = before.split(' ')
+  assert.deepEqual([command, args.includes('--local')], ['scripts/doctor', true])
+  const folder = await createServerFolder('confined-doctor')
+  t.after(() => rm(folder, { recursive: true }))
+  const env = { STORE: `file:${join(folder, 'data')}`, CACHE_DIR: join(folder, 'cache'), PATH: process.env['PATH'] }
+  const line = [...(await confinement(UNIT)), path(command), ...args]
+  const { stdout } = await promisify(execFile)(python, line, { env })
+  assert.equal(stdout, '')
 })
 
 async function startConfined(t: TestContext): Promise<{ url: string; pid: number }> {
