@@ -62,6 +62,8 @@ test('The metrics tell the state of the node, of its cache and of its endpoints'
 
   assert.ok((await gauge('cache_sweep_age_seconds')) < 60)
 
+  assert.equal(await outcome('invalid'), 0, 'the probe of write permission is no failure')
+
   await proxy.setFault({ kind: 'refuse' })
   await untilTrue(async () => (await gauge('circuit_breaker_open', '{endpoint="store"}')) === 1)
   await untilTrue(async () => (await gauge('ready')) === 0)

@@ -21,8 +21,8 @@ export interface Prometheus {
   untilNonEmpty(expression: string): Promise<void>
   /** Annotations of an alert, when it fires. */
   untilFiring(name: string): Promise<z.infer<typeof Annotations>>
-  /** Resolves when no alert fires. */
-  untilQuiet(): Promise<void>
+  /** Resolves when no alert fires but these. */
+  untilQuiet(ignored: readonly string[]): Promise<void>
 }
 
 export interface PrometheusOptions {
@@ -91,8 +91,9 @@ export async function startPrometheus(t: Scope, { targets, rules }: PrometheusOp
         (await alerts()).find(({ labels, state }) => labels.alertname === name && state === 'firing')?.annotations
       return await inTime(annotations, `${name} does not fire`)
     },
-    async untilQuiet() {
-      await inTime(async () => (await alerts()).length === 0 || undefined, 'Alerts fire')
+    async untilQuiet(ignored) {
+      const isQuiet = async () => (await alerts()).every(({ labels }) => ignored.includes(labels.alertname))
+      await inTime(async () => (await isQuiet()) || undefined, 'Alerts fire')
     },
   }
 }

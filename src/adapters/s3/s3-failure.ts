@@ -107,7 +107,8 @@ const OUTCOMES = {
   refused: 'denied',
   no_credentials: 'denied',
   no_tls: 'unreachable',
-  damaged: 'invalid',
+  // The usual response to the probe of write permission.
+  damaged: 'ok',
   // A response to HEAD has no error code. The adapters repeat it by GET, which is counted too.
   unclear: 'ok',
   foreign: 'invalid',
