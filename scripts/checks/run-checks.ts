@@ -1,10 +1,11 @@
+import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { bucketVariables, loadBuckets } from '../../src/config/buckets-file.ts'
-import { ConfigError, loadConfig } from '../../src/config/env.ts'
+import { type Config, ConfigError, loadConfig } from '../../src/config/env.ts'
 import { atStart } from '../../src/node/start-trouble.ts'
 import { becomeOwner } from '../become-owner.ts'
 import type { DoctorOptions } from '../doctor-options.ts'
-import { withTimeLimit } from '../time-limit.ts'
+import { TimeLimitError, withTimeLimit } from '../time-limit.ts'
 import { accessTimesCheck } from './access-times.ts'
 import { cacheFolderCheck } from './cache-folder.ts'
 import { cachePermissionsCheck } from './cache-permissions.ts'
@@ -13,8 +14,10 @@ import { type Finding, failure, ok, type Result, reasonOf } from './finding.ts'
 import { diskCheck, openFilesCheck } from './limits.ts'
 import { storeCheck } from './store.ts'
 
-/** Longer than the 15 s after which a file system counts as hung. */
+/** Longer than each check takes, with the time limits of its calls. */
 const TIMEOUT_MS = 20_000
+/** A disk that spins up, or an automounted one, takes some seconds. */
+const DISK_TIMEOUT_MS = 8000
 
 /** The checks of a stage run at the same time. The first one creates folders in the cache that others use. */
 const LOCAL_STAGES: readonly (readonly Check[])[] = [
@@ -36,12 +39,39 @@ export async function runChecks(options: DoctorOptions): Promise<readonly Findin
   const findings: Finding[] = settings.results.map((result) => ({ check: 'settings', ...result }))
   if (settings.loaded === undefined) return findings
   const checked = { ...options, ...settings.loaded }
-  const { STORE, CACHE_DIR } = checked.config
-  becomeOwner(...(STORE.startsWith('file:') ? [STORE.slice('file:'.length)] : []), CACHE_DIR)
+  const folders = foldersOf(checked.config)
+  const hung = (await Promise.all(folders.map(hungFolder))).flat()
+  // The calls of the other checks would wait for these folders too.
+  if (hung.length > 0) return [...findings, ...hung]
+  becomeOwner(...folders.map(({ path }) => path))
   for (const stage of await stagesOf(options)) {
     findings.push(...(await Promise.all(stage.map((check) => findingsOf(check, checked)))).flat())
   }
   return findings
+}
+
+interface Folder {
+  readonly setting: string
+  readonly path: string
+}
+
+/** A file store first: the doctor of root becomes the owner of the first folder that exists. */
+function foldersOf({ STORE, CACHE_DIR }: Config): readonly Folder[] {
+  const store = STORE.startsWith('file:') ? [{ setting: 'STORE', path: resolve(STORE.slice('file:'.length)) }] : []
+  return [...store, { setting: 'CACHE_DIR', path: resolve(CACHE_DIR) }]
+}
+
+async function hungFolder({ setting, path }: Folder): Promise<readonly Finding[]> {
+  try {
+    await withTimeLimit(DISK_TIMEOUT_MS, stat(path))
+  } catch (error) {
+    if (!(error instanceof TimeLimitError)) return []
+    const fix = 'Check the server of the mount, or unmount it (umount --lazy).'
+    return [
+      { check: 'disk', ...failure(`The file system of ${setting} (${path}) does not respond: ${error.message}.`, fix) },
+    ]
+  }
+  return []
 }
 
 interface LoadedSettings {
