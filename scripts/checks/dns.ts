@@ -6,7 +6,7 @@ import { withTimeLimit } from '../time-limit.ts'
 import type { Check, Checked } from './check.ts'
 import { failure, ok, type Result, reasonOf, skipped, warning } from './finding.ts'
 
-const TIMEOUT_MS = 3000
+const TIMEOUT_MS = 2000
 /** The resolver of this machine, or the server, has no such name; it did answer. */
 const NO_NAME = new Set(['ENOTFOUND', 'ENODATA'])
 

@@ -15,7 +15,7 @@ import { diskCheck, openFilesCheck } from './limits.ts'
 import { storeCheck } from './store.ts'
 
 /** Longer than each check takes, with the time limits of its calls. */
-const TIMEOUT_MS = 20_000
+const TIMEOUT_MS = 30_000
 /** A disk that spins up, or an automounted one, takes some seconds. */
 const DISK_TIMEOUT_MS = 8000
 

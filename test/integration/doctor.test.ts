@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
 import { join } from 'node:path'
-import { after, type TestContext, test } from 'node:test'
+import { after, suite, type TestContext, test } from 'node:test'
 import { PutBucketPolicyCommand } from '@aws-sdk/client-s3'
 import { createS3Store } from '../../src/adapters/s3/s3-store.ts'
 import { freePort } from '../../tools/processes/free-port.ts'
@@ -115,24 +115,118 @@ test('A node that does not trust its proxy is found; with signed URLs it passes 
   assert.deepEqual([report.failures, report.warnings], [0, 1], JSON.stringify(report.findings, undefined, 1))
 })
 
-test('A wrong secret and an expired certificate are found', async (t) => {
-  const port = await serveExpired(t)
-  const { env } = await stage(t, { AWS_SECRET_ACCESS_KEY: 'wrong', PUBLIC_URL: `https://127.0.0.1:${port}` })
-  const report = await doctorReport(env, [])
-  assertFound(report, {
-    check: 'store',
-    status: 'failure',
-    message: /fails to list: .* rejects the credentials .*SignatureDoesNotMatch/,
-    fix: /AWS_SECRET_ACCESS_KEY/,
+suite('The doctor of a node that is not running', { concurrency: 2 }, () => {
+  test('A wrong secret and an expired certificate are found', async (t) => {
+    const port = await serveExpired(t)
+    const { env } = await stage(t, { AWS_SECRET_ACCESS_KEY: 'wrong', PUBLIC_URL: `https://127.0.0.1:${port}` })
+    const report = await doctorReport(env, [])
+    assertFound(report, {
+      check: 'store',
+      status: 'failure',
+      message: /fails to list: .* rejects the credentials .*SignatureDoesNotMatch/,
+      fix: /AWS_SECRET_ACCESS_KEY/,
+    })
+    assertFound(report, {
+      check: 'certificate',
+      status: 'failure',
+      message: /127\.0\.0\.1:\d+ expired on/,
+      fix: /certbot renew/,
+    })
+    const { measured } = report.findings.find(({ check }) => check === 'certificate') ?? {}
+    assert.ok((measured?.['certificateDaysLeft'] ?? 0) < 0)
   })
-  assertFound(report, {
-    check: 'certificate',
-    status: 'failure',
-    message: /127\.0\.0\.1:\d+ expired on/,
-    fix: /certbot renew/,
+
+  test('A missing bucket and a DNS server that does not answer are found', async (t) => {
+    const { server } = await startStubDns(t, () => 'silent')
+    const { env } = await stage(t, { STORE: 's3://no-such-bucket', REMOTE_HOSTS: 'cat.example', REMOTE_DNS: server })
+    const report = await doctorReport(env, [])
+    assertFound(report, {
+      check: 'store',
+      status: 'failure',
+      message: /bucket does not exist/,
+      fix: /Create the bucket of STORE=s3:\/\/no-such-bucket/,
+    })
+    assertFound(report, {
+      check: 'dns',
+      status: 'failure',
+      message: /does not answer \(ETIMEOUT\)/,
+      fix: /Correct REMOTE_DNS/,
+    })
   })
-  const { measured } = report.findings.find(({ check }) => check === 'certificate') ?? {}
-  assert.ok((measured?.['certificateDaysLeft'] ?? 0) < 0)
+
+  test('A user who may not delete, and a clock that is behind, are found', async (t) => {
+    const { settings, endpoint, env } = await stage(t, {
+      AWS_ACCESS_KEY_ID: SECOND_CREDENTIALS.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: SECOND_CREDENTIALS.secretAccessKey,
+    })
+    await allow(settings.bucket, ['s3:ListBucket', 's3:GetObject', 's3:PutObject'])
+    const proxy = await startFaultProxy({ target: endpoint })
+    t.after(proxy.stop)
+    const date = new Date(Date.now() + 600_000).toUTCString()
+    await proxy.setFault({ kind: 'headers', headers: { date }, matching: { method: /^HEAD$/, path: /^\/$/ } })
+    const report = await doctorReport({ ...env, S3_ENDPOINT: proxy.endpoint }, [])
+    assertFound(report, {
+      check: 'store',
+      status: 'failure',
+      message: /fails to delete: /,
+      fix: /allow s3:DeleteObject/,
+    })
+    assertFound(report, {
+      check: 'clock',
+      status: 'failure',
+      message: /(?:5\d\d|600) s behind the S3 server/,
+      fix: /timedatectl/,
+    })
+  })
+
+  test('A user who may only read is enough for a read-only node, and found for one with upload tokens', async (t) => {
+    const { folder, settings, endpoint, env } = await stage(t, {
+      AWS_ACCESS_KEY_ID: READER_CREDENTIALS.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: READER_CREDENTIALS.secretAccessKey,
+    })
+    const BUCKETS_FILE = join(folder, 'buckets.yaml')
+    const entry = `endpoint: "${endpoint}", accessKeyId: $AWS_ACCESS_KEY_ID, secretAccessKey: $AWS_SECRET_ACCESS_KEY`
+    await writeFile(BUCKETS_FILE, `buckets: { photos: { bucket: ${settings.bucket}, ${entry} }, lost: { ${entry} } }`)
+    const { failures, findings } = await doctorReport({ ...env, UPLOAD_TOKENS: '' }, [])
+    assert.equal(failures, 0, JSON.stringify(findings))
+    const report = await doctorReport({ ...env, BUCKETS_FILE }, [])
+    assertFound(report, { check: 'store', status: 'failure', message: /fails to put: /, fix: /allow s3:PutObject/ })
+    assertFound(report, {
+      check: 'buckets',
+      status: 'failure',
+      message: /^Bucket "lost" fails: /,
+      fix: /Create the bucket of buckets\.lost/,
+    })
+    const photos = report.findings.find(({ message }) => message.includes('"photos"'))
+    assert.equal(photos?.status, 'ok', photos?.message)
+  })
+
+  test('A store and an nginx that are down, and a host name that does not exist, are found', async (t) => {
+    const { folder, env } = await stage(t, { S3_ENDPOINT: `http://127.0.0.1:${await freePort()}` })
+    const BUCKETS_FILE = join(folder, 'buckets.yaml')
+    await writeFile(BUCKETS_FILE, 'buckets: { photos: { endpoint: "http://minio.invalid:9000" } }')
+    const url = `http://127.0.0.1:${await freePort()}`
+    const report = await doctorReport({ ...env, BUCKETS_FILE, ACCEL_PREFIX: '/_renditions/' }, [
+      '--url',
+      url,
+      NGINX_USER,
+    ])
+    for (const check of ['nginx files', 'round trip']) {
+      assertFound(report, { check, status: 'failure', message: /ECONNREFUSED/, fix: /systemctl start/ })
+    }
+    assertFound(report, {
+      check: 'store',
+      status: 'failure',
+      message: /store is unreachable .*ECONNREFUSED/,
+      fix: /Check that the S3 server runs.* S3_ENDPOINT=http:\/\/127/,
+    })
+    assertFound(report, {
+      check: 'dns',
+      status: 'failure',
+      message: /^minio\.invalid /,
+      fix: /getent hosts minio\.invalid/,
+    })
+  })
 })
 
 /** @returns the port of a server on 127.0.0.1. */
@@ -144,44 +238,6 @@ async function serveExpired(t: TestContext): Promise<number> {
   t.after(() => server.close())
   return port
 }
-
-test('A missing bucket and a DNS server that does not answer are found', async (t) => {
-  const { server } = await startStubDns(t, () => 'silent')
-  const { env } = await stage(t, { STORE: 's3://no-such-bucket', REMOTE_HOSTS: 'cat.example', REMOTE_DNS: server })
-  const report = await doctorReport(env, [])
-  assertFound(report, {
-    check: 'store',
-    status: 'failure',
-    message: /bucket does not exist/,
-    fix: /Create the bucket of STORE=s3:\/\/no-such-bucket/,
-  })
-  assertFound(report, {
-    check: 'dns',
-    status: 'failure',
-    message: /does not answer \(ETIMEOUT\)/,
-    fix: /Correct REMOTE_DNS/,
-  })
-})
-
-test('A user who may not delete, and a clock that is behind, are found', async (t) => {
-  const { settings, endpoint, env } = await stage(t, {
-    AWS_ACCESS_KEY_ID: SECOND_CREDENTIALS.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: SECOND_CREDENTIALS.secretAccessKey,
-  })
-  await allow(settings.bucket, ['s3:ListBucket', 's3:GetObject', 's3:PutObject'])
-  const proxy = await startFaultProxy({ target: endpoint })
-  t.after(proxy.stop)
-  const date = new Date(Date.now() + 600_000).toUTCString()
-  await proxy.setFault({ kind: 'headers', headers: { date }, matching: { method: /^HEAD$/, path: /^\/$/ } })
-  const report = await doctorReport({ ...env, S3_ENDPOINT: proxy.endpoint }, [])
-  assertFound(report, { check: 'store', status: 'failure', message: /fails to delete: /, fix: /allow s3:DeleteObject/ })
-  assertFound(report, {
-    check: 'clock',
-    status: 'failure',
-    message: /(?:5\d\d|600) s behind the S3 server/,
-    fix: /timedatectl/,
-  })
-})
 
 /** Allows everybody some actions in a bucket. */
 async function allow(Bucket: string, Action: readonly string[]): Promise<void> {
@@ -196,48 +252,3 @@ async function allow(Bucket: string, Action: readonly string[]): Promise<void> {
     client.destroy()
   }
 }
-
-test('A user who may only read is enough for a read-only node, and found for one with upload tokens', async (t) => {
-  const { folder, settings, endpoint, env } = await stage(t, {
-    AWS_ACCESS_KEY_ID: READER_CREDENTIALS.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: READER_CREDENTIALS.secretAccessKey,
-  })
-  const BUCKETS_FILE = join(folder, 'buckets.yaml')
-  const entry = `endpoint: "${endpoint}", accessKeyId: $AWS_ACCESS_KEY_ID, secretAccessKey: $AWS_SECRET_ACCESS_KEY`
-  await writeFile(BUCKETS_FILE, `buckets: { photos: { bucket: ${settings.bucket}, ${entry} }, lost: { ${entry} } }`)
-  const { failures, findings } = await doctorReport({ ...env, UPLOAD_TOKENS: '' }, [])
-  assert.equal(failures, 0, JSON.stringify(findings))
-  const report = await doctorReport({ ...env, BUCKETS_FILE }, [])
-  assertFound(report, { check: 'store', status: 'failure', message: /fails to put: /, fix: /allow s3:PutObject/ })
-  assertFound(report, {
-    check: 'buckets',
-    status: 'failure',
-    message: /^Bucket "lost" fails: /,
-    fix: /Create the bucket of buckets\.lost/,
-  })
-  const photos = report.findings.find(({ message }) => message.includes('"photos"'))
-  assert.equal(photos?.status, 'ok', photos?.message)
-})
-
-test('A store and an nginx that are down, and a host name that does not exist, are found', async (t) => {
-  const { folder, env } = await stage(t, { S3_ENDPOINT: `http://127.0.0.1:${await freePort()}` })
-  const BUCKETS_FILE = join(folder, 'buckets.yaml')
-  await writeFile(BUCKETS_FILE, 'buckets: { photos: { endpoint: "http://minio.invalid:9000" } }')
-  const url = `http://127.0.0.1:${await freePort()}`
-  const report = await doctorReport({ ...env, BUCKETS_FILE, ACCEL_PREFIX: '/_renditions/' }, ['--url', url, NGINX_USER])
-  for (const check of ['nginx files', 'round trip']) {
-    assertFound(report, { check, status: 'failure', message: /ECONNREFUSED/, fix: /systemctl start/ })
-  }
-  assertFound(report, {
-    check: 'store',
-    status: 'failure',
-    message: /store is unreachable .*ECONNREFUSED/,
-    fix: /Check that the S3 server runs.* S3_ENDPOINT=http:\/\/127/,
-  })
-  assertFound(report, {
-    check: 'dns',
-    status: 'failure',
-    message: /^minio\.invalid /,
-    fix: /getent hosts minio\.invalid/,
-  })
-})
