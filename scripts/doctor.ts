@@ -41,7 +41,11 @@ function textReport(findings: readonly Finding[], seconds: number, { quiet }: Do
     ...(fix === undefined ? [] : [`         fix: ${fix}`]),
   ])
   const { failures, warnings } = countsOf(findings)
-  return `${[...lines, `doctor: ${failures} failures, ${warnings} warnings, in ${seconds.toFixed(1)} s`].join('\n')}\n`
+  return `${[...lines, `doctor: ${counted(failures, 'failure')}, ${counted(warnings, 'warning')}, in ${seconds.toFixed(1)} s`].join('\n')}\n`
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
 
 function countsOf(findings: readonly Finding[]) {

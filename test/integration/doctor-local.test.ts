@@ -144,4 +144,10 @@ test('A low limit of open files is found', async (t) => {
   const limited = ['/bin/sh', '-c', 'ulimit -n 512 && exec "$0" "$@"', DOCTOR]
   const report = await doctorReport(env, LOCAL, limited)
   assertFound(report, { check: 'open files', status: 'failure', message: /only 512 files/, fix: /LimitNOFILE=65536/ })
+  const { code, stdout } = await runDoctor(env, ['--quiet', ...LOCAL], limited)
+  assert.equal(code, 1)
+  assert.match(
+    stdout,
+    /^failure {2}open files: .*\.\n {9}fix: Set LimitNOFILE.*\.\ndoctor: 1 failure, 0 warnings, in [\d.]+ s\n$/,
+  )
 })
