@@ -6,7 +6,6 @@ import type { Config } from '../config/env.ts'
 import { parseSpecOrReticulumSize } from '../domain/dialect/reticulum-answer.ts'
 import { parseSpec } from '../domain/spec/spec.ts'
 import { OVERLOAD_FLAGS } from '../domain/stored/cache-layout.ts'
-import type { HomePage } from '../http/api/home-page.ts'
 import type { Readiness } from '../http/api/node-handlers.ts'
 import { createAccessReport } from '../http/connection/access-log.ts'
 import { createHttpServer } from '../http/connection/server.ts'
@@ -18,6 +17,7 @@ import { createApp } from '../http/routes.ts'
 import type { Degradation } from '../service/load/access-watch.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { readHomePage } from './home-page.ts'
 import type { Parts } from './parts.ts'
 import { dialectSettings, type Services, sizePolicy, trustedProxies } from './services.ts'
 import type { NodeAccess } from './write-access.ts'
@@ -70,7 +70,7 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
     metrics,
     readiness,
     clientOf,
-    home: readHomePage(config),
+    home: readHomePage(config, writeAccess),
     requestTimeoutMs: shared.requestTimeoutMs,
   })
   // Load shedding relies on headers of nginx; without nginx clients could set them.
@@ -88,12 +88,4 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
     flags,
   })
   return createHttpServer(app, shed)
-}
-
-function readHomePage({ HOME_PAGE }: Config): HomePage {
-  return { html: HOME_PAGE ? read('page.html') : '', icon: read('icon.svg') }
-}
-
-function read(name: string): string {
-  return readFileSync(new URL(`../http/home-page/${name}`, import.meta.url), 'utf8')
 }

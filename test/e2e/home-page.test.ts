@@ -1,84 +1,87 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import { after, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type { Page } from 'playwright-core'
 import { noisePicture } from '../../tools/pictures/picture.ts'
+import { createScope } from '../../tools/processes/scope.ts'
 import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
-import { launchBrowser } from '../../tools/servers/browser.ts'
-import { fixture } from '../../tools/servers/darkroom.ts'
+import { type Darkroom, fixture, uploadFixture } from '../../tools/servers/darkroom.ts'
 import { startNodeFor, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
+import { drop, pageOpener, rendition, untilTrue, uploadRow } from '../support/home-page.ts'
 
 const MOUNTAINS = fileURLToPath(new URL('../fixtures/mountains.jpg', import.meta.url))
-const WAIT_MS = 15_000
+const FIG = fileURLToPath(new URL('../fixtures/fig-alpha.png', import.meta.url))
 
-interface HomePage {
-  readonly page: Page
-  readonly url: string
-  /** What the browser complained of so far: scripts, policy, resources. */
-  readonly complaints: readonly string[]
+/** Of the browser, and of a node that several tests use. */
+const scope = createScope()
+after(() => scope.close())
+const openPage = pageOpener(scope)
+let shared: Promise<Darkroom> | undefined
+
+/** A node that several tests share, opened with its token. */
+async function openShared(t: TestContext, suffix = `/#token=${TOKEN}`) {
+  shared ??= startNodeFor(scope)
+  const { url } = await shared
+  return { ...(await openPage(t, `${url}${suffix}`)), url }
 }
 
-/** @param linkOf The URL that is opened; by default the one with the token. */
-async function openHomePage(
-  t: TestContext,
-  linkOf: (origin: string) => string = (origin) => `${origin}/#token=${TOKEN}`,
-): Promise<HomePage> {
-  const { url } = await startNodeFor(t)
-  return { ...(await openPage(t, linkOf(url))), url }
-}
+test('Files that are dropped together are all uploaded, and the faulty ones are named in an alert', async (t) => {
+  const { page, url, complaints } = await openShared(t)
+  const { bytes: noise } = await noisePicture(7, 300, 200)
+  await drop(page, [
+    { bytes: await fixture('mountains.jpg'), name: 'mountains.jpg', type: 'image/jpeg' },
+    { bytes: await fixture('fig-alpha.png'), name: 'fig.png', type: 'image/png' },
+    { bytes: noise, name: 'noise.png', type: 'image/png' },
+    { bytes: Buffer.from('not a picture'), name: 'notes.txt', type: 'text/plain' },
+    { bytes: Buffer.alloc(0), name: 'empty.jpg', type: 'image/jpeg' },
+  ])
+  await uploadRow(page, 'mountains.jpg', /Stored: 1200 × 900 jpeg, 141.5 KiB/)
+  await uploadRow(page, 'fig.png', /Stored: 240 × 180 png/)
+  await uploadRow(page, 'noise.png', /Stored: 300 × 200 png/)
+  await uploadRow(page, 'notes.txt', /This is not an image in a supported format/)
+  await uploadRow(page, 'empty.jpg', /The file is empty: choose an image/)
+  await page.getByRole('button', { name: 'Show fig.png' }).click()
+  await page.getByText('240 × 180 pixels').waitFor()
+  assert.match(await rendition(page, 1), /\b400w\b/)
+  assert.ok((await page.inputValue('#tag')).includes(`${url}/image/`))
+  assert.ok(complaints.every((complaint) => complaint.includes('415')))
 
-async function openPage(t: TestContext, link: string): Promise<Omit<HomePage, 'url'>> {
-  const browser = await launchBrowser(t)
-  const page = await browser.newPage()
-  page.setDefaultTimeout(WAIT_MS)
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(error.message))
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
-  })
-  await page.goto(link)
-  return { page, complaints }
-}
+  await drop(page, [{ bytes: Buffer.from('no picture'), name: 'more.txt', type: 'text/plain' }])
+  await page.getByRole('alert').filter({ hasText: 'more.txt: This is not an image' }).waitFor()
+  await page.dispatchEvent('#drop', 'drop', { dataTransfer: await page.evaluateHandle('new DataTransfer()') })
+  await page.getByRole('alert').filter({ hasText: 'Not a file: drop an image file' }).waitFor()
+})
 
-async function drop(page: Page, bytes: Buffer, name: string, type: string): Promise<void> {
-  const dataTransfer = await page.evaluateHandle(`(() => {
-    const transfer = new DataTransfer()
-    const bytes = Uint8Array.from(atob('${bytes.toString('base64')}'), (character) => character.charCodeAt(0))
-    transfer.items.add(new File([bytes], '${name}', { type: '${type}' }))
-    return transfer
-  })()`)
-  await page.dispatchEvent('#drop', 'drop', { dataTransfer })
-}
-
-/** Waits for the tag, and until the picture that it names is shown. */
-async function shownTag(page: Page): Promise<string> {
-  const tag = page.locator('#tag')
-  await tag.waitFor({ state: 'visible' })
-  const width = await page.evaluate<number>(`(async () => {
-    const picture = document.getElementById('picture')
-    await picture.decode()
-    return picture.naturalWidth
-  })()`)
-  assert.ok(width > 0)
-  return await tag.inputValue()
-}
-
-test('A photograph dropped on the page comes back as a tag, and is shown', async (t) => {
-  const { page, url, complaints } = await openHomePage(t)
-  await drop(page, await fixture('mountains.jpg'), 'mountains.jpg', 'image/jpeg')
-  const tag = await shownTag(page)
-  assert.match(tag, /^<img src="http[^"]+" srcset="[^"]+" sizes="100vw" width="1200" height="900" alt="">$/)
-  const urls = [...tag.matchAll(/https?:[^ ",]+/g)].map(([found]) => found)
-  assert.ok(urls.length > 2)
-  for (const found of urls) {
-    assert.ok(found.startsWith(`${url}/image/`), 'each URL in the tag is whole')
-    const response = await fetch(found)
-    assert.equal(response.status, 200)
-    await response.body?.cancel()
-  }
-  assert.match(await page.locator('#facts').innerText(), /1200 × 900 pixels/)
-  assert.equal(await page.locator('#say').innerText(), 'Stored')
+test('The progress of each upload is shown, and an upload can be cancelled and repeated', async (t) => {
+  const { page, complaints } = await openShared(t)
+  const { bytes } = await noisePicture(8, 1600, 1200)
+  const network = await page.context().newCDPSession(page)
+  const speed = (bytesPerSecond: number) =>
+    network.send('Network.emulateNetworkConditions', {
+      offline: false,
+      latency: 0,
+      downloadThroughput: -1,
+      uploadThroughput: bytesPerSecond,
+    })
+  await speed(400_000)
+  await drop(page, [{ bytes, name: 'large.png', type: 'image/png' }])
+  const bar = page.getByRole('progressbar', { name: 'Upload of large.png' })
+  await untilTrue(page, `document.querySelector('#upload-list progress').value > 0`)
+  assert.ok(await bar.isVisible())
+  await page.getByRole('button', { name: 'Cancel large.png' }).click()
+  await uploadRow(page, 'large.png', /Cancelled/)
+  await speed(-1)
+  await page.getByRole('button', { name: 'Retry large.png' }).click()
+  await uploadRow(page, 'large.png', /Stored: 1600 × 1200/)
+  assert.equal(await bar.isVisible(), false)
   assert.deepEqual(complaints, [])
+})
+
+test('A file over the limit is not sent, and the page names the limit', async (t) => {
+  const { url } = await startNodeFor(t, { env: { MAX_UPLOAD_BYTES: '100K', INPUT_FORMATS: 'jpeg png' } })
+  const { page } = await openPage(t, `${url}/#token=${TOKEN}`)
+  await page.getByText('jpeg, png; up to 100 KiB and 100 megapixels each').waitFor()
+  await page.setInputFiles('#file', MOUNTAINS)
+  await uploadRow(page, 'mountains.jpg', /The file has 141.5 KiB; the limit is 100 KiB \(MAX_UPLOAD_BYTES\)/)
 })
 
 test('The link that a bare node prints opens a page that uploads, and whose address shows no token', async (t) => {
@@ -87,85 +90,131 @@ test('The link that a bare node prints opens a page that uploads, and whose addr
   const link = /^ {2}(?<link>http\S+#token=\S+)$/m.exec(await node.output())?.groups?.['link'] ?? ''
   const { page, complaints } = await openPage(t, link)
   assert.equal(page.url(), `${node.url}/`)
-  const bytes = await fixture('mountains.jpg')
-  await drop(page, bytes, 'mountains.jpg', 'image/jpeg')
-  assert.ok((await shownTag(page)).includes(`${node.url}/image/`))
+  await page.setInputFiles('#file', MOUNTAINS)
+  await rendition(page, 1)
+  assert.ok((await page.inputValue('#tag')).includes(`${node.url}/image/`))
   // The tab remembers it without its address.
   await page.reload()
   await page.setInputFiles('#file', MOUNTAINS)
-  await page.getByText('Already stored').waitFor()
+  await uploadRow(page, 'mountains.jpg', /Already stored/)
   assert.deepEqual(complaints, [])
   // A tab that was open before, with a token that is wrong.
   await page.evaluate(`sessionStorage.token = 'not-the-right-token'`)
+  await page.reload()
   await page.setInputFiles('#file', MOUNTAINS)
   await page.getByText(/^Invalid token/).waitFor()
-  await page.getByLabel('Token').fill('not-the-right-one-either')
+  await page.getByLabel('Upload token').fill('not-the-right-one-either')
   await page.goto(link)
   await page.waitForURL(`${node.url}/`)
   await page.setInputFiles('#file', MOUNTAINS)
-  await page.getByText('Already stored').waitFor()
+  await page.locator('#upload-list').getByText('Already stored').waitFor()
 })
 
-test('The page of a node that only serves says why it takes nothing', async (t) => {
-  const { url } = await startNodeFor(t, { env: { UPLOAD_TOKENS: '', ACCEL_PREFIX: '/_renditions/' } })
-  const { page } = await openPage(t, url)
-  await page.setInputFiles('#file', MOUNTAINS)
-  await page
-    .getByText(/^Uploading requires a token, and no tokens are configured on this node: set UPLOAD_TOKENS/)
-    .waitFor()
-})
-
-test('A photograph can be chosen as a file, once more too, and its tag copied', async (t) => {
-  const { page, complaints } = await openHomePage(t)
-  await page.setInputFiles('#file', MOUNTAINS)
-  const tag = await shownTag(page)
-  await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
-  await page.getByRole('button', { name: 'Copy tag' }).click()
-  await page.getByText('Copied').waitFor()
-  assert.equal(await page.evaluate('navigator.clipboard.readText()'), tag)
-  await page.setInputFiles('#file', MOUNTAINS)
-  await page.getByText('Already stored').waitFor()
-  assert.deepEqual(complaints, [])
-})
-
-test('What is no picture is refused in words', async (t) => {
-  const { page } = await openHomePage(t)
-  await drop(page, Buffer.from('not a picture'), 'notes.txt', 'text/plain')
-  await page.getByText(/^This is not an image in a supported format/).waitFor()
-  assert.equal(await page.locator('#result').isVisible(), false)
-  assert.equal(await page.locator('#bar').isVisible(), false)
-})
-
-test('An empty file is not sent, and the page says what to do', async (t) => {
-  const { page, complaints } = await openHomePage(t)
-  await drop(page, Buffer.alloc(0), 'empty.jpg', 'image/jpeg')
-  await page.getByText('The file is empty: choose an image').waitFor()
-  assert.equal(await page.locator('#bar').isVisible(), false)
-  assert.deepEqual(complaints, [])
-})
-
-test('Where a token is needed the page asks for it, and sends the picture again with it', async (t) => {
-  const { page, url, complaints } = await openHomePage(t, (origin) => origin)
+test('Where a token is needed the page asks for it once, and sends all pictures again with it', async (t) => {
+  const { page, url, complaints } = await openShared(t, '')
   assert.equal(await page.locator('#token').isVisible(), false)
   // Large enough that the refusal comes while the picture is still being sent.
   const { bytes } = await noisePicture(1, 1500, 1000)
-  await drop(page, bytes, 'noise.png', 'image/png')
-  await page.getByText('Uploading requires a token').waitFor()
+  await drop(page, [
+    { bytes, name: 'noise.png', type: 'image/png' },
+    { bytes: await fixture('fig-alpha.png'), name: 'fig.png', type: 'image/png' },
+  ])
+  await page.getByRole('alert').getByText('Uploading requires a token').waitFor()
   await page.keyboard.type('not-the-right-token')
   await page.keyboard.press('Enter')
-  await page.getByText(/^Invalid token/).waitFor()
-  await page.getByLabel('Token').fill(TOKEN)
+  await page
+    .getByRole('alert')
+    .getByText(/^Invalid token/)
+    .waitFor()
+  await page.getByLabel('Upload token').fill(TOKEN)
   await page.keyboard.press('Enter')
-  assert.ok((await shownTag(page)).includes(`${url}/image/`))
+  await uploadRow(page, 'noise.png', /tored: 1500 × 1000/)
+  await uploadRow(page, 'fig.png', /tored: 240 × 180/)
+  await rendition(page, 1)
+  assert.ok((await page.inputValue('#tag')).includes(`${url}/image/`))
   assert.equal(await page.locator('#token').isVisible(), false)
   // The same tab remembers it.
   await page.reload()
   await page.setInputFiles('#file', MOUNTAINS)
-  await shownTag(page)
+  await rendition(page, 1)
   assert.ok(
     complaints.every((complaint) => complaint.includes('401')),
     complaints.join('\n'),
   )
+})
+
+test('Without a token the uploads can be given up, and tried again later', async (t) => {
+  const { page } = await openShared(t, '')
+  await page.setInputFiles('#file', [MOUNTAINS, FIG])
+  await page.getByLabel('Upload token').waitFor()
+  await page.keyboard.press('Escape')
+  await uploadRow(page, 'mountains.jpg', /Not uploaded: no token/)
+  await uploadRow(page, 'fig-alpha.png', /Not uploaded: no token/)
+  await page.getByRole('button', { name: 'Upload token …' }).click()
+  await page.getByLabel('Upload token').fill(TOKEN)
+  await page.keyboard.press('Enter')
+  await page.getByRole('button', { name: 'Retry fig-alpha.png' }).click()
+  await uploadRow(page, 'fig-alpha.png', /tored: 240 × 180/)
+})
+
+test('A node that only serves shows images by their id, and says why it takes none', async (t) => {
+  const store = `file:${await temporaryFolder(t)}/data`
+  const writer = await startNodeFor(t, { env: { STORE: store } })
+  const id = await uploadFixture(writer.url, 'mountains-gps.jpg')
+  const { url } = await startNodeFor(t, { env: { STORE: store, UPLOAD_TOKENS: '', ACCEL_PREFIX: '/_renditions/' } })
+  const { page, complaints } = await openPage(t, url)
+  await page.getByText('This node is read-only: it has no upload tokens (UPLOAD_TOKENS).').waitFor()
+  assert.equal(await page.locator('#drop').isVisible(), false)
+  await page.getByLabel('Image id').fill(id)
+  await page.keyboard.press('Enter')
+  assert.match(await rendition(page, 1), /^400w/)
+  await page.getByText('This node shows no embedded metadata: it has no upload tokens.').waitFor()
+  assert.deepEqual(complaints, [])
+  await page.getByLabel('Image id').fill('0'.repeat(40))
+  await page.keyboard.press('Enter')
+  await page.getByRole('alert').filter({ hasText: 'Image not found' }).waitFor()
+  await drop(page, [{ bytes: await fixture('fig-alpha.png'), name: 'fig.png', type: 'image/png' }])
+  await page.getByRole('alert').filter({ hasText: 'This node is read-only' }).waitFor()
+})
+
+test('With a list of sizes the page offers these, and shows what the server says to others', async (t) => {
+  const { url } = await startNodeFor(t, { env: { SIZE_POLICY: 'list', SIZES: '100s 200w 400w' } })
+  const { page } = await openPage(t, `${url}/#token=${TOKEN}`)
+  await page.setInputFiles('#file', MOUNTAINS)
+  assert.match(await rendition(page, 1), /^100s/)
+  await page.getByText('This server serves the sizes of a list only (SIZE_POLICY=list)').waitFor()
+  assert.equal(await page.locator('#fields').isVisible(), false)
+  assert.deepEqual(await page.locator('#offered option').allInnerTexts(), ['100s', '200w', '400w'])
+  await page.locator('#offered').selectOption('200w')
+  await page.getByLabel('Format').selectOption('webp')
+  await page.getByRole('button', { name: 'Render' }).click()
+  assert.match(await rendition(page, 2), /^200w\.webp\s+webp, 200 × 150/)
+  const tag = await page.inputValue('#tag')
+  assert.deepEqual(
+    [...tag.matchAll(/\/(\w+)\.webp \d+w/g)].map(([, size]) => size),
+    ['200w', '400w'],
+  )
+  await page.getByLabel('Size specification').fill('300w')
+  await page.getByRole('button', { name: 'Render' }).click()
+  await page.getByRole('alert').filter({ hasText: '"300w" is not an allowed size (SIZES)' }).waitFor()
+})
+
+test('With signed URLs the page offers those of the record, and its code has their signatures', async (t) => {
+  const { url } = await startNodeFor(t, { env: { SIZE_POLICY: 'signed', URL_KEYS: 'a-key-for-the-tests-only' } })
+  const { page } = await openPage(t, `${url}/#token=${TOKEN}`)
+  await page.setInputFiles('#file', MOUNTAINS)
+  await page.getByText('This server serves signed URLs only (SIZE_POLICY=signed)').waitFor()
+  assert.match(await rendition(page, 1), /^800w/)
+  assert.equal(await page.locator('#spec').isVisible(), false)
+  const tag = await page.inputValue('#tag')
+  const urls = [...tag.matchAll(/https?:[^ ",]+/g)].map(([found]) => found.replaceAll('&amp;', '&'))
+  assert.ok(urls.length > 2)
+  for (const found of urls) {
+    const response = await fetch(found)
+    assert.equal(response.status, 200, found)
+    await response.body?.cancel()
+  }
+  assert.match(await page.inputValue('#picture-code'), /needs a URL that is signed for it/)
 })
 
 test('HOME_PAGE=false switches the page off, and neither the greeting nor the API description mentions it', async (t) => {
@@ -179,7 +228,7 @@ test('HOME_PAGE=false switches the page off, and neither the greeting nor the AP
   assert.match(described.body.toString(), /"operationId":"reticulumUpload"/)
 })
 
-test('Crawlers may fetch images and no records, also through nginx and the front, and browsers find an icon', async (t) => {
+test('The page, rules for crawlers and an icon are served through nginx and the front as well', async (t) => {
   const { node, nginx } = await startSite(t)
   for (const origin of [node.url, nginx.origin, nginx.frontOrigin]) {
     const robots = await (await fetch(`${origin}/robots.txt`)).text()
@@ -191,4 +240,10 @@ test('Crawlers may fetch images and no records, also through nginx and the front
     assert.equal(icon.headers.get('content-type'), 'image/svg+xml')
     assert.match(await icon.text(), /^<svg /)
   }
+  const { page, complaints } = await openPage(t, `${nginx.frontOrigin}/#token=${TOKEN}`)
+  await page.setInputFiles('#file', MOUNTAINS)
+  await rendition(page, 1)
+  await page.getByRole('button', { name: 'Render' }).click()
+  assert.match(await rendition(page, 2), /Server-Timing: cache: \w+/)
+  assert.deepEqual(complaints, [])
 })

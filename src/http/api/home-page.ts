@@ -11,6 +11,45 @@ export interface HomePage {
   readonly icon: string
 }
 
+/** Facts of the node that everyone may know. */
+export interface PageFacts {
+  /** False: the node has no tokens. */
+  readonly canUpload: boolean
+  readonly maxUploadBytes: number
+  readonly maxMegapixels: number
+  /** Of a rendition, pixels. */
+  readonly maxSide: number
+  /** Of originals. */
+  readonly formats: readonly string[]
+  readonly policy: 'open' | 'list' | 'signed'
+  /** With the policy `list`. */
+  readonly sizes: readonly string[]
+}
+
+export interface PageSources {
+  /** With a place for each of the others. */
+  readonly html: string
+  readonly css: string
+  /** ES modules in the order of their imports, whose names are unique together: they become one. */
+  readonly scripts: readonly string[]
+  readonly facts: PageFacts
+}
+
+/** Joins the files of the page, so that it loads with one request and its policy allows two hashes only. */
+export function joinHomePage({ html, css, scripts, facts }: PageSources): string {
+  const script = scripts
+    .join('')
+    .replaceAll(/^import .*\n/gm, '')
+    .replaceAll(/^export (?=\w)/gm, '')
+  const parts = {
+    'data-policy="open" data-uploads="true"': `data-policy="${facts.policy}" data-uploads="${facts.canUpload}"`,
+    '/* page.css */': css,
+    '>{}<': `>${JSON.stringify(facts).replaceAll('<', String.raw`\u003c`)}<`,
+    '/* scripts */': script,
+  }
+  return Object.entries(parts).reduce((page, [place, content]) => page.replace(place, () => content), html)
+}
+
 /**
  * `GET /`: one page without requests to other hosts. Its inline script and style are allowed by their hashes, and
  * nothing else is.
