@@ -47,7 +47,7 @@ const FIRST = ['test/e2e/crash.test.ts', 'test/e2e/fault-clients.test.ts', 'test
 const WAITING = /^test\/(?:e2e\/(?:slow-client|stalled-upload)|integration\/(?:start-trouble|s3-faults))/
 /** Tests with bounds on how long something may take, or of what happens at the limits of a node. */
 const BOUNDED =
-  /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|lifecycle|renderer-crash)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-bucket))/
+  /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|galleries|lifecycle|renderer-crash)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-bucket))/
 /** Tests that start servers of their own, each with several processes. */
 const ALONE = /^test\/(?:minio|ceph)/
 /** Unit tests that measure the memory of their process, or start a long command. The others share one process. */
