@@ -45,7 +45,7 @@ export interface Outside {
 /** The use cases. Those with a life cycle are added to the parts, in the order in which they forget a deleted image. */
 export function createServices(config: Config, outside: Outside, parts: Parts) {
   const { store, disk, meter } = outside
-  const now = () => Date.now()
+  const { now } = Date
   const watch = createInvalidationWatch({ store, cache: disk.cache, meter, now, onForget: parts.forget })
   const foundation: Foundation = {
     ...outside,
