@@ -38,6 +38,7 @@ test('Files that are dropped together are all uploaded, and the faulty ones are 
   await uploadRow(page, 'fig.png', /Stored: 240 × 180 png/)
   await uploadRow(page, 'noise.png', /Stored: 300 × 200 png/)
   await uploadRow(page, 'notes.txt', /This is not an image in a supported format/)
+  assert.equal(await page.getByRole('button', { name: 'Retry notes.txt' }).count(), 0)
   await uploadRow(page, 'empty.jpg', /The file is empty: choose an image/)
   await page.getByRole('button', { name: 'Show fig.png' }).click()
   await page.getByText('240 × 180 pixels').waitFor()
@@ -200,7 +201,9 @@ test('With a list of sizes the page offers these, and shows what the server says
 })
 
 test('With signed URLs the page offers those of the record, and its code has their signatures', async (t) => {
-  const { url } = await startNodeFor(t, { env: { SIZE_POLICY: 'signed', URL_KEYS: 'a-key-for-the-tests-only' } })
+  const publicUrl = 'https://img.example.com/pictures'
+  const env = { SIZE_POLICY: 'signed', URL_KEYS: 'a-key-for-the-tests-only', PUBLIC_URL: publicUrl }
+  const { url } = await startNodeFor(t, { env })
   const { page } = await openPage(t, `${url}/#token=${TOKEN}`)
   await page.setInputFiles('#file', MOUNTAINS)
   await page.getByText('This server serves signed URLs only (SIZE_POLICY=signed)').waitFor()
@@ -209,8 +212,17 @@ test('With signed URLs the page offers those of the record, and its code has the
   const tag = await page.inputValue('#tag')
   const urls = [...tag.matchAll(/https?:[^ ",]+/g)].map(([found]) => found.replaceAll('&amp;', '&'))
   assert.ok(urls.length > 2)
+  // An image by its id requires the token too.
+  const id = /\/image\/(?<id>\w+)/.exec(tag)?.groups?.['id'] ?? ''
+  const { page: other } = await openPage(t, url)
+  await other.getByLabel('Image id').fill(id)
+  await other.keyboard.press('Enter')
+  await other.getByRole('alert').getByText('Access to the record requires a token').waitFor()
+  await other.keyboard.type(TOKEN)
+  await other.keyboard.press('Enter')
+  assert.match(await rendition(other, 1), /^800w/)
   for (const found of urls) {
-    const response = await fetch(found)
+    const response = await fetch(found.replace(publicUrl, url))
     assert.equal(response.status, 200, found)
     await response.body?.cancel()
   }

@@ -14,6 +14,7 @@ function show(record) {
   current.record = record
   current.rendition = undefined
   $('result').hidden = false
+  for (const id of ['tag', 'picture-code', 'css-code', 'markdown-code']) $(id).value = ''
   showRenditions(record)
   void showRecord(record)
 }
@@ -41,17 +42,20 @@ function writeCode() {
 }
 
 async function open(id) {
+  const given = currentToken()
   const { status, answer } = await readJson(`/images/${encodeURIComponent(id)}`)
-  if (status === 200) {
-    addOpenedRow(answer, () => show(answer))
-    show(answer)
-    say(`Image ${answer.id.slice(0, 12)} is open`)
-  } else if (
-    status === 401 &&
-    (await askForToken(currentToken() ? failureText(401, answer) : 'Access to the record requires a token'))
-  ) {
-    await open(id)
-  } else if (status !== 401) complain(failureText(status, answer))
+  if (status === 401) {
+    const why = given === '' ? 'Access to the record requires a token' : failureText(401, answer)
+    if (await askForToken(why, given !== '')) await open(id)
+    return
+  }
+  if (status !== 200) {
+    complain(failureText(status, answer))
+    return
+  }
+  addOpenedRow(answer, () => show(answer))
+  show(answer)
+  say(`Image ${answer.id.slice(0, 12)} is open`)
 }
 
 /** @param files Of a drop, a paste or the file field. */

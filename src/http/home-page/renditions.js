@@ -198,8 +198,7 @@ function comparePair() {
   studio.onPair(chosen('A'), chosen('B'))
 }
 
-/** A URL of this server as a path: PUBLIC_URL may be another origin, which the policy of this page excludes. */
+/** A URL of the record as a path of this node: PUBLIC_URL can be another origin, which the policy of the page forbids. */
 function pathOf(url) {
-  const { pathname, search } = new URL(url, location.href)
-  return pathname + search
+  return url.slice(url.lastIndexOf('/image/'))
 }

@@ -5,11 +5,13 @@ let answer
 
 /**
  * Asks for the upload token. A dialog that is open already is shared.
- * @param message What the token is required for, or why the last one was refused.
+ * @param message What the token is for, or why the last one was refused.
+ * @param isRefused Whether it was.
  * @returns whether one was given.
  */
-export function askForToken(message) {
+export function askForToken(message, isRefused = false) {
   $('ask-text').textContent = message
+  $('ask-text').className = isRefused ? 'wrong' : ''
   if (answer) return answer.promise
   answer = Promise.withResolvers()
   $('token').value = ''

@@ -82,8 +82,13 @@ async function upload(item) {
   if (stop.signal.aborted) setState(item, { text: 'Cancelled', ...retry(item) })
   else if (status === 200 || status === 201) finish(item, status, answer, token)
   else if (status === 401) await getToken(item, token, answer)
-  else setState(item, { text: failureText(status, answer), isWrong: true, ...retry(item) })
+  else setState(item, { text: failureText(status, answer), isWrong: true, ...(isTemporary(status) && retry(item)) })
   pump()
+}
+
+/** The same file may be accepted later. 0: no connection. */
+function isTemporary(status) {
+  return status === 0 || status === 408 || status === 429 || status >= 500
 }
 
 function retry(item) {
@@ -106,7 +111,7 @@ async function getToken(item, refused, answer) {
   queue.waiting.unshift(item)
   if (queue.isAsking || refused !== currentToken()) return
   queue.isAsking = true
-  const isGiven = await askForToken(refused ? failureText(401, answer) : 'Uploading requires a token')
+  const isGiven = await askForToken(refused ? failureText(401, answer) : 'Uploading requires a token', refused !== '')
   queue.isAsking = false
   if (isGiven) return
   for (const held of queue.waiting.splice(0))
