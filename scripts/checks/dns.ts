@@ -1,7 +1,7 @@
 import { getServers } from 'node:dns'
 import { lookup, Resolver } from 'node:dns/promises'
-import type { RemoteHost } from '../../src/domain/network/remote-hosts.ts'
 import { parseIpAddress } from '../../src/domain/network/ip-address.ts'
+import type { RemoteHost } from '../../src/domain/network/remote-hosts.ts'
 import { withTimeLimit } from '../time-limit.ts'
 import type { Check, Checked } from './check.ts'
 import { failure, ok, type Result, reasonOf, skipped, warning } from './finding.ts'

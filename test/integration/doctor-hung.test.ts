@@ -1,6 +1,6 @@
 import { test } from 'node:test'
-import { mountHungDisk } from '../support/hung-disk.ts'
 import { assertFound, doctorReport } from '../support/doctor.ts'
+import { mountHungDisk } from '../support/hung-disk.ts'
 
 test('A disk that never answers is found, and the doctor ends', async (t) => {
   const hung = await mountHungDisk(t)
