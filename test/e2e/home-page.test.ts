@@ -9,18 +9,26 @@ import { startNodeFor, startSite, TOKEN, temporaryFolder } from '../../tools/ser
 import { drop, pageOpener, rendition, untilTrue, uploadRow } from '../support/home-page.ts'
 
 const MOUNTAINS = fileURLToPath(new URL('../fixtures/mountains.jpg', import.meta.url))
+const SMALL_MOUNTAINS = fileURLToPath(new URL('../fixtures/mountains-gps.jpg', import.meta.url))
 const FIG = fileURLToPath(new URL('../fixtures/fig-alpha.png', import.meta.url))
 
 /** Of the browser, and of a node that several tests use. */
 const scope = createScope()
 after(() => scope.close())
 const openPage = pageOpener(scope)
-let shared: Promise<Darkroom> | undefined
+let shared: Promise<Darkroom & { readonly store: string }> | undefined
 
-/** A node that several tests share, opened with its token. */
+function sharedNode() {
+  shared ??= (async () => {
+    const store = `file:${await temporaryFolder(scope)}/data`
+    return { ...(await startNodeFor(scope, { env: { STORE: store } })), store }
+  })()
+  return shared
+}
+
+/** The page of a node that several tests share, opened with its token. */
 async function openShared(t: TestContext, suffix = `/#token=${TOKEN}`) {
-  shared ??= startNodeFor(scope)
-  const { url } = await shared
+  const { url } = await sharedNode()
   return { ...(await openPage(t, `${url}${suffix}`)), url }
 }
 
@@ -75,14 +83,6 @@ test('The progress of each upload is shown, and an upload can be cancelled and r
   await uploadRow(page, 'large.png', /Stored: 1600 × 1200/)
   assert.equal(await bar.isVisible(), false)
   assert.deepEqual(complaints, [])
-})
-
-test('A file over the limit is not sent, and the page names the limit', async (t) => {
-  const { url } = await startNodeFor(t, { env: { MAX_UPLOAD_BYTES: '100K', INPUT_FORMATS: 'jpeg png' } })
-  const { page } = await openPage(t, `${url}/#token=${TOKEN}`)
-  await page.getByText('jpeg, png; up to 100 KiB and 100 megapixels each').waitFor()
-  await page.setInputFiles('#file', MOUNTAINS)
-  await uploadRow(page, 'mountains.jpg', /The file has 141.5 KiB; the limit is 100 KiB \(MAX_UPLOAD_BYTES\)/)
 })
 
 test('The link that a bare node prints opens a page that uploads, and whose address shows no token', async (t) => {
@@ -159,9 +159,8 @@ test('Without a token the uploads can be given up, and tried again later', async
 })
 
 test('A node that only serves shows images by their id, and says why it takes none', async (t) => {
-  const store = `file:${await temporaryFolder(t)}/data`
-  const writer = await startNodeFor(t, { env: { STORE: store } })
-  const id = await uploadFixture(writer.url, 'mountains-gps.jpg')
+  const { url: writer, store } = await sharedNode()
+  const id = await uploadFixture(writer, 'mountains-gps.jpg')
   const { url } = await startNodeFor(t, { env: { STORE: store, UPLOAD_TOKENS: '', ACCEL_PREFIX: '/_renditions/' } })
   const { page, complaints } = await openPage(t, url)
   await page.getByText('This node is read-only: it has no upload tokens (UPLOAD_TOKENS).').waitFor()
@@ -178,10 +177,13 @@ test('A node that only serves shows images by their id, and says why it takes no
   await page.getByRole('alert').filter({ hasText: 'This node is read-only' }).waitFor()
 })
 
-test('With a list of sizes the page offers these, and shows what the server says to others', async (t) => {
-  const { url } = await startNodeFor(t, { env: { SIZE_POLICY: 'list', SIZES: '100s 200w 400w' } })
+test('The page knows the limits of the node and its list of sizes, and shows what the server says to others', async (t) => {
+  const limits = { MAX_UPLOAD_BYTES: '100K', INPUT_FORMATS: 'jpeg png' }
+  const { url } = await startNodeFor(t, { env: { SIZE_POLICY: 'list', SIZES: '100s 200w 400w', ...limits } })
   const { page } = await openPage(t, `${url}/#token=${TOKEN}`)
-  await page.setInputFiles('#file', MOUNTAINS)
+  await page.getByText('jpeg, png; up to 100 KiB and 100 megapixels each').waitFor()
+  await page.setInputFiles('#file', [MOUNTAINS, SMALL_MOUNTAINS])
+  await uploadRow(page, 'mountains.jpg', /The file has 141.5 KiB; the limit is 100 KiB \(MAX_UPLOAD_BYTES\)/)
   assert.match(await rendition(page, 1), /^100s/)
   await page.getByText('This server serves the sizes of a list only (SIZE_POLICY=list)').waitFor()
   assert.equal(await page.locator('#fields').isVisible(), false)
@@ -222,9 +224,7 @@ test('With signed URLs the page offers those of the record, and its code has the
   await other.keyboard.press('Enter')
   assert.match(await rendition(other, 1), /^800w/)
   for (const found of urls) {
-    const response = await fetch(found.replace(publicUrl, url))
-    assert.equal(response.status, 200, found)
-    await response.body?.cancel()
+    assert.equal((await rawRequest(url, found.slice(publicUrl.length))).status, 200, found)
   }
   assert.match(await page.inputValue('#picture-code'), /needs a URL that is signed for it/)
 })

@@ -1,4 +1,4 @@
-import { $, sizeText } from './dom.js'
+import { $, make, sizeText } from './dom.js'
 
 /** Side of the bitmaps whose difference is measured. */
 const MEASURED_SIDE = 512
@@ -15,19 +15,7 @@ export function prepareComparison() {
 /** Shows two renditions, absent until there are two. */
 export async function compare(a, b) {
   const isPair = a !== undefined && b !== undefined
-  for (const [id, shown] of [
-    ['one', a],
-    ['two', b],
-  ]) {
-    $(id).hidden = !isPair
-    if (isPair) $(id).src = shown.blobUrl
-    // The smaller one is enlarged to the larger one, and both no further.
-    if (isPair)
-      Object.assign($(id).style, {
-        maxWidth: `${Math.max(a.width, b.width)}px`,
-        maxHeight: `${Math.max(a.height, b.height)}px`,
-      })
-  }
+  $('pair').replaceChildren(...(isPair ? pictures(a, b) : []))
   if (!isPair) {
     $('comparison').textContent = 'Render a second one to compare the two, or choose A and B in the list.'
     return
@@ -38,6 +26,19 @@ export async function compare(a, b) {
   const difference = await meanDifference(a, b)
   if ($('comparison').textContent !== text || difference === undefined) return
   $('comparison').textContent = `${text} Mean difference of the pixels: ${difference.toFixed(2)} of 255.`
+}
+
+/** New elements, as old ones would move. The smaller picture is enlarged to the larger one, and both no further. */
+function pictures(a, b) {
+  const shown = [
+    make('img', { id: 'one', alt: 'Rendition A', src: a.blobUrl }),
+    make('img', { id: 'two', alt: 'Rendition B', src: b.blobUrl }),
+  ]
+  for (const { style } of shown) {
+    style.maxWidth = `${Math.max(a.width, b.width)}px`
+    style.maxHeight = `${Math.max(a.height, b.height)}px`
+  }
+  return shown
 }
 
 function shareText(a, b) {

@@ -3,8 +3,8 @@ import { currentToken, FACTS, failureText, keepToken, sendFile } from './server.
 import { askForToken } from './token-dialog.js'
 
 const MOST_AT_ONCE = 3
-/** waiting: files that wait for their turn, or for the token. */
-const queue = { waiting: [], running: 0, isAsking: false }
+/** waiting: files that wait for their turn, or for the token. asked: how often the user has answered the question for it. */
+const queue = { waiting: [], running: 0, isAsking: false, asked: 0 }
 
 /**
  * Uploads files, a few at a time, each with a row of its own.
@@ -71,6 +71,7 @@ function pump() {
 
 async function upload(item) {
   queue.running += 1
+  item.asked = queue.asked
   const token = currentToken()
   const stop = new AbortController()
   const cancel = { button: 'Cancel', act: () => stop.abort() }
@@ -105,15 +106,23 @@ function finish(item, status, record, token) {
   item.batch.hasShown = true
 }
 
-/** The upload waits meanwhile. Another one may have asked already, or got a new token. */
+/** The upload waits meanwhile. Another one may have asked already, and the user may have answered since this one began. */
 async function getToken(item, refused, answer) {
+  if (item.asked !== queue.asked && refused === currentToken()) {
+    giveUp(item)
+    return
+  }
   setState(item, { text: 'Waiting for the upload token', progress: 0 })
   queue.waiting.unshift(item)
   if (queue.isAsking || refused !== currentToken()) return
   queue.isAsking = true
-  const isGiven = await askForToken(refused ? failureText(401, answer) : 'Uploading requires a token', refused !== '')
+  const why = refused === '' ? 'Uploading requires a token' : failureText(401, answer)
+  const isGiven = await askForToken(why, refused !== '')
   queue.isAsking = false
-  if (isGiven) return
-  for (const held of queue.waiting.splice(0))
-    setState(held, { text: 'Not uploaded: no token', isWrong: true, ...retry(held) })
+  queue.asked += 1
+  if (!isGiven) for (const held of queue.waiting.splice(0)) giveUp(held)
+}
+
+function giveUp(item) {
+  setState(item, { text: 'Not uploaded: no token', isWrong: true, ...retry(item) })
 }
