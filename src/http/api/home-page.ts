@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Middleware } from 'koa'
+import { formatByteAmount } from '../../domain/text/byte-amount.ts'
 import { RequestError } from '../../errors.ts'
 import { SERVER_ERRORS } from '../answer/error-response.ts'
 
@@ -43,11 +44,17 @@ export function joinHomePage({ html, css, scripts, facts }: PageSources): string
     .replaceAll(/^export (?=\w)/gm, '')
   const parts = {
     'data-policy="open" data-uploads="true"': `data-policy="${facts.policy}" data-uploads="${facts.canUpload}"`,
+    '{limits}': limitsText(facts),
     '/* page.css */': css,
     '>{}<': `>${JSON.stringify(facts).replaceAll('<', String.raw`\u003c`)}<`,
     '/* scripts */': script,
   }
   return Object.entries(parts).reduce((page, [place, content]) => page.replace(place, () => content), html)
+}
+
+/** In the page from the start: a text that is added after the first paint would move its neighbours. */
+function limitsText({ formats, maxUploadBytes, maxMegapixels }: PageFacts): string {
+  return `${formats.join(', ')}; up to ${formatByteAmount(maxUploadBytes)} and ${maxMegapixels} megapixels each`
 }
 
 /**

@@ -1,6 +1,6 @@
 import { codeFor } from './code.js'
 import { compare, prepareComparison } from './compare.js'
-import { $, complain, say, sizeText } from './dom.js'
+import { $, complain, say } from './dom.js'
 import { showRecord } from './record.js'
 import { prepareRenditions, showRenditions } from './renditions.js'
 import { currentToken, FACTS, failureText, keepToken, readJson } from './server.js'
@@ -96,8 +96,6 @@ prepareRenditions({
   },
   onPair: (a, b) => void compare(a, b),
 })
-$('limits').textContent =
-  `${FACTS.formats.join(', ')}; up to ${sizeText(FACTS.maxUploadBytes)} and ${FACTS.maxMegapixels} megapixels each`
 takeToken()
 addEventListener('hashchange', takeToken)
 
