@@ -6,24 +6,24 @@ import { temporaryFolder } from '../../tools/servers/site.ts'
 
 const TIMEOUT_MS = 300_000
 
-// Fifty times in all; `npm run crash -- --rounds 1000` does the same for longer. A node takes most of its time to start, so that
+// Fifteen times in all; `.ci/run` does it fifty times more, and `npm run crash -- --rounds 1000` for longer. A node takes most of its time to start, so that
 // two series are no slower than one.
 describe('kill -9 during uploads and renders: nothing acknowledged is lost, nothing is broken', {
   concurrency: 2,
 }, () => {
   for (const seed of [7, 8]) {
-    test(`twenty times with the embedded store, from seed ${seed}`, { timeout: TIMEOUT_MS }, async (t) => {
+    test(`five times with the embedded store, from seed ${seed}`, { timeout: TIMEOUT_MS }, async (t) => {
       const folder = await temporaryFolder(t)
       const store = fileCrashStore(join(folder, 'data'))
-      tell(t, await surviveCrashes({ rounds: 20, seed, cacheDir: join(folder, 'cache'), ...store }))
+      tell(t, await surviveCrashes({ rounds: 5, seed, cacheDir: join(folder, 'cache'), ...store }))
     })
   }
 
-  test('ten times with an S3 server', { timeout: TIMEOUT_MS }, async (t) => {
+  test('five times with an S3 server', { timeout: TIMEOUT_MS }, async (t) => {
     const store = await s3CrashStore()
     t.after(store.close)
     const cacheDir = join(await temporaryFolder(t), 'cache')
-    tell(t, await surviveCrashes({ rounds: 10, seed: 11, cacheDir, ...store }))
+    tell(t, await surviveCrashes({ rounds: 5, seed: 11, cacheDir, ...store }))
   })
 })
 
