@@ -30,8 +30,8 @@ export interface Resolver {
   /** The last result is no longer true: the next `resolve` waits for the source. */
   expire(ref: AskedRef): void
   /**
-   * Runs `work` on the current version. If the original turns out to have changed meanwhile, or this node is told so, `work`
-   * runs again on the next version: a request that has waited gets no older picture than a new one.
+   * Runs `work` on the current version. If the original has changed meanwhile, or an event says so, `work` runs again on the next
+   * version: a request that has waited gets no older picture than a new one.
    */
   use<T>(ref: AskedRef, signal: AbortSignal, work: (id: string, version?: Version) => Promise<T>): Promise<T>
   /** @param id Of an upload, or of a version that was resolved a short time ago. */
@@ -67,8 +67,11 @@ export interface ResolverOptions {
   readonly maxRemembered: number
 }
 
-/** After them, an original that changes faster than it can be read is a 503; one that was read is served as it was then. */
-const ROUNDS = 3
+/**
+ * How often a request reads an original that changes during the work. After them, an original that could not be read is a 503;
+ * one that was read is served as it was then.
+ */
+export const CHANGE_ATTEMPTS = 3
 
 export function createResolver<O extends Version, H extends Version>(
   { uploads, buckets, hosts }: OriginalSources<O, H>,
@@ -107,10 +110,10 @@ export function createResolver<O extends Version, H extends Version>(
         if (done?.id === id) return done.value
         try {
           const value = await work(id, version)
-          if (round === ROUNDS || !isOutdated()) return value
+          if (round === CHANGE_ATTEMPTS || !isOutdated()) return value
           done = { id, value }
         } catch (error) {
-          if (!(error instanceof ChangedError) || round === ROUNDS) throw error
+          if (!(error instanceof ChangedError) || round === CHANGE_ATTEMPTS) throw error
           expire(ref)
         }
       }

@@ -1,3 +1,5 @@
+import { CHANGE_ATTEMPTS } from '../originals/resolve.ts'
+
 /**
  * How often one view is attempted for each reason, the first attempt included: four attempts in all for an upload, five for an
  * object or a remote image, whose versions are never deleted. All of them end with the request, after `REQUEST_TIMEOUT_SECONDS`.
@@ -6,7 +8,7 @@ const ATTEMPTS = {
   /** A file was deleted between its look-up and its use, or the disk failed. */
   file_gone: 2,
   /** The object or the remote image was replaced. If it keeps changing, the last picture that was read is the answer. */
-  original_changed: 3,
+  original_changed: CHANGE_ATTEMPTS,
   /** The image was deleted during the attempt. It may have been uploaded again since. */
   deleted_meanwhile: 2,
   /** The copy on this disk is damaged or unreadable. The next attempt fetches the original from the store. */

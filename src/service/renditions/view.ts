@@ -5,6 +5,7 @@ import type { FormatChoice, OutputFormat } from '../../domain/spec/image-format.
 import { assertSideLimit, formatSpec } from '../../domain/spec/spec.ts'
 import { renditionFile } from '../../domain/stored/cache-layout.ts'
 import { ChangedError, OriginalError, UnavailableError } from '../../errors.ts'
+import type { GuardedWork } from '../deletion/guard.ts'
 import type { Place, Viewer } from '../load/admission.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/fetch.ts'
@@ -108,7 +109,7 @@ interface Target extends Attempt {
   readonly as: OutputFormat
 }
 
-/** Repeats the attempt for the reasons above. */
+/** Repeats the attempt for the reasons of `ATTEMPTS`. */
 async function repeat(stage: Stage, view: View, answer: Answer, signal: AbortSignal): Promise<Rendition> {
   const attempts = createAttempts()
   let outdatedId: string | undefined
@@ -152,8 +153,8 @@ async function make(stage: Stage, attempt: Attempt, signal: AbortSignal): Promis
   const work = stage.guard.begin(attempt.id)
   try {
     const { as } = attempt
-    if (typeof as === 'object') return await makeNegotiated(stage, { ...attempt, as }, signal)
-    return await makeRendition(stage, { ...attempt, as }, signal)
+    if (typeof as === 'object') return await makeNegotiated(stage, { ...attempt, as }, work, signal)
+    return await makeRendition(stage, { ...attempt, as }, work, signal)
   } catch (error) {
     const isDeleted = error instanceof OriginalError && error.code === 'original_deleted'
     if (isDeleted && work.isInvalidated) throw new RetryError('deleted_meanwhile', error)
@@ -162,18 +163,21 @@ async function make(stage: Stage, attempt: Attempt, signal: AbortSignal): Promis
 }
 
 /** Makes the rendition in the format for this class of clients, and links it under the name of the class. */
-async function makeNegotiated(stage: Stage, attempt: Attempt & NegotiatedName, signal: AbortSignal) {
-  const work = stage.guard.begin(attempt.id)
+async function makeNegotiated(
+  stage: Stage,
+  attempt: Attempt & NegotiatedName,
+  work: GuardedWork,
+  signal: AbortSignal,
+): Promise<Known> {
   const as = await admitted(stage, attempt, undefined, () => chooseFormat(stage, attempt, attempt.as.accept, signal))
   const made = await findOrMake(stage, { ...attempt, as }, signal)
   return await stage.lookUp.link(attempt, made, work)
 }
 
 /** Fetches the rendition from the store, or renders it; then publishes it. */
-async function makeRendition(stage: Stage, target: Target, signal: AbortSignal): Promise<Known> {
+async function makeRendition(stage: Stage, target: Target, work: GuardedWork, signal: AbortSignal): Promise<Known> {
   const { lookUp, shelf, cache } = stage
   const { id, spec, as: format, ahead = false } = target
-  const work = stage.guard.begin(id)
   const file = renditionFile(formatSpec(spec), format)
   const kept = await shelf.find(id, file, signal)
   const bytes = kept ?? (await admitted(stage, target, format, (place) => render(stage, target, place, signal)))
