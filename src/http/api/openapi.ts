@@ -1,5 +1,4 @@
 import type { Middleware } from 'koa'
-import { INPUT_FORMATS } from '../../domain/spec/image-format.ts'
 import type { ErrorCode } from '../../errors.ts'
 import { answerJson, ERROR_STATUS, SERVER_ERRORS } from '../answer/error-response.ts'
 import { OPERATIONS, type Operation, type OperationName } from './openapi-operations.ts'
@@ -26,7 +25,7 @@ function openApiDocument(names: readonly OperationName[], publicUrl: string) {
     info: {
       title: 'Darkroom',
       version: API_VERSION,
-      description: `Keeps original images and serves them at any size by URL. Uploads: ${INPUT_FORMATS.join(', ')}.`,
+      description: 'Stores original images and serves them at any size by URL.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: publicUrl === '' ? '/' : publicUrl }],
