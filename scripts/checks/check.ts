@@ -3,7 +3,7 @@ import type { Config } from '../../src/config/env.ts'
 import type { DoctorOptions } from '../doctor-options.ts'
 import type { Result } from './finding.ts'
 
-/** What the checks look at. */
+/** The input of the checks. */
 export interface Checked extends DoctorOptions {
   readonly config: Config
   readonly buckets: readonly BucketSettings[]

@@ -3,7 +3,7 @@ export interface Finding {
   /** Name of the check. */
   readonly check: string
   readonly status: 'ok' | 'warning' | 'failure' | 'skipped'
-  /** One sentence: what is wrong, or what was found to be in order. */
+  /** One sentence: the problem, or the property that is in order. */
   readonly message: string
   /** One sentence with a setting or a command. Present with warnings and failures. */
   readonly fix?: string

@@ -40,7 +40,7 @@ async function diskResult(setting: string, path: string, { CACHE_MIN_FREE_BYTES 
   return ok(`${what}.`, measured)
 }
 
-/** Of the nearest folder that exists. */
+/** Free space of the nearest folder that exists. */
 async function statfsAbove(path: string): Promise<StatsFs> {
   try {
     return await statfs(path)

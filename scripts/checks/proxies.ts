@@ -6,7 +6,7 @@ import { ok, skipped, warning } from './finding.ts'
 
 const TIMEOUT_MS = 5000
 /** RFC 5737: no proxy has this address. */
-const SOMEBODY = '192.0.2.1'
+const FORWARDED_CLIENT = '192.0.2.1'
 
 /**
  * The node trusts the X-Forwarded-For header of the proxies in front of it. The kernel's table of connections tells their
@@ -24,7 +24,7 @@ export const proxiesCheck: Check = {
     const peers = answer === undefined ? [] : await peersOf(config.PORT)
     if (peers.length === 0) return [skipped('No connection of a proxy to this node was found.')]
     const proxies = trustedProxies(config)
-    const strangers = peers.filter((peer) => clientAddress(peer, SOMEBODY, proxies) !== SOMEBODY)
+    const strangers = peers.filter((peer) => clientAddress(peer, FORWARDED_CLIENT, proxies) !== FORWARDED_CLIENT)
     if (strangers.length === 0) return [ok(`X-Forwarded-For of ${peers.join(', ')} is trusted.`)]
     return [
       warning(

@@ -8,7 +8,7 @@ const TIMEOUT_MS = 8000
 const Ready = z.object({ reasons: z.array(z.string()) })
 const EVERY_ADDRESS = new Set(['0.0.0.0', '::'])
 
-/** What the running node reports of itself in /readyz, such as requests that bypass nginx. */
+/** The report of the running node in /readyz, such as requests that bypass nginx. */
 export const readinessCheck: Check = {
   name: 'readiness',
   async run({ config: { HOST, PORT } }) {

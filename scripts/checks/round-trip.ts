@@ -71,7 +71,7 @@ function viewPath(id: string, { SIZE_POLICY, SIZES, URL_KEYS }: Config): string 
   return `${path}?${formatSignature(signPath(signedPath(parsePictureUrl(path)), key))}`
 }
 
-/** Of a colour of its own for each node, so that two doctors do not delete each other's picture. */
+/** A picture in a colour that differs by node, so that two doctors do not delete each other's picture. */
 async function probePicture(format: Trip['format'], { CACHE_DIR }: Config): Promise<Uint8Array<ArrayBuffer>> {
   const { default: sharp } = await import('sharp')
   const [r = 0, g = 0, b = 0] = createHash('sha256').update(`doctor ${hostname()} ${CACHE_DIR}`).digest()

@@ -218,7 +218,7 @@ function settingsOf(alias: string, entry: Entry, values: Secrets): BucketSetting
   }
 }
 
-/** True for what is no URL: that is another mistake, which is reported as such. */
+/** True for a text that is not a URL: that mistake is reported separately. */
 function isPlain(text: string): boolean {
   if (!URL.canParse(text)) return true
   const { username, password, search, hash } = new URL(text)

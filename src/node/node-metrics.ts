@@ -8,9 +8,9 @@ import type { NodeReadiness } from './readiness.ts'
 
 type Calling = Pick<ObjectStore, 'calls'>
 
-/** What is read at each scrape. */
+/** The parts of a node whose values are read at each scrape. */
 export interface Measured {
-  /** Of this program, and of Node.js. */
+  /** The versions of Darkroom and of Node.js. */
   readonly versions: { readonly version: string; readonly node: string }
   readonly parts: { readonly pending: number }
   readonly readiness: Pick<NodeReadiness, 'isReady' | 'degraded'>

@@ -62,7 +62,7 @@ export function notDone(option: string, advice?: string): RequestError {
   return invalidPath(`"${option}" is not supported${advice === undefined ? '' : `: ${advice}`}`)
 }
 
-/** For what the other service would not understand either. @param option As spelled in the URL. */
+/** The error for an option that the other service rejects too. @param option As spelled in the URL. */
 export function malformed(option: string, expected: string): RequestError {
   return invalidPath(`"${option}" is malformed: ${expected}`)
 }

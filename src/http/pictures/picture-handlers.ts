@@ -34,7 +34,7 @@ export interface PictureHandlersOptions
   readonly errorPicture: Buffer
 }
 
-/** What answers the URLs of pictures, by kind of original. */
+/** The handlers of picture URLs, by kind of original. */
 export interface PictureHandlers {
   /** `GET /image/<id>/<spec>`, `…/<spec>.<ext>` and `…/<spec>/<name>.<ext>` */
   readonly upload: Middleware<RequestState>
@@ -48,7 +48,7 @@ export interface PictureHandlers {
   readonly dialects?: Middleware<RequestState>
 }
 
-/** What the handlers of all kinds of originals need. */
+/** Options of the handlers of all kinds of originals. */
 interface UrlHandlerOptions extends Pick<PictureHandlersOptions, 'policy' | 'now'> {
   readonly answer: PictureAnswer
   readonly answerInfo: (ctx: Context & { state: RequestState }, original: ObjectRef | RemoteRef) => Promise<void>

@@ -21,11 +21,11 @@ import { putBytes, readText } from '../tools/small-object.ts'
  * the check and the end of the write. So the guard compares the sequence number of deletions before the first read, before the
  * publishing, and after it.
  *
- * Until this node hears of a deletion on another node, within two seconds, it still publishes; then it hides the files. Objects that
- * are written to the store (mezzanines, infos) are not covered: their writers look for the original after the write, and remove
- * them if it is gone.
+ * Until this node reads a deletion of another node from the store, within two seconds, it still publishes; then it hides the
+ * files. Objects that are written to the store (mezzanines, infos) are not covered: their writers look for the original after the
+ * write, and remove them if it is gone.
  *
- * What is remembered of an object in a bucket is covered by its resource id, which an event invalidates. The id of a version is never
+ * Entries about an object in a bucket are guarded by its resource id, which an event invalidates. The id of a version is never
  * invalidated, as its bytes never change.
  */
 export interface DeletionGuard {
@@ -103,8 +103,8 @@ export interface InvalidationWatch {
   /** Rises with every invalidation. */
   readonly sequence: number
   /**
-   * True if the image was invalidated after `sequence`: what was read before must not be published. Also true for a sequence so old
-   * that the invalidations after it are no longer remembered.
+   * True if the image was invalidated after `sequence`: bytes that were read before must not be published. Also true for a sequence
+   * so old that the invalidations after it are no longer in memory.
    */
   forgottenSince(id: string, sequence: number): boolean
   /** Invalidates images on this node, at once. */

@@ -60,7 +60,7 @@ export interface HostShelf {
   findRendition(version: RemoteVersionName, file: string, signal: AbortSignal): Promise<Buffer | undefined>
   /** In the background. */
   keepRendition(version: RemoteVersionName, file: string, made: MadeRendition): void
-  /** Drops what has not begun, and resolves when no work is in progress. */
+  /** Cancels waiting work, and resolves when no work is in progress. */
   stop(): Promise<void>
 }
 

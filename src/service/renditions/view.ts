@@ -71,7 +71,7 @@ export interface ViewServiceOptions extends LookUpOptions {
   readonly maxSide: number
 }
 
-/** What the steps below share. */
+/** The dependencies and the state that the steps below share. */
 interface Stage extends ViewServiceOptions {
   readonly lookUp: RenditionLookUp
   readonly flights: Coalescer<Known>
