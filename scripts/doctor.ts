@@ -1,18 +1,37 @@
 import type { Finding } from './checks/finding.ts'
 import { checkPackages } from './checks/packages.ts'
+import { doctorMetrics, writeMetrics } from './doctor-metrics.ts'
 import { type DoctorOptions, parseDoctor, USAGE } from './doctor-options.ts'
-import { EXIT, runCommand } from './run-command.ts'
+import { type Complain, EXIT, runCommand } from './run-command.ts'
 
-async function examine(options: DoctorOptions): Promise<number> {
+async function examine(options: DoctorOptions, complain: Complain): Promise<number> {
   const began = performance.now()
   const packages = { check: 'packages', ...(await checkPackages()) }
   const findings = [packages, ...(packages.status === 'ok' ? await checkNode(options) : [])]
   const hasFailed = findings.some(({ status }) => status === 'failure')
   const seconds = Math.round(performance.now() - began) / 1000
   process.stdout.write(options.json ? jsonReport(findings, seconds) : textReport(findings, seconds, options))
-  const exitCode = hasFailed ? EXIT.failed : EXIT.done
+  const isWritten = await hasWritten(options, findings, complain)
+  const exitCode = hasFailed || !isWritten ? EXIT.failed : EXIT.done
   if (packages.status === 'ok') await endWithin(HUNG_AFTER_MS, exitCode)
   return exitCode
+}
+
+/** @returns false if the file of --metrics cannot be written. */
+async function hasWritten(
+  { metrics }: DoctorOptions,
+  findings: readonly Finding[],
+  complain: Complain,
+): Promise<boolean> {
+  if (metrics === undefined) return true
+  try {
+    await writeMetrics(metrics, doctorMetrics(findings, Date.now()))
+    return true
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    complain(`--metrics: cannot write ${metrics}: ${reason}; name a file in a folder that this user may write to`)
+    return false
+  }
 }
 
 const HUNG_AFTER_MS = 500

@@ -12,9 +12,12 @@ const SOON_DAYS = 14
 export const certificateCheck: Check = {
   name: 'certificate',
   async run({ config, url = '' }) {
-    const urls = new Set([config.PUBLIC_URL, url].filter((each) => /^https:/i.test(each)))
-    if (urls.size === 0) return [skipped('PUBLIC_URL does not begin with https://.')]
-    return await Promise.all([...urls].map((each) => certificateResult(new URL(each))))
+    const urls = [config.PUBLIC_URL, url].filter((each) => /^https:/i.test(each)).map((each) => new URL(each))
+    if (urls.length === 0) return [skipped('PUBLIC_URL does not begin with https://.')]
+    const hosts = new Map(urls.map((each) => [each.host, each]))
+    return await Promise.all(
+      Array.from(hosts, async ([subject, each]) => ({ ...(await certificateResult(each)), subject })),
+    )
   },
 }
 

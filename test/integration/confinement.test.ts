@@ -18,6 +18,7 @@ import { ensureConfinement } from '../../tools/servers/install-servers.ts'
 const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url))
 const UNIT = path('packaging/systemd/darkroom.service')
 const PURGE_UNIT = path('packaging/systemd/darkroom-purge.service')
+const DOCTOR_UNIT = path('packaging/systemd/darkroom-doctor.service')
 const PURGE_REMOTES_UNIT = path('packaging/systemd/darkroom-purge-remotes.service')
 
 /** The settings of a unit; of one that is given several times, all, joined. */
@@ -109,10 +110,13 @@ const SERVICE = {
 const PURGE = { ...BOTH, PrivateNetwork: /^yes$/, RestrictAddressFamilies: /^AF_UNIX$/ } as const
 const PURGE_REMOTES = { ...BOTH, RestrictAddressFamilies: /^AF_INET AF_INET6 AF_UNIX AF_NETLINK$/ } as const
 
+const { ProtectProc: _seesNginx, ...DOCTOR } = PURGE_REMOTES
+
 for (const [unit, wanted] of [
   [UNIT, SERVICE],
   [PURGE_UNIT, PURGE],
   [PURGE_REMOTES_UNIT, PURGE_REMOTES],
+  [DOCTOR_UNIT, DOCTOR],
 ] as const) {
   const name = unit.slice(unit.lastIndexOf('/') + 1)
   test(`${name} gives up all that the service can do without`, async () => {
@@ -202,6 +206,22 @@ test('Under the unit’s confinement the doctor finds nothing wrong, and does no
   const line = [...(await confinement(UNIT)), path(command), ...args]
   const { stdout } = await promisify(execFile)(python, line, { env })
   assert.equal(stdout, '')
+})
+
+test('Under its unit’s confinement the doctor checks all that it checks, and writes the metrics', async (t) => {
+  const python = await ensureConfinement()
+  const [, command = ''] = /^ExecStart=\/opt\/darkroom\/(.*)$/m.exec(await readFile(DOCTOR_UNIT, 'utf8')) ?? []
+  const folder = await createServerFolder('confined-doctor')
+  t.after(() => rm(folder, { recursive: true }))
+  const env = { STORE: `file:${join(folder, 'data')}`, CACHE_DIR: join(folder, 'cache'), PATH: process.env['PATH'] }
+  const [program = '', ...args] = command.replace('/run/darkroom-doctor', folder).split(' ')
+  const line = [...(await confinement(DOCTOR_UNIT)), path(program), ...args, '--json', '--nginx-user=root']
+  const { stdout } = await promisify(execFile)(python, line, { env })
+  assert.match(stdout, /^\{"status":"(?:ok|warning)","failures":0,/)
+  assert.match(
+    await readFile(join(folder, 'darkroom.prom'), 'utf8'),
+    /^darkroom_doctor_findings\{check="render",status="ok"\} 1$/m,
+  )
 })
 
 async function startConfined(t: TestContext): Promise<{ url: string; pid: number }> {

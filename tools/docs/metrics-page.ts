@@ -25,6 +25,23 @@ const OUTCOMES = {
   canceled: 'the caller no longer needed it, usually because its client had disconnected',
 } as const satisfies Record<CallOutcome, string>
 
+type MetricDescription = readonly [name: string, labels: readonly string[], help: string]
+
+/** Of scripts/doctor-metrics.ts. */
+const DOCTOR_METRICS: readonly MetricDescription[] = [
+  [
+    'darkroom_doctor_certificate_days_left',
+    ['host'],
+    'Whole days until the TLS certificate of the host expires; negative if it has expired',
+  ],
+  [
+    'darkroom_doctor_findings',
+    ['check', 'status'],
+    'Findings of the last run, by check and status (`ok`, `warning`, `failure` or `skipped`)',
+  ],
+  ['darkroom_doctor_last_run_timestamp_seconds', [], 'Time at which the doctor ended, in seconds since 1970'],
+]
+
 /** Nothing of it is read: the page needs the definitions only. */
 const IDLE: Measured = {
   versions: { version: '', node: '' },
@@ -60,7 +77,7 @@ function metricRows(): readonly MetricRow[] {
 export function metricsPage(): string {
   const rows = metricRows().map(
     ({ name, type, labels, help }) =>
-      `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help.replaceAll(/[<*|]/g, String.raw`\$&`)} |`,
+      `| \`${name}\` | ${type} | ${code(labels)} | ${help.replaceAll(/[<*|]/g, String.raw`\$&`)} |`,
   )
   const outcomes = Object.entries(OUTCOMES).map(([outcome, about]) => `| \`${outcome}\` | ${about} |`)
   return [
@@ -68,6 +85,14 @@ export function metricsPage(): string {
     '| metric | type | labels | description |',
     '| --- | --- | --- | --- |',
     ...rows,
+    '',
+    '## Metrics of the doctor',
+    '',
+    'The [doctor](operating.md#doctor) writes these gauges, and the node exporter serves them:',
+    '',
+    '| metric | labels | description |',
+    '| --- | --- | --- |',
+    ...DOCTOR_METRICS.map(([name, labels, help]) => `| \`${name}\` | ${code(labels)} | ${help} |`),
     '',
     '## Outcomes of calls',
     '',
@@ -78,6 +103,10 @@ export function metricsPage(): string {
     ...outcomes,
     '',
   ].join('\n')
+}
+
+function code(words: readonly string[]): string {
+  return words.map((word) => `\`${word}\``).join(', ')
 }
 
 function labelsOf(metric: object): readonly string[] {

@@ -45,6 +45,12 @@ export function ensurePrometheus(): Promise<string> {
   return ensureCommand('prometheus', { packages: ['prometheus'], services: ['prometheus.service'] })
 }
 
+/** @returns The path of Prometheus' node exporter, whose textfile collector reads what the doctor writes. */
+export function ensureNodeExporter(): Promise<string> {
+  const services = ['prometheus-node-exporter.service']
+  return ensureCommand('prometheus-node-exporter', { packages: ['prometheus-node-exporter'], services })
+}
+
 /** What `confined.py` needs: Python, and systemd's lists of calls, with the libseccomp that comes along. @returns The Python. */
 export async function ensureConfinement(): Promise<string> {
   await ensureCommand('systemd-analyze', { packages: ['systemd'], services: [] })

@@ -28,6 +28,8 @@ export interface Prometheus {
 export interface PrometheusOptions {
   /** As `127.0.0.1:3000`; the job is `darkroom`. */
   readonly targets: readonly string[]
+  /** Targets of further jobs, by name. */
+  readonly otherJobs?: Readonly<Record<string, readonly string[]>>
   /** Content of a rule file. */
   readonly rules: string
 }
@@ -46,13 +48,19 @@ const AlertsAnswer = z.object({
 })
 
 /** A Prometheus that scrapes nodes, until the test ends. */
-export async function startPrometheus(t: Scope, { targets, rules }: PrometheusOptions): Promise<Prometheus> {
+export async function startPrometheus(
+  t: Scope,
+  { targets, otherJobs = {}, rules }: PrometheusOptions,
+): Promise<Prometheus> {
   const folder = await createServerFolder('prometheus')
   await writeFile(join(folder, 'rules.yml'), rules)
   const config = {
     global: { scrape_interval: '200ms', scrape_timeout: '200ms', evaluation_interval: '200ms' },
     rule_files: ['rules.yml'],
-    scrape_configs: [{ job_name: 'darkroom', static_configs: [{ targets }] }],
+    scrape_configs: Object.entries({ darkroom: targets, ...otherJobs }).map(([job_name, each]) => ({
+      job_name,
+      static_configs: [{ targets: each }],
+    })),
   }
   // JSON is YAML.
   await writeFile(join(folder, 'prometheus.yml'), JSON.stringify(config))
