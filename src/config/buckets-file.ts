@@ -107,7 +107,8 @@ export async function loadBuckets(path: string, env: Env): Promise<readonly Buck
   try {
     text = await readFile(path, 'utf8')
   } catch (error) {
-    throw new ConfigError(`BUCKETS_FILE: ${error instanceof Error ? error.message : String(error)}`)
+    const rule = 'it should be a YAML file that the user of this process can read, such as /etc/darkroom-buckets.yaml'
+    throw new ConfigError(`BUCKETS_FILE: ${error instanceof Error ? error.message : String(error)}; ${rule}`)
   }
   return parseBuckets(text, env)
 }

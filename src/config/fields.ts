@@ -49,7 +49,7 @@ export const webUrl = (example: string, about: Facts) =>
 /** A whole number. @param max Absent: no maximum. */
 export const whole = (min: number, max?: number) => {
   const schema = z.coerce
-    .number({ error: 'should be a whole number' })
+    .number({ error: 'should be a whole number, written without a unit' })
     .int('should be a whole number')
     .min(min, `should be at least ${min}`)
   return max === undefined ? schema : schema.max(max, `should be at most ${max}`)

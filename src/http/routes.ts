@@ -1,6 +1,7 @@
 import Router from '@koa/router'
 import type { Middleware } from 'koa'
 import Koa from 'koa'
+import { parseImagePath } from '../domain/url/picture-url.ts'
 import { RequestError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -110,8 +111,8 @@ function unmatched(router: Router<RequestState>): Middleware<RequestState> {
   return (ctx) => {
     const allowed = router.match(ctx.path, ctx.method).path.flatMap(({ methods }) => methods)
     if (allowed.length > 0) throw new MethodError([...new Set(allowed)])
-    const meant = nearestRoute(ctx.path)
-    const hint = meant === undefined ? '' : `; did you mean ${meant}?`
+    const meant = nearestRoute(ctx.path) ?? nearestPicture(ctx.path)
+    const hint = meant === undefined ? dialectHint(ctx.path) : `; did you mean ${meant}?`
     throw new RequestError('route_not_found', `${SERVER_ERRORS[404].message}${hint}`)
   }
 }
@@ -123,6 +124,33 @@ const NAMED = /^\/(?:images(?:\/[0-9a-f]{40}(?:\/(?:info|original))?)?|healthz|r
 function nearestRoute(path: string): string | undefined {
   const plain = path.toLowerCase().replaceAll(/\/+/g, '/').replace(/\/$/, '')
   return plain !== path && NAMED.test(plain) ? plain : undefined
+}
+
+const PICTURE = /^\/images?(?<rest>\/[0-9a-f]{40}\/[^/]+(?:\/[^/]+)?)$/
+
+/** The path of a picture with extra slashes, with another case, or below the route of records. */
+function nearestPicture(path: string): string | undefined {
+  const { rest } = PICTURE.exec(path.toLowerCase().replaceAll(/\/+/g, '/').replace(/\/$/, ''))?.groups ?? {}
+  return rest === undefined || !isPicturePath(`/image${rest}`) ? undefined : `/image${rest}`
+}
+
+function isPicturePath(path: string): boolean {
+  try {
+    parseImagePath(path)
+    return true
+  } catch (error) {
+    if (error instanceof RequestError) return false
+    throw error
+  }
+}
+
+/** Unsigned URLs of services whose grammar is not enabled, or is enabled below another prefix. */
+function dialectHint(path: string): string {
+  const [, first] = path.split('/')
+  const service = first === 'unsafe' ? 'thumbor' : first === 'insecure' ? 'imgproxy' : undefined
+  return service === undefined
+    ? ''
+    : `; the setting DIALECTS enables URLs of ${service}, such as DIALECTS=${service}=/${service}`
 }
 
 /** The middleware in order. */

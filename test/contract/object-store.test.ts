@@ -224,13 +224,17 @@ function objectStoreContract(name: string, make: (t: TestContext) => Promise<Obj
   })
 }
 
+const NO_BUCKET = 'The bucket does not exist in the object store: create it, or correct STORE'
+const REFUSED =
+  'The object store rejects the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and the policy of their user'
+
 test('s3: a missing bucket is an outage and never an absent key', async (t) => {
   const settings = { ...(await newBucket()), bucket: `test-missing-${randomUUID()}` }
   const store = createS3Store(settings)
   t.after(() => store.close())
   const key = shardedKey('originals')
   const noBucket = (error: unknown): boolean =>
-    unavailable(error) && error instanceof Error && error.message === 'The bucket does not exist in the object store'
+    unavailable(error) && error instanceof Error && error.message === NO_BUCKET
   await assert.rejects(store.check(never), noBucket)
   await assert.rejects(store.open(key, never), noBucket)
   await assert.rejects(store.stat(key, never), noBucket)
@@ -248,7 +252,7 @@ for (const wrong of ['accessKeyId', 'secretAccessKey'] as const) {
     const bytes = Buffer.from('bytes')
     const refused = (error: unknown): boolean => {
       assert.ok(unavailable(error) && error instanceof Error)
-      assert.equal(error.message, 'The object store rejects the credentials')
+      assert.equal(error.message, REFUSED)
       const cause = String(error.cause)
       assert.ok(!cause.includes('WRONG') && !cause.includes(credentials.accessKeyId), cause)
       return true

@@ -70,7 +70,7 @@ test('A bucket with wrong credentials is told in /readyz and once in the log, an
   assert.deepEqual(reasons.toSorted(), [
     'Bucket "bad" in BUCKETS_FILE: The object store rejects the credentials: check its credentials in BUCKETS_FILE, and that they allow ListBucket and GetObject',
     'Bucket "down" in BUCKETS_FILE: The object store is unreachable',
-    'Bucket "none" in BUCKETS_FILE: The bucket does not exist in the object store',
+    'Bucket "none" in BUCKETS_FILE: The bucket does not exist in the object store: create it, or correct its bucket in BUCKETS_FILE',
   ])
   assert.equal((await ask(`${node.url}/s3/good/a.jpg/-/40w`)).status, 200)
   assert.equal((await ask(`${node.url}/s3/bad/a.jpg/-/40w`)).status, 503)

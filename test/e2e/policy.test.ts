@@ -198,7 +198,10 @@ test('scripts/sign-url explains itself, signs several paths, and names what it c
 
   const wrongPath = await signUrl([path, '/image/abc/120w'], keys)
   assert.deepEqual([wrongPath.code, wrongPath.urls.length], [1, 1])
-  assert.match(wrongPath.problems, /^sign-url: \/image\/abc\/120w: An image id must have 40 hexadecimal digits$/m)
+  assert.match(
+    wrongPath.problems,
+    /^sign-url: \/image\/abc\/120w: "abc" is not an image id: an id has 40 hexadecimal digits, /m,
+  )
 
   const wrong = await signUrl(['--expires-in', 'soon', '--fast'], { URL_KEYS: '' })
   assert.equal(wrong.code, 2)

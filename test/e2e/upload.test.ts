@@ -265,6 +265,40 @@ test('An upload with a parameter that does not exist is refused and stores nothi
   assert.equal((await rawRequest(url, `/images/${idOf(body)}?size=40w&v=3`)).status, 200)
 })
 
+test('A wrong Content-Type is named, with the remedy', async (t) => {
+  const { url } = await startNodeFor(t)
+  const body = await fixture('fig-alpha.png')
+  const CASES = [
+    ['application/json; charset=utf-8', /^Unsupported Content-Type "application\/json": send the bytes of the image/],
+    ['application/x-www-form-urlencoded', /^Unsupported Content-Type "application\/x-www-form-urlencoded": send/],
+    ['', /^The Content-Type header is missing: send/],
+    ['multipart/form-data', /^The Content-Type "multipart\/form-data" has no boundary: do not set this header/],
+  ] as const
+  for (const [type, message] of CASES) {
+    const headers = { ...AUTHORIZATION, ...(type !== '' && { 'Content-Type': type }) }
+    const answer = await rawRequest(url, '/images', { method: 'POST', headers, body })
+    assertError(answer, 415, 'original_unsupported', type)
+    assert.match(String(jsonFields(answer.body)['message']), message)
+  }
+})
+
+test('A picture at a wrong path is 404, and the message names the right path', async (t) => {
+  const { url } = await startNodeFor(t)
+  const id = 'ab'.repeat(20)
+  const CASES = [
+    [`/images/${id}/400w`, `; did you mean /image/${id}/400w?`],
+    [`//image/${id}/400w.webp`, `; did you mean /image/${id}/400w.webp?`],
+    [`/Image/${id}/400w/cat.jpg`, `; did you mean /image/${id}/400w/cat.jpg?`],
+    [`/images/${id}/thumbnail`, ''],
+    ['/unsafe/300x200/cat.jpg', '; the setting DIALECTS enables URLs of thumbor, such as DIALECTS=thumbor=/thumbor'],
+    ['/insecure/plain/cat.jpg', '; the setting DIALECTS enables URLs of imgproxy, such as DIALECTS=imgproxy=/imgproxy'],
+  ] as const
+  for (const [path, hint] of CASES) {
+    const { status, body } = await rawRequest(url, path)
+    assert.deepEqual([status, jsonFields(body)['message']], [404, `No route matches this URL${hint}`], path)
+  }
+})
+
 test('An upload to another spelling of /images is 404 at the node, at nginx and at the front, however large it is', async (t) => {
   const { node, nginx, url } = await startSite(t)
   const body = await fixture('mountains.jpg')

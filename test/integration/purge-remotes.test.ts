@@ -94,7 +94,8 @@ test('s3: the rights of packaging/s3-purge-policy.json are enough, and for no up
   const { accessKeyId, secretAccessKey } = SECOND_CREDENTIALS
   const limited = { ...env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey }
   const refused = await purgeRemotes(limited, ['--max-bytes=0'])
-  assert.deepEqual([refused.code, refused.stderr], [1, 'purge-remotes: The object store rejects the credentials\n'])
+  assert.equal(refused.code, 1)
+  assert.match(refused.stderr, /^purge-remotes: The object store rejects the credentials: check [^\n]+\n$/)
   await allowEverybody(settings.bucket, 'packaging/s3-purge-policy.json')
   assert.deepEqual(await purgeRemotes(limited, ['--max-bytes=0', '--quiet']), { code: 0, stdout: '', stderr: '' })
   assert.deepEqual(await kept(store), ['originals/3f/2a/3f2a'])

@@ -250,7 +250,9 @@ test('a missing bucket is an outage and never an absent key', async (t) => {
   const settings = { ...(await newBucket()), bucket: `test-missing-${randomUUID()}` }
   const bucket = createS3Bucket(settings)
   t.after(() => bucket.close())
-  const noBucket = outage('The bucket does not exist in the object store')
+  const noBucket = outage(
+    'The bucket does not exist in the object store: create it, or correct its bucket in BUCKETS_FILE',
+  )
   const { check, open, ...looks } = callsOf(bucket)
   for (const call of [check, ...Object.values(looks)]) await assert.rejects(call, noBucket)
   // Asked for a certain version, SeaweedFS says that there is no such key; whoever opens has looked before.

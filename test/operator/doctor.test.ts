@@ -123,7 +123,7 @@ suite('The doctor of a node that is not running', { concurrency: 2 }, () => {
     assertFound(report, {
       check: 'store',
       status: 'failure',
-      message: /fails to list: .* rejects the credentials .*SignatureDoesNotMatch/,
+      message: /fails to list: .* rejects the credentials: check AWS_ACCESS_KEY_ID .*SignatureDoesNotMatch/,
       fix: /AWS_SECRET_ACCESS_KEY/,
     })
     assertFound(report, {

@@ -50,24 +50,30 @@ export interface S3SettingNames {
   readonly endpoint: string
   readonly credentials: string
   /** Settings to check if the credentials are refused. */
-  readonly rights?: string
+  readonly rights: string
+  /** The setting with the name of the bucket. */
+  readonly bucket: string
 }
 
 export const STORE_SETTINGS: S3SettingNames = {
   endpoint: 'S3_ENDPOINT',
   credentials: 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+  rights: 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and the policy of their user',
+  bucket: 'STORE',
 }
 
 export const BUCKET_SETTINGS: S3SettingNames = {
   endpoint: 'its endpoint in BUCKETS_FILE',
   credentials: 'accessKeyId and secretAccessKey (or anonymous: true) in BUCKETS_FILE',
   rights: 'its credentials in BUCKETS_FILE, and that they allow ListBucket and GetObject',
+  bucket: 'its bucket in BUCKETS_FILE',
 }
 
 /** The remedy, if the settings are the cause. */
-function adviceFor(verdict: S3Verdict, { endpoint, credentials, rights }: S3SettingNames): string {
+function adviceFor(verdict: S3Verdict, { endpoint, credentials, rights, bucket }: S3SettingNames): string {
   if (verdict === 'no_credentials') return `: set ${credentials}, or assign a role to this machine`
-  if (verdict === 'refused' && rights !== undefined) return `: check ${rights}`
+  if (verdict === 'refused') return `: check ${rights}`
+  if (verdict === 'no_bucket') return `: create it, or correct ${bucket}`
   if (verdict === 'no_tls') return `: if it uses plain HTTP, ${endpoint} should start with http:// instead of https://`
   return ''
 }

@@ -59,7 +59,7 @@ export function pipelineMtimeSeconds(): number {
 
 /** Renders with libvips. It changes process-wide settings of sharp, so a process has one engine. */
 export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
-  const { inputFormats, maxPixels, maxFrames, timeoutSeconds, keepCopyright = false } = options
+  const { inputFormats, maxPixels, timeoutSeconds, keepCopyright = false } = options
   // Renditions are cached as files, and libvips' cache would only hold memory and open files. One thread for each
   // render uses the cores best when several run.
   sharp.cache(false)
@@ -86,20 +86,18 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
 
   async function inspect(original: ObjectSource): Promise<OriginalFacts> {
     const source = await detached(original)
-    const format = sniffFormat(await readHead(source))
-    if (format === undefined || !inputFormats.includes(format)) throw unsupportedOriginal(format, inputFormats)
+    const head = await readHead(source)
+    const format = sniffFormat(head)
+    if (format === undefined || !inputFormats.includes(format)) throw unsupportedOriginal(format, inputFormats, head)
     // The limits below have better messages than those of libvips, and apply as early: only the header has been read.
     const metadata = await load(source, { limitInputPixels: false })
       .metadata()
       .catch((cause: unknown) => blame(source, cause))
     // sharp determines the compression by the main brand of the file, and that of an AVIF may be generic HEIF.
     if (metadata.format === 'heif' && metadata.compression !== 'av1' && format !== 'avif')
-      throw unsupportedOriginal('heif', inputFormats)
+      throw unsupportedOriginal('heif', inputFormats, head)
     const facts = toFacts(format, metadata)
-    const { stored, frames } = facts
-    const pixels = stored.width * stored.height * frames
-    if (frames > maxFrames) throw tooManyFrames(maxFrames, frames)
-    if (pixels > maxPixels) throw tooManyPixels(maxPixels, pixels, frames)
+    assertWithin(options, facts)
     return facts
   }
 
@@ -157,6 +155,15 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
       return await decoding(source, reducePicture(await openPixels(source), facts, { levels, copyright }))
     },
   }
+}
+
+function assertWithin(
+  { maxPixels, maxFrames }: Pick<SharpEngineOptions, 'maxPixels' | 'maxFrames'>,
+  { stored, frames }: OriginalFacts,
+): void {
+  const pixels = stored.width * stored.height * frames
+  if (frames > maxFrames) throw tooManyFrames(maxFrames, frames)
+  if (pixels > maxPixels) throw tooManyPixels(maxPixels, pixels, frames)
 }
 
 async function readHead(source: ObjectSource): Promise<Buffer> {

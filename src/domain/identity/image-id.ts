@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto'
+import type { RequestError } from '../../errors.ts'
 import { parseJson } from '../text/json-text.ts'
+import { invalidPath } from '../text/path-text.ts'
 
 const HEX_DIGITS = 40
+/** Characters of a wrong id that its error repeats. */
+const MOST_QUOTED = 60
 /** Matches an id, in JavaScript and in nginx.conf. */
 export const IMAGE_ID_PATTERN = `[0-9a-f]{${HEX_DIGITS}}`
 const IMAGE_ID = new RegExp(`^${IMAGE_ID_PATTERN}$`)
@@ -19,6 +23,18 @@ export function imageIdFromSha256(sha256: string): string {
 /** Whether the text consists of 40 lower-case hex digits. */
 export function isImageId(text: string): boolean {
   return IMAGE_ID.test(text)
+}
+
+/** The error for a text in the place of an id, which it quotes. @param text Decoded. */
+export function invalidImageId(text: string): RequestError {
+  const rule = `an id has ${HEX_DIGITS} hexadecimal digits, and is the field "id" of the response to an upload`
+  return invalidPath(
+    text === '' ? `The image id is missing: ${rule}` : `"${shortened(text)}" is not an image id: ${rule}`,
+  )
+}
+
+function shortened(text: string): string {
+  return text.length <= MOST_QUOTED ? text : `${text.slice(0, MOST_QUOTED)}…`
 }
 
 /**

@@ -25,6 +25,20 @@ export function sniffFormat(head: Buffer): InputFormat | undefined {
     : undefined
 }
 
+/** Of `sniffOtherKind`. */
+export const BASE64 = 'Base64 text'
+
+/** What a file without a known format is, for its error. @param head As for `sniffFormat`. */
+export function sniffOtherKind(head: Buffer): string | undefined {
+  const ascii = head.toString('latin1')
+  if (ascii.startsWith('%PDF-')) return 'a PDF document'
+  if (/^\s*(?:<!DOCTYPE html|<html|<head|<body)/i.test(ascii)) return 'an HTML page'
+  if (/^\s*[{[]\s*["{[]/.test(ascii)) return 'JSON'
+  return /^data:[\w/+.-]*;base64,|^(?:\/9j\/|iVBORw0KGgo|R0lGOD|UklGR)[A-Za-z0-9+/]{20}/.test(ascii)
+    ? BASE64
+    : undefined
+}
+
 /** The brands of an ISO base media file: four letters each from byte 8 on, except for the version at byte 12. */
 function sniffBrands(head: Buffer, ascii: string): InputFormat | undefined {
   const end = head.length < 4 ? 0 : Math.min(head.readUInt32BE(0), ascii.length)

@@ -1,6 +1,7 @@
 import { OriginalError } from '../../errors.ts'
 import type { InputFormat } from '../spec/image-format.ts'
 import { formatByteAmount } from '../text/byte-amount.ts'
+import { BASE64, sniffOtherKind } from './file-structure.ts'
 
 /** Width and height in whole pixels, at least 1 each. */
 export interface Size {
@@ -78,12 +79,26 @@ function quarterTurn(angle: number): Orientation['angle'] {
   return turns === 1 ? 90 : turns === 2 ? 180 : turns === 3 ? 270 : 0
 }
 
-/** Phones send HEIC by default, so the message suggests a remedy. The libvips of sharp decodes AV1 only. */
-export function unsupportedOriginal(format: InputFormat | undefined, readable: readonly InputFormat[]): OriginalError {
-  const reason =
-    format === 'heif'
-      ? 'HEIC is not supported: send the image as JPEG or AVIF'
-      : `This is not an image in a supported format: ${readable.join(', ')}`
+/**
+ * Phones send HEIC by default, so the message suggests a remedy. The libvips of sharp decodes AV1 only.
+ * @param head The first bytes of the file, for the message.
+ */
+export function unsupportedOriginal(
+  format: InputFormat | undefined,
+  readable: readonly InputFormat[],
+  head: Buffer,
+): OriginalError {
+  const formats = readable.join(', ')
+  if (format === 'heif') return unsupported('HEIC is not supported: send the image as JPEG or AVIF')
+  if (format !== undefined) {
+    return unsupported(`${format.toUpperCase()} is not enabled on this node (INPUT_FORMATS): send ${formats}`)
+  }
+  const kind = sniffOtherKind(head)
+  if (kind === BASE64) return unsupported(`This is ${kind}: send the decoded bytes of the image`)
+  return unsupported(`This is ${kind === undefined ? '' : `${kind}, `}not an image in a supported format: ${formats}`)
+}
+
+function unsupported(reason: string): OriginalError {
   return new OriginalError('original_unsupported', reason)
 }
 

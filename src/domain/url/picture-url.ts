@@ -1,5 +1,5 @@
 import type { ObjectRef, OriginalRef, RemoteRef } from '../identity/image-id.ts'
-import { isImageId } from '../identity/image-id.ts'
+import { invalidImageId, isImageId } from '../identity/image-id.ts'
 import { parseRemoteUrl } from '../network/remote-hosts.ts'
 import { formatSpec, parseSpec, type Spec } from '../spec/spec.ts'
 import { invalidPath } from '../text/path-text.ts'
@@ -73,7 +73,7 @@ export function parseImagePath(path: string, readSpec: (text: string) => Spec = 
     )
   }
   const id = decodePathPart(idText).toLowerCase()
-  if (!isImageId(id)) throw invalidPath('An image id must have 40 hexadecimal digits')
+  if (!isImageId(id)) throw invalidImageId(decodePathPart(idText))
   return { original: { kind: 'image', id }, ...parsePictureTail([specText, fileText], readSpec) }
 }
 

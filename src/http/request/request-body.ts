@@ -10,6 +10,8 @@ const STALL_SECONDS = 30
 const MIN_BYTES_PER_SECOND = 8 * 1024
 const GRACE_SECONDS = 20
 const CHECK_MS = 1000
+/** Characters of a wrong media type that its error repeats. */
+const MOST_QUOTED = 60
 
 /**
  * A request's body as a stream. It fails with `client_too_slow` if no byte arrives for 30 s, or if the average rate falls below
@@ -87,10 +89,7 @@ export function uploadBody(request: IncomingMessage, maxBytes: number): Readable
   const { 'content-type': contentType = '', 'content-length': length, 'content-encoding': encoding } = request.headers
   const multipart = isForm(contentType)
   if (!multipart && !/^(?:image\/[\w.+-]+|application\/octet-stream)\s*(?:;|$)/i.test(contentType)) {
-    throw new OriginalError(
-      'original_unsupported',
-      'Unsupported Content-Type: send the image with its media type (such as image/jpeg), or as one file in multipart/form-data',
-    )
+    throw wrongType(contentType)
   }
   assertNotEncoded(encoding)
   if (!multipart && length !== undefined && Number(length) > maxBytes) {
@@ -114,6 +113,19 @@ export function uploadForm(request: IncomingMessage, rules: FormRules): Readable
   }
   assertNotEncoded(encoding)
   return singleFile(request, contentType, rules)
+}
+
+function wrongType(contentType: string): OriginalError {
+  const remedy =
+    'send the bytes of the image with its media type (such as image/jpeg), or as one file in multipart/form-data'
+  const mediaType = contentType.replace(/;.*/s, '').trim().toLowerCase()
+  const message =
+    mediaType === 'multipart/form-data'
+      ? 'The Content-Type "multipart/form-data" has no boundary: do not set this header, the HTTP client sets it for a form'
+      : mediaType === ''
+        ? `The Content-Type header is missing: ${remedy}`
+        : `Unsupported Content-Type "${mediaType.slice(0, MOST_QUOTED)}": ${remedy}`
+  return new OriginalError('original_unsupported', message)
 }
 
 function isForm(contentType: string): boolean {

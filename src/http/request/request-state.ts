@@ -3,7 +3,7 @@ import type { Context, Middleware } from 'koa'
 import type { SizePolicy } from '../../domain/access/size-policy.ts'
 import { assertHoldsToken, type Guarded, holdsToken, type WriteAccess } from '../../domain/access/write-access.ts'
 import type { ConditionalHeaders } from '../../domain/caching/http-caching.ts'
-import { type AskedRef, isImageId, type OriginalRef } from '../../domain/identity/image-id.ts'
+import { type AskedRef, invalidImageId, isImageId, type OriginalRef } from '../../domain/identity/image-id.ts'
 import { type AddressBlock, clientAddress, clientNetwork } from '../../domain/network/ip-address.ts'
 import { RequestError, type ServiceError, UnavailableError } from '../../errors.ts'
 import type { Viewer } from '../../service/load/admission.ts'
@@ -74,9 +74,10 @@ export function assertMayKnow(ctx: Context, policy: SizePolicy, access: WriteAcc
 
 /** The id in `/images/<id>…`, in lower case. @throws RequestError `invalid_path` */
 export function idOf(ctx: Context): string {
-  const id = (ctx.path.split('/')[2] ?? '').toLowerCase()
+  const text = ctx.path.split('/')[2] ?? ''
+  const id = text.toLowerCase()
   if (isImageId(id)) return id
-  throw new RequestError('invalid_path', 'An image id must have 40 hexadecimal digits')
+  throw invalidImageId(text)
 }
 
 /** The conditional headers and the range of a request. */

@@ -52,7 +52,10 @@ test('the cause says what was tried and what was answered, and neither text nor 
   const error = Object.assign(sdkError({ name: 'InvalidAccessKeyId', status: 403 }), { AWSAccessKeyId: secret })
   error.message = `The key ${secret} is not known`
   const { message, cause } = toS3Failure(error, 'GET bucket/key')
-  assert.equal(message, 'The object store rejects the credentials')
+  assert.equal(
+    message,
+    'The object store rejects the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and the policy of their user',
+  )
   assert.ok(cause instanceof Error)
   assert.equal(cause.message, 'GET bucket/key: InvalidAccessKeyId, HTTP 403')
   assert.deepEqual(Object.keys(cause), [])

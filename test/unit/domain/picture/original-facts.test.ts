@@ -9,6 +9,7 @@ import {
   tooManyFrames,
   tooManyPixels,
   turnsOnSide,
+  unsupportedOriginal,
 } from '../../../../src/domain/picture/original-facts.ts'
 
 type Grid = readonly (readonly string[])[]
@@ -87,4 +88,21 @@ const MESSAGES = {
 } as const
 for (const [text, { message }] of Object.entries(MESSAGES)) {
   test(`A refusal says: ${text}`, () => assert.equal(message, text))
+}
+
+const UNSUPPORTED = [
+  ['notes', undefined, 'This is not an image in a supported format: jpeg, png'],
+  ['<!DOCTYPE html><html>', undefined, 'This is an HTML page, not an image in a supported format: jpeg, png'],
+  ['%PDF-1.7', undefined, 'This is a PDF document, not an image in a supported format: jpeg, png'],
+  ['{ "image": "…" }', undefined, 'This is JSON, not an image in a supported format: jpeg, png'],
+  ['data:image/jpeg;base64,/9j/2w', undefined, 'This is Base64 text: send the decoded bytes of the image'],
+  ['/9j/4AAQSkZJRgABAQEASABIAAD', undefined, 'This is Base64 text: send the decoded bytes of the image'],
+  ['<svg xmlns=', 'svg', 'SVG is not enabled on this node (INPUT_FORMATS): send jpeg, png'],
+  ['\0\0\0\x18ftypheic', 'heif', 'HEIC is not supported: send the image as JPEG or AVIF'],
+] as const
+for (const [head, format, message] of UNSUPPORTED) {
+  test(`A file that begins with ${JSON.stringify(head)} is refused: ${message}`, () => {
+    const error = unsupportedOriginal(format, ['jpeg', 'png'], Buffer.from(head))
+    assert.deepEqual([error.code, error.message], ['original_unsupported', message])
+  })
 }
