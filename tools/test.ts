@@ -24,8 +24,8 @@ Starts real servers (S3, nginx, Chromium) and runs the tests against them. A ski
   --help           print this help
 
 Missing servers are installed on Debian, as root. Not part of npm test: npm run test:browser (the page at / and the
-recipes), test:operator (doctor, alerts, Prometheus), test:openapi, and test:examples, which also needs Python, PHP,
-Ruby and Go: Debian's packages python3, php-cli, ruby and golang-go.
+recipes), test:frameworks (the examples for web frameworks), test:operator (doctor, alerts, Prometheus), test:openapi,
+and test:examples, which also needs Python, PHP, Ruby and Go: Debian's packages python3, php-cli, ruby and golang-go.
 
 Exit code: 0 all tests passed; 1 otherwise.
 `
@@ -97,7 +97,7 @@ async function main(): Promise<number> {
   const files = findFiles(positionals.length > 0 ? positionals : preset)
 
   if (files.some((file) => /^test\/(browser|e2e|integration\/nginx|operator)/.test(file))) await ensureNginx()
-  if (files.some((file) => /^test\/(browser|e2e)/.test(file))) await ensureChromium()
+  if (files.some((file) => /^test\/(browser|e2e|frameworks)/.test(file))) await ensureChromium()
   if (files.some((file) => folderOf(file) === 'examples')) await ensureLanguages()
   // glibc keeps an arena of memory per thread, and libvips has many threads; a node is run with the same.
   process.env.MALLOC_ARENA_MAX = '2'

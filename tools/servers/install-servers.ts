@@ -9,6 +9,17 @@ import { ensureCommand, ensureCommands, findCommand, isExecutable } from './debi
 
 const SEAWEEDFS_VERSION = '4.48'
 const LIBTHUMBOR_VERSION = '2.0.2'
+const DJANGO_VERSION = '5.2.19'
+/** Of the example in examples/django, and the client libraries of thumbor and imgproxy for Python. */
+const DJANGO_PACKAGES = [
+  `Django==${DJANGO_VERSION}`,
+  'django-storages==1.14.6',
+  'boto3==1.44.8',
+  'Pillow==13.0.0',
+  `libthumbor==${LIBTHUMBOR_VERSION}`,
+  'django-thumbor==0.6.0',
+  'imgproxy==1.0.0',
+]
 const MINIO_VERSION = 'v0.0.0-20260212201848-7aac2a2c5b7c'
 /** Its client `mc`; what its module asks for is older than what MinIO's does. */
 const MINIO_CLIENT_VERSION = 'v0.0.0-20250313080218-cf909e1063a9'
@@ -86,11 +97,23 @@ export function ensureSeaweedfs(): Promise<string> {
 /** @returns The path of a Python that can import `libthumbor`, thumbor's own maker of URLs: some seconds, once. */
 export function ensureLibthumbor(): Promise<string> {
   return ensureCached(`libthumbor-${LIBTHUMBOR_VERSION}/python`, async (folder) => {
-    const python = await ensurePip()
     await pipInstall(`libthumbor==${LIBTHUMBOR_VERSION}`, folder)
-    const script = `#!/bin/sh\nPYTHONPATH="$(dirname "$0")" exec ${python} "$@"\n`
-    await writeFile(join(folder, 'python'), script, { mode: 0o755 })
+    await writePython(folder)
   })
+}
+
+/** @returns The path of a Python that can import Django and what examples/django needs: half a minute, once. */
+export function ensureDjango(): Promise<string> {
+  return ensureCached(`django-${DJANGO_VERSION}/python`, async (folder) => {
+    await pipInstall(DJANGO_PACKAGES, folder)
+    await writePython(folder)
+  })
+}
+
+/** A command `python` in the folder, which imports the packages there. */
+async function writePython(folder: string): Promise<void> {
+  const script = `#!/bin/sh\nPYTHONPATH="$(dirname "$0")" exec ${await ensurePip()} "$@"\n`
+  await writeFile(join(folder, 'python'), script, { mode: 0o755 })
 }
 
 /** The AWS CLI: some seconds, once. @returns The Python that runs it as module `awscli`, and the folder with its modules. */
@@ -162,9 +185,10 @@ export async function ensureCached(path: string, install: (folder: string) => Pr
   return file
 }
 
-async function pipInstall(requirement: string, folder: string): Promise<void> {
+async function pipInstall(requirements: string | readonly string[], folder: string): Promise<void> {
   const python = await ensurePip()
-  await runCommand(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', folder, requirement], {
+  const options = ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', folder]
+  await runCommand(python, [...options, ...[requirements].flat()], {
     // The folder is ours: no advice about root's own packages.
     PIP_ROOT_USER_ACTION: 'ignore',
   })
