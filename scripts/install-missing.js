@@ -13,10 +13,11 @@ import { fileURLToPath } from 'node:url'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const LOCK = join(ROOT, '.install.lock')
 const LOCKED_NODE = join(ROOT, 'node_modules/.bin/node')
+const LOCKED_NODE_PACKAGE = `node-linux-${process.arch}`
 /** The oldest Node that the packages can be installed with: sharp's scripts end in stack traces on an older one. */
 const OLDEST_INSTALLER = 20
-/** The first Node that runs TypeScript as it is, without a flag or a warning. */
-const OLDEST_NODE = [22, 18]
+/** The oldest Node that runs the service: it has `await using`, and runs TypeScript as it is. */
+const OLDEST_NODE = 24
 
 const needsDev = process.argv.includes('--dev')
 
@@ -44,12 +45,13 @@ async function main() {
       rmSync(LOCK, { force: true })
     }
   }
+  linkLockedNode()
   assertNodeIsNewEnough()
 }
 
 /** For the doctor: prints the first package that is missing, and installs nothing. */
 function printMissing() {
-  const missing = firstMissing()
+  const missing = firstMissing() ?? (isLinkMissing() ? 'node_modules/.bin/node' : undefined)
   if (missing === undefined) return
   process.stdout.write(`${missing}\n`)
   process.exitCode = 1
@@ -169,6 +171,22 @@ function dropUnusableNode() {
   if (status !== 0) rmSync(LOCKED_NODE)
 }
 
+/** npm 10 removes the package of the other architecture together with the link, which has the same name for both. */
+function linkLockedNode() {
+  if (!isLinkMissing()) return
+  try {
+    symlinkSync(join('..', LOCKED_NODE_PACKAGE, 'bin/node'), LOCKED_NODE)
+  } catch (error) {
+    // Another process has made it, or the folder is read-only: then the machine's own Node may do.
+    if (error.code !== 'EEXIST' && error.code !== 'EROFS' && error.code !== 'EACCES') throw error
+  }
+}
+
+function isLinkMissing() {
+  if (existsSync(LOCKED_NODE) || ownLibc() !== 'glibc') return false
+  return existsSync(join(ROOT, 'node_modules', LOCKED_NODE_PACKAGE, 'bin/node'))
+}
+
 function assertMayInstall() {
   if (Number.parseInt(process.versions.node, 10) >= OLDEST_INSTALLER) return
   throw new InstallError(
@@ -179,10 +197,9 @@ function assertMayInstall() {
 
 function assertNodeIsNewEnough() {
   if (existsSync(LOCKED_NODE)) return
-  const [major, minor] = process.versions.node.split('.').map(Number)
-  if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return
+  if (Number.parseInt(process.versions.node, 10) >= OLDEST_NODE) return
   throw new InstallError(
-    `Node ${process.versions.node} is too old: Darkroom needs ${OLDEST_NODE.join('.')} or newer (24 is best). ` +
+    `Node ${process.versions.node} is too old: Darkroom needs Node ${OLDEST_NODE} or newer. ` +
       `On Linux with glibc it brings its own; on this machine (${process.platform}, ${process.arch}) please install one.`,
   )
 }

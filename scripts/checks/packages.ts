@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { failure, ok, type Result, reasonOf } from './finding.ts'
 
 const INSTALL = join(import.meta.dirname, '../install-missing.js')
-const ADVICE = 'Run "npm ci --omit=dev --ignore-scripts" in the folder of Darkroom'
+const ADVICE = 'Run "NODE_ENV=production node scripts/install-missing.js" in the folder of Darkroom'
 
 /**
  * Compares the installed packages with the lockfile, and loads sharp, whose binary depends on the machine. It imports nothing

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
+import { z } from 'zod'
 import { freePort } from '../../tools/processes/free-port.ts'
 import { findCommand } from '../../tools/servers/debian-packages.ts'
 import { ensureOldNode } from '../../tools/servers/install-servers.ts'
@@ -25,6 +26,27 @@ test('A fresh clone with Node 18 is refused in one line, with exit code 1, befor
     assert.match(said, /^darkroom: Node 20 or newer is required, and this is 18\.20\.8: install .+\n$/)
     assert.deepEqual(await readdir(folder), names.toSorted())
   }
+})
+
+test('The link to the locked Node is restored where npm 10 has removed it, and is used', async (t) => {
+  const folder = await emptyFolder(t)
+  for (const name of ['package.json', 'package-lock.json', 'scripts']) {
+    await cp(join(ROOT, name), join(folder, name), { recursive: true })
+  }
+  const locked = `node-linux-${process.arch}`
+  await mkdir(join(folder, 'node_modules/.bin'), { recursive: true })
+  await cp(join(ROOT, 'node_modules/.package-lock.json'), join(folder, 'node_modules/.package-lock.json'))
+  await symlink(join(ROOT, 'node_modules', locked), join(folder, 'node_modules', locked))
+  const script = join(folder, 'scripts/install-missing.js')
+  const check = () => spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' })
+  assert.deepEqual([check().status, check().stdout], [1, 'node_modules/.bin/node\n'])
+  assert.equal(spawnSync(process.execPath, [script]).status, 0)
+  assert.equal(check().status, 0)
+  const { version } = z
+    .object({ version: z.string() })
+    .parse(JSON.parse(await readFile(join(ROOT, 'node_modules', locked, 'package.json'), 'utf8')))
+  const linked = spawnSync(join(folder, 'node_modules/.bin/node'), ['--version'], { encoding: 'utf8' })
+  assert.equal(linked.stdout, `v${version}\n`)
 })
 
 /** What npm prints of its own is not ours to compare. */

@@ -54,7 +54,7 @@ test('A package that is not installed is found, although the doctor cannot load 
     check: 'packages',
     status: 'failure',
     message: /not installed: zod \d/,
-    fix: /npm ci --omit=dev --ignore-scripts/,
+    fix: /NODE_ENV=production node scripts\/install-missing\.js/,
   })
 })
 
