@@ -40,6 +40,8 @@ const OWN_TESTS = { seaweedfs: [], minio: ['test/minio/*.test.ts'], ceph: ['test
 
 /** For one test. An open handle keeps its file from ending; only the limit of the run ends it. */
 const TEST_TIMEOUT_MS = 120_000
+/** For a test that installs a framework and builds an app with it. */
+const BUILD_TIMEOUT_MS = 8 * 60_000
 const RUN_TIMEOUT_MS = 30 * 60_000
 
 /** The longest files start first, so that none is left running alone at the end. */
@@ -51,10 +53,12 @@ const BOUNDED =
   /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|galleries|lifecycle|renderer-crash)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-bucket))/
 /** Tests that start servers of their own, each with several processes. */
 const ALONE = /^test\/(?:minio|ceph)/
+/** Tests of apps: npm, a build and Chromium, with several processes each. */
+const BUILDS = /^test\/frameworks/
 /** Unit tests that measure the memory of their process, or start a long command. The others share one process. */
 const OWN_PROCESS = /^test\/unit\/(?:import-rules|retained-memory|service\/library\/remote-purge)/
 
-type Lane = 'main' | 'waiting' | 'bounded' | 'alone'
+type Lane = 'main' | 'waiting' | 'bounded' | 'alone' | 'builds'
 /** Lanes that run at the same time, with the number of files at once: made for two cores. */
 const ROUNDS: readonly (readonly { readonly lane: Lane; readonly concurrency: number }[])[] = [
   [
@@ -63,10 +67,12 @@ const ROUNDS: readonly (readonly { readonly lane: Lane; readonly concurrency: nu
   ],
   [{ lane: 'bounded', concurrency: 2 }],
   [{ lane: 'alone', concurrency: 1 }],
+  [{ lane: 'builds', concurrency: 2 }],
 ]
 
 function laneOf(file: string): Lane {
   if (ALONE.test(file)) return 'alone'
+  if (BUILDS.test(file)) return 'builds'
   if (WAITING.test(file)) return 'waiting'
   return BOUNDED.test(file) ? 'bounded' : 'main'
 }
@@ -158,7 +164,8 @@ async function runRounds(files: readonly string[], bundle: string): Promise<Outc
     const reports = lanes.map(async ({ lane, concurrency }) => {
       const paths = others.filter((file) => laneOf(file) === lane).map(toPath)
       if (lane === 'main' && bundled.length > 0) paths.push(bundle)
-      if (paths.length > 0) await runFiles(paths, { concurrency, isLive: lane !== 'waiting' }, outcome)
+      const timeoutMs = lane === 'builds' ? BUILD_TIMEOUT_MS : TEST_TIMEOUT_MS
+      if (paths.length > 0) await runFiles(paths, { concurrency, timeoutMs, isLive: lane !== 'waiting' }, outcome)
     })
     await Promise.all(reports)
   }
@@ -176,16 +183,19 @@ function turnOf(file: string): number {
 
 interface LaneOptions {
   readonly concurrency: number
+  /** Of a test. */
+  readonly timeoutMs: number
   /** Print the report as it grows. Otherwise at the end, so that it does not mix with that of another lane. */
   readonly isLive: boolean
 }
 
-async function runFiles(files: string[], { concurrency, isLive }: LaneOptions, outcome: Outcome): Promise<void> {
+async function runFiles(files: string[], options: LaneOptions, outcome: Outcome): Promise<void> {
+  const { concurrency, timeoutMs, isLive } = options
   const tests = run({
     files,
     cwd: ROOT,
     concurrency,
-    timeout: TEST_TIMEOUT_MS,
+    timeout: timeoutMs,
     signal: AbortSignal.timeout(RUN_TIMEOUT_MS),
   })
   tests.on('test:pass', ({ name, file, skip, todo }) => {
