@@ -10,6 +10,7 @@ import { benchGalleries } from './galleries.ts'
 import { benchHits } from './hits.ts'
 import type { BenchOptions, BenchReport, Figure } from './measure.ts'
 import { benchMisses } from './misses.ts'
+import { benchNginxLog } from './nginx-log.ts'
 import { benchOverload } from './overload.ts'
 import { benchRender } from './render.ts'
 import { benchSoak } from './soak.ts'
@@ -20,6 +21,7 @@ const USAGE = `Usage: npm run bench [-- [--smoke] [part ...]]
 Runs benchmarks and prints their figures: ratios to a baseline or a peer that is measured in the same run.
 
   hits       cache hits through nginx and through Koa, against the fastest possible response of each
+  log        what nginx's access log, and mtail reading it, cost per hit
   misses     first views, against sharp alone
   render     first views, srcsets, negotiated URLs and memory, against ipx, sharp alone and imgproxy
   encoders   quality, size and CPU time of the settings of every encoder
@@ -39,6 +41,7 @@ const IMAGES_DIR = join(import.meta.dirname, 'images')
 const RESULTS_DIR = join(import.meta.dirname, 'results')
 const PARTS = {
   hits: benchHits,
+  log: benchNginxLog,
   misses: benchMisses,
   render: benchRender,
   encoders: benchEncoders,

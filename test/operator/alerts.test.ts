@@ -19,7 +19,10 @@ const Rule = z.strictObject({
   labels: z.strictObject({ severity: z.enum(['critical', 'warning']) }),
   annotations: z.strictObject({ summary: z.string(), description: z.string(), runbook: z.string() }),
 })
-const Rules = z.object({ groups: z.tuple([z.object({ rules: z.array(Rule).min(1) })]) })
+const Recording = z.strictObject({ record: z.string().regex(/^\w+:darkroom_\w+:\w+$/), expr: z.string() })
+const Rules = z.object({
+  groups: z.tuple([z.object({ rules: z.array(Rule).min(1) }), z.object({ rules: z.array(Recording).min(1) })]),
+})
 const Case = z.object({ expr: z.string(), exp_samples: z.array(z.unknown()) })
 const Cases = z.object({ tests: z.array(z.object({ name: z.string(), promql_expr_test: z.array(Case) })) })
 

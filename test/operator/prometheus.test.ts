@@ -7,8 +7,10 @@ import { freePort } from '../../tools/processes/free-port.ts'
 import { rendererPids, untilGone } from '../../tools/processes/renderers.ts'
 import { type Darkroom, uploadFixture } from '../../tools/servers/darkroom.ts'
 import { startFaultProxy } from '../../tools/servers/fault-proxy.ts'
+import { startMtail } from '../../tools/servers/mtail.ts'
+import { startNodeNginx } from '../../tools/servers/nginx.ts'
 import { startPrometheus } from '../../tools/servers/prometheus.ts'
-import { newStore, startNodeFor } from '../../tools/servers/site.ts'
+import { newStore, startNodeFor, stopAfter } from '../../tools/servers/site.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 /** Their alerts may fire on a busy machine. */
@@ -38,18 +40,23 @@ async function dashboardQueries(): Promise<readonly (readonly [panel: string, qu
   )
 }
 
-/** A node on a store that can fail, and a Prometheus that scrapes it. */
+/** A node behind nginx on a store that can fail, and a Prometheus that scrapes the node and mtail. */
 async function startStage(t: TestContext) {
   const { env, endpoint } = await newStore()
   const proxy = await startFaultProxy({ target: endpoint })
   t.after(proxy.stop)
   const port = await freePort()
   const instance = `127.0.0.1:${port}`
-  const [node, prometheus] = await Promise.all([
-    startNodeFor(t, { port, env: { ...env, S3_ENDPOINT: proxy.endpoint, RENDER_CONCURRENCY: '2' } }),
-    startPrometheus(t, { targets: [instance], rules: await eagerRules() }),
-  ])
-  return { node, proxy, prometheus, instance }
+  const node = await startNodeFor(t, { port, env: { ...env, S3_ENDPOINT: proxy.endpoint, RENDER_CONCURRENCY: '2' } })
+  const nginx = await startNodeNginx({ nodePort: port, cacheDir: node.cacheDir })
+  stopAfter(t, nginx.stop)
+  const mtail = await startMtail(t, join(nginx.folder, 'access.log'))
+  const prometheus = await startPrometheus(t, {
+    targets: [instance],
+    otherJobs: { nginx: [mtail.address] },
+    rules: await eagerRules(),
+  })
+  return { node, nginx, proxy, prometheus, instance }
 }
 
 async function crashRenderers(node: Darkroom): Promise<void> {
@@ -61,13 +68,22 @@ async function crashRenderers(node: Darkroom): Promise<void> {
 }
 
 test('A Prometheus that scrapes a node', async (t) => {
-  const { node, proxy, prometheus, instance } = await startStage(t)
+  const { node, nginx, proxy, prometheus, instance } = await startStage(t)
   await prometheus.untilNonEmpty('darkroom_ready == 1')
 
   await t.test('answers every query of the dashboard, and fires no alert while all is well', async () => {
     const id = await uploadFixture(node.url, 'mountains.jpg')
     for (const width of [40, 41, 40]) await (await fetch(`${node.url}/image/${id}/${width}w.webp`)).arrayBuffer()
     await prometheus.untilNonEmpty('rate(darkroom_renditions_total{cache_status="hit"}[1m]) > 0')
+    // A counter of mtail begins with the first line, and its rate with the second.
+    const views = async (times: number) => {
+      for (let view = 0; view < times; view += 1)
+        await (await fetch(`${nginx.origin}/image/${id}/40w.webp`)).arrayBuffer()
+    }
+    await views(1)
+    await prometheus.untilNonEmpty('darkroom_nginx_renditions_total{cache="nginx"} == 1')
+    await views(3)
+    await prometheus.untilNonEmpty('instance:darkroom_nginx_hits:ratio_rate5m == 1')
     for (const [panel, query] of await dashboardQueries()) {
       // As a rule, nothing has failed so far.
       if (panel === 'Failed calls') await prometheus.query(query)

@@ -57,6 +57,11 @@ function rate(name: string, { by = '', where = '' }: RateOptions = {}): Query {
   return `sum${by && ` by (${by})`} (rate(${name}{${NODES}${where && `, ${where}`}}[$__rate_interval]))`
 }
 
+/** Of all nodes: mtail has a port of its own, so its instances are others. */
+function nginxRate(name: string, { by }: { readonly by: string }): Query {
+  return `sum by (${by}) (rate(${name}[$__rate_interval]))`
+}
+
 function increase(name: string): Query {
   return rate(name).replace('(rate(', '(increase(')
 }
@@ -69,6 +74,7 @@ function quantile(share: number, name: string): Query {
 const REQUESTS = 'darkroom_http_requests_total'
 const RENDITIONS = 'darkroom_renditions_total'
 const CALLS = 'darkroom_endpoint_calls_total'
+const NGINX_RENDITIONS = 'darkroom_nginx_renditions_total'
 const FAILED = 'status=~"5.."'
 
 /** The dashboard, from top to bottom. */
@@ -88,7 +94,7 @@ export const PANEL_ROWS: readonly PanelRow[] = [
         query: rate(REQUESTS),
       },
       'Hit ratio': {
-        about: 'Hits among the renditions served by the nodes; nginx serves further hits by itself',
+        about: 'Hits among the renditions served by the nodes; nginx serves further hits by itself, see its row',
         unit: 'percentunit',
         query: `${rate(RENDITIONS, { where: 'cache_status="hit"' })} / ${rate(RENDITIONS)}`,
       },
@@ -136,6 +142,34 @@ export const PANEL_ROWS: readonly PanelRow[] = [
             p95: quantile(0.95, 'darkroom_http_request_duration_seconds'),
             p99: quantile(0.99, 'darkroom_http_request_duration_seconds'),
           },
+        },
+      },
+    ],
+  },
+  {
+    title: 'nginx of the nodes, by mtail',
+    graphs: [
+      {
+        'Renditions sent by nginx': {
+          about: 'With the hits that nginx serves without the node',
+          unit: 'reqps',
+          queries: { '{{cache_status}} {{cache}}': nginxRate(NGINX_RENDITIONS, { by: 'cache_status, cache' }) },
+          stacked: true,
+        },
+        'Hit ratio with hits of nginx': {
+          about: 'Within five minutes, by node',
+          unit: 'percentunit',
+          queries: { '{{instance}}': 'instance:darkroom_nginx_hits:ratio_rate5m' },
+        },
+        'Responses of nginx': {
+          unit: 'reqps',
+          queries: { '{{route}} {{status}}': nginxRate('darkroom_nginx_requests_total', { by: 'route, status' }) },
+          stacked: true,
+        },
+        'Bytes sent by nginx': {
+          unit: 'Bps',
+          queries: { '{{route}}': nginxRate('darkroom_nginx_response_bytes_total', { by: 'route' }) },
+          stacked: true,
         },
       },
     ],

@@ -8,8 +8,8 @@ const INTRODUCTION = `# Metrics
 
 \`GET /metrics\` on a node returns these metrics in Prometheus' text format, and those of
 [prom-client](https://github.com/siimon/prom-client) for the process (\`process_*\`) and Node.js (\`nodejs_*\`). Counters start at 0 when
-the process starts. Every label has a closed set of values. Requests that nginx answers without the node are not counted here: they are
-in nginx's log. [operating.md](operating.md#monitoring) describes the alert rules and the dashboard.
+the process starts. Every label has a closed set of values. Requests that nginx answers without the node are not counted here, but in the
+[metrics of nginx](#metrics-of-nginx). [operating.md](operating.md#monitoring) describes the alert rules and the dashboard.
 `
 
 /** How a call to an endpoint ended: the values of the label. */
@@ -40,6 +40,21 @@ const DOCTOR_METRICS: readonly MetricDescription[] = [
     'Findings of the last run, by check and status (`ok`, `warning`, `failure` or `skipped`)',
   ],
   ['darkroom_doctor_last_run_timestamp_seconds', [], 'Time at which the doctor ended, in seconds since 1970'],
+]
+
+/** Of packaging/mtail/darkroom.mtail. */
+const NGINX_METRICS: readonly MetricDescription[] = [
+  [
+    'darkroom_nginx_renditions_total',
+    ['cache_status', 'cache'],
+    'Renditions sent, as `darkroom_renditions_total`; a hit with the cache `nginx` was served without the node',
+  ],
+  [
+    'darkroom_nginx_requests_total',
+    ['status', 'route'],
+    'Responses, by status code and route: `image`, `object` (below `/s3`), `record` (`/images`), `upload` (every `POST`), `monitoring` or `other`',
+  ],
+  ['darkroom_nginx_response_bytes_total', ['route'], 'Bytes of response bodies sent, by route'],
 ]
 
 /** Nothing of it is read: the page needs the definitions only. */
@@ -93,6 +108,14 @@ export function metricsPage(): string {
     '| metric | labels | description |',
     '| --- | --- | --- |',
     ...DOCTOR_METRICS.map(([name, labels, help]) => `| \`${name}\` | ${code(labels)} | ${help} |`),
+    '',
+    '## Metrics of nginx',
+    '',
+    "[mtail](operating.md#hits-of-nginx-in-prometheus) makes these counters of the access log of a node's nginx:",
+    '',
+    '| metric | labels | description |',
+    '| --- | --- | --- |',
+    ...NGINX_METRICS.map(([name, labels, help]) => `| \`${name}\` | ${code(labels)} | ${help} |`),
     '',
     '## Outcomes of calls',
     '',

@@ -62,6 +62,16 @@ export function ensureNodeExporter(): Promise<string> {
   return ensureCommand('prometheus-node-exporter', { packages: ['prometheus-node-exporter'], services })
 }
 
+/** @returns The path of mtail, which makes metrics of a log. */
+export function ensureMtail(): Promise<string> {
+  return ensureCommand('mtail', { packages: ['mtail'], services: ['mtail.service'] })
+}
+
+/** @returns The path of logrotate. */
+export function ensureLogrotate(): Promise<string> {
+  return ensureCommand('logrotate', { packages: ['logrotate'], services: ['logrotate.timer'] })
+}
+
 /** What `confined.py` needs: Python, and systemd's lists of calls, with the libseccomp that comes along. @returns The Python. */
 export async function ensureConfinement(): Promise<string> {
   await ensureCommand('systemd-analyze', { packages: ['systemd'], services: [] })
