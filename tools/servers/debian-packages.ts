@@ -1,19 +1,22 @@
 import { access, constants, rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
-import { runCommand } from '../processes/process.ts'
+import { commandOutput, runCommand } from '../processes/process.ts'
 
 /** Where Debian puts servers and Go's own installer Go; an ordinary user's PATH often lacks them. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/go/bin']
 /** Debian's own switch: while this file says 101, installing a package starts no service. */
 const SERVICE_POLICY = '/usr/sbin/policy-rc.d'
 
-export interface PackageRequest {
-  /** All of them must be there afterwards. */
-  readonly commands: readonly string[]
-  /** Debian's packages that hold the commands. */
+interface Installation {
+  /** Debian's names. */
   readonly packages: readonly string[]
   /** The systemd units that these packages enable; tests start servers of their own, so they are disabled again. */
   readonly services: readonly string[]
+}
+
+export interface PackageRequest extends Installation {
+  /** All of them must be there afterwards. */
+  readonly commands: readonly string[]
 }
 
 /** The full path of a command, looked up in PATH and in the system's folders; undefined if there is none. */
@@ -41,6 +44,26 @@ let lastInstall: Promise<void> = Promise.resolve()
 export async function ensureCommands(request: PackageRequest): Promise<void> {
   const missing = await missingCommands(request.commands)
   if (missing.length === 0) return
+  await install(request, missing)
+  const stillMissing = await missingCommands(request.commands)
+  const packages = request.packages.join(' ')
+  if (stillMissing.length > 0) throw new Error(`${packages} installed, but no ${stillMissing.join(', ')} came of it`)
+}
+
+/** `ensureCommands` for packages without commands, such as libraries. @throws as that. */
+export async function ensurePackages(request: Installation): Promise<void> {
+  const missing = await missingPackages(request.packages)
+  if (missing.length > 0) await install(request, missing)
+}
+
+async function missingPackages(names: readonly string[]): Promise<string[]> {
+  const states = await Promise.all(
+    names.map((name) => commandOutput('dpkg-query', ['--show', '--showformat=${db:Status-Status}', name])),
+  )
+  return names.filter((_, index) => states[index] !== 'installed')
+}
+
+async function install(request: Installation, missing: readonly string[]): Promise<void> {
   const packages = request.packages.join(' ')
   if ((await findCommand('apt-get')) === undefined) {
     throw new Error(`${missing.join(', ')} not found. Please install what Debian's packages ${packages} hold`)
@@ -48,11 +71,9 @@ export async function ensureCommands(request: PackageRequest): Promise<void> {
   if (process.getuid?.() !== 0) {
     throw new Error(`${missing.join(', ')} not found. Please run: sudo apt-get install -y ${packages}`)
   }
-  const install = lastInstall.then(() => aptInstall(request))
-  lastInstall = install.catch(() => undefined)
-  await install
-  const stillMissing = await missingCommands(request.commands)
-  if (stillMissing.length > 0) throw new Error(`${packages} installed, but no ${stillMissing.join(', ')} came of it`)
+  const installed = lastInstall.then(() => aptInstall(request))
+  lastInstall = installed.catch(() => undefined)
+  await installed
 }
 
 /** `ensureCommands` for one command. @returns Its full path. */
@@ -68,7 +89,7 @@ async function missingCommands(names: readonly string[]): Promise<string[]> {
   return names.filter((_, index) => paths[index] === undefined)
 }
 
-async function aptInstall({ packages, services }: PackageRequest): Promise<void> {
+async function aptInstall({ packages, services }: Installation): Promise<void> {
   process.stderr.write(`Installing Debian's ${packages.join(' ')}\n`)
   const removePolicy = await forbidServiceStarts()
   try {

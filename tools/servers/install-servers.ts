@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { commandOutput, runCommand } from '../processes/process.ts'
-import { ensureCommand, ensureCommands, findCommand, isExecutable } from './debian-packages.ts'
+import { ensureCommand, ensureCommands, ensurePackages, findCommand, isExecutable } from './debian-packages.ts'
 
 // What the tests run against is the real thing, and a missing server is an error, never a skipped test. Everything here
 // finds what is installed, or installs it, or throws an error that says what to install. All output goes to stderr.
@@ -118,6 +118,25 @@ export function ensureDjango(): Promise<string> {
     await pipInstall(DJANGO_PACKAGES, folder)
     await writePython(folder)
   })
+}
+
+/** WordPress in `/usr/share/wordpress`, with its theme, and MariaDB: half a minute, once. @returns Paths of PHP and MariaDB. */
+export async function ensureWordpress(): Promise<Readonly<Record<'php' | 'mariadb' | 'createDatabase', string>>> {
+  const services = ['mariadb.service']
+  const packages = [
+    'wordpress',
+    'wordpress-theme-twentytwentythree',
+    'mariadb-server',
+    'php-cli',
+    'php-mysql',
+    'php-gd',
+  ]
+  await ensurePackages({ packages, services })
+  return {
+    php: await ensureCommand('php', { packages, services }),
+    mariadb: await ensureCommand('mariadbd', { packages, services }),
+    createDatabase: await ensureCommand('mariadb-install-db', { packages, services }),
+  }
 }
 
 /** A command `python` in the folder, which imports the packages there. */
