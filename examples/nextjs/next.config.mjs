@@ -1,0 +1,9 @@
+/** @type {import('next').NextConfig} */
+const config = {
+  images: {
+    loader: 'custom',
+    loaderFile: './lib/loader.js',
+  },
+}
+
+export default config
