@@ -16,9 +16,19 @@ export interface ExampleFolder {
   readonly url: string
 }
 
-/** Copies `examples/{name}`, with other examples where its page says to copy them: paths below `examples/`, by path in the copy. */
-export async function copyExample(name: string, others: Readonly<Record<string, string>> = {}): Promise<ExampleFolder> {
+/**
+ * Copies `examples/{name}`.
+ *
+ * @param others Other examples where the page says to copy them: paths below `examples/`, by path in the copy.
+ * @param skeleton Folder with the application that the example is copied into.
+ */
+export async function copyExample(
+  name: string,
+  others: Readonly<Record<string, string>>,
+  skeleton?: URL,
+): Promise<ExampleFolder> {
   const folder = await createServerFolder(name)
+  if (skeleton !== undefined) await cp(skeleton, folder, { recursive: true })
   await cp(join(EXAMPLES, name), folder, { recursive: true })
   for (const [to, from] of Object.entries(others)) await cp(join(EXAMPLES, from), join(folder, to))
   const port = await freePort()

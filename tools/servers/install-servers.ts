@@ -139,6 +139,13 @@ export async function ensureWordpress(): Promise<Readonly<Record<'php' | 'mariad
   }
 }
 
+/** Debian's Laravel, with its HTTP client and SQLite. @returns The path of PHP. */
+export async function ensureLaravel(): Promise<string> {
+  const packages = ['php-laravel-framework', 'php-guzzlehttp-guzzle', 'php-cli', 'php-curl', 'php-sqlite3']
+  await ensurePackages({ packages, services: [] })
+  return await ensureCommand('php', { packages, services: [] })
+}
+
 /** A command `python` in the folder, which imports the packages there. */
 async function writePython(folder: string): Promise<void> {
   const script = `#!/bin/sh\nPYTHONPATH="$(dirname "$0")" exec ${await ensurePip()} "$@"\n`
