@@ -5,7 +5,11 @@ RUN apt-get update \
   && apt-get install --yes --no-install-recommends nginx-light \
   && rm -rf /var/lib/apt/lists/* \
   && mkdir -p /var/cache/darkroom /var/lib/darkroom \
-  && chown -R node:node /var/cache/darkroom /var/lib/darkroom /var/lib/nginx
+  && chown -R node:node /var/cache/darkroom /var/lib/darkroom /var/lib/nginx \
+  # Mount points of the secrets of docker-compose.yml. The group root is MinIO's user.
+  && mkdir -p /secrets/node /secrets/minio \
+  && chown node:root /secrets/node /secrets/minio \
+  && chmod 0750 /secrets/node /secrets/minio
 
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./

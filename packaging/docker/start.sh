@@ -1,7 +1,10 @@
 #!/bin/bash
-# The container's first process.        usage: start.sh node | front
+# The container's first process.        usage: start.sh node | dev | front | run COMMAND...
 #   node   the node process and its nginx on port 8080; when one ends, or the container is stopped, both end
+#   dev    the same, and the node process starts again when a file of src/ changes; needs tools/, which the image lacks
 #   front  nginx on port 8080 that gives each image to one of the addresses that the name $NODES has
+#   run    a command with the settings of the node: docker-compose exec node packaging/docker/start.sh run scripts/doctor
+# A setting that is not in the environment is taken from DEFAULT_<setting>, or from the file <setting>_FILE for secrets.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 conf=/tmp/nginx.conf
@@ -26,6 +29,20 @@ write_conf() {
   site 'client_max_body_size 65m;' 'client_max_body_size 0;'
 }
 
+load_settings() {
+  local default name file
+  for default in "${!DEFAULT_@}"; do
+    name=${default#DEFAULT_}
+    if [ -z "${!name:-}" ]; then export "$name=${!default}"; fi
+    unset "$default"
+  done
+  for name in AWS_SECRET_ACCESS_KEY UPLOAD_TOKENS EVENT_TOKENS URL_KEYS THUMBOR_KEYS IMGPROXY_KEYS; do
+    file=${name}_FILE
+    if [ -n "${!file:-}" ] && [ -z "${!name:-}" ]; then export "$name=$(cat "${!file}")"; fi
+    unset "$file"
+  done
+}
+
 start_nginx() {
   nginx -c "$conf" -g 'daemon off;' &
   nginx=$!
@@ -37,7 +54,9 @@ quit_nginx() {
   wait "$nginx" || true
 }
 
+# run_node [FILE]: with FILE, a script that runs the node process.
 run_node() {
+  load_settings
   write_conf nginx.conf
   site 'server 127.0.0.1:8080 max_conns=2560;' "server 127.0.0.1:$PORT max_conns=2560;"
   site 'server 127.0.0.1:8080 max_conns=256;' "server 127.0.0.1:$PORT max_conns=256;"
@@ -49,7 +68,11 @@ run_node() {
   site 'allow 127.0.0.1;' "$(printf 'allow %s; ' $TRUSTED_NETWORKS)"
 
   # Garbage is collected early: else 250 MB of it stay after a busy time.
-  node --max-semi-space-size=4 --heap-growing-percent=50 src/main.ts &
+  if [ -n "${1:-}" ]; then
+    node "$1" &
+  else
+    node --max-semi-space-size=4 --heap-growing-percent=50 src/main.ts &
+  fi
   koa=$!
   start_nginx
   trap 'stopping=1' TERM INT
@@ -96,6 +119,9 @@ run_front() {
 
 case "${1:-}" in
   node) run_node ;;
+  # Not node --watch: it misses files that only renderers import, and with --watch-path it ends at a file that it cannot read.
+  dev) run_node tools/dev.ts ;;
   front) run_front ;;
-  *) sed -n 's/^# //p; 4q' "$0" >&2; exit 2 ;;
+  run) shift; load_settings; exec "$@" ;;
+  *) sed -n 's/^# //p; 8q' "$0" >&2; exit 2 ;;
 esac

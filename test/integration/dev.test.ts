@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { test } from 'node:test'
@@ -24,8 +24,13 @@ test('A node of "npm run dev" starts again when a source file changes, also afte
   await dev.untilSaid('"msg":"listening"', 1)
 
   const page = join(folder, 'src/http/home-page/page.html')
-  await writeFile(page, (await readFile(page, 'utf8')).replace('<title>', '<title>changed '))
-  await untilTrue(async () => (await (await fetch(url)).text()).includes('<title>changed '))
+  const text = await readFile(page, 'utf8')
+  for (const times of ['once', 'twice', 'three times']) {
+    // As editors save a file.
+    await writeFile(`${page}.new`, text.replace('<title>', `<title>changed ${times} `))
+    await rename(`${page}.new`, page)
+    await untilTrue(async () => (await (await fetch(url)).text()).includes(`<title>changed ${times} `))
+  }
 
   const main = join(folder, 'src/main.ts')
   const source = await readFile(main, 'utf8')

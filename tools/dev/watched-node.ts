@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { watch } from 'node:fs'
 import { join } from 'node:path'
 import { say } from '../commands/run-tool.ts'
+import { watchFolder } from './watched-folder.ts'
 
 /** Editors write a file in several steps. */
 const SETTLE_MS = 100
@@ -34,15 +34,16 @@ export async function runWatchedNode(root: string, env: NodeJS.ProcessEnv, signa
     say('Source files have changed: starting the node again')
     start()
   }
-  const watcher = watch(join(root, 'src'), { recursive: true }, () => {
+  const onChange = () => {
     clearTimeout(timer)
     timer = setTimeout(() => {
       restarts = restarts.then(restart)
     }, SETTLE_MS)
-  })
+  }
+  const endWatch = watchFolder(join(root, 'src'), onChange)
   start()
   if (!signal.aborted) await once(signal, 'abort')
-  watcher.close()
+  endWatch()
   clearTimeout(timer)
   await restarts
   await end(node)
