@@ -11,5 +11,6 @@ export function generatedFiles(): Readonly<Record<string, string>> {
     'nginx.conf': nginxConf('node'),
     'packaging/grafana/darkroom.json': grafanaDashboard(),
     'packaging/nginx/front.conf': nginxConf('front'),
+    'packaging/nginx/redirect.conf': nginxConf('redirect'),
   }
 }

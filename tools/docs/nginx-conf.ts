@@ -6,12 +6,12 @@ const TEMPLATES = join(import.meta.dirname, 'nginx')
 
 /**
  * An nginx configuration: its template in tools/docs/nginx/, in which `{{name}}` stands for a value, and `{{parts/name.conf}}` for a
- * file that both configurations share.
+ * file that several configurations share.
  *
- * @param server A node's nginx, or the front before several nodes.
+ * @param server A node's nginx, the front before several nodes, or the redirect to HTTPS that both can include.
  * @throws Error for a placeholder without a value.
  */
-export function nginxConf(server: 'node' | 'front'): string {
+export function nginxConf(server: 'node' | 'front' | 'redirect'): string {
   return `${expand(readTemplate(`${server}.conf`))}\n`
 }
 

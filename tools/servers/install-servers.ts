@@ -27,8 +27,9 @@ const OLD_NODE_VERSION = '18.20.8'
 const OLD_NPM_VERSION = '10.9.9'
 const AWS_CLI_VERSION = '1.46.3'
 const SCHEMATHESIS_VERSION = '4.32.5'
-/** What the module of that MinIO asks for. */
-const MINIO_GO_VERSION = [1, 24]
+const PEBBLE_VERSION = 'v2.8.0'
+/** What the modules of that MinIO and that Pebble ask for. */
+const LEAST_GO_VERSION = [1, 24]
 
 /** Where servers that no distribution packages are kept between runs: DARKROOM_TEST_CACHE, or in the user's cache. */
 function cacheFolder(): string {
@@ -187,6 +188,22 @@ export function ensureMinio(): Promise<string> {
   })
 }
 
+/** @returns The path of Pebble, Let's Encrypt's ACME server for tests, compiled by Go: half a minute, once. */
+export function ensurePebble(): Promise<string> {
+  return ensureCached(`pebble-${PEBBLE_VERSION}/pebble`, async (folder) => {
+    const go = await ensureGo()
+    process.stderr.write('Compiling Pebble, which takes half a minute\n')
+    await runCommand(go, ['install', `github.com/letsencrypt/pebble/v2/cmd/pebble@${PEBBLE_VERSION}`], {
+      GOBIN: folder,
+    })
+  })
+}
+
+/** @returns The path of certbot. */
+export function ensureCertbot(): Promise<string> {
+  return ensureCommand('certbot', { packages: ['certbot'], services: ['certbot.timer'] })
+}
+
 /** @returns The path of MinIO's client `mc`, compiled by Go: a minute or two, once. */
 export function ensureMinioClient(): Promise<string> {
   return ensureCached(`minio-client-${MINIO_CLIENT_VERSION}/mc`, async (folder) => {
@@ -240,14 +257,14 @@ async function ensurePip(): Promise<string> {
 }
 
 async function ensureGo(): Promise<string> {
-  const wanted = MINIO_GO_VERSION.join('.')
+  const wanted = LEAST_GO_VERSION.join('.')
   const advice = `Please install one (Debian 12's golang is 1.19, too old; Debian 13's is new enough)`
   const go = await findCommand('go')
   if (go === undefined)
-    throw new Error(`MinIO is compiled by Go ${wanted} or newer, and there is no Go here. ${advice}`)
+    throw new Error(`MinIO and Pebble are compiled by Go ${wanted} or newer, and there is no Go here. ${advice}`)
   const version = await commandOutput(go, ['env', 'GOVERSION'])
   const [major = 0, minor = 0] = (version ?? '').replace('go', '').split('.').map(Number)
-  const [wantedMajor = 0, wantedMinor = 0] = MINIO_GO_VERSION
+  const [wantedMajor = 0, wantedMinor = 0] = LEAST_GO_VERSION
   if (major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)) return go
-  throw new Error(`MinIO is compiled by Go ${wanted} or newer; ${go} is ${version}. ${advice}`)
+  throw new Error(`MinIO and Pebble are compiled by Go ${wanted} or newer; ${go} is ${version}. ${advice}`)
 }

@@ -9,6 +9,9 @@ import { ensureNginx } from './install-servers.ts'
 
 const NODE_CONFIG = new URL('../../nginx.conf', import.meta.url)
 const FRONT_CONFIG = new URL('../../packaging/nginx/front.conf', import.meta.url)
+const LISTEN = 'listen 80 default_server;'
+/** docs/tls.md makes it of the line above. */
+const LISTEN_BESIDE_TLS = 'listen 127.0.0.1:80 default_server;'
 const SITE_MARK = /\s+# site(?::.*)?$/
 const READY_TIMEOUT_MS = 10_000
 const LOG_TIMEOUT_MS = 10_000
@@ -28,6 +31,8 @@ export interface NginxOptions {
   readonly site?: Readonly<Record<string, string>>
   /** A further `listen` line of the node's nginx. */
   readonly alsoListen?: string
+  /** Text in place of nginx.conf, some of whose `# site` lines an operator changed. */
+  readonly edited?: string
   /** Lines that an nginx.conf of another version lacks: each that contains one of these texts goes. */
   readonly without?: readonly string[]
 }
@@ -86,7 +91,7 @@ export async function startNodeNginx(options: NginxOptions): Promise<NginxServer
 }
 
 /** The front alone, with this repository's packaging/nginx/front.conf. */
-async function startFront(options: FrontOptions): Promise<NginxServer> {
+export async function startFront(options: FrontOptions): Promise<NginxServer> {
   return await startConfigured(await writeFrontConfig(options))
 }
 
@@ -113,7 +118,7 @@ export interface SiteConfig {
 /** nginx.conf made to run here. */
 export async function writeSiteConfig(options: NginxOptions): Promise<SiteConfig> {
   const { nodePort, cacheDir, directHits = true, alsoListen = '', site, without = [] } = options
-  const lines = (await readFile(NODE_CONFIG, 'utf8')).split('\n')
+  const lines = (options.edited ?? (await readFile(NODE_CONFIG, 'utf8'))).split('\n')
   const kept = lines.filter((line) => !without.some((text) => line.includes(text)))
   return await writeConfig(kept.join('\n'), options.user, {
     'map "" $direct_hits { default on; }': `map "" $direct_hits { default ${directHits ? 'on' : 'off'}; }`,
@@ -125,13 +130,13 @@ export async function writeSiteConfig(options: NginxOptions): Promise<SiteConfig
   })
 }
 
-export interface FrontOptions extends Pick<NginxOptions, 'user' | 'site'> {
+export interface FrontOptions extends Pick<NginxOptions, 'user' | 'site' | 'edited'> {
   readonly nodes: readonly string[]
 }
 
 /** packaging/nginx/front.conf made to run here. */
-export async function writeFrontConfig({ nodes, user, site = {} }: FrontOptions): Promise<SiteConfig> {
-  const config = await readFile(FRONT_CONFIG, 'utf8')
+export async function writeFrontConfig({ nodes, user, site = {}, edited }: FrontOptions): Promise<SiteConfig> {
+  const config = edited ?? (await readFile(FRONT_CONFIG, 'utf8'))
   const shared = Object.entries(site).filter(([setting]) => config.includes(`${setting} `))
   const servers = (settings: string) => nodes.map((node) => `server ${node} ${settings};`).join(' ')
   return await writeConfig(config, user, {
@@ -161,7 +166,7 @@ async function writeConfig(
     'uwsgi_temp_path /var/lib/nginx/uwsgi;': `uwsgi_temp_path ${folder}/uwsgi;`,
     'scgi_temp_path /var/lib/nginx/scgi;': `scgi_temp_path ${folder}/scgi;`,
     'access_log /var/log/nginx/darkroom.log darkroom buffer=64k flush=1s;': `access_log ${folder}/access.log darkroom buffer=64k flush=1s;`,
-    'listen 80 default_server;': `listen 127.0.0.1:${port} default_server;`,
+    [config.includes(LISTEN_BESIDE_TLS) ? LISTEN_BESIDE_TLS : LISTEN]: `listen 127.0.0.1:${port} default_server;`,
     ...own,
   })
   const file = join(folder, 'nginx.conf')
