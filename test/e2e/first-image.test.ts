@@ -3,10 +3,10 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import { docCommands } from '../../tools/docs/doc-commands.ts'
 import { commandOutput } from '../../tools/processes/process.ts'
 import { launchBrowser } from '../../tools/servers/browser.ts'
 import { startNodeFor, temporaryFolder } from '../../tools/servers/site.ts'
-import { docCommands } from '../support/doc-commands.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const EXAMPLE = 'examples/first-image'

@@ -3,12 +3,12 @@ import { chmod, copyFile, cp, mkdir, readFile, stat, symlink } from 'node:fs/pro
 import { delimiter, join, resolve } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { renditionFolder } from '../../src/domain/stored/cache-layout.ts'
+import { docCommands } from '../../tools/docs/doc-commands.ts'
 import { freePort } from '../../tools/processes/free-port.ts'
 import { commandOutput, createServerFolder, runCommand, startServer } from '../../tools/processes/process.ts'
 import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
 import { fixture, upload } from '../../tools/servers/darkroom.ts'
 import { newStore, startNginxFor, startNodeFor, stopAfter, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
-import { docCommands } from '../support/doc-commands.ts'
 import { startForeignProxy } from '../support/foreign-proxy.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')

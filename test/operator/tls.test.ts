@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { connect } from 'node:tls'
 import sharp from 'sharp'
 import { Agent, fetch as fetchWith } from 'undici'
+import { docCommands } from '../../tools/docs/doc-commands.ts'
 import { freePort } from '../../tools/processes/free-port.ts'
 import { runCommand } from '../../tools/processes/process.ts'
 import { jsonFields } from '../../tools/requests/raw-request.ts'
@@ -22,7 +23,6 @@ import {
 } from '../../tools/servers/nginx.ts'
 import { type Pebble, startPebble } from '../../tools/servers/pebble.ts'
 import { newStore, startNodeFor, stopAfter, temporaryFolder } from '../../tools/servers/site.ts'
-import { docCommands } from '../support/doc-commands.ts'
 import { doctorReport } from '../support/doctor.ts'
 
 const ROOT = join(import.meta.dirname, '../..')

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { docCommands } from '../support/doc-commands.ts'
+import { docCommands } from '../../tools/docs/doc-commands.ts'
 
 const read = (name: string) => readFile(new URL(`../../${name}`, import.meta.url), 'utf8')
 
