@@ -19,7 +19,7 @@ export const accessTimesCheck: Check = {
     return [
       warning(
         `The file system of ${path} does not record access times (noatime), so files that nginx serves expire by their age.`,
-        'Mount it with relatime, Linux\'s default: remove noatime from /etc/fstab, then run "mount -o remount,relatime" on it.',
+        'Mount it with relatime, Linux\'s default: remove noatime from /etc/fstab, then run "mount -o remount,atime,relatime" on it.',
       ),
     ]
   },

@@ -9,15 +9,21 @@ import { failure, ok, reasonOf, skipped } from './finding.ts'
 const TIMEOUT_MS = 5000
 const SPEC = '16w'
 
+const UNSIGNED = failure(
+  'nginx sends files of the cache without checking signatures, although SIZE_POLICY=signed.',
+  'Set $direct_hits in nginx.conf to off, and reload nginx.',
+)
+
 /**
- * nginx sends a file of the cache by itself. The file is a probe of a random id, with a modification time that makes the node
+ * nginx sends a file of the cache by itself, or with signed URLs it does not. The file is a probe of a random id, with a modification time that makes the node
  * ignore it.
  */
 export const nginxFilesCheck: Check = {
   name: 'nginx files',
   async run({ config, url }) {
     if (url === undefined) return [skipped('nginx is asked with --url, such as --url http://127.0.0.1:80.')]
-    if (config.ACCEL_PREFIX === '' || config.SIZE_POLICY === 'signed')
+    const isSigned = config.SIZE_POLICY === 'signed'
+    if (config.ACCEL_PREFIX === '' && !isSigned)
       return [skipped('With these settings nginx sends no file without the node.')]
     const id = randomBytes(20).toString('hex')
     const bytes = randomBytes(64)
@@ -28,7 +34,9 @@ export const nginxFilesCheck: Check = {
       writeNewFile({ temporary, folder, name: renditionFile(SPEC, 'webp'), bytes, durable: false })
       const response = await fetch(`${url}/image/${id}/${SPEC}.webp`, { signal: AbortSignal.timeout(TIMEOUT_MS) })
       const received = Buffer.from(await response.arrayBuffer())
-      if (response.ok && received.equals(bytes)) return [ok('nginx sends files of the cache by itself.')]
+      const isSent = response.ok && received.equals(bytes)
+      if (isSigned) return [isSent ? UNSIGNED : ok('nginx sends no file before the node has checked its signature.')]
+      if (isSent) return [ok('nginx sends files of the cache by itself.')]
       return [
         failure(
           `nginx does not send files of CACHE_DIR: it answered ${response.status} for a file that exists.`,

@@ -123,7 +123,7 @@ test('A mount without access times is found', async (t) => {
   const disk = await mountSmallDisk(t, 1)
   await runCommand('mount', ['-o', 'remount,noatime', disk.path])
   const report = await doctorReport({ ...env, CACHE_DIR: disk.path }, LOCAL)
-  assertFound(report, { check: 'access times', status: 'warning', message: /noatime/, fix: /remount,relatime/ })
+  assertFound(report, { check: 'access times', status: 'warning', message: /noatime/, fix: /remount,atime,relatime/ })
 })
 
 test('A cache that the nginx workers cannot enter is found', async (t) => {

@@ -80,6 +80,16 @@ test('An nginx that looks for files in another folder is found', async (t) => {
   })
 })
 
+test('An nginx that sends files without checking signatures is found', async (t) => {
+  const { env, args } = await site(t, { SIZE_POLICY: 'signed', URL_KEYS: 'a-key-for-signatures' })
+  assertFound(await doctorReport(env, args), {
+    check: 'nginx files',
+    status: 'failure',
+    message: /without checking signatures/,
+    fix: /\$direct_hits in nginx\.conf to off/,
+  })
+})
+
 test('An nginx without the header of ACCEL_PREFIX is found', async (t) => {
   const { env, node } = healthy
   const old = await startNginxFor(t, node, { without: ['X-Darkroom-Accel-Prefix'] })

@@ -86,7 +86,8 @@ const TAKEN = new Set(['', 'image', 'images', 's3', 'v1', 'events', 'healthz', '
 export function parseDialectMount(text: string): DialectMount {
   const { nameText = '', at = '' } = /^(?<nameText>[^=]*)=(?<at>.*)$/.exec(text)?.groups ?? {}
   const name = DIALECTS.find((known) => known === (nameText === 'imagor' ? 'thumbor' : nameText))
-  if (name === undefined) throw new SettingError(`"${text}" should start with thumbor=, imagor=, imgproxy= or ipx=`)
+  if (name === undefined)
+    throw new SettingError(`"${text}" should start with thumbor=, imagor=, imgproxy= or ipx=, as in thumbor=/thumbor`)
   if (/^(?:\/[\w.-]+)+$/.test(at) && !TAKEN.has(at.split('/')[1] ?? '')) return { name, prefix: at }
   if (/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/.test(at)) return { name, prefix: '', host: at }
   throw new SettingError(
