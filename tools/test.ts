@@ -25,7 +25,8 @@ Starts real servers (S3, nginx, Chromium) and runs the tests against them. A ski
 
 Missing servers are installed on Debian, as root. Not part of npm test: npm run test:browser (the page at / and the
 recipes), test:frameworks (the examples for web frameworks), test:operator (doctor, alerts, Prometheus), test:openapi,
-and test:examples, which also needs Python, PHP, Ruby and Go: Debian's packages python3, php-cli, ruby and golang-go.
+test:troubleshooting (common mistakes), and test:examples, which also needs Python, PHP, Ruby and Go: Debian's packages
+python3, php-cli, ruby and golang-go.
 
 Exit code: 0 all tests passed; 1 otherwise.
 `
@@ -102,7 +103,8 @@ async function main(): Promise<number> {
   const preset = kind === 'seaweedfs' ? ALL_TESTS : [...STORE_TESTS, ...OWN_TESTS[kind]]
   const files = findFiles(positionals.length > 0 ? positionals : preset)
 
-  if (files.some((file) => /^test\/(browser|e2e|integration\/nginx|operator)/.test(file))) await ensureNginx()
+  if (files.some((file) => /^test\/(browser|e2e|integration\/nginx|operator|troubleshooting)/.test(file)))
+    await ensureNginx()
   if (files.some((file) => /^test\/(browser|e2e|frameworks)/.test(file))) await ensureChromium()
   if (files.some((file) => folderOf(file) === 'examples')) await ensureLanguages()
   // glibc keeps an arena of memory per thread, and libvips has many threads; a node is run with the same.
