@@ -147,6 +147,16 @@ export async function ensureLaravel(): Promise<string> {
   return await ensureCommand('php', { packages, services: [] })
 }
 
+/** Debian's Rails, with Puma, SQLite and the SDK of S3. @returns Paths of Ruby and Puma. */
+export async function ensureRails(): Promise<Readonly<Record<'ruby' | 'puma', string>>> {
+  const packages = ['ruby-rails', 'puma', 'ruby-sqlite3', 'ruby-aws-sdk-s3']
+  await ensurePackages({ packages, services: [] })
+  return {
+    ruby: await ensureCommand('ruby', { packages, services: [] }),
+    puma: await ensureCommand('puma', { packages, services: [] }),
+  }
+}
+
 /** A command `python` in the folder, which imports the packages there. */
 async function writePython(folder: string): Promise<void> {
   const script = `#!/bin/sh\nPYTHONPATH="$(dirname "$0")" exec ${await ensurePip()} "$@"\n`
