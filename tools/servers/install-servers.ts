@@ -73,6 +73,13 @@ export function ensureLogrotate(): Promise<string> {
   return ensureCommand('logrotate', { packages: ['logrotate'], services: ['logrotate.timer'] })
 }
 
+/** @returns The path of `varnishd`, with the module `xkey`. */
+export async function ensureVarnish(): Promise<string> {
+  const services = ['varnish.service', 'varnishncsa.service']
+  const packages = ['varnish', 'varnish-modules']
+  return await ensureCommand('varnishd', { packages, services })
+}
+
 /** What `confined.py` needs: Python, and systemd's lists of calls, with the libseccomp that comes along. @returns The Python. */
 export async function ensureConfinement(): Promise<string> {
   await ensureCommand('systemd-analyze', { packages: ['systemd'], services: [] })
