@@ -13,6 +13,7 @@ import { benchMisses } from './misses.ts'
 import { benchNginxLog } from './nginx-log.ts'
 import { benchOverload } from './overload.ts'
 import { benchRender } from './render.ts'
+import { benchSizing } from './sizing.ts'
 import { benchSoak } from './soak.ts'
 import { benchUploads } from './uploads.ts'
 
@@ -28,6 +29,7 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
   soak       memory over thousands of renders
   overload   first views and hits at 1, 3 and 10 times the capacity of the node
   galleries  pages of 200 new pictures in Chromium, and 8 and 64 concurrent clients
+  sizing     uploads and first views with an S3 store: CPU, bytes and requests to the store for each
   purge      sweep of a cache of a million files, against find -delete
   uploads    memory over a hundred large uploads
   part ...   parts to run; default: all
@@ -48,6 +50,7 @@ const PARTS = {
   soak: benchSoak,
   overload: benchOverload,
   galleries: benchGalleries,
+  sizing: benchSizing,
   purge: benchPurge,
   uploads: benchUploads,
 } as const satisfies Record<string, (options: BenchOptions) => BenchReport | Promise<BenchReport>>
