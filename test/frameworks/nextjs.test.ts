@@ -55,7 +55,9 @@ test('The Next.js example', async (t) => {
     form.set('picture', new Blob(['no picture']), 'photo.jpg')
     const refused = await fetch(`${site}/upload`, { method: 'POST', body: form })
     assert.equal(refused.status, 415)
-    assert.equal((await fetch(`${site}/pictures/${'0'.repeat(40)}`)).status, 404)
+    for (const id of ['0'.repeat(40), 'x', `${ID}%2foriginal`]) {
+      assert.equal((await fetch(`${site}/pictures/${id}`)).status, 404, id)
+    }
   })
 
   await t.test('signs URLs on the server, and gives neither the key nor the token to a browser', async () => {

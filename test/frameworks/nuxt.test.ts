@@ -54,7 +54,9 @@ test('The Nuxt example', async (t) => {
     const refused = await fetch(`${site}/api/pictures`, { method: 'POST', body: form })
     assert.equal(refused.status, 415)
     assert.match(await refused.text(), /not a supported|format/i)
-    assert.equal((await fetch(`${site}/pictures/${'0'.repeat(40)}`)).status, 404)
+    for (const id of ['0'.repeat(40), 'x', `${ID}%2foriginal`]) {
+      assert.equal((await fetch(`${site}/pictures/${id}`)).status, 404, id)
+    }
   })
 
   await t.test('gives the token to no browser', async () => {

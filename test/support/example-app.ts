@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { freePort } from '../../tools/processes/free-port.ts'
 import { createServerFolder, runQuietly, startServer } from '../../tools/processes/process.ts'
 import type { Scope } from '../../tools/processes/scope.ts'
 import { stopAfter } from '../../tools/servers/site.ts'
 
 const EXAMPLES = resolve(import.meta.dirname, '../../examples')
+const MADE = new Set(['node_modules', '.next', '.nuxt', '.output', '.astro', 'dist'])
 const READY_TIMEOUT_MS = 180_000
 
 /** No framework reports to its vendor from a test, or asks for a newer version of itself. */
@@ -31,7 +32,10 @@ export interface ExampleApp {
 export async function installExample(t: Scope, name: string): Promise<ExampleApp> {
   const folder = await mkdtemp(join(tmpdir(), `darkroom-example-${name}-`))
   t.after(() => rm(folder, { recursive: true, force: true }))
-  await cp(join(EXAMPLES, name), folder, { recursive: true })
+  const example = join(EXAMPLES, name)
+  // What a developer has built there stays there.
+  const filter = (path: string) => !MADE.has(relative(example, path))
+  await cp(example, folder, { recursive: true, filter })
   const npm = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
     runQuietly('npm', ['--prefix', folder, ...args], ownEnvironment(env))
   await npm(['ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'])

@@ -1,3 +1,4 @@
+import { globSync } from 'node:fs'
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -77,7 +78,11 @@ export function ensureLogrotate(): Promise<string> {
 export async function ensureVarnish(): Promise<string> {
   const services = ['varnish.service', 'varnishncsa.service']
   const packages = ['varnish', 'varnish-modules']
-  return await ensureCommand('varnishd', { packages, services })
+  const varnish = await ensureCommand('varnishd', { packages, services })
+  const modules = globSync('/usr/lib{,/*}/varnish/vmods/libvmod_xkey.so')
+  if (modules.length === 0)
+    throw new Error("Varnish has no module xkey. Please install Debian's package varnish-modules")
+  return varnish
 }
 
 /** What `confined.py` needs: Python, and systemd's lists of calls, with the libseccomp that comes along. @returns The Python. */

@@ -6,6 +6,7 @@ const { DARKROOM_URL, DARKROOM_TOKEN, DARKROOM_URL_KEY } = process.env
 
 /** Properties for next/image: path, size and a blurred placeholder. `undefined` for an unknown or deleted picture. */
 export async function findPicture(id) {
+  if (!/^[0-9a-f]{40}$/.test(id)) return undefined
   const response = await fetch(`${DARKROOM_URL}/images/${id}/info`, {
     headers: { Authorization: `Bearer ${DARKROOM_TOKEN}` },
   })

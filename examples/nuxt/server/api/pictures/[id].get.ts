@@ -4,8 +4,10 @@ export default defineEventHandler(async (event) => {
     darkroomToken,
     public: { darkroomUrl },
   } = useRuntimeConfig(event)
+  const id = getRouterParam(event, 'id') ?? ''
+  if (!/^[0-9a-f]{40}$/.test(id)) throw createError({ statusCode: 404 })
   const headers = { Authorization: `Bearer ${darkroomToken}` }
-  const response = await fetch(`${darkroomUrl}/images/${getRouterParam(event, 'id')}/info`, { headers })
+  const response = await fetch(`${darkroomUrl}/images/${id}/info`, { headers })
   if (!response.ok) throw createError({ statusCode: response.status })
   const { width, height, dominantColor } = await response.json()
   return { width, height, dominantColor }
