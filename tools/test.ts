@@ -9,6 +9,8 @@ import { run } from 'node:test'
 import { spec as SpecReporter } from 'node:test/reporters'
 import { pathToFileURL } from 'node:url'
 import { inspect, parseArgs } from 'node:util'
+import { shareDockerEngine, startDockerEngine } from './docker/docker-engine.ts'
+import { makeImages } from './docker/docker-images.ts'
 import { runQuietly } from './processes/process.ts'
 import { S3_KINDS, type S3Kind } from './s3/s3-server.ts'
 import { isS3Kind, shareS3Server, startS3Server } from './s3/start-s3-server.ts'
@@ -25,8 +27,8 @@ Starts real servers (S3, nginx, Chromium) and runs the tests against them. A ski
 
 Missing servers are installed on Debian, as root. Not part of npm test: npm run test:browser (the page at / and the
 recipes), test:frameworks (the examples for web frameworks), test:operator (doctor, alerts, Prometheus), test:openapi,
-test:troubleshooting (common mistakes), and test:examples, which also needs Python, PHP, Ruby and Go: Debian's packages
-python3, php-cli, ruby and golang-go.
+test:troubleshooting (common mistakes), test:docker (the image and docker-compose.yml, in a Docker engine of its own), and
+test:examples, which also needs Python, PHP, Ruby and Go: Debian's packages python3, php-cli, ruby and golang-go.
 
 Exit code: 0 all tests passed; 1 otherwise.
 `
@@ -54,8 +56,8 @@ const BOUNDED =
   /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|galleries|lifecycle|renderer-crash)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-bucket))/
 /** Tests that start servers of their own, each with several processes. */
 const ALONE = /^test\/(?:minio|ceph)/
-/** Tests of apps: npm, a build and Chromium, with several processes each. */
-const BUILDS = /^test\/frameworks/
+/** Tests of apps (npm, a build and Chromium) and of clusters in containers, with several processes each. */
+const BUILDS = /^test\/(?:docker|frameworks)/
 /** Unit tests that measure the memory of their process, or start a long command. The others share one process. */
 const OWN_PROCESS = /^test\/unit\/(?:import-rules|retained-memory|service\/library\/remote-purge)/
 
@@ -113,11 +115,9 @@ async function main(): Promise<number> {
   process.env.NODE_COMPILE_CACHE = compiled
   try {
     const runTests = () => runRounds(files, join(compiled, 'unit-tests.mjs'))
-    return report(
-      files.every((file) => WITHOUT_SERVER.has(folderOf(file)))
-        ? await runTests()
-        : await runWithServer(kind, runTests),
-    )
+    if (files.every((file) => folderOf(file) === 'docker')) return report(await runWithDocker(runTests))
+    if (files.every((file) => WITHOUT_SERVER.has(folderOf(file)))) return report(await runTests())
+    return report(await runWithServer(kind, runTests))
   } finally {
     await rm(compiled, { recursive: true, force: true })
   }
@@ -131,6 +131,17 @@ async function runWithServer(kind: S3Kind, runTests: () => Promise<Outcome>): Pr
     return await runTests()
   } finally {
     await server.stop()
+  }
+}
+
+async function runWithDocker(runTests: () => Promise<Outcome>): Promise<Outcome> {
+  const engine = await startDockerEngine()
+  try {
+    await makeImages(engine)
+    shareDockerEngine(engine)
+    return await runTests()
+  } finally {
+    await engine.stop()
   }
 }
 

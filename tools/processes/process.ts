@@ -9,8 +9,8 @@ import type { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** What a server gets to end by itself after SIGTERM, in twentieths of a second: hundreds are waited for in a run. */
-const GRACE_TWENTIETHS = 100
+/** What a server gets to end by itself after SIGTERM: hundreds are waited for in a run. */
+const GRACE_MS = 5000
 
 /**
  * Finds the line of /proc/<pid>/stat of a process of the group `$1` that still runs. One that is dead, with all of its
@@ -21,13 +21,14 @@ const RUNS = String.raw`\) ([^XZ] [0-9]+ $1 |Z [0-9]+ $1 (-?[0-9]+ ){14}([2-9]|1
 
 /**
  * Ends a process group and removes a folder as soon as its standard input closes. The kernel closes that when the test
- * process is gone, however it went, so that no server outlives its test. `$1`: the group, `$2`: the folder, `$3`: the signal.
+ * process is gone, however it went, so that no server outlives its test. `$1`: the group, `$2`: the folder, `$3`: the signal,
+ * `$4`: twentieths of a second until SIGKILL.
  */
 const WATCHDOG = `
 cat >/dev/null
 kill -s "$3" -- "-$1" 2>/dev/null
 waits=0
-while grep -qsE "${RUNS}" /proc/[0-9]*/stat && [ "$waits" -lt ${GRACE_TWENTIETHS} ]; do sleep 0.05; waits=$((waits + 1)); done
+while grep -qsE "${RUNS}" /proc/[0-9]*/stat && [ "$waits" -lt "$4" ]; do sleep 0.05; waits=$((waits + 1)); done
 kill -s KILL -- "-$1" 2>/dev/null
 rm -rf -- "$2"
 `
@@ -36,7 +37,7 @@ export interface RunningServer {
   readonly pid: number
   /** The server's temporary folder; goes when the server is stopped. */
   readonly folder: string
-  /** Ends the server and what it started, by SIGKILL if it takes five seconds; resolves when all of it is gone. */
+  /** Ends the server and what it started, by SIGKILL if it takes too long; resolves when all of it is gone. */
   stop(): Promise<void>
 }
 
@@ -53,6 +54,8 @@ export interface ServerCommand {
   readonly readyTimeoutMs: number
   /** How it ends; SIGKILL for one that has nothing to save and would take its time. Default: SIGTERM. */
   readonly endsBy?: 'TERM' | 'KILL'
+  /** Time until SIGKILL. Default: five seconds. */
+  readonly endsWithinMs?: number
 }
 
 export function createServerFolder(name: string): Promise<string> {
@@ -74,7 +77,7 @@ export async function startServer(options: ServerCommand): Promise<RunningServer
   closeSync(log)
   const pid = await startedPid(server, name)
   server.unref()
-  const watchdog = startWatchdog(pid, folder, options.endsBy ?? 'TERM')
+  const watchdog = startWatchdog(pid, options)
 
   const stop = async () => {
     if (watchdog.exitCode !== null) return
@@ -102,8 +105,12 @@ export async function startServer(options: ServerCommand): Promise<RunningServer
   }
 }
 
-function startWatchdog(group: number, folder: string, signal: string): ChildProcessByStdio<Writable, null, null> {
-  const watchdog = spawn('sh', ['-c', WATCHDOG, 'watchdog', String(group), folder, signal], {
+function startWatchdog(
+  group: number,
+  { folder, endsBy = 'TERM', endsWithinMs = GRACE_MS }: ServerCommand,
+): ChildProcessByStdio<Writable, null, null> {
+  const args = ['-c', WATCHDOG, 'watchdog', String(group), folder, endsBy, String(endsWithinMs / 50)]
+  const watchdog = spawn('sh', args, {
     stdio: ['pipe', 'ignore', 'ignore'],
     cwd: '/',
     detached: true,

