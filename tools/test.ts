@@ -14,6 +14,7 @@ import { makeImages } from './docker/docker-images.ts'
 import { runQuietly } from './processes/process.ts'
 import { S3_KINDS, type S3Kind } from './s3/s3-server.ts'
 import { isS3Kind, shareS3Server, startS3Server } from './s3/start-s3-server.ts'
+import { ensureFrameworks } from './servers/install-frameworks.ts'
 import { ensureChromium, ensureLanguages, ensureNginx } from './servers/install-servers.ts'
 
 const USAGE = `Usage: npm test [-- [--s3=<server>] [file or pattern ...]]
@@ -54,6 +55,8 @@ const WAITING = /^test\/(?:e2e\/(?:slow-client|stalled-upload)|integration\/(?:s
 /** Tests with bounds on how long something may take, or of what happens at the limits of a node. */
 const BOUNDED =
   /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|galleries|lifecycle|renderer-crash)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-bucket))/
+/** Tests of web frameworks from Debian and PyPI. */
+const FRAMEWORKS = /^test\/frameworks\/(?:clients|django|laravel|rails|wordpress)/
 /** Tests that start servers of their own, each with several processes. */
 const ALONE = /^test\/(?:minio|ceph)/
 /** Tests of apps (npm, a build and Chromium) and of clusters in containers, with several processes each. */
@@ -109,6 +112,7 @@ async function main(): Promise<number> {
     await ensureNginx()
   if (files.some((file) => /^test\/(browser|e2e|frameworks)/.test(file))) await ensureChromium()
   if (files.some((file) => folderOf(file) === 'examples')) await ensureLanguages()
+  if (files.some((file) => FRAMEWORKS.test(file))) await ensureFrameworks()
   // glibc keeps an arena of memory per thread, and libvips has many threads; a node is run with the same.
   process.env.MALLOC_ARENA_MAX = '2'
   const compiled = await mkdtemp(join(tmpdir(), 'darkroom-compiled-'))

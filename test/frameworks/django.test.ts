@@ -1,7 +1,8 @@
+import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { runQuietly } from '../../tools/processes/process.ts'
-import { ensureDjango } from '../../tools/servers/install-servers.ts'
+import { ensureDjango } from '../../tools/servers/install-frameworks.ts'
 import { assertBlocksAreIn } from '../support/doc-blocks.ts'
 import { copyExample, serveExample } from '../support/framework-server.ts'
 import { assertGallery } from '../support/gallery-story.ts'
@@ -16,7 +17,13 @@ test('The Django example uploads, shows and deletes pictures, and shows those of
   await runQuietly(python, [manage, 'makemigrations', 'gallery'], env)
   await runQuietly(python, [manage, 'migrate'], env)
   await serveExample(t, site, [python, manage, 'runserver', '--noreload', `127.0.0.1:${site.port}`], env)
-  await assertGallery(t, { pictures: `${site.url}/`, photos: `${site.url}/photos/`, node: node.url })
+  const unsigned = { ...env, DARKROOM_URL_KEY: '' }
+  const program = 'from gallery.darkroom import image_url; print(image_url("an-id", "400w"))'
+  assert.equal(
+    await runQuietly(python, [manage, 'shell', '--no-imports', '-c', program], unsigned),
+    `${node.url}/image/an-id/400w\n`,
+  )
+  await assertGallery(t, { pictures: `${site.url}/`, photos: `${site.url}/photos/`, node })
 })
 
 test('The page about Django shows only code of the example', async () => {

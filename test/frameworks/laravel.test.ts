@@ -1,8 +1,9 @@
+import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { runQuietly } from '../../tools/processes/process.ts'
-import { ensureLaravel } from '../../tools/servers/install-servers.ts'
+import { ensureLaravel } from '../../tools/servers/install-frameworks.ts'
 import { assertBlocksAreIn } from '../support/doc-blocks.ts'
 import { copyExample, serveExample } from '../support/framework-server.ts'
 import { assertGallery } from '../support/gallery-story.ts'
@@ -28,7 +29,14 @@ test('The Laravel example uploads, shows and deletes pictures, and shows those o
   const publicFolder = join(site.folder, 'public')
   const serve = [php, '-S', `127.0.0.1:${site.port}`, '-t', publicFolder, join(publicFolder, 'index.php')]
   await serveExample(t, site, serve, env)
-  await assertGallery(t, { pictures: `${site.url}/`, photos: `${site.url}/photos`, node: node.url })
+  const unsigned = { ...env, DARKROOM_URL_KEY: '', FOLDER: site.folder }
+  const program = `
+    require getenv('FOLDER') . '/vendor/autoload.php';
+    $app = require getenv('FOLDER') . '/bootstrap/app.php';
+    $app->make(Illuminate\\Contracts\\Console\\Kernel::class)->bootstrap();
+    echo App\\Darkroom::imageUrl('an-id', '400w');`
+  assert.equal(await runQuietly(php, ['-r', program], unsigned), `${node.url}/image/an-id/400w`)
+  await assertGallery(t, { pictures: `${site.url}/`, photos: `${site.url}/photos`, node })
 })
 
 test('The page about Laravel shows only code of the example', async () => {

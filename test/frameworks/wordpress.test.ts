@@ -108,6 +108,9 @@ test('The WordPress plugin serves old and new images of the media library, and W
     for (const url of await assertImageFits(image))
       assert.ok(url.startsWith(`${node.url}/s3/photos/uploads/${file}/-/`), url)
   }
+  const unsigned = await site.php(`echo Darkroom\\image_url('a b.jpg', '400w');`, { DARKROOM_URL: node.url })
+  const original = encodeURIComponent(`${site.url}/wp-content/uploads/a%20b.jpg`)
+  assert.equal(unsigned, `${node.url}/image?url=${original}&size=400w`)
   assert.doesNotMatch(await readFile(join(site.folder, 'wordpress.log'), 'utf8'), /plugins\/darkroom/)
 })
 

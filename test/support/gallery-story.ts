@@ -4,7 +4,7 @@ import { ask } from '../../tools/requests/ask.ts'
 import type { Scope } from '../../tools/processes/scope.ts'
 import { noisePicture } from '../../tools/pictures/picture.ts'
 import { launchBrowser } from '../../tools/servers/browser.ts'
-import { fixture } from '../../tools/servers/darkroom.ts'
+import { type Darkroom, fixture } from '../../tools/servers/darkroom.ts'
 import { assertImageFits, loadedImages } from './framework-page.ts'
 
 const ID = '82343c717326f81108374e694e36782edb04a441'
@@ -16,12 +16,12 @@ export interface Gallery {
   /** The page with the form whose files the framework stores in a bucket. */
   readonly photos: string
   /** The node that serves the pictures. */
-  readonly node: string
+  readonly node: Pick<Darkroom, 'url' | 'stop'>
 }
 
 /**
  * What a visitor does with a gallery, in Chromium: uploads by both forms, wrong files too, and deletions. Every URL of every
- * `<img>` is requested.
+ * `<img>` is requested. In the end the node is stopped.
  */
 export async function assertGallery(t: Scope, { pictures, photos, node }: Gallery): Promise<void> {
   const browser = await launchBrowser(t)
@@ -47,7 +47,7 @@ export async function assertGallery(t: Scope, { pictures, photos, node }: Galler
   const urls = await assertImageFits(mountains)
   assert.deepEqual(
     urls.map((url) => url.replace(/\?s=[\w-]{43}$/, '')),
-    ['1200w', '400w', '800w', '1200w'].map((spec) => `${node}/image/${ID}/${spec}`),
+    ['1200w', '400w', '800w', '1200w'].map((spec) => `${node.url}/image/${ID}/${spec}`),
   )
 
   const large = await noisePicture(1, 800, 600)
@@ -81,7 +81,19 @@ export async function assertGallery(t: Scope, { pictures, photos, node }: Galler
   const [photo] = await loadedImages(page)
   assert.ok(photo, await page.innerText('body'))
   assert.deepEqual([photo.alt, photo.width, photo.height], ['On its side', 1200, 900])
-  for (const url of await assertImageFits(photo)) assert.ok(url.startsWith(`${node}/s3/photos/`), url)
+  for (const url of await assertImageFits(photo)) assert.ok(url.startsWith(`${node.url}/s3/photos/`), url)
+
+  // With the node down, a new picture is refused, and a row can be deleted all the same.
+  await page.goto(pictures)
+  await upload(page, picture, 'The last')
+  assert.equal((await loadedImages(page)).length, 1)
+  await node.stop()
+  await upload(page, picture, 'Too late')
+  assert.match(await page.innerText('body'), /Pictures are not available at the moment/)
+  await page.goto(pictures)
+  await page.getByRole('button', { name: 'Delete' }).click()
+  await page.waitForURL(pictures)
+  assert.equal(await page.getByRole('button', { name: 'Delete' }).count(), 0)
 }
 
 async function upload(page: Page, buffer: Buffer, alt: string): Promise<void> {

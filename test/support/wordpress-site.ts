@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { freePort } from '../../tools/processes/free-port.ts'
 import { commandOutput, createServerFolder, runQuietly, startServer } from '../../tools/processes/process.ts'
 import type { Scope } from '../../tools/processes/scope.ts'
-import { ensureWordpress } from '../../tools/servers/install-servers.ts'
+import { ensureWordpress } from '../../tools/servers/install-frameworks.ts'
 import { stopAfter } from '../../tools/servers/site.ts'
 
 const WORDPRESS = '/usr/share/wordpress'

@@ -3,24 +3,13 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { commandOutput, runCommand } from '../processes/process.ts'
-import { ensureCommand, ensureCommands, ensurePackages, findCommand, isExecutable } from './debian-packages.ts'
+import { ensureCommand, ensureCommands, findCommand, isExecutable } from './debian-packages.ts'
 
 // What the tests run against is the real thing, and a missing server is an error, never a skipped test. Everything here
 // finds what is installed, or installs it, or throws an error that says what to install. All output goes to stderr.
 
 const SEAWEEDFS_VERSION = '4.48'
-const LIBTHUMBOR_VERSION = '2.0.2'
-const DJANGO_VERSION = '5.2.19'
-/** Of the example in examples/django, and the client libraries of thumbor and imgproxy for Python. */
-const DJANGO_PACKAGES = [
-  `Django==${DJANGO_VERSION}`,
-  'django-storages==1.14.6',
-  'boto3==1.44.8',
-  'Pillow==13.0.0',
-  `libthumbor==${LIBTHUMBOR_VERSION}`,
-  'django-thumbor==0.6.0',
-  'imgproxy==1.0.0',
-]
+export const LIBTHUMBOR_VERSION = '2.0.2'
 const MINIO_VERSION = 'v0.0.0-20260212201848-7aac2a2c5b7c'
 /** Its client `mc`; what its module asks for is older than what MinIO's does. */
 const MINIO_CLIENT_VERSION = 'v0.0.0-20250313080218-cf909e1063a9'
@@ -134,52 +123,8 @@ export function ensureLibthumbor(): Promise<string> {
   })
 }
 
-/** @returns The path of a Python that can import Django and what examples/django needs: half a minute, once. */
-export function ensureDjango(): Promise<string> {
-  return ensureCached(`django-${DJANGO_VERSION}/python`, async (folder) => {
-    await pipInstall(DJANGO_PACKAGES, folder)
-    await writePython(folder)
-  })
-}
-
-/** WordPress in `/usr/share/wordpress`, with its theme, and MariaDB: half a minute, once. @returns Paths of PHP and MariaDB. */
-export async function ensureWordpress(): Promise<Readonly<Record<'php' | 'mariadb' | 'createDatabase', string>>> {
-  const services = ['mariadb.service']
-  const packages = [
-    'wordpress',
-    'wordpress-theme-twentytwentythree',
-    'mariadb-server',
-    'php-cli',
-    'php-mysql',
-    'php-gd',
-  ]
-  await ensurePackages({ packages, services })
-  return {
-    php: await ensureCommand('php', { packages, services }),
-    mariadb: await ensureCommand('mariadbd', { packages, services }),
-    createDatabase: await ensureCommand('mariadb-install-db', { packages, services }),
-  }
-}
-
-/** Debian's Laravel, with its HTTP client and SQLite. @returns The path of PHP. */
-export async function ensureLaravel(): Promise<string> {
-  const packages = ['php-laravel-framework', 'php-guzzlehttp-guzzle', 'php-cli', 'php-curl', 'php-sqlite3']
-  await ensurePackages({ packages, services: [] })
-  return await ensureCommand('php', { packages, services: [] })
-}
-
-/** Debian's Rails, with Puma, SQLite and the SDK of S3. @returns Paths of Ruby and Puma. */
-export async function ensureRails(): Promise<Readonly<Record<'ruby' | 'puma', string>>> {
-  const packages = ['ruby-rails', 'puma', 'ruby-sqlite3', 'ruby-aws-sdk-s3']
-  await ensurePackages({ packages, services: [] })
-  return {
-    ruby: await ensureCommand('ruby', { packages, services: [] }),
-    puma: await ensureCommand('puma', { packages, services: [] }),
-  }
-}
-
-/** A command `python` in the folder, which imports the packages there. */
-async function writePython(folder: string): Promise<void> {
+/** Writes a command `python` into a folder, which imports the packages there. */
+export async function writePython(folder: string): Promise<void> {
   const script = `#!/bin/sh\nPYTHONPATH="$(dirname "$0")" exec ${await ensurePip()} "$@"\n`
   await writeFile(join(folder, 'python'), script, { mode: 0o755 })
 }
@@ -269,7 +214,8 @@ export async function ensureCached(path: string, install: (folder: string) => Pr
   return file
 }
 
-async function pipInstall(requirements: string | readonly string[], folder: string): Promise<void> {
+/** Installs packages of PyPI into a folder. @param requirements Such as `libthumbor==2.0.2`. */
+export async function pipInstall(requirements: string | readonly string[], folder: string): Promise<void> {
   const python = await ensurePip()
   const options = ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', folder]
   await runCommand(python, [...options, ...[requirements].flat()], {

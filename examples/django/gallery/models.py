@@ -1,5 +1,3 @@
-from functools import partial
-
 from django.core.validators import FileExtensionValidator
 from django.db import models, transaction
 from django.db.models.signals import post_delete
@@ -26,7 +24,7 @@ class Picture(models.Model):
 def delete_image(instance, **_):
     # The same bytes have the same id, so another row may show the same image.
     if not Picture.objects.filter(darkroom_id=instance.darkroom_id).exists():
-        transaction.on_commit(partial(darkroom.delete, instance.darkroom_id), robust=True)
+        transaction.on_commit(lambda: darkroom.delete(instance.darkroom_id), robust=True)
 
 
 class Photo(models.Model):
