@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { test } from 'node:test'
-import { ListObjectsV2Command } from '@aws-sdk/client-s3'
 import { freePort } from '../../tools/processes/free-port.ts'
-import { createTestClient, REGION } from '../../tools/s3/s3-server.ts'
+import { runQuietly } from '../../tools/processes/process.ts'
 import { fixture } from '../../tools/servers/darkroom.ts'
+import { ensureAwsCli } from '../../tools/servers/install-servers.ts'
 import { startDev } from '../support/dev-node.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
@@ -17,6 +17,7 @@ test('"npm run dev -- --minio" keeps an upload in the bucket of a MinIO that las
   const url = `http://127.0.0.1:${await freePort()}`
   const env = { PORT: new URL(url).port, DARKROOM_DEV_DATA: folder }
 
+  const began = performance.now()
   const first = startDev(t, ROOT, env, ['--minio'])
   await first.untilSaid('"msg":"listening"', 1)
   const token = (await readFile(join(folder, 'upload-token'), 'utf8')).trim()
@@ -25,11 +26,10 @@ test('"npm run dev -- --minio" keeps an upload in the bucket of a MinIO that las
   const uploaded = await fetch(`${url}/images`, { method: 'POST', headers, body })
   assert.equal(uploaded.status, 201)
   const id = /"id":"(?<id>[0-9a-f]{40})"/.exec(await uploaded.text())?.groups?.['id'] ?? ''
-  const keys = await listedKeys(first.said)
-  assert.ok(
-    keys.some((key) => key.startsWith('originals/') && key.endsWith(id)),
-    `${keys.join(' ')} should have ${id}`,
-  )
+  assert.equal((await fetch(`${url}/image/${id}/100w`)).status, 200)
+  t.diagnostic(`first thumbnail ${Math.round(performance.now() - began)} ms after the start`)
+  const listed = await runPrinted(first.said)
+  assert.match(listed, new RegExp(`^\\S+ \\S+ +${body.length} originals/\\S+/${id}$`, 'm'))
   const console = /Console: (?<address>\S+),/.exec(first.said)?.groups?.['address'] ?? ''
   assert.match(await (await fetch(console)).text(), /<title>MinIO/i)
   assert.equal(await first.stop(), 0)
@@ -40,17 +40,23 @@ test('"npm run dev -- --minio" keeps an upload in the bucket of a MinIO that las
   assert.equal(await second.stop(), 0)
 })
 
-/** By what is printed for the command line. */
-async function listedKeys(said: string): Promise<string[]> {
-  const command =
-    /AWS_ACCESS_KEY_ID=(?<user>\S+) AWS_SECRET_ACCESS_KEY=(?<secret>\S+) aws --endpoint-url (?<endpoint>\S+)/
-  const { user = '', secret = '', endpoint = '' } = command.exec(said)?.groups ?? {}
-  const access = { kind: 'minio', endpoint, region: REGION, accessKeyId: user, secretAccessKey: secret } as const
-  const client = createTestClient(access)
+/** Runs the command that is printed for the AWS CLI, as it stands. @returns its output. */
+async function runPrinted(said: string): Promise<string> {
+  const command = /^ *(?<command>AWS_ACCESS_KEY_ID=.* aws .* s3 ls .*)$/m.exec(said)?.groups?.['command'] ?? ''
+  const { python, folder } = await ensureAwsCli()
+  const own = await mkdtemp(join(tmpdir(), 'darkroom-aws-'))
   try {
-    const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: 'darkroom' }))
-    return Contents.flatMap(({ Key }) => (Key === undefined ? [] : [Key]))
+    await writeFile(join(own, 'aws'), `#!/bin/sh\nexec ${python} -m awscli "$@"\n`, { mode: 0o755 })
+    const PATH = `${own}:${process.env['PATH'] ?? ''}`
+    return await runQuietly('sh', ['-c', command], { ...NO_SETTINGS, PATH, PYTHONPATH: folder })
   } finally {
-    client.destroy()
+    await rm(own, { recursive: true, force: true })
   }
+}
+
+/** Neither files of the user nor the role of the machine. The region is that of the AWS CLI's own default. */
+const NO_SETTINGS = {
+  AWS_CONFIG_FILE: '/dev/null',
+  AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+  AWS_EC2_METADATA_DISABLED: 'true',
 }
