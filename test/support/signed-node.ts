@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
-import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import type { Scope } from '../../tools/processes/scope.ts'
+import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import type { Darkroom } from '../../tools/servers/darkroom.ts'
-import { startNodeFor, temporaryFolder, TOKEN } from '../../tools/servers/site.ts'
+import { startNodeFor, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
 
 const URL_KEY = 'a-url-key-for-tests-only'
 

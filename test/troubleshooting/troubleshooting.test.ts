@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { access, readFile, writeFile } from 'node:fs/promises'
 import { after, suite, test } from 'node:test'
 import { createScope } from '../../tools/processes/scope.ts'
 import { type Observed, slug, troubleshootingPage, uniform } from '../support/troubleshooting/page.ts'
@@ -48,6 +48,7 @@ test('docs/troubleshooting.md contains what was observed; "npm run troubleshooti
   assert.equal(observed.size, MISTAKES.length, 'a mistake was not as expected, or two have the same title')
   assert.equal(new Set(MISTAKES.map(({ title }) => slug(title))).size, MISTAKES.length)
   const page = troubleshootingPage(MISTAKES.flatMap(({ title }) => observed.get(title) ?? []))
+  for (const [, target = ''] of page.matchAll(/\]\((?<target>[^)#]+)/g)) await access(new URL(target, PAGE))
   if (process.env['TROUBLESHOOTING_WRITE'] === 'true') await writeFile(PAGE, page)
   assert.equal(await readFile(PAGE, 'utf8'), page)
 })

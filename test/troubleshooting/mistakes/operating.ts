@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { resolve } from 'node:path'
 import { freePort } from '../../../tools/processes/free-port.ts'
+import { rawRequest } from '../../../tools/requests/raw-request.ts'
 import { TOKEN } from '../../../tools/requests/token.ts'
 import { fixture } from '../../../tools/servers/darkroom.ts'
 import { newStore, startNodeFor, temporaryFolder } from '../../../tools/servers/site.ts'
@@ -20,7 +21,36 @@ function signUrl(env: Readonly<Record<string, string>>, done: string): Promise<A
   })
 }
 
+/** Another address of this machine stands for its address in the network. */
+const FROM_ELSEWHERE = '127.0.0.2'
+
+async function askFromElsewhere(port: number): Promise<string> {
+  try {
+    const { status } = await rawRequest(`http://${FROM_ELSEWHERE}:${port}`, '/healthz')
+    return String(status)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return `connect ${String(error.code)}`
+    throw error
+  }
+}
+
 export const OPERATING: readonly Mistake[] = [
+  {
+    section,
+    title: 'The node cannot be reached from other machines',
+    says: /connect ECONNREFUSED/,
+    fix: 'By default a node listens on loopback, for the nginx of the same machine. Set `HOST` if clients, a load balancer or other containers connect to it directly.',
+    works: /^200$/,
+    async make(t) {
+      const closed = await startNodeFor(t)
+      const open = await startNodeFor(t, { env: { HOST: '0.0.0.0' } })
+      const done = 'curl http://<address of the machine>:8080/healthz'
+      return {
+        wrong: { done: `npm start\n${done}`, answer: await askFromElsewhere(closed.port) },
+        right: { done: `HOST=0.0.0.0 npm start\n${done}`, answer: await askFromElsewhere(open.port) },
+      }
+    },
+  },
   {
     section,
     title: 'Uploads are refused although the client sends a token',

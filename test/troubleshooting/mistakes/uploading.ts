@@ -114,7 +114,7 @@ export const UPLOADING: readonly Mistake[] = [
     works: STORED,
   }),
   upload({
-    title: 'A photo of an iPhone',
+    title: 'The photo comes from an iPhone',
     wrong: () =>
       curlUpload(`--data-binary @IMG_0001.HEIC -H 'Content-Type: image/heic' ${CURL_TOKEN}`, {
         headers: writing('image/heic'),
@@ -126,7 +126,7 @@ export const UPLOADING: readonly Mistake[] = [
     works: STORED,
   }),
   upload({
-    title: 'An SVG',
+    title: 'The image is an SVG',
     wrong: () =>
       curlUpload(`--data-binary @logo.svg -H 'Content-Type: image/svg+xml' ${CURL_TOKEN}`, {
         headers: writing('image/svg+xml'),
@@ -270,6 +270,20 @@ export const UPLOADING: readonly Mistake[] = [
       }),
     says: /No route matches this URL; did you mean \/images\?/,
     fix: 'Paths are exact: the upload is `POST /images`.',
+    right: () => CORRECT,
+    works: STORED,
+  }),
+  upload({
+    title: 'A page of another site uploads from the browser',
+    wrong: () => ({
+      method: 'OPTIONS',
+      path: '/images',
+      headers: { Origin: 'https://shop.example', 'Access-Control-Request-Method': 'POST' },
+      shown:
+        "fetch('https://img.example.com/images', { method: 'POST', … }) at https://shop.example\nOPTIONS /images, the CORS preflight of the browser",
+    }),
+    says: /Method not allowed for this URL; allowed: POST/,
+    fix: 'CORS is not enabled for uploads, as a page would have to contain the token. Send the file to your own server, and from there to Darkroom: see [uploads](recipes/uploads.md).',
     right: () => CORRECT,
     works: STORED,
   }),
