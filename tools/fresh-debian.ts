@@ -4,15 +4,16 @@ import { type FirstHour, firstHour } from './fresh-debian/fresh-root.ts'
 
 const USAGE = `Usage: npm run fresh-debian [-- <options>]
 
-Follows the quick start of README.md in a fresh Debian root (debootstrap, minimal, with curl), once for each version of Node with
-the npm that comes with it. The commit is HEAD. Runs as root, on Debian.
+Follows the quick start of README.md in a fresh Debian root (debootstrap, minimal, with curl), once for each version of
+Node with the npm that comes with it. The commit is HEAD. Runs as root, on Debian.
 
   --node 18,20,22,24  major versions of Node
   --test              run npm test too, with each version that starts the node
   --help              print this help
 
-Prints one line for each version. The output of the commands is on standard error. Exit code: 0 each version from 20 on showed a
-picture, and Node 18 was refused with a message that names the right version; 1 one did not; 2 nothing could be tried.
+Prints one line for each version. The output of the commands is on standard error. Exit code: 0 each version from 20 on
+showed a picture, and Node 18 was refused with a message that names the right version; 1 one did not; 2 nothing could be
+tried.
 `
 
 await runTool({
