@@ -1,7 +1,8 @@
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { commandOutput, runQuietly } from '../processes/process.ts'
+import { findCommand } from '../servers/debian-packages.ts'
 import { copyRegistrySettings, ensureDebianRoot } from '../servers/debian-root.ts'
 import { ensureMinio, ensureMinioClient, ensurePrometheus } from '../servers/install-servers.ts'
 import { buildImage, type DockerEngine, dockerEnv } from './docker-engine.ts'
@@ -51,12 +52,14 @@ interface Recipe {
 
 /** What `node:24-bookworm-slim` has of Node, with the registries of this machine. */
 async function buildNodeBase(host: string): Promise<void> {
-  const npm = await commandOutput('npm', ['root', '--global'])
-  if (npm === undefined) throw new Error('npm not found. Please install it: it becomes a part of the image')
+  const command = await findCommand('npm')
+  if (command === undefined) throw new Error('npm not found. Please install it: it becomes a part of the image')
+  // The command is a link to npm/bin/npm-cli.js.
+  const npm = dirname(dirname(await realpath(command)))
   await inFolder(async (settings) => {
     await copyRegistrySettings(settings)
     await buildFrom(host, 'node:24-bookworm-slim', {
-      files: { settings, npm: join(npm, 'npm'), node: join(ROOT, `node_modules/node-linux-${process.arch}/bin/node`) },
+      files: { settings, npm, node: join(ROOT, `node_modules/node-linux-${process.arch}/bin/node`) },
       steps: [
         'COPY settings /',
         'COPY node /usr/local/bin/',
@@ -80,7 +83,7 @@ async function buildFrom(host: string, tag: string, { files, steps }: Recipe): P
 export async function copyCheckout(folder: string): Promise<void> {
   const list = await commandOutput('git', ['-C', ROOT, 'ls-files', '--cached', '--others', '--exclude-standard'])
   for (const path of list?.split('\n') ?? []) {
-    await mkdir(join(folder, path, '..'), { recursive: true })
+    await mkdir(dirname(join(folder, path)), { recursive: true })
     await cp(join(ROOT, path), join(folder, path), { verbatimSymlinks: true })
   }
 }
