@@ -28,6 +28,11 @@ export interface ShownImage {
   readonly pixels: number
 }
 
+interface Screen {
+  readonly width: number
+  readonly density: number
+}
+
 /**
  * Opens a page in a context of its own, and loads lazy images too.
  *
@@ -37,8 +42,18 @@ export interface ShownImage {
 export async function imagesOf(
   browser: Browser,
   url: string,
-  { width, density }: { readonly width: number; readonly density: number } = SCREENS[0],
+  screen: Screen = SCREENS[0],
 ): Promise<readonly ShownImage[]> {
+  for (;;) {
+    const { images, shift, errors } = await look(browser, url, screen)
+    // Chromium gives up all that it loads when an interface of the machine comes or goes, such as one of Docker.
+    if (errors.some((error) => error.includes('ERR_NETWORK_CHANGED'))) continue
+    assert.deepEqual([errors, shift], [[], 0], `${url} at ${screen.width} px, density ${screen.density}`)
+    return images
+  }
+}
+
+async function look(browser: Browser, url: string, { width, density }: Screen) {
   const tab = await browser.newPage({ viewport: { width, height: 800 }, deviceScaleFactor: density })
   const errors: string[] = []
   tab.on('pageerror', (error) => errors.push(error.message))
@@ -70,8 +85,7 @@ export async function imagesOf(
     })()`),
   )
   await tab.close()
-  assert.deepEqual([errors, shift], [[], 0], `${url} at ${width} px, density ${density}`)
-  return images
+  return { images, shift, errors }
 }
 
 /**
