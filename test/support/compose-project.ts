@@ -8,6 +8,8 @@ import { copyCheckout, MINIO_IMAGE, PROMETHEUS_IMAGE } from '../../tools/docker/
 import { freePort, isFree } from '../../tools/processes/free-port.ts'
 import { runQuietly } from '../../tools/processes/process.ts'
 
+/** Debian's Compose 1.29, or another version. */
+const COMMAND = process.env['DARKROOM_TEST_COMPOSE'] ?? 'docker-compose'
 const DEFAULT_NOFILE = 65_536
 
 /** A fresh clone with its `docker-compose`, on ports that are free. */
@@ -48,10 +50,13 @@ export async function createProject(t: TestContext, files: readonly string[] = [
     NOFILE_LIMIT: String(await openFilesLimit()),
   }
   const docker = (...args: readonly string[]) => runQuietly('docker', args, env)
-  const compose = (...args: readonly string[]) => runQuietly('env', ['--chdir', folder, 'docker-compose', ...args], env)
+  const compose = (...args: readonly string[]) => runQuietly('env', ['--chdir', folder, COMMAND, ...args], env)
   t.after(async () => {
-    await compose('--profile', 'monitoring', 'down', '--volumes', '--timeout', '20')
-    await rm(folder, { recursive: true, force: true })
+    try {
+      await compose('--profile', 'monitoring', 'down', '--volumes', '--timeout', '20')
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
   })
   const containers = async (format: string) => {
     const label = `label=com.docker.compose.project=${name}`
