@@ -127,11 +127,11 @@ export const CACHE = {
     .default('./cache')
     .meta(facts({ about: 'Folder of the disk cache of this node.', allowed: 'path of a folder' })),
   CACHE_MAX_BYTES: optionalByteSize({
-    about: 'Maximum disk space of the cache. Above nine tenths of it, the least recently used files are evicted.',
+    about: 'Maximum disk space of the cache. Above 97 % of it, files are evicted, first those that were viewed once.',
     whenUnset: '10 % of the disk',
   }),
   CACHE_MIN_FREE_BYTES: optionalByteSize({
-    about: 'Minimum free disk space. Below it, the least recently used files of the cache are evicted.',
+    about: 'Minimum free disk space. Below it, files of the cache are evicted.',
     whenUnset: '5 % of the disk',
   }),
   CACHE_MAX_IDLE_DAYS: whole(2)

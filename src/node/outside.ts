@@ -85,7 +85,7 @@ export interface Disk {
 }
 
 /** Share of the budget at which a sweep begins: more is written while it runs. */
-const SWEEP_AT = 0.9
+const SWEEP_AT = 0.97
 
 /** @param memoryBytes Of the machine, or what its container may have. */
 export async function openDisk(config: Config, meter: Meter, mtimeSeconds: number, memoryBytes: number): Promise<Disk> {

@@ -19,6 +19,7 @@ import {
 } from 'node:fs'
 import { homedir } from 'node:os'
 import { CACHE_FOLDERS, CACHE_MARKER } from '../../domain/stored/cache-layout.ts'
+import { markedMtime, type Segment } from '../../domain/sweep/segments.ts'
 import type { DiskSpace, SweepClock } from '../../domain/sweep/sweep-plan.ts'
 import { systemErrorCode } from '../files/new-file.ts'
 
@@ -202,21 +203,21 @@ export function attempt<T>(tally: WalkTally, call: () => T): T | 'gone' | 'faile
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NOATIME
 
 /**
- * Makes the next read of a file renew its access time. With `relatime` the kernel renews it once a day, and if the file was
- * changed since the last read: setting its times to their current values is such a change. So the cache distinguishes files
- * that nginx sends often from those sent once, even if its content changes in less than a day. No effect if the next read
- * renews the time anyway, as it costs a write of the inode; no effect on a mount with `noatime`.
+ * Marks the segment of a file in its mtime, and makes the next read renew its access time. With `relatime` the kernel renews it once a
+ * day, and if the file was changed since the last read: setting its times is such a change. So the cache distinguishes files that nginx
+ * sends often from those sent once, even if its content changes in less than a day. No effect on the access times of a mount with
+ * `noatime`.
  *
  * @param stats From just before; a file that was replaced since is left alone.
  * @throws The system error.
  */
-export function expectRead(path: string, { ino, dev, atimeMs, ctimeMs, mtimeMs }: Stats): void {
-  if (atimeMs <= ctimeMs) return
+export function markSegment(path: string, stats: Stats, segment: Segment): void {
   const file = openOwn(path)
   if (file === undefined) return
   try {
     const opened = fstatSync(file)
-    if (opened.ino === ino && opened.dev === dev) futimesSync(file, atimeMs / 1000, mtimeMs / 1000)
+    if (opened.ino !== stats.ino || opened.dev !== stats.dev) return
+    futimesSync(file, stats.atimeMs / 1000, markedMtime(stats, segment) / 1000)
   } finally {
     closeSync(file)
   }

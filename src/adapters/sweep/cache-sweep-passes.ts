@@ -1,11 +1,9 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { CACHE_FOLDERS, PICTURE_FOLDERS } from '../../domain/stored/cache-layout.ts'
+import { createSegmentCounts, type EvictionPlan, type SegmentCounts } from '../../domain/sweep/segments.ts'
 import {
-  type AgeHistogram,
-  type CutOff,
-  createAgeHistogram,
   type DiskSpace,
-  PROTECTED_MS,
+  NEW_MS,
   planClock,
   planLimits,
   planShortage,
@@ -18,8 +16,8 @@ import {
   attempt,
   type CacheFolder,
   diskSpace,
-  expectRead,
   loadClock,
+  markSegment,
   openCacheFolder,
   saveClock,
   type WalkPolicy,
@@ -146,10 +144,10 @@ function removeTemporary(sweep: Sweep): void {
   for (const name of readdirSync(path)) walk(`${path}/${name}`, name.startsWith(HIDDEN_PREFIX) ? hidden : orphans)
 }
 
-/** @returns The remaining files that may be removed, by age. */
-function removeIdle(sweep: Sweep): AgeHistogram {
+/** @returns The remaining files that may be removed, by segment and age. */
+function removeIdle(sweep: Sweep): SegmentCounts {
   const { task, limits, clock, ledger } = sweep
-  const histogram = createAgeHistogram(limits.maxIdleMs)
+  const counts = createSegmentCounts(task.nowMs, limits.maxIdleMs)
   const policy = firstPass(sweep)
   if (clock.jumped && !task.all) ledger.reasons.add('clock_jumped')
   walkTrees(sweep, 1, {
@@ -157,18 +155,18 @@ function removeIdle(sweep: Sweep): AgeHistogram {
     onKept(stats, path) {
       policy.onKept(stats, path)
       const { bytes, inodes } = shareKept(stats)
-      if (!isProtected(task, stats)) histogram.add(task.nowMs - stats.atimeMs, bytes, inodes)
+      if (!isNew(task, stats)) counts.add(stats, bytes, inodes)
     },
     onRemoved(stats) {
       policy.onRemoved(stats)
       ledger.reasons.add(task.all ? 'all' : 'idle')
     },
   })
-  return histogram
+  return counts
 }
 
-/** Removes the oldest files if the cache exceeds a budget after the first pass. */
-function keepToBudgets(sweep: Sweep, histogram: AgeHistogram): void {
+/** Removes files by the eviction rules if the cache exceeds a budget after the first pass. */
+function keepToBudgets(sweep: Sweep, counts: SegmentCounts): void {
   const { folder, disk, limits, ledger, monitor } = sweep
   if (monitor.isStopped()) return
   const now = diskSpace(folder.path)
@@ -178,27 +176,24 @@ function keepToBudgets(sweep: Sweep, histogram: AgeHistogram): void {
   const shortage = planShortage(ledger.keptBytes, { ...now, freeBytes, freeInodes }, limits)
   if (shortage.reasons.length === 0) return
   for (const reason of shortage.reasons) ledger.reasons.add(reason)
-  removeOldest(sweep, histogram.cutOff(shortage))
+  evict(sweep, counts.plan(shortage, ledger.keptBytes))
 }
 
-/** A file that is read between half of the current age limit and the limit is kept longer. */
-const EXPECTED_FROM = 0.5
-
-function removeOldest(sweep: Sweep, cutOff: CutOff): void {
+function evict(sweep: Sweep, plan: EvictionPlan): void {
   const { task, ledger } = sweep
-  const expectedFromMs = cutOff.ageMs * EXPECTED_FROM
-  const ageOf = (stats: Stats): number => task.nowMs - stats.atimeMs
   walkTrees(sweep, 2, {
     ...firstPass(sweep),
     // Idle files are gone already, except in a dry run.
-    removesFile: (stats) => !isProtected(task, stats) && !isIdle(sweep, stats) && cutOff.removes(ageOf(stats)),
+    removesFile: (stats) => !isNew(task, stats) && !isIdle(sweep, stats) && plan.decide(stats) === 'remove',
     onKept(stats, path) {
-      if (!task.dryRun && ageOf(stats) > expectedFromMs) attempt(ledger, () => expectRead(path, stats))
+      if (task.dryRun || isNew(task, stats)) return
+      const verdict = plan.decide(stats)
+      if (verdict !== 'keep' && verdict !== 'remove') attempt(ledger, () => markSegment(path, stats, verdict))
     },
     onRemoved(stats) {
       const { bytes, inodes } = countRemoved(sweep, stats)
       ledger.keptBytes -= bytes
-      cutOff.freed(ageOf(stats), bytes, inodes)
+      plan.freed(stats, bytes, inodes)
     },
   })
 }
@@ -244,14 +239,14 @@ function walkTrees(sweep: Sweep, pass: number, policy: WalkPolicy): void {
 
 function isIdle({ task, limits, clock }: Sweep, stats: Stats): boolean {
   if (task.all) return true
-  if (isProtected(task, stats)) return false
+  if (isNew(task, stats)) return false
   return task.nowMs - Math.max(stats.atimeMs, clock.notBeforeMs) > limits.maxIdleMs
 }
 
 /** Both times of a new file are the time of its publication; a sweep itself renews the ctime of old files. */
-function isProtected(task: SweepTask, { ctimeMs, atimeMs }: Stats): boolean {
+function isNew(task: SweepTask, { ctimeMs, atimeMs }: Stats): boolean {
   // In both directions: after the clock was set back, files from the future must not be protected until then.
-  const isRecent = (timeMs: number): boolean => Math.abs(task.nowMs - timeMs) < PROTECTED_MS
+  const isRecent = (timeMs: number): boolean => Math.abs(task.nowMs - timeMs) < NEW_MS
   return isRecent(ctimeMs) && isRecent(atimeMs)
 }
 

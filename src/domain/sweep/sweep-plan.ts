@@ -10,13 +10,13 @@ export const MIN_IDLE_DAYS = 2
  * Time after its publication in which no sweep removes a file, ms: on a full disk a rendition would be gone before
  * other viewers of the same page get it. Not longer, as the budgets also apply to bursts.
  */
-export const PROTECTED_MS = 10_000
+export const NEW_MS = 10_000
 
 /** Age from which a temporary file is orphaned, ms: longer than any upload or render. */
 export const TEMP_MAX_AGE_MS = 60 * 60_000
 
-/** A sweep that has to free space frees a tenth more, so that the next file does not start it again. */
-const LOW_WATER = 0.9
+/** A sweep that has to free space frees 3 % more, so that the next file does not start it again. */
+const LOW_WATER = 0.97
 
 const DEFAULT_MAX_PERCENT = 10
 const DEFAULT_MIN_FREE_PERCENT = 5
@@ -139,8 +139,12 @@ export interface CutOff {
 /** Bytes and inodes by time since the last access, in constant memory for any number of files. */
 export interface AgeHistogram {
   add(ageMs: number, bytes: number, inodes: number): void
+  /** Of all files that were added. */
+  readonly bytes: number
   /** The age from which files are removed to free `shortage`, oldest access first. */
   cutOff(shortage: Shortage): CutOff
+  /** The part of a shortage that remains if all files are removed. */
+  rest(shortage: Shortage): Shortage
 }
 
 /**
@@ -153,11 +157,22 @@ export interface AgeHistogram {
 export function createAgeHistogram(maxAgeMs: number): AgeHistogram {
   const bytesByAge = new Float64Array(BUCKETS)
   const inodesByAge = new Float64Array(BUCKETS)
+  const total = { bytes: 0, inodes: 0 }
   const bucketOf = (ageMs: number): number =>
     Math.min(BUCKETS - 1, Math.floor(Math.sqrt(Math.max(0, ageMs) / maxAgeMs) * BUCKETS))
 
   return {
+    get bytes() {
+      return total.bytes
+    },
+    rest: ({ bytes, inodes, reasons }) => ({
+      bytes: Math.max(0, bytes - total.bytes),
+      inodes: Math.max(0, inodes - total.inodes),
+      reasons,
+    }),
     add(ageMs, bytes, inodes) {
+      total.bytes += bytes
+      total.inodes += inodes
       const bucket = bucketOf(ageMs)
       bytesByAge[bucket] = (bytesByAge[bucket] ?? 0) + bytes
       inodesByAge[bucket] = (inodesByAge[bucket] ?? 0) + inodes

@@ -5,7 +5,7 @@ import { createAgeHistogram, planClock, planLimits, planShortage } from '../../.
 const DAY_MS = 86_400_000
 const NOW_MS = Date.UTC(2030, 0, 1)
 const DISK = { totalBytes: 1000, freeBytes: 500, totalInodes: 1000, freeInodes: 500 }
-const LIMITS = { maxIdleMs: 30 * DAY_MS, maxBytes: 100, minFreeBytes: 90, minFreeInodes: 90 }
+const LIMITS = { maxIdleMs: 30 * DAY_MS, maxBytes: 100, minFreeBytes: 97, minFreeInodes: 97 }
 
 test('limits that nobody set follow from the size of the disk', () => {
   assert.deepEqual(planLimits({ maxIdleDays: 30 }, DISK), {
@@ -29,12 +29,12 @@ test('an idle time that relatime makes meaningless is refused', () => {
 
 const SHORTAGES = {
   'within all budgets nothing must go': { used: 100, disk: DISK, expected: { bytes: 0, inodes: 0, reasons: [] } },
-  'over its bytes the cache goes down to nine tenths of them': {
+  'over its bytes the cache goes down to 97 % of them': {
     used: 101,
     disk: DISK,
-    expected: { bytes: 11, inodes: 0, reasons: ['max_bytes'] },
+    expected: { bytes: 4, inodes: 0, reasons: ['max_bytes'] },
   },
-  'a disk with too little free gets a tenth more than wanted': {
+  'a disk with too little free gets 3 % more than wanted': {
     used: 50,
     disk: { ...DISK, freeBytes: 80 },
     expected: { bytes: 20, inodes: 0, reasons: ['free_bytes'] },
@@ -42,7 +42,7 @@ const SHORTAGES = {
   'the greater of two shortages of bytes counts': {
     used: 200,
     disk: { ...DISK, freeBytes: 80 },
-    expected: { bytes: 110, inodes: 0, reasons: ['max_bytes', 'free_bytes'] },
+    expected: { bytes: 103, inodes: 0, reasons: ['max_bytes', 'free_bytes'] },
   },
   'inodes run out by themselves': {
     used: 50,

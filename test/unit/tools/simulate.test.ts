@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { hitRatios } from '../../../tools/simulate/hit-ratio.ts'
+import { createFifo, createLru, createS4Lru, createSieve, type Policy } from '../../../tools/simulate/policies.ts'
+import { createTrace } from '../../../tools/simulate/trace.ts'
+
+const OPTIONS = { seed: 1, requests: 15_000, originals: 1500, days: 14, zipf: 0.9 }
+
+/** Objects of one byte each, in a cache of four. @returns the requests that were hits. */
+function hitsOf(create: (bytes: Float64Array, capacityBytes: number) => Policy, requests: string): string {
+  const policy = create(new Float64Array(26).fill(1), 4)
+  return Array.from(requests)
+    .filter((name, time) => policy.request(name.charCodeAt(0) - 97, time))
+    .join('')
+}
+
+test('each policy evicts as its definition says', () => {
+  // FIFO drops a, although it was just requested.
+  assert.equal(hitsOf(createFifo, 'abcdaea'), 'a')
+  assert.equal(hitsOf(createLru, 'abcdaeab'), 'aa')
+  // A segment of S4LRU has room for one: c pushes b out, but not a, which moved to the next one.
+  assert.equal(hitsOf(createS4Lru, 'aabcab'), 'aa')
+  // SIEVE spares a, which was requested since, and removes b.
+  assert.equal(hitsOf(createSieve, 'abcdaeab'), 'aa')
+})
+
+test('a trace is the same for the same seed, in the order of time, with the sizes of its originals', () => {
+  const trace = createTrace(OPTIONS)
+  assert.deepEqual(trace.objects, createTrace(OPTIONS).objects)
+  assert.notDeepEqual(trace.objects, createTrace({ ...OPTIONS, seed: 2 }).objects)
+  assert.deepEqual(trace.times, trace.times.toSorted())
+  assert.ok((trace.times[0] ?? 0) >= 0 && (trace.times.at(-1) ?? 0) <= 14 * 86_400_000)
+  // No request is for a source.
+  assert.equal(
+    trace.objects.some((object) => trace.source[object] === object),
+    false,
+  )
+})
+
+test('the eviction of the cache is near S4LRU, far above LRU in a small cache, and below the optimum', () => {
+  const trace = createTrace(OPTIONS)
+  const { ratios, storeReads } = hitRatios(trace, 0.05)
+  const { Darkroom = 0, LRU = 0, S4LRU = 0, Belady = 0 } = Object.fromEntries(ratios)
+  assert.ok(Darkroom > LRU * 1.08, `${Darkroom} ${LRU}`)
+  assert.ok(Darkroom > S4LRU - 0.03, `${Darkroom} ${S4LRU}`)
+  for (const [name, ratio] of ratios) assert.ok(ratio <= Belady, name)
+  for (const [name, reads] of storeReads) assert.ok(reads <= 1 - (ratios.get(name) ?? 0), name)
+})
