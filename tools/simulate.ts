@@ -6,9 +6,9 @@ import { createTrace } from './simulate/trace.ts'
 
 const USAGE = `Usage: npm run simulate [-- <options>]
 
-Replays a trace of requests through the eviction of the disk cache and through other policies, at several sizes of the cache.
-The trace is random, but the same for the same options: Zipf's law, a decay of the popularity to a tenth per week, 4 to 11 sizes
-per original. Belady knows the future, and bounds every policy.
+Replays a trace of requests through the eviction of the disk cache and through other policies, at several sizes of the
+cache. The trace is random, but the same for the same options: Zipf's law, a decay of the popularity to a tenth a week,
+4 to 11 sizes per original. Belady knows the future, and bounds every policy.
 
   --requests 1000000  number of requests, at most 4194304
   --originals 100000  number of originals
@@ -17,8 +17,8 @@ per original. Belady knows the future, and bounds every policy.
   --seed 1            seed of the random generator
   --help              print this help
 
-Prints two tables by cache size (a percentage of the bytes of all requested files): hits per request, and reads of the store per
-request. The first half of the requests warms the cache.
+Prints two tables by cache size (a percentage of the bytes of all requested files): hits per request, and reads of the
+store per request. The first half of the requests warms the cache.
 `
 
 await runTool({
