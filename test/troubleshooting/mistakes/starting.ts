@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { freePort } from '../../../tools/processes/free-port.ts'
 import { commandOutput } from '../../../tools/processes/process.ts'
 import { ensureOldNode } from '../../../tools/servers/install-servers.ts'
-import { temporaryFolder } from '../../../tools/servers/site.ts'
+import { newStore, temporaryFolder } from '../../../tools/servers/site.ts'
 import type { Mistake } from '../../support/troubleshooting/mistake.ts'
 import {
   READY,
@@ -171,17 +171,27 @@ export const STARTING: readonly Mistake[] = [
     works: READY,
     async make(t) {
       const file = join(await temporaryFolder(t), 'buckets.yaml')
-      const write = (secret: string) =>
-        writeFile(file, JSON.stringify({ buckets: { photos: { accessKeyId: '$KEY', secretAccessKey: secret } } }))
+      const { bucket, endpoint, credentials } = (await newStore()).settings
+      const write = (secretAccessKey: string) =>
+        writeFile(
+          file,
+          JSON.stringify({ buckets: { photos: { bucket, endpoint, accessKeyId: '$KEY', secretAccessKey } } }),
+        )
       await write('the-secret-itself')
-      const wrong = await startInVain(t, { BUCKETS_FILE: file, KEY: 'darkroom' })
+      const accessKey = String(credentials?.accessKeyId)
+      const wrong = await startInVain(t, { BUCKETS_FILE: file, KEY: accessKey })
       await write('$SECRET')
-      const right = await startReady(t, { BUCKETS_FILE: file, KEY: 'darkroom', SECRET: '…' })
-      const shown = (secret: string, done: string) =>
-        `# buckets.yaml\nbuckets: { photos: { accessKeyId: $KEY, secretAccessKey: ${secret} } }\n${done}`
+      const right = await startReady(t, {
+        BUCKETS_FILE: file,
+        KEY: accessKey,
+        SECRET: String(credentials?.secretAccessKey),
+      })
+      const shown = (secret: string, more: string) =>
+        `# buckets.yaml\nbuckets: { photos: { accessKeyId: $KEY, secretAccessKey: ${secret} } }\n` +
+        `BUCKETS_FILE=buckets.yaml KEY=darkroom ${more}npm start`
       return {
-        wrong: { ...wrong, done: shown('the-secret-itself', wrong.done) },
-        right: { ...right, done: shown('$SECRET', right.done) },
+        wrong: { ...wrong, done: shown('the-secret-itself', '') },
+        right: { ...right, done: shown('$SECRET', 'SECRET=… ') },
       }
     },
   },

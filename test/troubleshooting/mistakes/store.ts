@@ -7,7 +7,7 @@ import { TOKEN } from '../../../tools/requests/token.ts'
 import { createTestClient, READER_CREDENTIALS } from '../../../tools/s3/s3-server.ts'
 import { s3ForTests } from '../../../tools/s3/start-s3-server.ts'
 import { startFaultProxy } from '../../../tools/servers/fault-proxy.ts'
-import { newStore } from '../../../tools/servers/site.ts'
+import { newStore, temporaryFolder } from '../../../tools/servers/site.ts'
 import type { Mistake } from '../../support/troubleshooting/mistake.ts'
 import { doctorSays, type Env, READY, readiness, startUnready } from '../../support/troubleshooting/nodes.ts'
 
@@ -111,7 +111,8 @@ export const STORE_MISTAKES: readonly Mistake[] = [
       const { env, endpoint } = await newStore()
       const proxy = await startFaultProxy({ target: endpoint })
       t.after(proxy.stop)
-      const settings = { ...env, S3_ENDPOINT: proxy.endpoint, UPLOAD_TOKENS: TOKEN, PORT: String(await freePort()) }
+      const own = { CACHE_DIR: await temporaryFolder(t), PORT: String(await freePort()) }
+      const settings = { ...env, ...own, S3_ENDPOINT: proxy.endpoint, UPLOAD_TOKENS: TOKEN }
       const date = new Date(Date.now() + 600_000).toUTCString()
       await proxy.setFault({ kind: 'headers', headers: { date }, matching: { method: /^HEAD$/, path: /^\/$/ } })
       const wrong = await doctorSays('clock', settings, [])
