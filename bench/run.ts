@@ -15,6 +15,7 @@ import { benchOverload } from './overload.ts'
 import { benchRender } from './render.ts'
 import { benchSizing } from './sizing.ts'
 import { benchSoak } from './soak.ts'
+import { benchSteps } from './steps.ts'
 import { benchUploads } from './uploads.ts'
 
 const USAGE = `Usage: npm run bench [-- [--smoke] [part ...]]
@@ -30,6 +31,7 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
   overload   first views and hits at 1, 3 and 10 times the capacity of the node
   galleries  pages of 200 new pictures in Chromium, and 8 and 64 concurrent clients
   sizing     uploads and first views with an S3 store: CPU, bytes and requests to the store for each
+  steps      100,000 distinct specs of one picture with SIZE_POLICY=steps, and the rate of hits between the steps
   purge      sweep of a cache of a million files, against find -delete
   uploads    memory over a hundred large uploads
   part ...   parts to run; default: all
@@ -51,6 +53,7 @@ const PARTS = {
   overload: benchOverload,
   galleries: benchGalleries,
   sizing: benchSizing,
+  steps: benchSteps,
   purge: benchPurge,
   uploads: benchUploads,
 } as const satisfies Record<string, (options: BenchOptions) => BenchReport | Promise<BenchReport>>

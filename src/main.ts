@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { bucketVariables, loadBuckets } from './config/buckets-file.ts'
 import { ConfigError, loadConfig } from './config/env.ts'
 import { formatSettings } from './config/help.ts'
+import { mostFilesPerPicture } from './config/size-policy.ts'
 import { startNode } from './node/start.ts'
 import { atStart, endDespiteHungThreads, HungDiskError, PassingError } from './node/start-trouble.ts'
 
@@ -26,7 +27,7 @@ const SAME_SIGNAL_MS = 500
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { help: { type: 'boolean', short: 'h' } } })
   if (values.help) {
-    process.stdout.write(HELP)
+    process.stdout.write(HELP + stepsNote())
     return
   }
   const path = process.env['BUCKETS_FILE'] ?? ''
@@ -46,6 +47,13 @@ async function main(): Promise<void> {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+}
+
+/** The bound of the settings in the environment, which `--help` is asked for with. */
+function stepsNote(): string {
+  const most = mostFilesPerPicture(process.env)
+  if (process.env['SIZE_POLICY'] !== 'steps' || most === undefined) return ''
+  return `\nWith SIZE_POLICY=steps, SIZE_STEPS, SIZES and MAX_SIDE as set here, one picture has at most ${most} files in the cache.\n`
 }
 
 main().catch((error: unknown) => {

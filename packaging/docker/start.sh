@@ -62,6 +62,9 @@ run_node() {
   site 'server 127.0.0.1:8080 max_conns=256;' "server 127.0.0.1:$PORT max_conns=256;"
   site 'map "" $hit_tree ' "map \"\" \$hit_tree { default $CACHE_DIR/renditions; }"
   if [ "${SIZE_POLICY:-}" = signed ]; then site 'map "" $direct_hits ' 'map "" $direct_hits { default off; }'; fi
+  if [ "${SIZE_POLICY:-}" = steps ] && [ "${SIZES_FALLBACK:-}" != redirect ]; then
+    site 'map "" $size_steps ' 'map "" $size_steps { default on; }'
+  fi
   # From where the front's word on who asks is believed, and where the monitoring may ask from.
   site 'set_real_ip_from ' "$(printf 'set_real_ip_from %s; ' $TRUSTED_NETWORKS)"
   site '127.0.0.1 1;' "$(printf '%s 1; ' $TRUSTED_NETWORKS)"

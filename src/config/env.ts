@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { isEveryHost } from '../domain/network/remote-hosts.ts'
 import { editDistance } from '../domain/text/edit-distance.ts'
-import { ACCESS, DIALECTS, LIMITS, LOGGING, RENDERING, SERVER, SIZES } from './requests.ts'
+import { ACCESS, DIALECTS, LIMITS, LOGGING, RENDERING, SERVER } from './requests.ts'
+import { stepsTogether } from './size-policy.ts'
+import { SIZES } from './sizes.ts'
 import { CACHE, ELSEWHERE, OBJECT_STORE } from './sources.ts'
 
 /** All settings, validated. The name of a setting states its unit. */
@@ -26,7 +28,8 @@ export function loadConfig(
   const mistakes = (parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`)
   mistakes.push(...misspelledNames(Object.keys(given), Object.keys(Env.shape), used))
   mistakes.push(...settingsWithoutMode(given), ...contradictions(given))
-  if (parsed.success) mistakes.push(...limitsTogether(parsed.data), ...boundsTogether(parsed.data))
+  if (parsed.success)
+    mistakes.push(...limitsTogether(parsed.data), ...boundsTogether(parsed.data), ...stepsTogether(parsed.data))
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes.join('\n'))
   return Object.freeze(parsed.data)
 }
@@ -129,13 +132,18 @@ const hasDialect =
 const MODES: readonly Mode[] = [
   {
     settings: ['SIZES', 'SIZES_FALLBACK'],
-    needs: 'SIZE_POLICY=list',
+    needs: 'SIZE_POLICY=list or steps',
     isOn: ({ SIZE_POLICY = 'open' }) => SIZE_POLICY !== 'open' && SIZE_POLICY !== 'signed',
+  },
+  {
+    settings: ['SIZE_STEPS'],
+    needs: 'SIZE_POLICY=steps',
+    isOn: ({ SIZE_POLICY = 'open' }) => !['open', 'list', 'signed'].includes(SIZE_POLICY),
   },
   {
     settings: ['URL_KEYS'],
     needs: 'SIZE_POLICY=signed',
-    isOn: ({ SIZE_POLICY = 'open' }) => SIZE_POLICY !== 'open' && SIZE_POLICY !== 'list',
+    isOn: ({ SIZE_POLICY = 'open' }) => !['open', 'list', 'steps'].includes(SIZE_POLICY),
   },
   {
     settings: ['S3_ENDPOINT', 'S3_REGION', 'S3_FORCE_PATH_STYLE'],

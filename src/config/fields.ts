@@ -18,6 +18,8 @@ export interface Facts {
 /** The metadata of a schema. Attach it last: a refinement or a default makes a new schema. */
 export const facts = ({ about, ...others }: Facts): z.core.GlobalMeta => ({ description: about, ...others })
 
+/** The allowed values of a list of secrets. */
+export const SECRETS = 'secrets of at least 16 characters, separated by spaces'
 const BYTE_AMOUNT = 'bytes, such as 1048576, 64M or 2G'
 
 /** Any text. Default: empty. */
@@ -112,6 +114,12 @@ function isWebUrl(url: string): boolean {
 export function parseSecret(word: string): string {
   if (word.length >= 16) return word
   throw new SettingError('each entry should have at least 16 characters; `openssl rand -hex 32` generates one')
+}
+
+/** A width or height in pixels. @throws SettingError */
+export function parseStep(word: string): number {
+  if (/^[1-9]\d{0,4}$/.test(word)) return Number(word)
+  throw new SettingError(`"${word}" should be a whole number of pixels, such as 640`)
 }
 
 /** A format of originals. @throws SettingError */

@@ -1,10 +1,8 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
-import { MAX_PRIME_SIZES } from '../domain/access/size-policy.ts'
 import { parseDialectMount } from '../domain/dialect/dialects.ts'
 import { parseAddressBlock } from '../domain/network/ip-address.ts'
 import { INPUT_FORMATS } from '../domain/spec/image-format.ts'
-import { parseCanonicalSpec } from '../domain/spec/spec.ts'
 import {
   byteSize,
   choice,
@@ -16,12 +14,12 @@ import {
   parseInputFormat,
   parseKeyAndSalt,
   parseSecret,
+  SECRETS,
   sourceBase,
   webUrl,
   whole,
 } from './fields.ts'
-
-const SECRETS = 'secrets of at least 16 characters, separated by spaces'
+import { DEFAULT_MAX_SIDE } from './sizes.ts'
 
 /** Settings of the HTTP server and of the proxies in front of it. */
 export const SERVER = {
@@ -87,49 +85,6 @@ export const ACCESS = {
   ),
   SHOW_GPS: flag(false, {
     about: 'Include the GPS position in GET /images/{id}/info. It is sent to requests with an upload token only.',
-  }),
-} as const
-
-/** Settings of the sizes that clients may request. */
-export const SIZES = {
-  SIZE_POLICY: choice(['open', 'list', 'signed'], 'open', {
-    about:
-      'Allowed sizes: all of them (open), those of SIZES (list), or those of URLs with a valid signature (signed).',
-  }),
-  SIZES: list(
-    parseCanonicalSpec,
-    {},
-    {
-      about: 'Allow-list of sizes. Required with SIZE_POLICY=list, and refused without it.',
-      allowed: 'sizes such as "400w 800w 100s", separated by spaces',
-      whenUnset: 'none',
-    },
-  ),
-  SIZES_FALLBACK: choice(['refuse', 'redirect'], 'refuse', {
-    about:
-      'Answer to a size that is not in SIZES: 403 (refuse), or 302 to the next larger width that is equal otherwise (redirect). Requires SIZE_POLICY=list.',
-  }),
-  URL_KEYS: list(
-    parseSecret,
-    {},
-    {
-      about:
-        'Keys of URL signatures. The first one signs; all of them verify. Required with SIZE_POLICY=signed, and refused without it.',
-      allowed: SECRETS,
-      whenUnset: 'none',
-    },
-  ),
-  PRIME_SIZES: list(
-    parseCanonicalSpec,
-    { max: MAX_PRIME_SIZES },
-    {
-      about: 'Sizes that are rendered after every upload, before they are requested. An upload may add its own.',
-      allowed: `at most ${MAX_PRIME_SIZES} sizes such as "400w 800w", separated by spaces`,
-      whenUnset: 'none',
-    },
-  ),
-  RETICULUM_SIZES: flag(false, {
-    about: 'Accept text around a size in /image/ URLs, such as thumb-400w, as Reticulum does.',
   }),
 } as const
 
@@ -244,7 +199,7 @@ export const LIMITS = {
   }),
   MAX_FRAMES: count(500, { about: 'Maximum number of frames of an original.', unit: 'frames' }),
   MAX_SIDE: whole(16, 16_383)
-    .default(8192)
+    .default(DEFAULT_MAX_SIDE)
     .meta(facts({ about: 'Maximum width and height of a rendition.', unit: 'pixels' })),
   RENDER_QUEUE_MAX: count(2000, {
     about:

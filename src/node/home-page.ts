@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Config } from '../config/env.ts'
+import { sizePolicy } from '../config/size-policy.ts'
 import type { WriteAccess } from '../domain/access/write-access.ts'
 import { formatSpec } from '../domain/spec/spec.ts'
 import { type HomePage, joinHomePage } from '../http/api/home-page.ts'
@@ -23,14 +24,16 @@ const SCRIPTS = [
 export function readHomePage(config: Config, { tokens }: WriteAccess): HomePage {
   const icon = read('icon.svg')
   if (!config.HOME_PAGE) return { html: '', icon }
+  const policy = sizePolicy(config)
   const facts = {
     canUpload: tokens.length > 0,
     maxUploadBytes: config.MAX_UPLOAD_BYTES,
     maxMegapixels: config.MAX_PIXELS / 1_000_000,
     maxSide: config.MAX_SIDE,
     formats: config.INPUT_FORMATS,
-    policy: config.SIZE_POLICY,
+    policy: policy.kind,
     sizes: config.SIZES.map(formatSpec),
+    steps: policy.kind === 'steps' ? policy.steps.sides : [],
   }
   return {
     html: joinHomePage({ html: read('page.html'), css: read('page.css'), scripts: SCRIPTS.map(read), facts }),

@@ -10,6 +10,8 @@ import { createCacheSweeper } from '../adapters/sweep/cache-sweep.ts'
 import { SweepRefused } from '../adapters/sweep/cache-sweep-folder.ts'
 import type { BucketSettings } from '../config/buckets-file.ts'
 import { type Config, ConfigError } from '../config/env.ts'
+import { sizePolicy } from '../config/size-policy.ts'
+import { primedSpecs } from '../domain/access/size-policy.ts'
 import type { RemoteHost } from '../domain/network/remote-hosts.ts'
 import { defaultRenderMemory } from '../domain/picture/render-memory.ts'
 import { CACHE_FOLDERS, defaultMemoryCache } from '../domain/stored/cache-layout.ts'
@@ -182,7 +184,7 @@ export async function createElsewhere(config: Config, bucketSettings: readonly B
       alias,
       bucket,
       keyPrefix,
-      primeSizes,
+      primeSizes: primedSpecs(primeSizes, sizePolicy(config)),
     })),
     async close() {
       for (const { bucket } of buckets.values()) bucket.close()

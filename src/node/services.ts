@@ -1,9 +1,7 @@
 import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
 import type { Config } from '../config/env.ts'
-import type { SizePolicy } from '../domain/access/size-policy.ts'
 import type { DialectSettings } from '../domain/dialect/dialects.ts'
 import { type AddressBlock, parseAddressBlock } from '../domain/network/ip-address.ts'
-import { formatSpec } from '../domain/spec/spec.ts'
 import {
   createDeletionGuard,
   createInvalidationWatch,
@@ -180,11 +178,6 @@ export function dialectSettings(config: Config): DialectSettings {
     bases: { thumbor: config.THUMBOR_BASE, imgproxy: config.IMGPROXY_BASE, ipx: config.IPX_BASE },
     formatless: config.DIALECT_FORMAT,
   }
-}
-
-export function sizePolicy({ SIZE_POLICY, SIZES, SIZES_FALLBACK, URL_KEYS }: Config): SizePolicy {
-  if (SIZE_POLICY === 'list') return { kind: 'list', sizes: SIZES.map(formatSpec), fallback: SIZES_FALLBACK }
-  return SIZE_POLICY === 'signed' ? { kind: 'signed', keys: URL_KEYS } : { kind: 'open' }
 }
 
 /** Maximum new remote images per minute, in total and for each client. */

@@ -202,6 +202,25 @@ test('The page knows the limits of the node and its list of sizes, and shows wha
   await page.getByRole('alert').filter({ hasText: '"300w" is not an allowed size (SIZES)' }).waitFor()
 })
 
+test('With steps the page explains them, its code has steps only, and a refused option is explained', async (t) => {
+  const env = { SIZE_POLICY: 'steps', SIZE_STEPS: '200 300 500 700', SIZES: '400w,q80' }
+  const { url } = await startNodeFor(t, { env })
+  const { page } = await openPage(t, `${url}/#token=${TOKEN}`)
+  await page.setInputFiles('#file', MOUNTAINS)
+  await page.getByText('rounds sizes up to steps (SIZE_POLICY=steps): 200, 300, 500, 700 pixels').waitFor()
+  assert.match(await rendition(page, 1), /^400w\s+\w+, 500 × 375/)
+  await page.getByLabel('Width in the page').selectOption('full')
+  const tag = await page.inputValue('#tag')
+  const candidates = [...tag.matchAll(/\/(\w+)(?:\.\w+)? (\d+w)/g)].map(([, size, width]) => [size, width])
+  assert.deepEqual(candidates, [
+    ['500w', '500w'],
+    ['700w', '700w'],
+  ])
+  await page.getByLabel('Size specification').fill('400w,q50')
+  await page.getByRole('button', { name: 'Render' }).click()
+  await page.getByRole('alert').filter({ hasText: '"400w,q50" is not an allowed combination' }).waitFor()
+})
+
 test('With signed URLs the page offers those of the record, and its code has their signatures', async (t) => {
   const publicUrl = 'https://img.example.com/pictures'
   const env = { SIZE_POLICY: 'signed', URL_KEYS: 'a-key-for-the-tests-only', PUBLIC_URL: publicUrl }

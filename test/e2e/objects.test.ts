@@ -305,3 +305,22 @@ test('Where URLs are signed, those of objects are too', async (t) => {
   assert.equal((await rawRequest(url, '/s3/photos/x.jpg/-/info')).status, 401)
   assert.equal((await rawRequest(url, '/s3/photos/x.jpg/-/info', { headers: AUTHORIZATION })).status, 200)
 })
+
+test('With SIZE_POLICY=steps a size of an object is that of its step, also while nginx knows no steps', async (t) => {
+  const { url, put } = await setStage(t, { SIZE_POLICY: 'steps', SIZES: '400w,q80' })
+  await put(
+    'x.png',
+    await sharp(await flatPicture('red'))
+      .resize(200, 100, { fit: 'fill' })
+      .png()
+      .toBuffer(),
+  )
+  const step = await rawRequest(url, '/s3/photos/x.png/-/80w.png')
+  for (const path of ['/s3/photos/x.png/-/50w.png', '/s3/photos/x.png/-/79w/x.png', '/s3/photos/x.png/-/80w.png']) {
+    const { status, headers, body } = await rawRequest(url, path)
+    assert.deepEqual([status, headers.etag, body], [200, step.headers.etag, step.body], path)
+  }
+  const { width } = await sharp(step.body).metadata()
+  assert.equal(width, 80)
+  assert.equal((await rawRequest(url, '/s3/photos/x.png/-/50w,q9.png')).status, 403)
+})

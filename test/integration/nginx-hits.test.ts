@@ -3,7 +3,9 @@ import { execFileSync } from 'node:child_process'
 import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { createSizeSteps, DEFAULT_STEPS, stepSpec } from '../../src/domain/access/size-steps.ts'
 import { acceptClass } from '../../src/domain/spec/image-format.ts'
+import { formatSpec, parseSpec } from '../../src/domain/spec/spec.ts'
 import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
 import { answerOwn, FOLDER, ID, PICTURE_HEADERS, setStage } from '../support/stand-in-node.ts'
 
@@ -330,4 +332,69 @@ test('No symbolic link below the hit tree is followed; the cache folder itself m
   await mkdir(join(cacheDir, 'elsewhere/image/ab/ab'), { recursive: true })
   await symlink(join(cacheDir, 'elsewhere', FOLDER), join(cacheDir, 'elsewhere/image/ab/ab', other))
   assert.equal((await rawRequest(nginx.origin, `/image/${other}/1w/x.webp`)).status, 299)
+})
+
+const STEPPING = { site: { 'map "" $size_steps { default off; }': 'map "" $size_steps { default on; }' } } as const
+
+test('With steps, nginx sends the file of the step that the node would choose, in any format', async (t) => {
+  const { nginx, node, publish } = await setStage(t, answerOwn, STEPPING)
+  const steps = createSizeSteps({
+    sides: DEFAULT_STEPS.split(' ').map(Number),
+    sizes: [parseSpec('400w,q80')],
+    maxSide: 8192,
+  })
+  const lengths = [1, 9, 10, 99, 100, 5000, 99_999, ...steps.sides.flatMap((side) => [side - 1, side, side + 1])]
+  const asked = lengths.flatMap((n) => [`${n}w`, `${n}h`, `${n}s`, `${n}w,q80`, `${n}w300h`, `100w${n}h`])
+  for (const spec of asked) {
+    const step = formatSpec(stepSpec(parseSpec(spec), steps))
+    await publish(`${FOLDER}/${step}.webp`, step)
+    await publish(`${FOLDER}/${step}.auto-other.png`, `${step}, negotiated`)
+    for (const [rest, body, vary] of [
+      ['.webp', step, undefined],
+      ['/x.webp', step, undefined],
+      ['', `${step}, negotiated`, 'Accept'],
+    ] as const) {
+      const answer = await rawRequest(nginx.origin, `/image/${ID}/${spec}${rest}`)
+      assert.deepEqual([answer.status, answer.body.toString(), answer.headers.vary], [200, body, vary], spec + rest)
+      assert.equal(answer.headers['cache-control'], 'public, max-age=31536000, immutable')
+      assert.equal(answer.headers['cache-tag'], ID)
+    }
+  }
+  assert.deepEqual(node.requests, [])
+})
+
+test('With steps, the node gets all URLs that are not canonical, crops, and sizes without a file', async (t) => {
+  const seen: unknown[] = []
+  const { nginx, publish } = await setStage(
+    t,
+    (request, response) => {
+      seen.push([request.url, request.headers['x-not-on-disk'] ?? ''])
+      response.writeHead(404).end()
+    },
+    STEPPING,
+  )
+  for (const spec of ['40w', '480w', '480w320h', '480w320h,cover', '480w480h,cover'])
+    await publish(`${FOLDER}/${spec}.webp`, spec)
+  const asked = [
+    ['05w', '1'],
+    ['0400w', '1'],
+    ['9999999w', '1'],
+    ['400W', ''],
+    ['500w', '1'],
+    ['400w,q80', '1'],
+    ['400w300h,cover', ''],
+    ['400w300h400w', '1'],
+  ]
+  for (const [spec] of asked) await rawRequest(nginx.origin, `/image/${ID}/${spec}.webp`)
+  assert.deepEqual(
+    seen,
+    asked.map(([spec, isAbsent]) => [`/image/${ID}/${spec}.webp`, isAbsent]),
+  )
+})
+
+test('Without steps, nginx sends no other file than the requested one', async (t) => {
+  const { nginx, node, publish } = await setStage(t, answerOwn)
+  await publish(`${FOLDER}/480w.webp`, 'a step')
+  await rawRequest(nginx.origin, `/image/${ID}/400w.webp`)
+  assert.equal(node.requests.length, 1)
 })

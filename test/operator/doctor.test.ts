@@ -90,6 +90,27 @@ test('An nginx that sends files without checking signatures is found', async (t)
   })
 })
 
+test('An nginx whose size steps do not match the size policy is found', async (t) => {
+  const on = { site: { 'map "" $size_steps { default off; }': 'map "" $size_steps { default on; }' } }
+  const open = await site(t, {}, on)
+  assertFound(await doctorReport(open.env, open.args), {
+    check: 'nginx files',
+    status: 'failure',
+    message: /files of other sizes/,
+    fix: /\$size_steps in nginx\.conf to off/,
+  })
+  const steps = await site(t, { SIZE_POLICY: 'steps' })
+  assertFound(await doctorReport(steps.env, steps.args), {
+    check: 'nginx files',
+    status: 'warning',
+    message: /passes sizes between the steps to the node/,
+    fix: /\$size_steps in nginx\.conf to on/,
+  })
+  const right = await site(t, { SIZE_POLICY: 'steps' }, on)
+  const { failures, warnings, findings } = await doctorReport(right.env, right.args)
+  assert.deepEqual([failures, warnings], [0, 0], JSON.stringify(findings, undefined, 1))
+})
+
 test('An nginx without the header of ACCEL_PREFIX is found', async (t) => {
   const { env, node } = healthy
   const old = await startNginxFor(t, node, { without: ['X-Darkroom-Accel-Prefix'] })

@@ -1,3 +1,4 @@
+import { DEFAULT_STEPS } from '../../src/domain/access/size-steps.ts'
 import { ERROR_HEADERS, PICTURE_HEADERS, renditionCacheControl } from '../../src/domain/caching/http-caching.ts'
 import { IMAGE_ID_PATTERN } from '../../src/domain/identity/image-id.ts'
 import {
@@ -25,6 +26,8 @@ export const NGINX_VALUES: ReadonlyMap<string, string> = new Map([
   ['accept-classes', acceptClasses()],
   ['format-order', formatOrder()],
   ['negotiated-files', FORMAT_PLACES.map((place) => `$negotiated_file.$format${place + 1}`).join(' ')],
+  ['step-negotiated-files', FORMAT_PLACES.map((place) => `$step_negotiated_file.$format${place + 1}`).join(' ')],
+  ['step-rows', stepRows()],
   ['image-id', IMAGE_ID_PATTERN],
   ['image-path', `/image/(?=(?<shard1>..)(?<shard2>..))(?<id>${IMAGE_ID_PATTERN})/(?<spec>${SPEC_PATTERN})`],
   ['ignored-query', ignoredQuery()],
@@ -50,6 +53,27 @@ function formatOrder(): string {
     const rows = ACCEPT_CLASSES.map((name) => `${name} ${CHOSEN_FORMATS[name][place] ?? CHOSEN_FORMATS[name].at(-1)};`)
     return `map $accept_class $format${place + 1} { ${rows.join(' ')} }`
   }).join('\n')
+}
+
+/** Rows of a map from a side to the next step of the default ladder, in the order in which nginx tries them. */
+function stepRows(): string {
+  const steps = DEFAULT_STEPS.split(' ')
+  return [`default ${steps.at(-1)};`, ...steps.map((step) => `"~^(?:${upTo(step)})$" ${step};`)].join('\n')
+}
+
+/** Matches the whole numbers from 1 to this one, without leading zeros. */
+function upTo(number: string): string {
+  const digits = number.split('')
+  const rest = (length: number) => String.raw`\d`.repeat(length)
+  const shorter = digits.slice(1).map((_, length) => `[1-9]${rest(length)}`)
+  const smaller = digits.flatMap((digit, place) => {
+    const first = place === 0 ? 1 : 0
+    const before = number.slice(0, place)
+    const last = Number(digit) - 1
+    const lower = first === last ? String(first) : `[${first}-${last}]`
+    return last < first ? [] : [`${before}${lower}${rest(digits.length - place - 1)}`]
+  })
+  return [...shorter, ...smaller, number].join('|')
 }
 
 /** The end of a URL without a query, or with one that neither has an option's name nor any percent-encoded name. */

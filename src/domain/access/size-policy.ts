@@ -3,11 +3,13 @@ import { formatSpec, parseSpec, type Spec } from '../spec/spec.ts'
 import { nearestWord } from '../text/edit-distance.ts'
 import { type ImageRequest, signedPath } from '../url/picture-url.ts'
 import { assertSignature, formatSignature, parseSignature, signPath, transferSignature } from './signature.ts'
+import { assertCombination, isAllowedCombination, type SizeSteps, stepSpec } from './size-steps.ts'
 
 /** Which sizes clients may request. */
 export type SizePolicy =
   | { readonly kind: 'open' }
   | { readonly kind: 'list'; readonly sizes: readonly string[]; readonly fallback: 'refuse' | 'redirect' }
+  | { readonly kind: 'steps'; readonly steps: SizeSteps; readonly answer: 'picture' | 'redirect' }
   | { readonly kind: 'signed'; readonly keys: readonly string[] }
 
 /** The result for an allowed request, with the seconds until its signature expires, if it does. */
@@ -15,6 +17,8 @@ export interface Admission {
   readonly expiresInSeconds?: number
   /** The spec to redirect to. */
   readonly redirect?: Spec
+  /** The spec to answer with, if it is not the requested one. */
+  readonly step?: Spec
 }
 
 /**
@@ -30,6 +34,7 @@ export function admit(
   nowSeconds: number,
 ): Admission {
   if (policy.kind === 'list') return admitListed(request.spec, policy)
+  if (policy.kind === 'steps') return admitStep(request.spec, policy)
   if (policy.kind === 'open') return {}
   const signature = parseSignature(query)
   assertSignature(signedPath(request), signature, policy.keys, nowSeconds)
@@ -39,8 +44,10 @@ export function admit(
 /**
  * The same for a URL in the grammar of another service, which is never redirected.
  * @param isSigned By the signature of that service.
+ * @returns the spec to answer with.
  */
-export function admitOtherwise(spec: Spec, policy: SizePolicy, isSigned: boolean): void {
+export function admitOtherwise(spec: Spec, policy: SizePolicy, isSigned: boolean): Spec {
+  if (policy.kind === 'steps') return stepSpec(spec, policy.steps)
   if (policy.kind === 'list') admitListed(spec, { ...policy, fallback: 'refuse' })
   if (policy.kind === 'signed' && !isSigned) {
     throw new RequestError(
@@ -48,6 +55,7 @@ export function admitOtherwise(spec: Spec, policy: SizePolicy, isSigned: boolean
       'This service accepts only signed URLs, and this URL has no signature (SIZE_POLICY)',
     )
   }
+  return spec
 }
 
 /** The query that a URL needs under the policy, without the question mark; empty if none. */
@@ -78,13 +86,40 @@ export function readmittingQuery(
  * @param ownWidth Width of the original, as displayed, in pixels.
  */
 export function offeredSpecs(policy: SizePolicy, ownWidth: number): readonly Spec[] {
+  if (policy.kind === 'steps') return offeredSteps(policy.steps, ownWidth)
   const lower = USUAL_WIDTHS.filter((width) => width < ownWidth)
   const ladder = lower.length < USUAL_WIDTHS.length ? [...lower, ownWidth] : lower
   const texts = policy.kind === 'list' ? policy.sizes : ladder.map((width) => `${width}w`)
   return texts.map(parseSpec).filter((spec) => formatSpec(spec) === `${widthOf(spec)}w`)
 }
 
+/** Smaller widths save too little to be worth a candidate in a srcset. */
+const LEAST_OFFERED = 160
 const USUAL_WIDTHS = [160, 320, 480, 640, 800, 1024, 1280, 1600, 2048, 2560, 3840]
+
+/** Steps up to the first that is as wide as the original, whose rendition is as wide as the original. */
+function offeredSteps({ sides }: SizeSteps, ownWidth: number): readonly Spec[] {
+  const largest = sides.find((side) => side >= ownWidth) ?? Infinity
+  return sides
+    .filter((side) => side <= largest && side >= LEAST_OFFERED)
+    .map((width) => ({ size: { kind: 'box', width } }))
+}
+
+function admitStep(spec: Spec, { steps, answer }: Extract<SizePolicy, { kind: 'steps' }>): Admission {
+  const step = stepSpec(spec, steps)
+  if (formatSpec(step) === formatSpec(spec)) return {}
+  return answer === 'redirect' ? { redirect: step } : { step }
+}
+
+/**
+ * The sizes that are rendered in advance: with steps, those that are served for them, each once. Others are left out, since no request
+ * gets them.
+ */
+export function primedSpecs(specs: readonly Spec[], policy: SizePolicy): readonly Spec[] {
+  if (policy.kind !== 'steps') return specs
+  const served = specs.flatMap((spec) => (isAllowedCombination(spec, policy.steps) ? stepSpec(spec, policy.steps) : []))
+  return [...new Map(served.map((spec) => [formatSpec(spec), spec])).values()]
+}
 
 function admitListed(spec: Spec, { sizes, fallback }: Extract<SizePolicy, { kind: 'list' }>): Admission {
   if (sizes.includes(formatSpec(spec))) return {}
@@ -161,6 +196,7 @@ function assertNotTooMany(field: string, texts: readonly string[]): void {
 }
 
 function assertServed(field: string, size: string, policy: SizePolicy): void {
+  if (policy.kind === 'steps') assertCombination(parseSpec(size), policy.steps)
   if (policy.kind !== 'list' || policy.sizes.includes(size)) return
   throw new RequestError('size_not_allowed', `${field}: "${size}" is not an allowed size (SIZES)`)
 }

@@ -66,7 +66,9 @@ export function imageUrls(record: ImageRecord, base: string, policy: SizePolicy)
     return `${base}${formatImagePath(request)}${query === '' ? '' : `?${query}`}`
   }
   const widths = offeredSpecs(policy, width).flatMap((spec) => {
-    const offered = deviceBox(spec).width
+    const requested = deviceBox(spec).width
+    // The last step is at least as wide as the original, which is not enlarged.
+    const offered = policy.kind === 'steps' && requested !== undefined ? Math.min(requested, width) : requested
     return offered === undefined || offered > width ? [] : [{ spec, offered }]
   })
   const closest = widths.toSorted(

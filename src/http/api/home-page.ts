@@ -22,9 +22,11 @@ export interface PageFacts {
   readonly maxSide: number
   /** Of originals. */
   readonly formats: readonly string[]
-  readonly policy: 'open' | 'list' | 'signed'
-  /** With the policy `list`. */
+  readonly policy: 'open' | 'list' | 'steps' | 'signed'
+  /** With the policies `list` and `steps`. */
   readonly sizes: readonly string[]
+  /** Widths and heights that are served with the policy `steps`, ascending; else empty. */
+  readonly steps: readonly number[]
 }
 
 export interface PageSources {

@@ -1,5 +1,10 @@
 import type { Middleware } from 'koa'
-import { assertUploadParameters, parsePrimeSizes, type SizePolicy } from '../../domain/access/size-policy.ts'
+import {
+  assertUploadParameters,
+  parsePrimeSizes,
+  primedSpecs,
+  type SizePolicy,
+} from '../../domain/access/size-policy.ts'
 import type { WriteAccess } from '../../domain/access/write-access.ts'
 import { selectRange } from '../../domain/caching/http-caching.ts'
 import { visibleInfo } from '../../domain/info/image-info.ts'
@@ -43,7 +48,7 @@ export function uploadHandler(options: ImagesHandlerOptions): Middleware<Request
     assertMay('upload', ctx, access)
     const query = new URLSearchParams(ctx.querystring)
     assertUploadParameters(query)
-    const sizes = [...primeSizes, ...parsePrimeSizes(query, policy)]
+    const sizes = primedSpecs([...primeSizes, ...parsePrimeSizes(query, policy)], policy)
     const { record, created } = await ingest.ingest(uploadBody(ctx.req, maxUploadBytes), ctx.state.signal)
     primes.prime(record.id, sizes)
     metrics.uploads.inc({ created: String(created) })

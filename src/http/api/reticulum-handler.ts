@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Middleware } from 'koa'
 import type { SizePolicy } from '../../domain/access/size-policy.ts'
-import { parseSizeHints } from '../../domain/access/size-policy.ts'
+import { parseSizeHints, primedSpecs } from '../../domain/access/size-policy.ts'
 import { assertTokensConfigured, holdsToken } from '../../domain/access/write-access.ts'
 import { reticulumAnswer } from '../../domain/dialect/reticulum-answer.ts'
 import type { Spec } from '../../domain/spec/spec.ts'
@@ -46,7 +46,7 @@ export function reticulumUploadHandler(options: ImagesHandlerOptions): Middlewar
     const { record, created } = await ingest.ingest(uploadForm(ctx.req, form), ctx.state.signal)
     await aliases.add(form.sha1(), record.id, ctx.state.signal)
     const answer = reticulumAnswer(record, publicUrl, policy)
-    primes.prime(record.id, [...primeSizes, ...form.sizes], answer.extension)
+    primes.prime(record.id, primedSpecs([...primeSizes, ...form.sizes], policy), answer.extension)
     metrics.uploads.inc({ created: String(created) })
     ctx.set({ ...API_HEADERS, 'Cache-Control': 'no-store' })
     ctx.type = 'application/json'

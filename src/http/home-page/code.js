@@ -9,13 +9,15 @@ const DENSITIES = [1, 1.5, 2, 3]
  * @param image The record.
  * @param chosen spec: in the canonical spelling; extension: such as '.webp', or '' for negotiation; url: of the rendition.
  * @param layout kind: 'fixed' with width in CSS pixels, 'full', or 'own' with sizes; alt: text.
- * @param server origin: of this page; policy: SIZE_POLICY.
+ * @param server origin: of this page; policy: SIZE_POLICY; steps: widths that are served with SIZE_POLICY=steps.
  * @returns texts, where picture is empty if it is impossible; isEnlarged: no URL is as wide as the layout.
  */
 export function codeFor(image, chosen, layout, server) {
   const shape = shapeOf(chosen.spec, image)
-  const isOpen = server.policy === 'open'
-  const candidates = isOpen ? openCandidates(image, chosen, layout, shape) : offeredCandidates(image, chosen)
+  const isFree = server.policy === 'open' || server.policy === 'steps'
+  const candidates = isFree
+    ? freeCandidates(image, chosen, shape, onSteps(freeWidths(layout, shape), shape, server.steps))
+    : offeredCandidates(image, chosen)
   const absolute = candidates.map(({ url, width }) => ({ width, url: new URL(url, server.origin).href }))
   const size = displayedSize(layout, shape)
   const attributes = { size, sizes: sizesOf(layout), alt: layout.alt }
@@ -36,13 +38,27 @@ function sizesOf({ kind, width, sizes }) {
   return width <= 320 ? `${width}px` : `(min-width: ${width}px) ${width}px, 100vw`
 }
 
-function openCandidates(image, { extension }, layout, shape) {
+function freeWidths(layout, shape) {
   const wanted = layout.kind === 'fixed' ? DENSITIES.map((density) => Math.round(layout.width * density)) : PAGE_WIDTHS
   const largest = Math.max(...wanted)
   const widths = wanted.filter((width) => width < shape.maxWidth)
   if (shape.maxWidth <= largest) widths.push(shape.maxWidth)
+  return widths
+}
+
+/**
+ * The step for each width, once.
+ * @param steps Ascending; empty: every width is served.
+ * @returns width: of the rendition, which is not enlarged; step: in the URL.
+ */
+function onSteps(widths, { maxWidth }, steps) {
+  const stepFor = (width) => steps.find((step) => step >= width) ?? steps.at(-1) ?? width
+  return [...new Set(widths.map(stepFor))].map((step) => ({ step, width: Math.min(step, maxWidth) }))
+}
+
+function freeCandidates(image, { extension }, shape, widths) {
   const base = image.urls.record.slice(0, -`/images/${image.id}`.length)
-  return widths.map((width) => ({ width, url: `${base}/image/${image.id}/${shape.at(width)}${extension}` }))
+  return widths.map(({ step, width }) => ({ width, url: `${base}/image/${image.id}/${shape.at(step)}${extension}` }))
 }
 
 /** Only URLs that the server offers: widths of the record, or the one that was chosen. */

@@ -27,7 +27,7 @@ function writeCode() {
   $('sizes-field').hidden = kind !== 'own'
   const width = Math.max(1, Math.round(Number($('card').value)) || 300)
   const layout = { kind, width, sizes: $('sizes').value, alt: $('alt').value }
-  const code = codeFor(record, rendition, layout, { origin: location.origin, policy: FACTS.policy })
+  const code = codeFor(record, rendition, layout, { origin: location.origin, policy: FACTS.policy, steps: FACTS.steps })
   $('tag').value = code.img
   $('picture-code').value =
     code.picture ||

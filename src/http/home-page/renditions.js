@@ -6,6 +6,9 @@ const MOST_LISTED = 24
 const CHECKS = ['up', 'flip', 'flop', 'gray', 'sharpen', 'still']
 const TEXTS = ['width', 'height', 'fit', 'position', 'x', 'y', 'quality', 'density', 'rotate', 'blur', 'background']
 
+/** The form makes any specification; otherwise one is chosen. */
+const HAS_FORM = FACTS.policy === 'open' || FACTS.policy === 'steps'
+
 /** The image whose renditions are shown, its renditions, and the ones to be compared. */
 const studio = { record: undefined, list: [], asked: 0, onRendition: () => {}, onPair: () => {} }
 
@@ -58,16 +61,22 @@ function explainPolicy() {
   const texts = {
     open: `Any size up to ${FACTS.maxSide} pixels a side is served. Change the fields, or click on the original to set the focal point.`,
     list: 'This server serves the sizes of a list only (SIZE_POLICY=list), each in any format. Choose one of them.',
+    steps: stepsText(),
     signed:
       'This server serves signed URLs only (SIZE_POLICY=signed): those in the record of the image, or ones that your application signs.',
   }
   $('policy').textContent = texts[FACTS.policy]
-  const isOpen = FACTS.policy === 'open'
-  for (const id of ['fields', 'effects']) $(id).hidden = !isOpen
-  $('offered-field').hidden = isOpen
+  for (const id of ['fields', 'effects']) $(id).hidden = !HAS_FORM
+  $('offered-field').hidden = HAS_FORM
   $('format-field').hidden = FACTS.policy === 'signed'
   $('spec-field').hidden = FACTS.policy === 'signed'
   if (FACTS.policy === 'list') offer(FACTS.sizes)
+}
+
+/** The steps, and the options that a size of the list stands for. */
+function stepsText() {
+  const listed = FACTS.sizes.length === 0 ? '' : `, or as in ${FACTS.sizes.join(', ')}`
+  return `This server rounds sizes up to steps (SIZE_POLICY=steps): ${FACTS.steps.join(', ')} pixels. Sizes have no options other than cover${listed}.`
 }
 
 function offer(values) {
@@ -85,7 +94,7 @@ function formValues() {
 
 function writeSpec() {
   const format = $('format').value
-  const spec = FACTS.policy === 'open' ? specOf(formValues()) : $('offered').value
+  const spec = HAS_FORM ? specOf(formValues()) : $('offered').value
   $('spec').value = format === '' ? spec : `${spec}.${format}`
 }
 
@@ -102,12 +111,12 @@ function placeMarker() {
   const { position, x, y, ...turn } = formValues()
   const point = turnPointBack({ x: Number(x) / 100, y: Number(y) / 100 }, turn)
   const { left, top, width, height } = originalBox()
-  $('marker').hidden = position !== 'focal' || FACTS.policy !== 'open' || !(width > 0)
+  $('marker').hidden = position !== 'focal' || !HAS_FORM || !(width > 0)
   $('marker').style.transform = `translate(${left + point.x * width}px, ${top + point.y * height}px)`
 }
 
 function setFocalPoint({ offsetX, offsetY }) {
-  if (FACTS.policy !== 'open') return
+  if (!HAS_FORM) return
   const { left, top, width, height } = originalBox()
   const within = (share) => Math.max(0, Math.min(1, share))
   const point = turnPoint({ x: within((offsetX - left) / width), y: within((offsetY - top) / height) }, formValues())

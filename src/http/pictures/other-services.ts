@@ -41,10 +41,10 @@ export function dialectHandler({
       await next()
       return
     }
-    const { original, spec, format, expires, attachment, fileName, isSigned } = read
+    const { original, format, expires, attachment, fileName, isSigned } = read
     const nowSeconds = Math.floor(now() / 1000)
     assertNotExpired(read, nowSeconds)
-    admitOtherwise(spec, policy, isSigned)
+    const spec = admitOtherwise(read.spec, policy, isSigned)
     if (attachment || fileName !== undefined) {
       ctx.attachment(fileName, { type: attachment ? 'attachment' : 'inline' })
       // Koa guesses a type by the file name.
@@ -64,8 +64,8 @@ export function rethumbHandler(options: OtherServicesOptions): Middleware<Reques
       await within(ctx, () => answerExif(ctx, asked.source, options))
       return
     }
-    const { source, spec, format, version } = asked
-    admitOtherwise(spec, policy, false)
+    const { source, format, version } = asked
+    const spec = admitOtherwise(asked.spec, policy, false)
     const original = { ...remoteRef(source), ...(version !== undefined && { tag: version }) }
     await answer(ctx, { original, spec, as: choiceOf(ctx, format) })
   }

@@ -151,8 +151,8 @@ async function answerUrl(
     redirect(ctx, spell(admission.redirect), 302, FALLBACK_SECONDS)
     return
   }
-  const { expiresInSeconds } = admission
-  await answer(ctx, { original, spec, as: choiceOf(ctx, format ?? 'negotiated'), expiresInSeconds })
+  const { expiresInSeconds, step = spec } = admission
+  await answer(ctx, { original, spec: step, as: choiceOf(ctx, format ?? 'negotiated'), expiresInSeconds })
 }
 
 /** Metadata of an object or a remote image: what `GET /images/<id>/info` answers for an upload. */

@@ -131,7 +131,7 @@ export const STARTING: readonly Mistake[] = [
   startMistake({
     title: 'A list of sizes is not in use',
     wrong: { SIZES: '400w 800w' },
-    says: /SIZES: has no effect without SIZE_POLICY=list/,
+    says: /SIZES: has no effect without SIZE_POLICY=list or steps/,
     fix: 'Set the policy too: otherwise clients could ask for any size.',
     right: { SIZES: '400w 800w', SIZE_POLICY: 'list' },
   }),

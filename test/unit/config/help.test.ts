@@ -51,7 +51,7 @@ test('Every number has a unit or no dimension, and says its bounds', () => {
 const STATED = {
   STORE: { preset: 'file:./data', allowed: 'file:<folder> or s3://<bucket>' },
   PORT: { preset: '8080', allowed: 'whole number from 0 to 65535' },
-  SIZE_POLICY: { preset: 'open', allowed: 'open, list or signed' },
+  SIZE_POLICY: { preset: 'open', allowed: 'open, list, steps or signed' },
   S3_FORCE_PATH_STYLE: { preset: 'true', allowed: 'true or false' },
   CACHE_MAX_IDLE_DAYS: { preset: '30', allowed: 'whole number, at least 2', unit: 'days' },
   CACHE_MAX_BYTES: { whenUnset: '10 % of the disk', allowed: 'bytes, such as 1048576, 64M or 2G' },
