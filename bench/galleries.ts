@@ -6,8 +6,9 @@ import { shareS3Server, startS3Server } from '../tools/s3/start-s3-server.ts'
 import { launchBrowser } from '../tools/servers/browser.ts'
 import { fixture } from '../tools/servers/darkroom.ts'
 import { askAtOnce, type GallerySite, openGallery, type Shown, startGallerySite } from '../tools/servers/gallery.ts'
+import { withComment } from './distinct-copy.ts'
 import { type BenchOptions, type BenchReport, type Figure, median } from './measure.ts'
-import { readPhotographs, withComment } from './render-photographs.ts'
+import { readPhotographs } from './render-photographs.ts'
 
 const PICTURES = 200
 const OTHERS = 1000

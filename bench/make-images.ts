@@ -9,17 +9,27 @@ import { addSensorNoise } from '../tools/pictures/seeded-random.ts'
 import { unpackPhotographs } from './debian-photographs.ts'
 
 const PACKAGES = ['lomiri-wallpapers-16.04', 'lomiri-wallpapers-20.04'] as const
-const SIZES = { '24mp': [6000, 4000], '12mp': [4000, 3000], '2mp': [1600, 1200] } as const
+const SIZES = {
+  '24mp': [6000, 4000],
+  '12mp': [4000, 3000],
+  '2mp': [1600, 1200],
+  '1mp': [1152, 864],
+  '0.3mp': [640, 480],
+} as const
+const SMALL = ['greentock', 'aitzgorri', 'Picture_0B', 'life', 'picos', 'friends'] as const
 const PHOTOGRAPHS = {
   '24mp': ['Kleiber', 'seeding', 'Dragonfly', 'sunset'],
   '12mp': ['Dragonfly', 'sunset', 'seeding', 'Bridge', 'Kleiber', 'picos', 'Wine'],
-  '2mp': ['greentock', 'aitzgorri', 'Picture_0B', 'life', 'picos', 'friends'],
+  '2mp': SMALL,
+  '1mp': SMALL,
+  '0.3mp': SMALL,
 } as const
+const WEBPS = ['Dragonfly', 'seeding', 'Bridge'] as const
 const NOISE_SIGMA = 2
 const PAN = { frames: 24, width: 480, height: 270, stepX: 8, stepY: 4, frameMs: 80 } as const
 
 type Photograph = (prefix: string) => string
-type Recipe = (photograph: Photograph) => Promise<Sharp>
+type Recipe = (photograph: Photograph) => Sharp | Promise<Sharp>
 
 /** A JPEG as a camera writes it: detail and noise down to the pixel, quality 92, 4:2:0. */
 async function cameraJpeg(path: string, size: readonly [number, number], seed: number): Promise<Sharp> {
@@ -31,6 +41,12 @@ async function cameraJpeg(path: string, size: readonly [number, number], seed: n
     .toBuffer({ resolveWithObject: true })
   addSensorNoise(data, NOISE_SIGMA, seed)
   return sharp(data, { raw: info }).jpeg({ quality: 92, chromaSubsampling: '4:2:0' })
+}
+
+/** A WebP of 12 MP, as a phone's app writes it. */
+function phoneWebp(path: string): Sharp {
+  const [width, height] = SIZES['12mp']
+  return sharp(path).resize(width, height).removeAlpha().webp({ quality: 85 })
 }
 
 /** A PNG whose alpha falls off softly from the middle, so that every value of alpha occurs. */
@@ -65,7 +81,7 @@ async function panningGif(path: string): Promise<Sharp> {
 
 function recipes(): ReadonlyMap<string, Recipe> {
   const all = new Map<string, Recipe>()
-  for (const group of ['24mp', '12mp', '2mp'] as const) {
+  const addJpegs = (group: keyof typeof SIZES): void => {
     for (const [index, prefix] of PHOTOGRAPHS[group].entries()) {
       const [long, short] = SIZES[group]
       const size = prefix === 'Wine' || prefix === 'friends' ? ([short, long] as const) : ([long, short] as const)
@@ -73,10 +89,16 @@ function recipes(): ReadonlyMap<string, Recipe> {
       all.set(`${group}-${index + 1}.jpg`, (photograph) => cameraJpeg(photograph(prefix), size, seed))
     }
   }
+  // The seed of the noise is a photograph's place in this list, so further ones follow at its end.
+  for (const group of ['24mp', '12mp', '2mp'] as const) addJpegs(group)
   all.set('alpha-1.png', (photograph) => softEdgedPng(photograph('Picture_0B'), 1600, 1200))
   all.set('alpha-2.png', (photograph) => softEdgedPng(photograph('seeding'), 2560, 1600))
   all.set('alpha-3.png', (photograph) => softEdgedPng(photograph('picos'), 1200, 1200))
   all.set('animated.gif', (photograph) => panningGif(photograph('seeding')))
+  for (const group of ['1mp', '0.3mp'] as const) addJpegs(group)
+  for (const [index, prefix] of WEBPS.entries()) {
+    all.set(`webp-${index + 1}.webp`, (photograph) => phoneWebp(photograph(prefix)))
+  }
   return all
 }
 

@@ -22,6 +22,10 @@ export interface BenchOptions {
   readonly smoke: boolean
   /** Where `make-images.ts` put its photographs; not used by a smoke run. */
   readonly imagesDir: string
+  /** Rows of `render` that are wanted, as parts of their names. Absent: all. */
+  readonly rows?: readonly string[]
+  /** Of the rows of first views and uploads. Absent: three. */
+  readonly rounds?: number
 }
 
 /**

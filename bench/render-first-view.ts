@@ -4,7 +4,15 @@ import { cpuSecondsAtRest } from '../tools/processes/process-use.ts'
 import { type Figure, measureInTurn, median } from './measure.ts'
 import type { Photograph } from './render-photographs.ts'
 import type { Group, RenderStage } from './render-stage.ts'
-import { findImgproxy, type StartServer, startBareSharp, startIpx, startNode } from './render-subjects.ts'
+import {
+  filesIn,
+  findImgproxy,
+  type StartServer,
+  startBareSharp,
+  startIpx,
+  startNode,
+  uploadsIn,
+} from './render-subjects.ts'
 import { askAll, percentile99 } from './render-views.ts'
 
 const CLIENTS = 8
@@ -75,13 +83,15 @@ async function measureLoads(
   views: readonly View[],
   smoke: boolean,
 ): Promise<ReadonlyMap<Name, readonly Load[]>> {
-  const imgproxy = await findImgproxy(group.folder)
+  const files = filesIn(group.folder)
+  const imgproxy = await findImgproxy(files)
+  const node = (env: Group['fileStore']) => startNode(() => Promise.resolve(uploadsIn(env)), cachesFolder)
   const starts = new Map<Name, StartServer>([
-    ['ipx', startIpx(group.folder)],
-    ['sharp', startBareSharp(group.folder)],
+    ['ipx', startIpx(files)],
+    ['sharp', startBareSharp(files)],
     ...(imgproxy ? ([['imgproxy', imgproxy]] as const) : []),
-    ['darkroom', startNode(group.fileStore, cachesFolder)],
-    ['darkroomS3', startNode(group.s3Store, cachesFolder)],
+    ['darkroom', node(group.fileStore)],
+    ['darkroomS3', node(group.s3Store)],
   ])
   const warmUp = (smoke ? [100] : WARM_UP_WIDTHS).flatMap((width) => group.warmUp.map((each): View => [each, width]))
   return await measureInTurn([...starts.keys()], smoke ? 1 : ROUNDS, async (name) => {

@@ -3,7 +3,7 @@ import { cpuSecondsAtRest, peakBytesDuring, proportionalBytes } from '../tools/p
 import { type Figure, measureInTurn, median } from './measure.ts'
 import type { Measured } from './render-first-view.ts'
 import type { RenderStage } from './render-stage.ts'
-import { type StartServer, startBareSharp, startIpx, startNode } from './render-subjects.ts'
+import { filesIn, type StartServer, startBareSharp, startIpx, startNode, uploadsIn } from './render-subjects.ts'
 import { askAll } from './render-views.ts'
 
 const AT_ONCE = 64
@@ -27,10 +27,11 @@ interface Memory {
  */
 export async function benchRenderMemory({ groups, smoke, cachesFolder }: RenderStage): Promise<Measured> {
   const group = groups.at(-1) ?? groups[0]
+  const uploads = uploadsIn({ ...group.fileStore, MEZZANINE_MIN_PIXELS: '0' })
   const starts = {
-    darkroom: startNode({ ...group.fileStore, MEZZANINE_MIN_PIXELS: '0' }, cachesFolder),
-    ipx: startIpx(group.folder),
-    sharp: startBareSharp(group.folder),
+    darkroom: startNode(() => Promise.resolve(uploads), cachesFolder),
+    ipx: startIpx(filesIn(group.folder)),
+    sharp: startBareSharp(filesIn(group.folder)),
   } satisfies Record<(typeof NAMES)[number], StartServer>
   const runs = await measureInTurn(NAMES, smoke ? 1 : ROUNDS, async (name): Promise<Memory> => {
     const server = await starts[name]()

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { jsonFields } from '../tools/requests/raw-request.ts'
 import { upload } from '../tools/servers/darkroom.ts'
+import { distinctCopy, extensionOf } from './distinct-copy.ts'
 
-const START_OF_IMAGE_BYTES = 2
 const UPLOADS_AT_ONCE = 4
 
 /** An original, in the folder that the peers read and in the service. */
@@ -16,37 +16,31 @@ export interface Photograph {
   readonly height: number
 }
 
-/** JPEG files of one size. */
+/** Files of one size and format. */
 export interface PhotographSource {
   readonly folder: string
   /** What the names of the files begin with. */
   readonly prefix: string
+  /** End of the names. Default: .jpg */
+  readonly extension?: '.jpg' | '.png' | '.webp'
 }
 
 /** All of them, upright, by name. */
-export async function readPhotographs({ folder, prefix }: PhotographSource): Promise<Buffer[]> {
-  const names = (await readdir(folder)).filter((name) => name.startsWith(prefix) && name.endsWith('.jpg'))
+export async function readPhotographs({ folder, prefix, extension = '.jpg' }: PhotographSource): Promise<Buffer[]> {
+  const names = (await readdir(folder)).filter((name) => name.startsWith(prefix) && name.endsWith(extension))
   const upright = names.filter((name) => !name.includes('orientation')).toSorted()
   return await Promise.all(upright.map((name) => readFile(join(folder, name))))
 }
 
-/** The same JPEG with a comment, so that its id differs and nothing else does. */
-export function withComment(jpeg: Buffer, comment: string): Buffer {
-  const text = Buffer.from(comment)
-  const head = Buffer.from([0xff, 0xfe, 0, 0])
-  head.writeUInt16BE(text.length + 2, 2)
-  return Buffer.concat([jpeg.subarray(0, START_OF_IMAGE_BYTES), head, text, jpeg.subarray(START_OF_IMAGE_BYTES)])
-}
-
 /** Writes as many files as wanted, no two alike, into a new folder. @returns their names. */
-export async function writeCopies(jpegs: readonly Buffer[], count: number, folder: string): Promise<string[]> {
+export async function writeCopies(files: readonly Buffer[], count: number, folder: string): Promise<string[]> {
   await mkdir(folder, { recursive: true })
   const names: string[] = []
   for (let copy = 0; copy < count; copy += 1) {
-    const jpeg = jpegs[copy % jpegs.length]
-    assert.ok(jpeg, 'There are photographs')
-    const name = `${String(copy).padStart(4, '0')}.jpg`
-    await writeFile(join(folder, name), withComment(jpeg, `copy ${copy}`))
+    const file = files[copy % files.length]
+    assert.ok(file, 'There are photographs')
+    const name = `${String(copy).padStart(4, '0')}.${extensionOf(file)}`
+    await writeFile(join(folder, name), distinctCopy(file, `copy ${copy}`))
     names.push(name)
   }
   return names

@@ -5,9 +5,10 @@ import pLimit from 'p-limit'
 import { cpuSecondsAtRest } from '../tools/processes/process-use.ts'
 import { filesBelow } from '../tools/requests/ask.ts'
 import { backgroundIsDone, type Darkroom, startDarkroom } from '../tools/servers/darkroom.ts'
+import { withComment } from './distinct-copy.ts'
 import { type Figure, measureInTurn, median } from './measure.ts'
 import type { Measured } from './render-first-view.ts'
-import { readPhotographs, uploadBytes, withComment } from './render-photographs.ts'
+import { readPhotographs, uploadBytes } from './render-photographs.ts'
 import type { RenderStage } from './render-stage.ts'
 
 const ROUNDS = 5

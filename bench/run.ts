@@ -12,20 +12,21 @@ import type { BenchOptions, BenchReport, Figure } from './measure.ts'
 import { benchMisses } from './misses.ts'
 import { benchNginxLog } from './nginx-log.ts'
 import { benchOverload } from './overload.ts'
-import { benchRender } from './render.ts'
+import { benchRender, RENDER_ROW_NAMES } from './render.ts'
 import { benchSizing } from './sizing.ts'
 import { benchSoak } from './soak.ts'
 import { benchSteps } from './steps.ts'
 import { benchUploads } from './uploads.ts'
 
-const USAGE = `Usage: npm run bench [-- [--smoke] [part ...]]
+const USAGE = `Usage: npm run bench [-- [--smoke] [--rows name,...] [--rounds n] [part ...]]
 
 Runs benchmarks and prints their figures: ratios to a baseline or a peer that is measured in the same run.
 
   hits       cache hits through nginx and through Koa, against the fastest possible response of each
   log        what nginx's access log, and mtail reading it, cost per hit
   misses     first views, against sharp alone
-  render     first views, srcsets, negotiated URLs and memory, against ipx, sharp alone and imgproxy
+  render     first views by original, source and output, srcsets, negotiated URLs, uploads and memory,
+             against ipx, sharp alone and imgproxy
   encoders   quality, size and CPU time of the settings of every encoder
   soak       memory over thousands of renders
   overload   first views and hits at 1, 3 and 10 times the capacity of the node
@@ -36,6 +37,9 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
   uploads    memory over a hundred large uploads
   part ...   parts to run; default: all
 
+  --rows     rows of render whose names contain one of these texts; default: all.
+             ${RENDER_ROW_NAMES.join(', ').replaceAll(/(.{60,90}), /g, '$1,\n             ')}
+  --rounds   of these rows except firstViews to memory; default: 3
   --smoke    short runs that verify the benchmarks; their figures are meaningless
   --help     print this help
 
@@ -61,28 +65,42 @@ type Part = keyof typeof PARTS
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
-    options: { smoke: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+    options: {
+      smoke: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+      rows: { type: 'string' },
+      rounds: { type: 'string' },
+    },
     allowPositionals: true,
   })
-  const unknown = positionals.filter((name) => !isPart(name))
-  if (values.help || unknown.length > 0) {
+  const named = positionals.length === 0 && values.rows !== undefined ? ['render'] : positionals
+  const selection = readSelection(values.rows, values.rounds)
+  if (values.help || selection === undefined || !named.every(isPart)) {
     process.stdout.write(USAGE)
     process.exitCode = values.help ? 0 : 2
     return
   }
-  const named = positionals.filter(isPart)
   const parts = named.length > 0 ? named : Object.keys(PARTS).filter(isPart)
   if (!values.smoke) run('make-images.ts', [IMAGES_DIR])
   const reports: Partial<Record<Part, BenchReport>> = {}
   for (const part of parts) {
     process.stdout.write(`\n${part}\n`)
-    const report = await PARTS[part]({ smoke: values.smoke, imagesDir: IMAGES_DIR })
+    const report = await PARTS[part]({ smoke: values.smoke, imagesDir: IMAGES_DIR, ...selection })
     for (const figure of report.figures) process.stdout.write(`  ${formatFigure(figure, values.smoke)}\n`)
     for (const note of report.notes ?? []) process.stdout.write(`  ${note}\n`)
     reports[part] = report
   }
   if (values.smoke) process.stdout.write('\nAll benchmarks work. The figures of such short runs are meaningless.\n')
   else await keep(reports)
+}
+
+/** @returns undefined for a name that no row contains, and for a number that is not a positive integer. */
+function readSelection(rowsText?: string, roundsText?: string): Pick<BenchOptions, 'rows' | 'rounds'> | undefined {
+  const rows = rowsText?.split(',')
+  const rounds = Number(roundsText ?? 1)
+  if (rows?.some((text) => !RENDER_ROW_NAMES.some((name) => name.includes(text)))) return undefined
+  if (!Number.isInteger(rounds) || rounds < 1) return undefined
+  return { ...(rows && { rows }), ...(roundsText !== undefined && { rounds }) }
 }
 
 function isPart(name: string): name is Part {

@@ -32,16 +32,34 @@ const SERVER_BEGINS = /^ {2}server \{$/m
  * @param headers What else the answer shall carry; nginx's own are left out.
  */
 export async function startStaticNginx(bytes: Buffer, headers: Headers): Promise<StaticNginx> {
-  const command = await ensureNginx()
   const config = await writeSiteConfig({ nodePort: 9, cacheDir: '/nonexistent' })
+  const root = join(config.folder, 'files')
+  await mkdir(root, { mode: 0o755 })
+  await writeFile(join(root, 'picture.jpg'), bytes)
+  return await start(config, { root, headers, path: 'picture.jpg' })
+}
+
+/** The same for all files of a folder. @param path A file in it. @returns The URL of the folder, with a slash at its end. */
+export async function startFolderNginx(root: string, path: string): Promise<StaticNginx> {
+  const config = await writeSiteConfig({ nodePort: 9, cacheDir: '/nonexistent' })
+  const nginx = await start(config, { root, headers: new Headers(), path })
+  return { ...nginx, url: new URL('/', nginx.url).href }
+}
+
+interface Served {
+  readonly root: string
+  readonly headers: Headers
+  /** A file below the root. */
+  readonly path: string
+}
+
+async function start(config: SiteConfig, served: Served): Promise<StaticNginx> {
   const { folder, port } = config
-  await mkdir(join(folder, 'files'), { mode: 0o755 })
-  await writeFile(join(folder, 'files', 'picture.jpg'), bytes)
-  await writeFile(config.file, withStaticServer(await readFile(config.file, 'utf8'), config, headers))
-  const url = `http://127.0.0.1:${port}/picture.jpg`
+  await writeFile(config.file, withStaticServer(await readFile(config.file, 'utf8'), port, served))
+  const url = `http://127.0.0.1:${port}/${served.path}`
   const server: RunningServer = await startServer({
     name: 'nginx',
-    command,
+    command: await ensureNginx(),
     args: nginxArguments(config, ['-g', 'daemon off;']),
     folder,
     isReady: async () => (await fetch(url)).ok,
@@ -50,7 +68,7 @@ export async function startStaticNginx(bytes: Buffer, headers: Headers): Promise
   return { url, pid: server.pid, stop: () => server.stop() }
 }
 
-function withStaticServer(text: string, { folder, port }: SiteConfig, headers: Headers): string {
+function withStaticServer(text: string, port: number, { root, headers }: Served): string {
   const [outside, server] = text.split(SERVER_BEGINS)
   if (outside === undefined || server === undefined) throw new Error('nginx.conf has no line that begins the server')
   const added = [...headers]
@@ -60,7 +78,7 @@ function withStaticServer(text: string, { folder, port }: SiteConfig, headers: H
   server {
     listen 127.0.0.1:${port} default_server;
     location / {
-      root ${folder}/files;
+      root ${root};
       ${added.join('\n      ')}
     }
   }
