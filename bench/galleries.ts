@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { inScope, type Scope } from '../tools/processes/scope.ts'
 import { rawRequest } from '../tools/requests/raw-request.ts'
-import { shareS3Server, startS3Server } from '../tools/s3/start-s3-server.ts'
 import { launchBrowser } from '../tools/servers/browser.ts'
 import { fixture } from '../tools/servers/darkroom.ts'
 import { askAtOnce, type GallerySite, openGallery, type Shown, startGallerySite } from '../tools/servers/gallery.ts'
@@ -21,17 +20,11 @@ const PAGE_WITHIN_MS = 300_000
  * another client, and closed loops of 8 and 64 clients. Every answer but 200 is a failure.
  */
 export async function benchGalleries(options: BenchOptions): Promise<BenchReport> {
-  const server = await startS3Server('seaweedfs')
-  try {
-    shareS3Server(server)
-    const figures: Figure[] = []
-    for (const megapixels of [12, 24]) {
-      figures.push(...(await inScope((scope) => benchSize(scope, megapixels, options))))
-    }
-    return { figures, raw: figures }
-  } finally {
-    await server.stop()
+  const figures: Figure[] = []
+  for (const megapixels of [12, 24]) {
+    figures.push(...(await inScope((scope) => benchSize(scope, megapixels, options))))
   }
+  return { figures, raw: figures }
 }
 
 async function benchSize(scope: Scope, megapixels: number, { smoke, imagesDir }: BenchOptions): Promise<Figure[]> {
