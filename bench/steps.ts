@@ -19,7 +19,7 @@ const STEPS = createSizeSteps({
   sizes: [parseSpec(LISTED)],
   maxSide: 8192,
 })
-const KINDS = ['steps', 'lengths', 'crops'] as const
+const KINDS = ['steps', 'lengths'] as const
 
 /**
  * SIZE_POLICY=steps: the renders and files that many distinct specs of one picture make, and the rate of hits between the steps, against
@@ -53,7 +53,7 @@ async function report({
 }): Promise<BenchReport> {
   const entries = await readdir(join(node.cacheDir, 'renditions', 'image'), { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile()).length
-  const renders = await node.metric('darkroom_render_seconds_count')
+  const renders = await node.metric('darkroom_render_duration_seconds_count')
   const bound = maxFilesPerPicture(STEPS)
   const errors = [...statuses].filter(([status]) => status >= 500).reduce((sum, [, count]) => sum + count, 0)
   const figures = [
@@ -61,28 +61,25 @@ async function report({
     { name: 'renders', value: renders, unit: 'renders', wanted: `<= ${bound}` },
     { name: 'files', value: files, unit: 'files', wanted: `<= ${bound}` },
     { name: 'hits between steps, of hits of steps', value: rates.lengths / rates.steps, wanted: '>= 0.9' },
-    { name: 'crops between steps, of hits of steps', value: rates.crops / rates.steps },
     { name: 'hits of steps', value: rates.steps, unit: 'requests/s' },
   ]
   return { figures, raw: { statuses: Object.fromEntries(statuses), files, renders, bound, rates } }
 }
 
-/** Medians of requests per second: of the steps themselves, of lengths between them, and of crops, which the node has to map. */
+/** Medians of requests per second: of the steps themselves, and of lengths between them; nginx leaves crops to the node. */
 async function ratesOf(origin: string, id: string, specs: readonly string[], smoke: boolean) {
   const lengths = specs.filter((spec) => !spec.includes(','))
-  const crops = specs.filter((spec) => spec.endsWith(',cover'))
   const pathsOf = (texts: readonly string[]) => texts.map((spec) => `/image/${id}/${spec}.jpg`)
   const paths = {
     steps: pathsOf(lengths.map((spec) => formatSpec(stepSpec(parseSpec(spec), STEPS)))),
     lengths: pathsOf(lengths),
-    crops: pathsOf(crops),
   }
   const runs = await measureInTurn(KINDS, smoke ? 1 : 5, async (kind) => {
     const { requestsPerSecond } = await loadWithWrk(origin, smoke ? 1 : 3, paths[kind])
     return requestsPerSecond
   })
   const rate = (kind: (typeof KINDS)[number]) => median([...(runs.get(kind) ?? [])])
-  return { steps: rate('steps'), lengths: rate('lengths'), crops: rate('crops') }
+  return { steps: rate('steps'), lengths: rate('lengths') }
 }
 
 /** Asks for each path once. @returns the answers by status. */
