@@ -26,7 +26,6 @@ export const NGINX_VALUES: ReadonlyMap<string, string> = new Map([
   ['accept-classes', acceptClasses()],
   ['format-order', formatOrder()],
   ['negotiated-files', FORMAT_PLACES.map((place) => `$negotiated_file.$format${place + 1}`).join(' ')],
-  ['step-negotiated-files', FORMAT_PLACES.map((place) => `$step_negotiated_file.$format${place + 1}`).join(' ')],
   ['step-rows', stepRows()],
   ['image-id', IMAGE_ID_PATTERN],
   ['image-path', `/image/(?=(?<shard1>..)(?<shard2>..))(?<id>${IMAGE_ID_PATTERN})/(?<spec>${SPEC_PATTERN})`],
