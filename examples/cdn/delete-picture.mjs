@@ -26,9 +26,9 @@ function purge(id) {
       if (response.statusCode === 200) resolve()
       else reject(new Error(`Varnish refuses the purge: ${response.statusCode} ${response.statusMessage}`))
     })
-    outgoing.on('error', reject)
+    outgoing.on('error', (cause) => reject(new Error('The picture is deleted, but not purged: run it again', { cause })))
     outgoing.end()
   })
 }
 
-await deletePicture(process.argv[2])
+if (process.argv[1] === import.meta.filename) await deletePicture(process.argv[2])

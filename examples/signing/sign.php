@@ -13,7 +13,7 @@ const NAME_AND_FORMAT =
  *
  * @param string $key The first key of URL_KEYS.
  * @param int|null $expires Unix time in seconds; null: never.
- * @example sign_url('/image/3f2a…/400w/cat.webp', $key, time() + 3600)
+ * @example \Darkroom\sign_url('/image/3f2a…/400w/cat.webp', $key, time() + 3600)
  */
 function sign_url(string $url, string $key, ?int $expires = null): string
 {

@@ -26,6 +26,10 @@ def upload_image(data: bytes) -> dict:
             if error.code < 500 or attempt == ATTEMPTS:
                 raise RuntimeError("%s: %s" % (answer["error"], answer["message"])) from error
             time.sleep(int(error.headers.get("Retry-After", 1)))
+        except urllib.error.URLError as error:
+            if attempt == ATTEMPTS:
+                raise RuntimeError("%s does not answer: %s" % (DARKROOM_URL, error.reason)) from error
+            time.sleep(1)
     raise AssertionError("unreachable")
 
 
@@ -33,5 +37,5 @@ if __name__ == "__main__":
     try:
         with open(sys.argv[1], "rb") as file:
             print(upload_image(file.read())["urls"]["html"])
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         sys.exit(str(error))

@@ -37,7 +37,7 @@ const EXPECTED_FIRST: Expected = {
   'A colour until the picture arrives': { desktop: '800w', phone: '800w' },
 }
 
-const Loaded = z.object({ urls: z.array(z.string()), broken: z.array(z.string()) })
+const Loaded = z.object({ urls: z.array(z.string()), broken: z.array(z.string()), tooWide: z.array(z.string()) })
 
 interface Recipe {
   readonly name: string
@@ -113,6 +113,10 @@ async function assertLoads(
           return {
             urls: performance.getEntriesByType('resource').map(({ name }) => name).filter((name) => name.includes('/image')),
             broken: images.filter(({ naturalWidth }) => naturalWidth === 0).map(({ src }) => src),
+            // Wider than the window, or than the pixels that were loaded for it.
+            tooWide: images
+              .filter((image) => image.width > Math.min(innerWidth, image.naturalWidth))
+              .map(({ currentSrc, width, naturalWidth }) => width + ' px of ' + naturalWidth + ': ' + currentSrc),
           }
         })()`),
       )
@@ -120,6 +124,7 @@ async function assertLoads(
       const urls = spec === undefined ? [] : [new URL(spec, `${node.url}/image/${id}/`).href]
       assert.deepEqual(loaded.urls, urls, `${name}, ${screen}`)
       assert.deepEqual(loaded.broken, [], `${name}, ${screen}`)
+      assert.deepEqual(loaded.tooWide, [], `${name}, ${screen}`)
       await tab.close()
     }
   }

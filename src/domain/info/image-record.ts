@@ -80,7 +80,7 @@ export function imageUrls(record: ImageRecord, base: string, policy: SizePolicy)
   return {
     src,
     srcset,
-    html: `<img src="${attribute(src)}"${sources} width="${width}" height="${height}" alt="">`,
+    html: `<img src="${attribute(src)}"${sources} width="${width}" height="${height}" alt="" style="max-width: 100%; height: auto">`,
     record: `${base}/images/${id}`,
     info: `${base}/images/${id}/info`,
     original: `${base}/images/${id}/original`,

@@ -3,7 +3,7 @@
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>Pictures</title>
-<style>img { max-width: 100%; height: auto }</style>
+<style>img { width: 100%; max-width: 800px; height: auto }</style>
 <form method="post" enctype="multipart/form-data">
     @csrf
     <label>Text <input name="alt" value="{{ old('alt') }}" required></label>

@@ -39,7 +39,10 @@ test('An original smaller than every width that is listed is shown by the first 
   const { src, srcset, html } = imageUrls({ ...RECORD, width: 20, height: 15 }, '', policy)
   assert.equal(src, `/image/${ID}/full`)
   assert.equal(srcset, '')
-  assert.equal(html, `<img src="/image/${ID}/full" width="20" height="15" alt="">`)
+  assert.equal(
+    html,
+    `<img src="/image/${ID}/full" width="20" height="15" alt="" style="max-width: 100%; height: auto">`,
+  )
 })
 
 test('A policy’s own list is all that is offered', () => {
