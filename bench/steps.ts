@@ -4,9 +4,10 @@ import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { createSizeSteps, DEFAULT_STEPS, maxFilesPerPicture, stepSpec } from '../src/domain/access/size-steps.ts'
 import { formatSpec, parseSpec } from '../src/domain/spec/spec.ts'
+import { cpuSeconds } from '../tools/processes/process-use.ts'
 import { distinctSpecs } from '../tools/requests/size-steps.ts'
 import { type Darkroom, startDarkroom, uploadFixture } from '../tools/servers/darkroom.ts'
-import { startNodeNginx } from '../tools/servers/nginx.ts'
+import { type NginxServer, startNodeNginx } from '../tools/servers/nginx.ts'
 import { type BenchOptions, type BenchReport, measureInTurn, median } from './measure.ts'
 import { loadWithWrk } from './wrk.ts'
 
@@ -19,7 +20,8 @@ const STEPS = createSizeSteps({
   sizes: [parseSpec(LISTED)],
   maxSide: 8192,
 })
-const KINDS = ['steps', 'lengths'] as const
+const KINDS = ['plain', 'steps', 'lengths'] as const
+type Kind = (typeof KINDS)[number]
 
 /**
  * SIZE_POLICY=steps: the renders and files that many distinct specs of one picture make, and the rate of hits between the steps, against
@@ -29,14 +31,16 @@ export async function benchSteps({ smoke }: BenchOptions): Promise<BenchReport> 
   const env = { ACCEL_PREFIX: '/_renditions/', SIZE_POLICY: 'steps', SIZES: LISTED }
   const node = await startDarkroom({ env })
   const nginx = await startNodeNginx({ nodePort: node.port, cacheDir: node.cacheDir, site: STEPPING })
+  const plain = await startNodeNginx({ nodePort: node.port, cacheDir: node.cacheDir })
   try {
     const id = await uploadFixture(node.url, 'mountains.jpg')
     const specs = distinctSpecs(smoke ? 300 : REQUESTS)
     const paths = specs.map((spec) => `/image/${id}/${spec}.jpg`)
     const statuses = await askEach(nginx.origin, paths)
-    const rates = await ratesOf(nginx.origin, id, specs.slice(0, 6000), smoke)
+    const rates = await ratesOf({ plain, nginx, id, specs: specs.slice(0, 6000), smoke })
     return await report({ node, statuses, rates })
   } finally {
+    await plain.stop()
     await nginx.stop()
     await node.stop()
   }
@@ -49,7 +53,7 @@ async function report({
 }: {
   readonly node: Darkroom
   readonly statuses: ReadonlyMap<number, number>
-  readonly rates: Readonly<Record<(typeof KINDS)[number], number>>
+  readonly rates: Readonly<Record<Kind, Rate>>
 }): Promise<BenchReport> {
   const entries = await readdir(join(node.cacheDir, 'renditions', 'image'), { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile()).length
@@ -60,26 +64,55 @@ async function report({
     { name: 'server errors', value: errors, unit: 'answers', wanted: '= 0' },
     { name: 'renders', value: renders, unit: 'renders', wanted: `<= ${bound}` },
     { name: 'files', value: files, unit: 'files', wanted: `<= ${bound}` },
-    { name: 'hits between steps, of hits of steps', value: rates.lengths / rates.steps, wanted: '>= 0.9' },
-    { name: 'hits of steps', value: rates.steps, unit: 'requests/s' },
+    { name: 'hits between steps, of plain hits', value: rates.lengths.rate / rates.plain.rate, wanted: '>= 0.9' },
+    { name: 'CPU of plain hits, of hits between steps', value: rates.plain.cpu / rates.lengths.cpu, wanted: '>= 0.9' },
+    { name: 'plain hits', value: rates.plain.rate, unit: 'requests/s' },
   ]
   return { figures, raw: { statuses: Object.fromEntries(statuses), files, renders, bound, rates } }
 }
 
-/** Medians of requests per second: of the steps themselves, and of lengths between them; nginx leaves crops to the node. */
-async function ratesOf(origin: string, id: string, specs: readonly string[], smoke: boolean) {
+/** Medians. */
+interface Rate {
+  /** Requests per second. */
+  readonly rate: number
+  /** Of nginx for a request, microseconds. */
+  readonly cpu: number
+}
+
+/** Hits of steps by an nginx that knows no steps and by one that does, and of lengths between them. nginx leaves crops to the node. */
+async function ratesOf({
+  plain,
+  nginx,
+  id,
+  specs,
+  smoke,
+}: {
+  readonly plain: NginxServer
+  readonly nginx: NginxServer
+  readonly id: string
+  readonly specs: readonly string[]
+  readonly smoke: boolean
+}): Promise<Readonly<Record<Kind, Rate>>> {
   const lengths = specs.filter((spec) => !spec.includes(','))
+  const steps = lengths.map((spec) => formatSpec(stepSpec(parseSpec(spec), STEPS)))
   const pathsOf = (texts: readonly string[]) => texts.map((spec) => `/image/${id}/${spec}.jpg`)
-  const paths = {
-    steps: pathsOf(lengths.map((spec) => formatSpec(stepSpec(parseSpec(spec), STEPS)))),
-    lengths: pathsOf(lengths),
-  }
+  const targets = {
+    plain: { server: plain, paths: pathsOf(steps) },
+    steps: { server: nginx, paths: pathsOf(steps) },
+    lengths: { server: nginx, paths: pathsOf(lengths) },
+  } satisfies Record<Kind, unknown>
+  const seconds = smoke ? 1 : 3
   const runs = await measureInTurn(KINDS, smoke ? 1 : 5, async (kind) => {
-    const { requestsPerSecond } = await loadWithWrk(origin, smoke ? 1 : 3, paths[kind])
-    return requestsPerSecond
+    const { server, paths } = targets[kind]
+    const before = await cpuSeconds(server.pid)
+    const { requestsPerSecond: rate } = await loadWithWrk(server.origin, seconds, paths)
+    return { rate, cpu: (((await cpuSeconds(server.pid)) - before) / (rate * seconds)) * 1e6 }
   })
-  const rate = (kind: (typeof KINDS)[number]) => median([...(runs.get(kind) ?? [])])
-  return { steps: rate('steps'), lengths: rate('lengths') }
+  const medians = (kind: Kind): Rate => ({
+    rate: median((runs.get(kind) ?? []).map(({ rate }) => rate)),
+    cpu: median((runs.get(kind) ?? []).map(({ cpu }) => cpu)),
+  })
+  return { plain: medians('plain'), steps: medians('steps'), lengths: medians('lengths') }
 }
 
 /** Asks for each path once. @returns the answers by status. */
