@@ -18,6 +18,10 @@ const FORMAT_PLACES = Array.from(
   (_, place) => place,
 )
 
+const STEPS = DEFAULT_STEPS.split(' ')
+const SMALL_STEPS = STEPS.slice(0, STEPS.length / 2)
+const LARGE_STEPS = STEPS.slice(STEPS.length / 2)
+
 /** What the placeholders of the templates in tools/docs/nginx/ stand for: text made from the tables of src/. */
 export const NGINX_VALUES: ReadonlyMap<string, string> = new Map([
   ['types', OUTPUT_FORMATS.map((format) => `${contentTypeOf(format)} ${format};`).join('\n')],
@@ -26,7 +30,9 @@ export const NGINX_VALUES: ReadonlyMap<string, string> = new Map([
   ['accept-classes', acceptClasses()],
   ['format-order', formatOrder()],
   ['negotiated-files', FORMAT_PLACES.map((place) => `$negotiated_file.$format${place + 1}`).join(' ')],
-  ['step-rows', stepRows()],
+  ['middle-step', `"${upTo(SMALL_STEPS.at(-1) ?? '')}"`],
+  ['small-step-rows', stepRows(SMALL_STEPS)],
+  ['large-step-rows', stepRows(LARGE_STEPS)],
   ['image-id', IMAGE_ID_PATTERN],
   ['image-path', `/image/(?=(?<shard1>..)(?<shard2>..))(?<id>${IMAGE_ID_PATTERN})/(?<spec>${SPEC_PATTERN})`],
   ['ignored-query', ignoredQuery()],
@@ -54,13 +60,12 @@ function formatOrder(): string {
   }).join('\n')
 }
 
-/** Rows of a map from a side to the next step of the default ladder, in the order in which nginx tries them. */
-function stepRows(): string {
-  const steps = DEFAULT_STEPS.split(' ')
-  return [`default ${steps.at(-1)};`, ...steps.map((step) => `"~^(?:${upTo(step)})$" ${step};`)].join('\n')
+/** Rows of a map from a side to the next step, in the order in which nginx tries them. The last step needs no expression. */
+function stepRows(steps: readonly string[]): string {
+  return [`default ${steps.at(-1)};`, ...steps.slice(0, -1).map((step) => `"${upTo(step)}" ${step};`)].join('\n')
 }
 
-/** Matches the whole numbers from 1 to this one, without leading zeros. */
+/** An expression of nginx for the whole numbers from 1 to this one, without leading zeros. */
 function upTo(number: string): string {
   const digits = number.split('')
   const rest = (length: number) => String.raw`\d`.repeat(length)
@@ -72,7 +77,7 @@ function upTo(number: string): string {
     const lower = first === last ? String(first) : `[${first}-${last}]`
     return last < first ? [] : [`${before}${lower}${rest(digits.length - place - 1)}`]
   })
-  return [...shorter, ...smaller, number].join('|')
+  return `~^(?:${[...shorter, ...smaller, number].join('|')})$`
 }
 
 /** The end of a URL without a query, or with one that neither has an option's name nor any percent-encoded name. */
