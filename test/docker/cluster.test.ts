@@ -26,6 +26,8 @@ async function firstImage(t: TestContext, project: ComposeProject): Promise<void
   await project.compose('up', '--detach', '--scale', 'node=2')
   const [front] = project.frontUrls
   await untilOk(`${front}/readyz`)
+  // The front is ready as soon as one node is. A request for the other one would be a 503 with Retry-After.
+  for (const url of await project.nodeUrls()) await untilOk(`${url}/readyz`)
   const token = await project.uploadToken()
   assert.ok((await project.compose('logs', 'secrets')).includes(`Upload token: ${token}`))
   assert.equal(
