@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import { decoded } from '../../tools/pictures/picture.ts'
 import { REGION } from '../../tools/s3/s3-server.ts'
@@ -21,20 +22,24 @@ async function view(url: string): Promise<string> {
   return /cache;desc="(?<status>\w+)"/.exec(response.headers.get('Server-Timing') ?? '')?.groups?.['status'] ?? ''
 }
 
+/** Repeats an upload after a 503, as docs/recipes/uploads.md says: the front avoids nodes for 3 s after they failed at their start. */
+async function uploadStatus(url: string, token: string): Promise<number> {
+  for (;;) {
+    const { status, headers } = await upload(url, await fixture('mountains.jpg'), 'image/jpeg', token)
+    if (status !== 503) return status
+    await delay(Number(headers.get('Retry-After')) * 1000)
+  }
+}
+
 async function firstImage(t: TestContext, project: ComposeProject): Promise<void> {
   const begun = performance.now()
   await project.compose('up', '--detach', '--scale', 'node=2')
   const [front] = project.frontUrls
   await untilOk(`${front}/readyz`)
-  // The front is ready as soon as one node is. A request for the other one would be a 503 with Retry-After.
-  for (const url of await project.nodeUrls()) await untilOk(`${url}/readyz`)
   const token = await project.uploadToken()
   assert.ok((await project.compose('logs', 'secrets')).includes(`Upload token: ${token}`))
-  assert.equal(
-    (await upload(front, await fixture('mountains.jpg'), 'image/jpeg', 'another-token-for-tests')).status,
-    401,
-  )
-  assert.equal((await upload(front, await fixture('mountains.jpg'), 'image/jpeg', token)).status, 201)
+  assert.equal(await uploadStatus(front, 'another-token-for-tests'), 401)
+  assert.equal(await uploadStatus(front, token), 201)
   assert.equal(await view(front), 'miss')
   t.diagnostic(
     `seconds from docker-compose up to the first thumbnail: ${((performance.now() - begun) / 1000).toFixed(1)}`,
