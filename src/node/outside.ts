@@ -15,6 +15,7 @@ import { primedSpecs } from '../domain/access/size-policy.ts'
 import type { RemoteHost } from '../domain/network/remote-hosts.ts'
 import { defaultRenderMemory } from '../domain/picture/render-memory.ts'
 import { CACHE_FOLDERS, defaultMemoryCache } from '../domain/stored/cache-layout.ts'
+import { SWEEP_AT } from '../domain/sweep/sweep-plan.ts'
 import type { ToldBucket } from '../service/library/event-service.ts'
 import { type CacheKeeper, createCacheKeeper } from '../service/load/cache-keeper.ts'
 import type { ServedBucket } from '../service/originals/buckets.ts'
@@ -85,9 +86,6 @@ export interface Disk {
   /** Budget of the in-memory cache, which is the fallback while the disk is not writable. */
   readonly memoryCacheBytes: number
 }
-
-/** Share of the budget at which a sweep begins: more is written while it runs. */
-const SWEEP_AT = 0.97
 
 /** @param memoryBytes Of the machine, or what its container may have. */
 export async function openDisk(config: Config, meter: Meter, mtimeSeconds: number, memoryBytes: number): Promise<Disk> {

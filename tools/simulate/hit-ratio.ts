@@ -1,5 +1,5 @@
 import { optimalHitRatio } from './optimum.ts'
-import { createFifo, createLru, createS4Lru, createSieve, type CreatePolicy } from './policies.ts'
+import { type CreatePolicy, createFifo, createLru, createS4Lru, createSieve } from './policies.ts'
 import { createSweepPolicy } from './sweep-policy.ts'
 import type { Trace } from './trace.ts'
 

@@ -1,5 +1,5 @@
 import { createSegmentCounts, type FileTimes, markedMtime } from '../../src/domain/sweep/segments.ts'
-import { NEW_MS, planShortage, type SweepLimits } from '../../src/domain/sweep/sweep-plan.ts'
+import { NEW_MS, planShortage, SWEEP_AT, type SweepLimits } from '../../src/domain/sweep/sweep-plan.ts'
 import type { Policy } from './policies.ts'
 import type { Trace } from './trace.ts'
 
@@ -7,8 +7,6 @@ const DAY_MS = 86_400_000
 /** Defaults of CACHE_SWEEP_SECONDS and CACHE_MAX_IDLE_DAYS. */
 const SWEEP_EVERY_MS = 600_000
 const MAX_IDLE_MS = 30 * DAY_MS
-/** The share of CACHE_MAX_BYTES at which a node sweeps (`src/node/outside.ts`). */
-const SWEEP_AT = 0.97
 /** With `relatime`, the kernel renews an access time after a day, or if the file was changed since. */
 const RELATIME_MS = DAY_MS
 /** The shortest time between two sweeps (`src/service/load/cache-keeper.ts`). */

@@ -1,4 +1,4 @@
-import { type AgeHistogram, createAgeHistogram, type CutOff, type Shortage } from './sweep-plan.ts'
+import { type AgeHistogram, type CutOff, createAgeHistogram, type Shortage } from './sweep-plan.ts'
 
 // Segmented LRU over access times: pictures that were viewed once do not evict those that are viewed again. The segment of a file
 // is in its times, so that it survives a restart and costs no table. The order within a segment is that of the last read.

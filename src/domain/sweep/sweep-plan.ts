@@ -15,6 +15,9 @@ export const NEW_MS = 10_000
 /** Age from which a temporary file is orphaned, ms: longer than any upload or render. */
 export const TEMP_MAX_AGE_MS = 60 * 60_000
 
+/** Share of the budget at which a sweep begins: more is written while it runs. */
+export const SWEEP_AT = 0.97
+
 /** A sweep that has to free space frees 3 % more, so that the next file does not start it again. */
 const LOW_WATER = 0.97
 
