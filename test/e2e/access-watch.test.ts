@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
@@ -12,7 +10,8 @@ import { keysOf, newBucket } from '../../tools/s3/s3-bucket.ts'
 import { createTestClient, READER_CREDENTIALS } from '../../tools/s3/s3-server.ts'
 import { s3ForTests } from '../../tools/s3/start-s3-server.ts'
 import { type Darkroom, fixture } from '../../tools/servers/darkroom.ts'
-import { newStore, startNodeFor, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
+import { newStore, startNodeFor, TOKEN } from '../../tools/servers/site.ts'
+import { writeBucketsFile } from '../support/buckets-file.ts'
 
 const Ready = z.object({ status: z.string(), reasons: z.array(z.string()) })
 const READER = {
@@ -57,8 +56,7 @@ test('A bucket with wrong credentials is told in /readyz and once in the log, an
     none: { ...entry('$GOOD_SECRET'), bucket: 'no-such-bucket-here' },
     down: { ...entry('$GOOD_SECRET'), endpoint: `http://127.0.0.1:${await freePort()}` },
   }
-  const file = join(await temporaryFolder(t), 'buckets.yaml')
-  await writeFile(file, JSON.stringify({ buckets }))
+  const file = await writeBucketsFile(t, buckets)
   const env = {
     BUCKETS_FILE: file,
     GOOD_KEY: access.accessKeyId,

@@ -12,6 +12,7 @@ import { type RawRequest, rawRequest } from '../../tools/requests/raw-request.ts
 import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import { fixture } from '../../tools/servers/darkroom.ts'
 import { startNginxFor, startNodeFor, temporaryFolder } from '../../tools/servers/site.ts'
+import { writeBucketsFile } from '../support/buckets-file.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
@@ -55,18 +56,14 @@ async function runMain(args: readonly string[], env: Readonly<Record<string, str
 
 async function settings(t: TestContext) {
   const { bucket, endpoint } = await newBucket()
-  const file = join(await temporaryFolder(t), 'buckets.yaml')
-  await writeFile(
-    file,
-    `buckets:
-  photos:
-    bucket: ${bucket}
-    endpoint: ${endpoint}
-    accessKeyId: $PHOTOS_KEY
-    secretAccessKey: $PHOTOS_SECRET
-    sessionToken: $PHOTOS_SESSION
-`,
-  )
+  const photos = {
+    bucket,
+    endpoint,
+    accessKeyId: '$PHOTOS_KEY',
+    secretAccessKey: '$PHOTOS_SECRET',
+    sessionToken: '$PHOTOS_SESSION',
+  }
+  const file = await writeBucketsFile(t, { photos })
   return {
     ...SECRETS,
     STORE: `s3://${bucket}`,

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { PutBucketVersioningCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { objectUrl, remoteUrl, signUrl } from '../../examples/signing/sign.ts'
@@ -9,7 +7,8 @@ import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
 import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import { fixture, upload } from '../../tools/servers/darkroom.ts'
 import { startRemoteSite } from '../../tools/servers/remote-site.ts'
-import { startNodeFor, temporaryFolder } from '../../tools/servers/site.ts'
+import { startNodeFor } from '../../tools/servers/site.ts'
+import { writeBucketsFile } from '../support/buckets-file.ts'
 
 const KEY = 'the-key-of-this-test:ñ'
 const OBJECT_KEY = "2024/a b+c?d%!'(1)*~ 写真/-/cat.jpg"
@@ -26,10 +25,9 @@ async function versionedBucket(t: TestContext): Promise<VersionedBucket> {
   const client = new S3Client({ endpoint, region, forcePathStyle: true, ...(credentials && { credentials }) })
   t.after(() => client.destroy())
   await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Enabled' } }))
-  const file = join(await temporaryFolder(t), 'buckets.yaml')
   const { accessKeyId = '', secretAccessKey = '' } = typeof credentials === 'object' ? credentials : {}
   const access = { bucket: Bucket, endpoint, accessKeyId: '$PHOTOS_KEY', secretAccessKey: '$PHOTOS_SECRET' }
-  await writeFile(file, JSON.stringify({ buckets: { photos: access } }))
+  const file = await writeBucketsFile(t, { photos: access })
   return {
     env: { BUCKETS_FILE: file, PHOTOS_KEY: accessKeyId, PHOTOS_SECRET: secretAccessKey },
     async put(Key, Body) {

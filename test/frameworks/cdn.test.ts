@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { type RawRequest, rawRequest } from '../../tools/requests/raw-request.ts'
 import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import { fixture, upload, uploadFixture } from '../../tools/servers/darkroom.ts'
-import { AUTHORIZATION, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
+import { AUTHORIZATION, startSite, TOKEN } from '../../tools/servers/site.ts'
+import { writeBucketsFile } from '../support/buckets-file.ts'
 import { assertBlocksAreIn } from '../support/doc-blocks.ts'
 import { startVarnish } from '../support/varnish.ts'
 
@@ -111,11 +111,15 @@ test('Varnish serves an object of a bucket stale while it revalidates, but only 
   const put = async (name: string) =>
     await client.send(new PutObjectCommand({ Bucket: bucket, Key: 'a.jpg', Body: await fixture(name) }))
   await put('mountains.jpg')
-  const file = join(await temporaryFolder(t), 'buckets.yaml')
-  const alias = (name: string, staleSeconds: number) =>
-    `  ${name}:\n    bucket: ${bucket}\n    endpoint: ${endpoint}\n    accessKeyId: $ID\n` +
-    `    secretAccessKey: $SECRET\n    freshSeconds: 1\n    staleWhileRevalidateSeconds: ${staleSeconds}\n`
-  await writeFile(file, `buckets:\n${alias('photos', 3600)}${alias('strict', 0)}`)
+  const alias = (staleWhileRevalidateSeconds: number) => ({
+    bucket,
+    endpoint,
+    accessKeyId: '$ID',
+    secretAccessKey: '$SECRET',
+    freshSeconds: 1,
+    staleWhileRevalidateSeconds,
+  })
+  const file = await writeBucketsFile(t, { photos: alias(3600), strict: alias(0) })
   const secrets = { ID: String(credentials?.accessKeyId), SECRET: String(credentials?.secretAccessKey) }
   const { cdn } = await startCdn(t, { BUCKETS_FILE: file, ...secrets })
 

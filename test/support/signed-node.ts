@@ -1,10 +1,9 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import type { Scope } from '../../tools/processes/scope.ts'
 import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import type { Darkroom } from '../../tools/servers/darkroom.ts'
-import { startNodeFor, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
+import { startNodeFor, TOKEN } from '../../tools/servers/site.ts'
+import { writeBucketsFile } from './buckets-file.ts'
 
 const URL_KEY = 'a-url-key-for-tests-only'
 
@@ -24,17 +23,9 @@ export async function startSignedNode(t: Scope, settings: Readonly<Record<string
     AWS_ACCESS_KEY_ID: String(credentials?.accessKeyId),
     AWS_SECRET_ACCESS_KEY: String(credentials?.secretAccessKey),
   }
-  const file = join(await temporaryFolder(t), 'buckets.yaml')
-  await writeFile(
-    file,
-    `buckets:
-  photos:
-    bucket: ${bucket}
-    endpoint: ${endpoint}
-    accessKeyId: $PHOTOS_KEY
-    secretAccessKey: $PHOTOS_SECRET
-`,
-  )
+  const file = await writeBucketsFile(t, {
+    photos: { bucket, endpoint, accessKeyId: '$PHOTOS_KEY', secretAccessKey: '$PHOTOS_SECRET' },
+  })
   const node = await startNodeFor(t, {
     env: {
       BUCKETS_FILE: file,

@@ -1,5 +1,3 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { newBucket } from '../../tools/s3/s3-bucket.ts'
@@ -7,7 +5,8 @@ import { fixture, uploadFixture } from '../../tools/servers/darkroom.ts'
 import { type FaultProxy, startFaultProxy } from '../../tools/servers/fault-proxy.ts'
 import type { RemoteHostServer } from '../../tools/servers/remote-host.ts'
 import { startRemoteSite } from '../../tools/servers/remote-site.ts'
-import { type Site, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
+import { type Site, startSite, TOKEN } from '../../tools/servers/site.ts'
+import { writeBucketsFile } from './buckets-file.ts'
 
 export const EVENT_TOKEN = 'an-event-token-for-tests-only'
 
@@ -64,12 +63,10 @@ export async function startWholeSite(
   const { env: remoteEnv, host: remote, origin, pages } = await startRemoteSite(t)
   pages.set('/a.jpg', { body: photograph, headers: { ...FOREIGN_HEADERS, 'Cache-Control': 'max-age=600' } })
   pages.set('/none.jpg', { body: photograph, status: 404, headers: FOREIGN_HEADERS })
-  const file = join(await temporaryFolder(t), 'buckets.yaml')
-  const keys = `accessKeyId: $AWS_ACCESS_KEY_ID\n    secretAccessKey: $AWS_SECRET_ACCESS_KEY`
-  await writeFile(
-    file,
-    `buckets:\n  photos:\n    bucket: ${bucket}\n    endpoint: ${proxy.endpoint}\n    keyPrefix: mine/\n    ${keys}\n`,
-  )
+  const keys = { accessKeyId: '$AWS_ACCESS_KEY_ID', secretAccessKey: '$AWS_SECRET_ACCESS_KEY' }
+  const file = await writeBucketsFile(t, {
+    photos: { bucket, endpoint: proxy.endpoint, keyPrefix: 'mine/', ...keys },
+  })
   const site = await startSite(
     t,
     {

@@ -1,5 +1,3 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import type { Scope } from '../../../tools/processes/scope.ts'
 import { newBucket } from '../../../tools/s3/s3-bucket.ts'
@@ -7,8 +5,9 @@ import { createTestClient } from '../../../tools/s3/s3-server.ts'
 import { s3ForTests } from '../../../tools/s3/start-s3-server.ts'
 import { fixture, uploadFixture } from '../../../tools/servers/darkroom.ts'
 import { startRemoteHost } from '../../../tools/servers/remote-host.ts'
-import { startNodeFor, temporaryFolder } from '../../../tools/servers/site.ts'
+import { startNodeFor } from '../../../tools/servers/site.ts'
 import { startStubDns } from '../../../tools/servers/stub-dns.ts'
+import { writeBucketsFile } from '../buckets-file.ts'
 
 /** A node with a picture. */
 export interface Served {
@@ -76,12 +75,10 @@ async function serveElsewhere(t: Scope) {
   for (const Key of ['cat.jpg', 'my cat.jpg', '100%.jpg'])
     await client.send(new PutObjectCommand({ Bucket: bucket, Key, Body: picture }))
   client.destroy()
-  const file = join(await temporaryFolder(t), 'buckets.yaml')
   const { endpoint, accessKeyId, secretAccessKey } = access
-  await writeFile(
-    file,
-    JSON.stringify({ buckets: { photos: { bucket, endpoint, accessKeyId: '$KEY', secretAccessKey: '$SECRET' } } }),
-  )
+  const file = await writeBucketsFile(t, {
+    photos: { bucket, endpoint, accessKeyId: '$KEY', secretAccessKey: '$SECRET' },
+  })
   const remotes = {
     REMOTE_HOSTS: `http://images.example:${host.port}`,
     REMOTE_ALLOW_ADDRESSES: '127.0.0.1',
