@@ -7,7 +7,7 @@ export interface Finding {
   readonly message: string
   /** One sentence with a setting or a command. Present with warnings and failures. */
   readonly fix?: string
-  /** What was examined, where a check examines several: the host of a certificate. */
+  /** The host of the certificate, for a check of several hosts. */
   readonly subject?: string
   /** For monitoring; the names contain the unit. */
   readonly measured?: Readonly<Record<string, number>>

@@ -135,7 +135,7 @@ export const NGINX_AND_CACHE: readonly Mistake[] = [
     section,
     title: 'The cache is on a mount without access times',
     says: /noatime/,
-    fix: 'Mount it with `relatime`, the default of Linux. Otherwise a file that nginx sends often expires like one that nobody asks for, and is rendered again.',
+    fix: 'Mount it with `relatime`, the default of Linux. Otherwise a file that nginx sends often expires like an unused one, and is rendered again.',
     works: /^ok access times: /,
     async make(t) {
       const env = await settingsOf(t)

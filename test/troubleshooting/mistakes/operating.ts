@@ -55,7 +55,7 @@ export const OPERATING: readonly Mistake[] = [
     section,
     title: 'Uploads are refused although the client sends a token',
     says: /403 tokens_not_configured: [^\n]+/,
-    fix: 'Set `UPLOAD_TOKENS` on every node. A token is generated only by a node with default settings, which nobody else can reach.',
+    fix: 'Set `UPLOAD_TOKENS` on every node. A node generates a token only with default settings, when it listens on loopback only.',
     works: /^20[01] application\/json/,
     async make(t) {
       const { env } = await newStore()

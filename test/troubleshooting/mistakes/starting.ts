@@ -139,7 +139,7 @@ export const STARTING: readonly Mistake[] = [
     title: 'All remote hosts are allowed',
     wrong: { REMOTE_HOSTS: '*' },
     says: /REMOTE_HOSTS: "\*" requires SIZE_POLICY=signed/,
-    fix: 'Name the hosts, or sign the URLs. Otherwise anybody could use the node as a proxy.',
+    fix: 'Name the hosts, or sign the URLs. Otherwise the node is an open proxy.',
     right: { REMOTE_HOSTS: 'example.com *.example.org' },
   }),
   startMistake({
