@@ -67,7 +67,9 @@ async function runInRoot(folder: string, base: string, env: Readonly<Record<stri
     mount -t proc proc "$FOLDER/root/proc"
     mount -t sysfs sysfs "$FOLDER/root/sys"
     exec chroot "$FOLDER/root" env --chdir=/root/darkroom --unset=BASE --unset=FOLDER bash /root/first-hour.sh`
-  const child = spawn('unshare', ['--mount', '--pid', '--fork', '--kill-child', 'sh', '-euc', enter], {
+  // Everything in the namespaces ends with this process, even if it is killed.
+  const unshare = ['unshare', '--mount', '--pid', '--fork', '--kill-child']
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...unshare, 'sh', '-euc', enter], {
     env: {
       PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       HOME: '/root',
