@@ -161,7 +161,7 @@ export function createS3Calls(limits: S3Limits, names: S3SettingNames): S3Calls 
   }
 }
 
-/** A second refusal for the clock is not retried: the SDK corrects its clock with the first. */
+/** A second refusal for the clock is not retried: signatures have the server's time after the first. */
 function isWorthRetry({ verdict }: S3Failure, attempt: number): boolean {
   if (verdict === 'skewed') return attempt === 1
   return (verdict === 'busy' || verdict === 'down' || verdict === 'conflict') && attempt < MAX_ATTEMPTS

@@ -26,15 +26,29 @@ export interface S3ClientSettings {
 const IDLE_SOCKET_MS = 30_000
 const QUIET = { debug() {}, info() {}, warn() {}, error() {} } as const
 
-/** A client of the AWS SDK without its own limits, retries and messages. The caller destroys it. */
-export function createS3Client(settings: S3ClientSettings, limits: S3Limits): S3Client {
-  const agent = {
+export interface S3Agents {
+  readonly http: HttpAgent
+  readonly https: HttpsAgent
+}
+
+/** The SDK's client, and the connections that it shares with requests that it does not send. */
+export interface S3Connections {
+  readonly client: S3Client
+  readonly agents: S3Agents
+  /** Ends all connections. */
+  close(): void
+}
+
+/** A client of the AWS SDK without its own limits, retries and messages. The caller closes the connections. */
+export function createS3Connections(settings: S3ClientSettings, limits: S3Limits): S3Connections {
+  const options = {
     keepAlive: true,
     maxSockets: limits.maxCalls,
     timeout: IDLE_SOCKET_MS,
     lookup: createSharedLookup(),
   } as const
-  return new S3Client({
+  const agents: S3Agents = { http: new HttpAgent(options), https: new HttpsAgent(options) }
+  const client = new S3Client({
     region: settings.region,
     forcePathStyle: settings.forcePathStyle,
     ...(settings.endpoint !== undefined && { endpoint: settings.endpoint }),
@@ -50,10 +64,20 @@ export function createS3Client(settings: S3ClientSettings, limits: S3Limits): S3
     logger: QUIET,
     requestHandler: {
       connectionTimeout: limits.connectTimeoutMs,
-      httpAgent: new HttpAgent(agent),
-      httpsAgent: new HttpsAgent(agent),
+      httpAgent: agents.http,
+      httpsAgent: agents.https,
     },
   })
+  return {
+    client,
+    agents,
+    close() {
+      client.destroy()
+      // The client does not destroy agents that it has not used.
+      agents.http.destroy()
+      agents.https.destroy()
+    },
+  }
 }
 
 function identity(credentials: S3ClientSettings['credentials']): S3ClientConfig {

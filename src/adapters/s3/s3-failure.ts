@@ -228,6 +228,7 @@ function facts(error: unknown): { status?: number; name: string; code?: string; 
   }
 }
 
-function field(value: unknown, key: string): unknown {
+/** A field of anything. */
+export function field(value: unknown, key: string): unknown {
   return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
 }

@@ -1,8 +1,4 @@
-import { Readable } from 'node:stream'
 import {
-  GetObjectCommand,
-  HeadObjectCommand,
-  type HeadObjectCommandOutput,
   ListObjectsV2Command,
   type ListObjectsV2CommandInput,
   type ListObjectsV2CommandOutput,
@@ -13,8 +9,9 @@ import type { EndpointCalls } from '../../service/ports/meter.ts'
 import type { OpenObject } from '../../service/ports/store.ts'
 import { objectBody } from '../calls/timed-body.ts'
 import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
-import { createS3Client, type S3ClientSettings } from './s3-client.ts'
+import { createS3Connections, type S3ClientSettings } from './s3-client.ts'
 import { BUCKET_SETTINGS, S3Failure, type S3SettingNames, type S3Verdict, unless } from './s3-failure.ts'
+import { createS3Objects, type ObjectHead } from './s3-objects.ts'
 
 export interface S3ReaderSettings extends S3ClientSettings {
   readonly bucket: string
@@ -58,7 +55,9 @@ export type S3Send<T> = (attempt: S3Attempt, client: S3Client) => Promise<T>
 export function createS3Reader(settings: S3ReaderSettings, { names, isAbsent }: S3Interpretation): S3Reader {
   const { bucket } = settings
   const limits = { ...S3_LIMITS, ...settings.limits }
-  const client = createS3Client(settings, limits)
+  const connections = createS3Connections(settings, limits)
+  const { client } = connections
+  const objects = createS3Objects(connections, { ...settings, connectTimeoutMs: limits.connectTimeoutMs })
   const calls = createS3Calls(limits, names)
   const call = (method: S3Method, key: string, signal: AbortSignal): S3CallSettings => ({
     operation: `${method} ${bucket}/${key}`,
@@ -71,23 +70,19 @@ export function createS3Reader(settings: S3ReaderSettings, { names, isAbsent }: 
   }
 
   function head(address: ObjectAddress, signal: AbortSignal, known?: string): Promise<ObjectVersion | undefined> {
-    const condition = known !== undefined && { IfNoneMatch: known }
-    const command = () => new HeadObjectCommand({ Bucket: bucket, ...nameOf(address), ...condition })
     return run('HEAD', address.key, signal, async (attempt) => {
-      const found = await client.send(command(), { abortSignal: attempt.signal })
+      const found = await objects.head(address, known, attempt.signal)
       const version = versionOf(found)
       return isVersion(found, address) ? version : undefined
     })
   }
 
   async function get({ address, etag }: { address: ObjectAddress; etag?: string | undefined }, attempt: S3Attempt) {
-    const condition = etag !== undefined && { IfMatch: etag }
-    const command = new GetObjectCommand({ Bucket: bucket, ...nameOf(address), ...condition })
-    const found = await client.send(command, { abortSignal: attempt.signal })
-    const { Body: source, ContentLength: sizeBytes, ETag } = found
+    const found = await objects.get(address, etag, attempt.signal)
+    const { body: source, sizeBytes } = found
     // A proxy may respond 200 with a page of its own, but not with an ETag.
-    if (!(source instanceof Readable) || sizeBytes === undefined || ETag === undefined) throw new S3Failure('foreign')
-    return { source, sizeBytes, isWanted: (etag === undefined || ETag === etag) && isVersion(found, address) }
+    if (source === undefined || sizeBytes === undefined || found.etag === undefined) throw new S3Failure('foreign')
+    return { source, sizeBytes, isWanted: (etag === undefined || found.etag === etag) && isVersion(found, address) }
   }
 
   async function unlessAbsent<T>(address: ObjectAddress, result: Promise<T>): Promise<T | undefined> {
@@ -141,7 +136,7 @@ export function createS3Reader(settings: S3ReaderSettings, { names, isAbsent }: 
 
     run,
     calls: calls.calls,
-    close: () => client.destroy(),
+    close: connections.close,
   }
 }
 
@@ -150,27 +145,23 @@ function needsReason({ verdict }: S3Failure): boolean {
   return verdict === 'unclear' || verdict === 'refused'
 }
 
-function nameOf({ key, versionId }: ObjectAddress): { readonly Key: string; readonly VersionId?: string } {
-  return { Key: key, ...(versionId !== undefined && { VersionId: versionId }) }
-}
-
 /** Some servers send the current version if they do not know the requested one. */
-function isVersion({ VersionId: given = 'null' }: { VersionId?: string | undefined }, asked: ObjectAddress): boolean {
+function isVersion({ versionId: given = 'null' }: ObjectHead, asked: ObjectAddress): boolean {
   return asked.versionId === undefined || asked.versionId === given
 }
 
-function versionOf(found: HeadObjectCommandOutput): ObjectVersion {
-  const { ContentLength: sizeBytes, LastModified: modifiedAt, ETag: etag } = found
+function versionOf(found: ObjectHead): ObjectVersion {
+  const { sizeBytes, modifiedAt, etag } = found
   if (sizeBytes === undefined || modifiedAt === undefined || etag === undefined) throw new S3Failure('foreign')
   const md5 = md5Of(found)
   return { etag, sizeBytes, modifiedAt, ...(md5 !== undefined && { md5 }) }
 }
 
 /** An ETag is an MD5 only if the object was put as a whole and is not encrypted with a key of the store. */
-function md5Of({ ETag = '', ServerSideEncryption, SSECustomerAlgorithm }: HeadObjectCommandOutput): string | undefined {
-  const isPlain = ServerSideEncryption === undefined || ServerSideEncryption === 'AES256'
-  if (!isPlain || SSECustomerAlgorithm !== undefined) return undefined
-  return /^"?([0-9a-f]{32})"?$/i.exec(ETag)?.[1]?.toLowerCase()
+function md5Of({ etag = '', encryption, customerEncryption }: ObjectHead): string | undefined {
+  const isPlain = encryption === undefined || encryption === 'AES256'
+  if (!isPlain || customerEncryption !== undefined) return undefined
+  return /^"?([0-9a-f]{32})"?$/i.exec(etag)?.[1]?.toLowerCase()
 }
 
 export interface S3BucketSettings extends S3ReaderSettings {
