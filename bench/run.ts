@@ -16,6 +16,7 @@ import { benchRender, RENDER_ROW_NAMES } from './render.ts'
 import { benchSizing } from './sizing.ts'
 import { benchSoak } from './soak.ts'
 import { benchSteps } from './steps.ts'
+import { benchStoreCalls } from './store-calls.ts'
 import { benchUploads } from './uploads.ts'
 
 const USAGE = `Usage: npm run bench [-- [--smoke] [--rows name,...] [--rounds n] [part ...]]
@@ -33,6 +34,7 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
   galleries  pages of 200 new pictures in Chromium, and 8 and 64 concurrent clients
   sizing     uploads and first views with an S3 store: CPU, bytes and requests to the store for each
   steps      100,000 distinct specs of one picture with SIZE_POLICY=steps, and the rate of hits between the steps
+  store      CPU of a GET and a HEAD to an S3 store, against the SDK and bare HTTP
   purge      sweep of a cache of a million files, against find -delete
   uploads    memory over a hundred large uploads
   part ...   parts to run; default: all
@@ -58,6 +60,7 @@ const PARTS = {
   galleries: benchGalleries,
   sizing: benchSizing,
   steps: benchSteps,
+  store: benchStoreCalls,
   purge: benchPurge,
   uploads: benchUploads,
 } as const satisfies Record<string, (options: BenchOptions) => BenchReport | Promise<BenchReport>>
