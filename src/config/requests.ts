@@ -179,6 +179,10 @@ export const RENDERING = {
         unit: 'pixels',
       }),
     ),
+  MEZZANINES_AT: choice(['first', 'second'], 'second', {
+    about:
+      'The size of an object or a remote image with which its mezzanines are made: with the first size where pages have srcset, with the second where many pictures are viewed in one size. Uploads get theirs at once.',
+  }),
   RENDER_CONCURRENCY: count(availableParallelism(), {
     about: 'Renders that run at the same time, each in a process of its own.',
     whenUnset: 'the number of CPU cores',

@@ -23,6 +23,7 @@ import { createUploads } from '../service/originals/uploads.ts'
 import type { ImageCache, Spool } from '../service/ports/cache.ts'
 import type { Meter } from '../service/ports/meter.ts'
 import type { ObjectStore } from '../service/ports/store.ts'
+import { createMezzanineDemand } from '../service/renditions/mezzanine-demand.ts'
 import { createMezzanineService } from '../service/renditions/mezzanines.ts'
 import { createPrimeService } from '../service/renditions/prime.ts'
 import { createRenderBatcher } from '../service/renditions/render.ts'
@@ -138,6 +139,7 @@ function createRenditions(config: Config, found: Foundation & Originals, parts: 
   const views = createViewService({
     ...found,
     mezzanines,
+    demand: createMezzanineDemand({ ...found, mezzaninesAt: config.MEZZANINES_AT }),
     shelf: found.versions.renditions,
     sources: createSourceService({ ...found, mezzanines, maxSide: config.MAX_SIDE }),
     batcher: createRenderBatcher({ ...found, maxWaiting: config.RENDER_QUEUE_MAX }),

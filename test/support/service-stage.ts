@@ -22,6 +22,7 @@ import type { Version } from '../../src/service/ports/originals.ts'
 import type { RemoteSource } from '../../src/service/ports/remote.ts'
 import type { ObjectStore } from '../../src/service/ports/store.ts'
 import type { Rendition, RenditionName } from '../../src/service/renditions/look-up.ts'
+import { createMezzanineDemand } from '../../src/service/renditions/mezzanine-demand.ts'
 import { createMezzanineService } from '../../src/service/renditions/mezzanines.ts'
 import { createPrimeService } from '../../src/service/renditions/prime.ts'
 import { createRenderBatcher } from '../../src/service/renditions/render.ts'
@@ -48,6 +49,8 @@ export interface StageOptions {
   readonly keepBytes?: boolean
   /** Fewest pixels of an original that gets mezzanines. Absent: none does. */
   readonly minPixels?: number
+  /** The size of an object with which its mezzanines are made. Default: the second. */
+  readonly mezzaninesAt?: 'first' | 'second'
   /** By alias. */
   readonly buckets?: ReadonlyMap<string, ServedBucket>
   readonly remoteSource?: RemoteSource
@@ -138,6 +141,7 @@ export function createStage(options: StageOptions = {}) {
     cache,
     originals,
     mezzanines,
+    demand: createMezzanineDemand({ mezzaninesAt: options.mezzaninesAt ?? 'second', maxRemembered }),
     shelf: versions.renditions,
     sources: createSourceService({ originals, mezzanines, maxSide: 2000 }),
     batcher: createRenderBatcher({ engine, renderQueue, meter, maxWaiting: 100 }),

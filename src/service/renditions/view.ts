@@ -1,4 +1,5 @@
 import type { AskedRef } from '../../domain/identity/image-id.ts'
+import { mezzaninesFor } from '../../domain/picture/mezzanine.ts'
 import { negotiateFormat, pictureTraits } from '../../domain/picture/negotiate-format.ts'
 import { expectedCost, withoutHurry } from '../../domain/picture/transform-plan.ts'
 import type { FormatChoice, OutputFormat } from '../../domain/spec/image-format.ts'
@@ -25,6 +26,7 @@ import {
   type RenditionLookUp,
   type RenditionName,
 } from './look-up.ts'
+import type { MezzanineDemand } from './mezzanine-demand.ts'
 import type { MezzanineService } from './mezzanines.ts'
 import type { RenderBatcher } from './render.ts'
 import type { SourceService } from './source.ts'
@@ -61,6 +63,7 @@ export interface ViewServiceOptions extends LookUpOptions {
   readonly versions: Resolver
   readonly originals: OriginalService
   readonly mezzanines: MezzanineService
+  readonly demand: MezzanineDemand
   readonly sources: SourceService
   readonly batcher: RenderBatcher
   readonly shelf: RenditionShelf
@@ -86,7 +89,10 @@ export function createViewService(options: ViewServiceOptions): ViewService {
   return {
     remembered: lookUp.remembered,
     view: (view, answer, signal) => repeat(stage, view, answer, signal),
-    forget: lookUp.forget,
+    forget(ids) {
+      lookUp.forget(ids)
+      options.demand.forget(ids)
+    },
     get flights() {
       return flights.size
     },
@@ -231,7 +237,7 @@ async function chooseFormat(
 
 /** Fetches the source and renders, together with other renditions that wait for the same source. */
 async function render(stage: Stage, target: Target, place: Place | undefined, signal: AbortSignal): Promise<Buffer> {
-  const { sources, batcher, mezzanines } = stage
+  const { sources, batcher, mezzanines, demand } = stage
   const { id, spec, as: format, viewer, ahead, fromOriginal } = target
   try {
     const wanted = { spec, format, viewer, fromOriginal }
@@ -240,7 +246,8 @@ async function render(stage: Stage, target: Target, place: Place | undefined, si
       ? ({ plan: withoutHurry(plan, spec, facts.frames), priority: 'background' } as const)
       : ({ plan, priority: 'viewer', place, viewer } as const)
     const bytes = await batcher.render({ source, key, cost, ...job }, signal)
-    if (from === 'original' && mezzanines.levels(facts).length > 0) void mezzanines.make(id)
+    const isMissed = from === 'original' && mezzaninesFor(plan, facts, mezzanines.levels(facts)).length > 0
+    if (isMissed && demand.isDue(id, formatSpec(spec))) void mezzanines.make(id)
     return bytes
   } catch (error) {
     throw await repair(stage, target, error)

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { parseSpec } from '../../../../src/domain/spec/spec.ts'
 import { mezzanineKey, mezzanineKeys, originalKey } from '../../../../src/domain/stored/store-layout.ts'
 import { UnavailableError } from '../../../../src/errors.ts'
+import { createMemoryBucket } from '../../../support/memory-bucket.ts'
 import { original } from '../../../support/memory-engine.ts'
 import { createStage, idOf, never } from '../../../support/service-stage.ts'
 
@@ -59,6 +60,52 @@ test('The first decoding of an original that has none makes them, for all nodes'
   await stage.mezzanines.make(ID)
   assert.deepEqual(stage.engine.reduced, [768, 1536])
   assert.ok(mezzanineKeys(ID).every((key) => stage.objects.has(key)))
+})
+
+/** A node with a large object in a bucket. @returns renders sizes of it, and waits for their mezzanines. */
+async function stageOfObject(options: Parameters<typeof createStage>[0] = {}) {
+  const bucket = createMemoryBucket()
+  bucket.objects.set('large.jpg', LARGE)
+  const freshness = { freshSeconds: 60, staleWhileRevalidateSeconds: 30, staleIfErrorSeconds: 3600 }
+  const stage = stageOf({ ...options, buckets: new Map([['photos', { bucket, keyPrefix: '', freshness }]]) })
+  const { id } = await stage.currentOf({ kind: 'object', bucket: 'photos', key: 'large.jpg' }, never)
+  const view = async (spec: string, as: 'jpg' | 'webp' = 'jpg') => {
+    await stage.renditions.rendition({ ...wanted(id, spec), as }, never)
+    if (stage.mezzanines.pending > 0) await stage.mezzanines.make(id)
+  }
+  return { ...stage, id, view }
+}
+
+test('An object gets its mezzanines with the second size that they would have served, and shares them with no node', async () => {
+  const { view, engine, disk, objects, id } = await stageOfObject()
+  await view('300w')
+  await view('300w', 'webp')
+  await view('1900w')
+  await view('full')
+  assert.deepEqual(engine.reduced, [])
+  await view('200w')
+  assert.deepEqual(engine.reduced, [768, 1536])
+  assert.ok(disk.files.has(`mezzanines/${id}/768`))
+  assert.deepEqual([...objects.keys()], [])
+  await view('250w')
+  assert.equal(engine.rendered.at(-1), '250x500 jpg')
+  assert.deepEqual(engine.reduced, [768, 1536])
+})
+
+test('With MEZZANINES_AT=first an object gets its mezzanines with the first size', async () => {
+  const { view, engine } = await stageOfObject({ mezzaninesAt: 'first' })
+  await view('300w')
+  assert.deepEqual(engine.reduced, [768, 1536])
+})
+
+test('A first size that was evicted from memory counts again', async () => {
+  const { view, engine, views, id } = await stageOfObject()
+  await view('300w')
+  views.forget(new Set([id]))
+  await view('200w')
+  assert.deepEqual(engine.reduced, [])
+  await view('100w')
+  assert.deepEqual(engine.reduced, [768, 1536])
 })
 
 test('Nobody waits for the store for an original that is on the disk', async () => {

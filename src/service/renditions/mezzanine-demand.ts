@@ -1,0 +1,43 @@
+import { LRUCache } from 'lru-cache'
+import { isVersionId } from '../../domain/identity/image-id.ts'
+import { entryBound } from '../tools/memoize.ts'
+
+/**
+ * Decides when the mezzanines of an original are worth making: those of an upload always; those of an object or a remote image
+ * with the second size by default, because a crawler views most pictures once.
+ */
+export interface MezzanineDemand {
+  /**
+   * Called when a size that a mezzanine would have served was rendered from the original.
+   * @param size By `formatSpec`.
+   * @returns whether to make the mezzanines now.
+   */
+  isDue(id: string, size: string): boolean
+  /** Drops the entries of these images. */
+  forget(ids: ReadonlySet<string>): void
+}
+
+export interface MezzanineDemandOptions {
+  /** The size of an object or a remote image with which its mezzanines are made. */
+  readonly mezzaninesAt: 'first' | 'second'
+  /** Maximum number of entries of each table in memory. */
+  readonly maxRemembered: number
+}
+
+/** An evicted original gets its mezzanines a size later. */
+const MAX_FIRST_SIZES = 100_000
+
+export function createMezzanineDemand({ mezzaninesAt, maxRemembered }: MezzanineDemandOptions): MezzanineDemand {
+  const firstSizes = new LRUCache<string, string>(entryBound(Math.min(maxRemembered, MAX_FIRST_SIZES)))
+  return {
+    isDue(id, size) {
+      if (mezzaninesAt === 'first' || !isVersionId(id)) return true
+      const first = firstSizes.get(id)
+      if (first === undefined) firstSizes.set(id, size)
+      return first !== undefined && first !== size
+    },
+    forget(ids) {
+      for (const id of ids) firstSizes.delete(id)
+    },
+  }
+}
