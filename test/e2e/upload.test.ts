@@ -79,6 +79,28 @@ test('An upload is answered with the record and URLs that work, and the same byt
   assert.equal((await rawRequest(node.url, `/images/${String(id)}`, { headers })).status, 304)
 })
 
+test('The labels of an upload are shown to requests with a token only, and wrong ones are refused', async (t) => {
+  const node = await startNodeFor(t)
+  const send = async (query: string) =>
+    rawRequest(node.url, `/images${query}`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'image/png', ...AUTHORIZATION },
+      body: await fixture('fig-alpha.png'),
+    })
+  assertError(await send('?labels=Cats'), 400, 'invalid_upload')
+  const uploaded = await send('?labels=cats+2026')
+  const { id, labels } = jsonFields(uploaded.body)
+  assert.deepEqual([uploaded.status, labels], [201, ['cats', '2026']])
+  for (const path of [`/images/${String(id)}`, `/images/${String(id)}/info`]) {
+    const open = await rawRequest(node.url, path)
+    assert.deepEqual([open.status, jsonFields(open.body)['labels']], [200, undefined])
+    const trusted = await rawRequest(node.url, path, { headers: AUTHORIZATION })
+    assert.deepEqual(jsonFields(trusted.body)['labels'], ['cats', '2026'])
+    assert.equal(trusted.headers['cache-control'], 'private, no-cache')
+    assert.equal(trusted.headers.vary, 'Authorization')
+  }
+})
+
 test('A form may hold one file and fields beside it; anything else is refused', async (t) => {
   const { node, url } = await startSite(t)
   const bytes = await fixture('mountains.jpg')

@@ -190,7 +190,7 @@ export function createStage(options: StageOptions = {}) {
     primes,
     events: createEventService({ buckets: options.told ?? [], watch, versions, primes, meter }),
     ingest,
-    upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), never),
+    upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), {}, never),
     records: createRecordService(store),
     deletions: createDeletionService({ store, watch, now }),
     aliases: createAliasService(store, maxRemembered),

@@ -32,6 +32,12 @@ test('Parsing and formatting a record are inverses', () => {
   fc.assert(fc.property(records, (record) => assert.deepEqual(parseRecord(formatRecord(record)), record)))
 })
 
+test('The details of an upload are part of its record, and what is no label is left out', () => {
+  const details = { labels: ['cats', '2026'], name: 'cat.jpg', source: 'ftp:alice' }
+  assert.deepEqual(parseRecord(formatRecord({ ...RECORD, ...details })), { ...RECORD, ...details })
+  assert.deepEqual(parseRecord(JSON.stringify({ ...RECORD, labels: ['../x', 3], name: 5, source: '' })), RECORD)
+})
+
 test('A record of a later version is read without what is not known of it', () => {
   assert.deepEqual(parseRecord(JSON.stringify({ ...RECORD, colours: 3, __proto__: { x: 1 } })), RECORD)
 })

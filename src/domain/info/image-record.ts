@@ -4,9 +4,20 @@ import { type InputFormat, isInputFormat } from '../spec/image-format.ts'
 import { deviceBox, parseSpec, type Spec } from '../spec/spec.ts'
 import { parseJson } from '../text/json-text.ts'
 import { formatImagePath, type UploadRequest } from '../url/picture-url.ts'
+import { isLabel } from './image-labels.ts'
+
+/** What the sender of an original says about it. Responses contain it only for requests with a token. */
+export interface UploadDetails {
+  /** By `parseLabels`. */
+  readonly labels?: readonly string[] | undefined
+  /** File name at the sender, by `fileName`. */
+  readonly name?: string | undefined
+  /** The entry point if it is not HTTP, such as `ftp:alice`: at most 128 characters. */
+  readonly source?: string | undefined
+}
 
 /** The record of an upload: stored as `records/…`, returned by `GET /images/{id}`. */
-export interface ImageRecord {
+export interface ImageRecord extends UploadDetails {
   readonly id: string
   /** As displayed, after the EXIF orientation. Pixels. */
   readonly width: number
@@ -29,12 +40,37 @@ export function formatRecord(record: ImageRecord): string {
 export function parseRecord(text: string): ImageRecord | undefined {
   const value = parseJson(text)
   if (typeof value !== 'object' || value === null) return undefined
-  const { id, width, height, format, bytes, alpha, frames, uploadedAt }: Record<string, unknown> = { ...value }
+  const { id, width, height, format, bytes, alpha, frames, uploadedAt, ...others }: Record<string, unknown> = {
+    ...value,
+  }
   if (typeof id !== 'string' || !isImageId(id)) return undefined
   if (typeof format !== 'string' || !isInputFormat(format)) return undefined
   if (!isCount(width) || !isCount(height) || !isCount(bytes) || !isCount(frames)) return undefined
   if (typeof alpha !== 'boolean' || typeof uploadedAt !== 'string') return undefined
-  return { id, width, height, format, bytes, alpha, frames, uploadedAt }
+  return { id, width, height, format, bytes, alpha, frames, uploadedAt, ...parseDetails(others) }
+}
+
+function parseDetails({ labels, name, source }: Readonly<Record<string, unknown>>): UploadDetails {
+  const found = Array.isArray(labels) ? labels.filter((label) => typeof label === 'string' && isLabel(label)) : []
+  return uploadDetails({
+    labels: found.map(String),
+    ...(typeof name === 'string' && { name }),
+    ...(typeof source === 'string' && { source }),
+  })
+}
+
+/** The details that are known, without empty ones. */
+export function uploadDetails({ labels = [], name = '', source = '' }: UploadDetails): UploadDetails {
+  return {
+    ...(labels.length > 0 && { labels }),
+    ...(name !== '' && { name }),
+    ...(source !== '' && { source }),
+  }
+}
+
+/** The record without its details, for requests without a token. */
+export function publicRecord({ labels: _labels, name: _name, source: _source, ...record }: ImageRecord): ImageRecord {
+  return record
 }
 
 function isCount(value: unknown): value is number {

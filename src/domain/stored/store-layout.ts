@@ -77,6 +77,16 @@ export function remoteRenditionKey(resource: string, version: string, file: stri
   return `${remoteRenditionsPrefix(resource, version)}${file}`
 }
 
+/** Prefix of the keys of all images with a label. @param label By `parseLabels`. */
+function labelPrefix(label: string): string {
+  return `labels/${label}/`
+}
+
+/** Key of an empty object: the image has the label. */
+export function labelKey(label: string, id: string): string {
+  return `${labelPrefix(label)}${id}`
+}
+
 export const INVALIDATIONS_PREFIX = 'invalidations/'
 
 /** An image, or an original that may change, that all nodes have to invalidate. */

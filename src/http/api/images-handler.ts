@@ -8,7 +8,8 @@ import {
 import type { WriteAccess } from '../../domain/access/write-access.ts'
 import { selectRange } from '../../domain/caching/http-caching.ts'
 import { visibleInfo } from '../../domain/info/image-info.ts'
-import { type ImageRecord, imageUrls } from '../../domain/info/image-record.ts'
+import { parseLabels } from '../../domain/info/image-labels.ts'
+import { type ImageRecord, imageUrls, publicRecord } from '../../domain/info/image-record.ts'
 import { contentTypeOf, type InputFormat } from '../../domain/spec/image-format.ts'
 import type { Spec } from '../../domain/spec/spec.ts'
 import type { AliasService } from '../../service/library/alias-service.ts'
@@ -41,7 +42,7 @@ export interface ImagesHandlerOptions {
   readonly maxUploadBytes: number
 }
 
-/** `POST /images[?sizes=…]`: `201` for a new image, `200` for one that exists already. */
+/** `POST /images[?sizes=…][&labels=…]`: `201` for a new image, `200` for one that exists already. */
 export function uploadHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
   const { ingest, primes, primeSizes, metrics, access, policy, maxUploadBytes } = options
   return async (ctx) => {
@@ -49,7 +50,8 @@ export function uploadHandler(options: ImagesHandlerOptions): Middleware<Request
     const query = new URLSearchParams(ctx.querystring)
     assertUploadParameters(query)
     const sizes = primedSpecs([...primeSizes, ...parsePrimeSizes(query, policy)], policy)
-    const { record, created } = await ingest.ingest(uploadBody(ctx.req, maxUploadBytes), ctx.state.signal)
+    const details = { labels: parseLabels(query) }
+    const { record, created } = await ingest.ingest(uploadBody(ctx.req, maxUploadBytes), details, ctx.state.signal)
     primes.prime(record.id, sizes)
     metrics.uploads.inc({ created: String(created) })
     ctx.status = created ? 201 : 200
@@ -65,9 +67,14 @@ export function recordHandler(options: ImagesHandlerOptions): Middleware<Request
   return async (ctx) => {
     assertMayKnow(ctx, policy, access)
     const record = await options.records.record(idOf(ctx), ctx.state.signal)
-    // The image may be deleted: a cached copy must be revalidated.
-    const caching = policy.kind === 'signed' ? 'private, no-cache' : 'no-cache'
-    answerJson(ctx, describeImage(record, options), { 'Cache-Control': caching })
+    const visible = isTrusted(ctx, access) ? record : publicRecord(record)
+    // The image may be deleted: a cached copy must be revalidated. And no shared cache has what needs a token.
+    const hasDetails = Object.keys(publicRecord(record)).length < Object.keys(record).length
+    const isPrivate = policy.kind === 'signed' || (hasDetails && visible === record)
+    answerJson(ctx, describeImage(visible, options), {
+      'Cache-Control': isPrivate ? 'private, no-cache' : 'no-cache',
+      ...(hasDetails && { Vary: 'Authorization' }),
+    })
   }
 }
 
@@ -127,7 +134,7 @@ export function infoHandler(options: InfoHandlerOptions): Middleware<RequestStat
     const info = await infos.info(id, ctx.state.signal)
     const trusted = isTrusted(ctx, access)
     const value = {
-      ...record,
+      ...(trusted ? record : publicRecord(record)),
       ...visibleInfo(info, { isTrusted: trusted, showGps }),
       urls: imageUrls(record, publicUrl, policy),
     }

@@ -158,7 +158,12 @@ export const OPERATIONS = {
     summary: 'Upload an image',
     description:
       'The body is the image, or a form with one file. The id is derived from the bytes, so a second upload is the same image.',
-    parameters: [inQuery('sizes', 'Sizes to render in advance, separated by spaces.', { type: 'string' })],
+    parameters: [
+      inQuery('sizes', 'Sizes to render in advance, separated by spaces.', { type: 'string' }),
+      inQuery('labels', 'Labels of a new image, separated by spaces: at most 20 of 1 to 64 of a-z 0-9 . _ -.', {
+        type: 'string',
+      }),
+    ],
     requestBody: {
       required: true,
       content: {

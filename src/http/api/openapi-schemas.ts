@@ -17,6 +17,13 @@ const FACTS = {
   frames: { ...COUNT, description: '1 for a still picture.' },
 } as const
 
+/** With a token, and if the upload had them. */
+const DETAILS = {
+  labels: { type: 'array', items: TEXT },
+  name: { ...TEXT, description: 'File name at the sender.' },
+  source: { ...TEXT, description: 'Entry point of the upload; absent: HTTP.' },
+} as const
+
 const RECORD = {
   id: { type: 'string', pattern: `^${IMAGE_ID_PATTERN}$` },
   ...FACTS,
@@ -72,13 +79,17 @@ const EMBEDDED = {
 } as const
 
 /** JSON schema of `GET /images/{id}`. */
-export const IMAGE_RECORD = { type: 'object', required: Object.keys(RECORD), properties: RECORD } as const
+export const IMAGE_RECORD = {
+  type: 'object',
+  required: Object.keys(RECORD),
+  properties: { ...RECORD, ...DETAILS },
+} as const
 
 /** JSON schema of `GET /images/{id}/info`. */
 export const IMAGE_INFO = {
   type: 'object',
   required: [...Object.keys(RECORD), ...ALWAYS_MEASURED],
-  properties: { ...RECORD, ...MEASURED, ...EMBEDDED },
+  properties: { ...RECORD, ...DETAILS, ...MEASURED, ...EMBEDDED },
 } as const
 
 /** JSON schema of the metadata of an object or a remote image. */

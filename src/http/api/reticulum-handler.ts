@@ -43,7 +43,7 @@ export function reticulumUploadHandler(options: ImagesHandlerOptions): Middlewar
         return release
       },
     })
-    const { record, created } = await ingest.ingest(uploadForm(ctx.req, form), ctx.state.signal)
+    const { record, created } = await ingest.ingest(uploadForm(ctx.req, form), {}, ctx.state.signal)
     await aliases.add(form.sha1(), record.id, ctx.state.signal)
     const answer = reticulumAnswer(record, publicUrl, policy)
     primes.prime(record.id, primedSpecs([...primeSizes, ...form.sizes], policy), answer.extension)

@@ -11,6 +11,8 @@ import type { InvalidationWatch } from '../deletion/guard.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { putBytes } from '../tools/small-object.ts'
 import { readAlias } from './alias-service.ts'
+import { createLabelIndex } from './label-index.ts'
+import { readRecord } from './stored-record.ts'
 
 export interface DeletionService {
   /**
@@ -28,6 +30,8 @@ export interface DeletionServiceOptions {
 }
 
 export function createDeletionService({ store, watch, now }: DeletionServiceOptions): DeletionService {
+  const labels = createLabelIndex(store)
+
   async function mark(id: string, finished: boolean, signal: AbortSignal): Promise<void> {
     const bytes = Buffer.from(formatDeletionMark({ time: now(), finished }))
     const contentType = 'application/json'
@@ -66,7 +70,10 @@ export function createDeletionService({ store, watch, now }: DeletionServiceOpti
   return {
     async remove(name, signal) {
       const id = await idOf(name, signal)
+      const record = await readRecord(store, id, signal)
       await begin(id, signal)
+      // Before the record, which names them: a repeated deletion finds those that remain.
+      if (record) await labels.remove(record, signal)
       await store.remove(recordKey(id), signal)
       await store.remove(originalKey(id), signal)
       await removeDerived(id, signal)

@@ -92,7 +92,7 @@ export function createImportService(options: ImportServiceOptions): ImportServic
   }
 
   async function store(file: ImportFile, signal: AbortSignal): Promise<number> {
-    const { record } = await ingest.ingest(source.open(file), signal)
+    const { record } = await ingest.ingest(source.open(file), {}, signal)
     await aliases.add(file.sha1, record.id, signal)
     return record.bytes
   }

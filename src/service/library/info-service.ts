@@ -1,9 +1,9 @@
 import { LRUCache } from 'lru-cache'
 import { isTransientId, isVersionId } from '../../domain/identity/image-id.ts'
 import { formatInfo, type ImageInfo, parseInfo } from '../../domain/info/image-info.ts'
-import { type ImageRecord, parseRecord } from '../../domain/info/image-record.ts'
+import type { ImageRecord } from '../../domain/info/image-record.ts'
 import { decodingCost } from '../../domain/picture/transform-plan.ts'
-import { infoKey, originalKey, recordKey } from '../../domain/stored/store-layout.ts'
+import { infoKey, originalKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
 import { type DeletionGuard, isDeleted } from '../deletion/guard.ts'
 import type { Work, WorkQueue } from '../load/work-queue.ts'
@@ -14,6 +14,7 @@ import type { ObjectStore } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
 import { createSharing, readText } from '../tools/small-object.ts'
+import { readRecord } from './stored-record.ts'
 
 /** Infos of originals: measured once, after the upload or on request, and stored for all nodes. */
 export interface InfoService {
@@ -175,8 +176,7 @@ export interface RecordService {
 export function createRecordService(store: ObjectStore): RecordService {
   return {
     async record(id, signal) {
-      const text = await readText(store, recordKey(id), signal)
-      const record = text === undefined ? undefined : parseRecord(text)
+      const record = await readRecord(store, id, signal)
       if (record) return record
       if (await isDeleted(store, id, signal)) throw new OriginalError('original_deleted', 'This image was deleted')
       throw new OriginalError('original_not_found', 'Image not found')

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { imageIdFromSha256 } from '../../domain/identity/image-id.ts'
-import { formatRecord, type ImageRecord, parseRecord } from '../../domain/info/image-record.ts'
+import { formatRecord, type ImageRecord, type UploadDetails, uploadDetails } from '../../domain/info/image-record.ts'
 import { displayedSize, type OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { decodingCost } from '../../domain/picture/transform-plan.ts'
 import { contentTypeOf } from '../../domain/spec/image-format.ts'
@@ -15,16 +15,18 @@ import type { ObjectStore } from '../ports/store.ts'
 import type { MezzanineService } from '../renditions/mezzanines.ts'
 import { putBytes, readText } from '../tools/small-object.ts'
 import type { InfoService } from './info-service.ts'
+import { createLabelIndex } from './label-index.ts'
+import { readRecord } from './stored-record.ts'
 
 export interface IngestService {
   /**
    * Ingests an original: verifies it and stores the bytes and their record, both durable when it returns. Repeating it
-   * with the same bytes has no effect.
+   * with the same bytes has no effect: an image keeps the details of its first upload.
    *
    * @throws OriginalError `invalid_upload` for an empty body, `original_too_large`, `original_unsupported`,
    *   `original_broken`; UnavailableError
    */
-  ingest(body: Readable, signal: AbortSignal): Promise<Ingested>
+  ingest(body: Readable, details: UploadDetails, signal: AbortSignal): Promise<Ingested>
 }
 
 export interface IngestServiceOptions {
@@ -45,26 +47,35 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
   const { store, spool, cache, engine, originals, mezzanines, infos, guard, renderQueue, maxUploadBytes, now } = options
 
   const uploads = createUploadStore(store, now)
+  const labels = createLabelIndex(store)
 
   /** Uploads have precedence over background work for earlier uploads. */
-  async function ingestSpooled(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
+  async function ingestSpooled(spooled: Spooled, details: UploadDetails, signal: AbortSignal): Promise<Ingested> {
     const release = renderQueue.holdBackground()
     try {
-      return await takeIn(spooled, signal)
+      return await takeIn(spooled, details, signal)
     } finally {
       release()
     }
   }
 
-  async function takeIn(spooled: Spooled, signal: AbortSignal): Promise<Ingested> {
+  async function takeIn(spooled: Spooled, details: UploadDetails, signal: AbortSignal): Promise<Ingested> {
     if (spooled.sizeBytes === 0) throw new OriginalError('invalid_upload', 'The file is empty: send an image')
     const id = imageIdFromSha256(spooled.sha256)
     const work = guard.begin(id)
     const existing = await uploads.find(id, spooled, signal)
-    if (existing) return { record: existing, created: false }
+    if (existing) {
+      await labels.add(existing, signal)
+      return { record: existing, created: false }
+    }
     const facts = await engine.inspect(spooled.source)
     await verify(spooled, facts, signal)
-    const written = await uploads.write(newRecord(id, spooled, facts), spooled, signal)
+    const written = await uploads.write(
+      { ...newRecord(id, spooled, facts), ...uploadDetails(details) },
+      spooled,
+      signal,
+    )
+    await labels.add(written.record, signal)
     originals.learn(id, facts)
     const { source } = spooled
     // So that the first view needs no fetch.
@@ -105,11 +116,11 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
   }
 
   return {
-    async ingest(body, signal) {
+    async ingest(body, details, signal) {
       assertRoom(body)
       const spooled = await spool.toDisk(body, maxUploadBytes, signal)
       try {
-        return await ingestSpooled(spooled, signal)
+        return await ingestSpooled(spooled, details, signal)
       } finally {
         await spooled.discard()
       }
@@ -150,15 +161,10 @@ function createUploadStore(store: ObjectStore, now: () => number): UploadStore {
     const bytes = Buffer.from(formatRecord(record))
     const object = { key: recordKey(record.id), bytes, contentType: 'application/json' }
     if ((await putBytes(store, object, signal)) === 'created') return { record, created: true }
-    const existing = await readRecord(record.id, signal)
+    const existing = await readRecord(store, record.id, signal)
     if (existing) return { record: existing, created: false }
     await putBytes(store, { ...object, overwrite: true }, signal)
     return { record, created: true }
-  }
-
-  async function readRecord(id: string, signal: AbortSignal): Promise<ImageRecord | undefined> {
-    const text = await readText(store, recordKey(id), signal)
-    return text === undefined ? undefined : parseRecord(text)
   }
 
   /** Whether the store has the same bytes, by size and MD5. */
@@ -169,7 +175,7 @@ function createUploadStore(store: ObjectStore, now: () => number): UploadStore {
 
   return {
     async find(id, spooled, signal) {
-      const existing = await readRecord(id, signal)
+      const existing = await readRecord(store, id, signal)
       return existing && (await isIntact(id, spooled, signal)) ? existing : undefined
     },
     async write(record, spooled, signal) {
@@ -182,7 +188,7 @@ function createUploadStore(store: ObjectStore, now: () => number): UploadStore {
         if (mark === undefined) return { record: stored.record, created }
         if (isUnderWay(parseDeletionMark(mark), now())) break
         await store.remove(deletedKey(record.id), signal)
-        const both = await Promise.all([readRecord(record.id, signal), isIntact(record.id, spooled, signal)])
+        const both = await Promise.all([readRecord(store, record.id, signal), isIntact(record.id, spooled, signal)])
         if (both.every(Boolean)) return { record: stored.record, created }
       }
       throw new UnavailableError('store_unavailable', 'This image is being deleted; upload it again')

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import {
   deletedKey,
@@ -40,7 +41,18 @@ test('The mark is there before anything is removed', async () => {
     ...[...mezzanineKeys(ID), ...infoKeys(ID)].map((key) => `remove ${key}`),
     `put ${deletedKey(ID)}`,
   ]
-  assert.deepEqual(stage.asked.slice(0, steps.length), steps)
+  const writes = stage.asked.filter((call) => !call.startsWith('open '))
+  assert.deepEqual(writes.slice(0, steps.length), steps)
+})
+
+test('A deletion removes the image from the index of its labels', async () => {
+  const stage = createStage()
+  await stage.ingest.ingest(Readable.from([BYTES]), { labels: ['cats', '2026'] }, never)
+  await stage.deletions.remove(ID, never)
+  assert.deepEqual(
+    [...stage.objects.keys()].filter((key) => key.startsWith('labels/')),
+    [],
+  )
 })
 
 test('What never was here cannot be deleted', async () => {

@@ -112,8 +112,8 @@ test('A store that is away for a moment is asked again, with growing pauses', as
   let failures = 3
   const { importer, pauses } = setUp([ONE], {
     ingest: {
-      ingest(body, signal) {
-        if (failures === 0) return stage.ingest.ingest(body, signal)
+      ingest(body, details, signal) {
+        if (failures === 0) return stage.ingest.ingest(body, details, signal)
         failures -= 1
         body.destroy()
         return Promise.reject(new UnavailableError('store_unavailable', 'Away'))
@@ -162,13 +162,13 @@ test('No more than so many are under way at once, and a stop lets them end', asy
   const { importer } = setUp(contents, {
     concurrency: 3,
     ingest: {
-      async ingest(body, signal) {
+      async ingest(body, details, signal) {
         underWay += 1
         most = Math.max(most, underWay)
         await new Promise(setImmediate)
         underWay -= 1
         if (importer.progress().imported === 6) importer.stop()
-        return await stage.ingest.ingest(body, signal)
+        return await stage.ingest.ingest(body, details, signal)
       },
     },
   })

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
-import { deletedKey, formatDeletionMark, originalKey, recordKey } from '../../../../src/domain/stored/store-layout.ts'
+import {
+  deletedKey,
+  formatDeletionMark,
+  labelKey,
+  originalKey,
+  recordKey,
+} from '../../../../src/domain/stored/store-layout.ts'
 import { putBytes } from '../../../../src/service/tools/small-object.ts'
 import { original } from '../../../support/memory-engine.ts'
 import { createStage, idOf, never } from '../../../support/service-stage.ts'
@@ -31,6 +37,31 @@ test('An upload stores the original first, then the record, and tells what was t
   assert.deepEqual(stage.objects.get(originalKey(ID))?.bytes, BYTES)
   assert.equal(stage.objects.get(originalKey(ID))?.contentType, 'image/png')
   assert.deepEqual(await stage.records.record(ID, never), record)
+})
+
+test('Labels, name and source of the first upload are in the record, and the labels in their index', async () => {
+  const stage = createStage()
+  const details = { labels: ['cats', '2026'], name: 'cat.png', source: 'ftp:alice' }
+  const { record } = await stage.ingest.ingest(Readable.from([BYTES]), details, never)
+  assert.deepEqual({ labels: record.labels, name: record.name, source: record.source }, details)
+  assert.deepEqual(await stage.records.record(ID, never), record)
+  const index = ['cats', '2026'].map((label) => labelKey(label, ID))
+  assert.deepEqual(
+    index.map((key) => stage.objects.get(key)?.bytes.length),
+    [0, 0],
+  )
+  const again = await stage.ingest.ingest(Readable.from([BYTES]), { labels: ['dogs'] }, never)
+  assert.deepEqual(again, { record, created: false })
+  assert.ok(!stage.objects.has(labelKey('dogs', ID)))
+})
+
+test('An upload that ended before its labels were indexed is completed by repeating it', async () => {
+  const stage = createStage()
+  await stage.ingest.ingest(Readable.from([BYTES]), { labels: ['cats'] }, never)
+  stage.objects.delete(labelKey('cats', ID))
+  const restarted = createStage({ store: stage.memory })
+  await restarted.upload(BYTES)
+  assert.ok(stage.objects.has(labelKey('cats', ID)))
 })
 
 test('After an upload the first view needs no fetch, and no spooled file is left', async () => {
@@ -150,7 +181,7 @@ test('While too much waits an upload is refused before its bytes are read', asyn
   const stage = createStage()
   const place = stage.renderQueue.enter('upload', { costMs: 1_000_000 })
   const body = Readable.from([BYTES])
-  await assert.rejects(stage.ingest.ingest(body, never), { name: 'UnavailableError', code: 'overloaded' })
+  await assert.rejects(stage.ingest.ingest(body, {}, never), { name: 'UnavailableError', code: 'overloaded' })
   assert.ok(body.destroyed)
   assert.deepEqual([stage.asked, stage.engine.verified], [[], 0])
   place.leave()
