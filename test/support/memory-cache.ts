@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { MEZZANINE_LEVELS } from '../../src/domain/picture/mezzanine.ts'
 import { OriginalError, UnavailableError } from '../../src/errors.ts'
-import type { CachedFile, ImageCache, Spool } from '../../src/service/ports/cache.ts'
+import type { CachedFile, HashName, ImageCache, Intake, Spool } from '../../src/service/ports/cache.ts'
 
 /** What stands for a node's disk: files by path, open to look into and to tamper with. */
 export interface MemoryDisk {
@@ -129,27 +129,27 @@ export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000
 export function createMemorySpool(disk: MemoryDisk): Spool {
   let names = 0
 
-  async function take(body: Readable, maxBytes: number) {
+  async function take(body: Readable, { maxBytes, hashes }: Intake) {
     const bytes = await buffer(body)
     if (bytes.length > maxBytes) throw new OriginalError('original_too_large', 'Too large')
-    const hash = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex')
+    const hash = (name: HashName) => (hashes.includes(name) ? createHash(name).update(bytes).digest('hex') : '')
     return { bytes, facts: { sizeBytes: bytes.length, sha256: hash('sha256'), md5: hash('md5') } }
   }
 
   return {
-    async toDisk(body, maxBytes) {
+    async toDisk(body, intake) {
       if (disk.full) {
         body.destroy()
         throw new UnavailableError('disk_unavailable', 'The disk is full')
       }
-      const { bytes, facts } = await take(body, maxBytes)
+      const { bytes, facts } = await take(body, intake)
       names += 1
       const path = `tmp/${names}`
       disk.files.set(path, bytes)
       return { source: { path }, ...facts, discard: async () => void disk.files.delete(path) }
     },
-    async toMemory(body, maxBytes) {
-      const { bytes, facts } = await take(body, maxBytes)
+    async toMemory(body, intake) {
+      const { bytes, facts } = await take(body, intake)
       return { source: { bytes }, ...facts, discard: async () => {} }
     },
   }

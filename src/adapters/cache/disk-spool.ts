@@ -1,14 +1,15 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { tooManyBytes } from '../../domain/picture/original-facts.ts'
 import { CACHE_FOLDERS } from '../../domain/stored/cache-layout.ts'
 import { UnavailableError } from '../../errors.ts'
-import type { Spool } from '../../service/ports/cache.ts'
-import { FILE_MODE, FOLDER_MODE, isDiskTrouble, isMissing } from '../files/new-file.ts'
+import type { HashName, Intake, Spool, Spooled } from '../../service/ports/cache.ts'
+import { isDiskTrouble, isMissing } from '../files/new-file.ts'
+import { createFileSink, type GatheredMemory } from './file-sink.ts'
 
 export interface DiskSpoolOptions {
   /** `CACHE_DIR`: the file is written in its `tmp`, so that it can be moved into the cache by a rename. */
@@ -21,17 +22,19 @@ export interface DiskSpoolOptions {
 
 export function createDiskSpool({ cacheDir, maxMemoryBytes, onTrouble }: DiskSpoolOptions): Spool {
   let memoryBytes = 0
+  const gathered: GatheredMemory = { bytes: 0 }
 
   return {
-    async toDisk(body, maxBytes, signal) {
+    async toDisk(body, intake, signal) {
       const path = join(cacheDir, CACHE_FOLDERS.temporary, `in-${randomUUID()}`)
       const discard = () => rm(path, { force: true })
-      const tally = createTally(maxBytes)
+      const tally = createTally(intake)
+      const sink = createFileSink(path, gathered)
       try {
-        await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE })
-        await pipeline(body, tally.through, createWriteStream(path, { flags: 'wx', mode: FILE_MODE }), { signal })
+        await pipeline(body, tally.through, sink, { signal })
       } catch (error) {
         body.destroy()
+        if (!sink.closed) await once(sink.destroy(), 'close')
         await discard().catch(onTrouble)
         signal.throwIfAborted()
         if (!isDiskTrouble(error) && !isMissing(error)) throw error
@@ -41,9 +44,9 @@ export function createDiskSpool({ cacheDir, maxMemoryBytes, onTrouble }: DiskSpo
       return { source: { path }, ...tally.result(), discard }
     },
 
-    async toMemory(body, maxBytes, signal) {
+    async toMemory(body, intake, signal) {
       const chunks: Buffer[] = []
-      const tally = createTally(maxBytes)
+      const tally = createTally(intake)
       let held = 0
       const release = () => {
         memoryBytes -= held
@@ -79,9 +82,8 @@ export function createDiskSpool({ cacheDir, maxMemoryBytes, onTrouble }: DiskSpo
 }
 
 /** Counts and hashes a stream, and fails with `original_too_large` beyond `maxBytes`. */
-function createTally(maxBytes: number): { readonly through: Transform; result(): Tally } {
-  const sha256 = createHash('sha256')
-  const md5 = createHash('md5')
+function createTally({ maxBytes, hashes }: Intake): { readonly through: Transform; result(): Tally } {
+  const running = new Map(hashes.map((name) => [name, createHash(name)]))
   let sizeBytes = 0
   const through = new Transform({
     transform(chunk: Buffer, _encoding, done) {
@@ -90,16 +92,12 @@ function createTally(maxBytes: number): { readonly through: Transform; result():
         done(tooManyBytes(maxBytes))
         return
       }
-      sha256.update(chunk)
-      md5.update(chunk)
+      for (const hash of running.values()) hash.update(chunk)
       done(null, chunk)
     },
   })
-  return { through, result: () => ({ sizeBytes, sha256: sha256.digest('hex'), md5: md5.digest('hex') }) }
+  const digest = (name: HashName): string => running.get(name)?.digest('hex') ?? ''
+  return { through, result: () => ({ sizeBytes, sha256: digest('sha256'), md5: digest('md5') }) }
 }
 
-interface Tally {
-  readonly sizeBytes: number
-  readonly sha256: string
-  readonly md5: string
-}
+type Tally = Pick<Spooled, 'sizeBytes' | HashName>

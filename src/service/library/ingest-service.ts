@@ -118,7 +118,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
   return {
     async ingest(body, details, signal) {
       assertRoom(body)
-      const spooled = await spool.toDisk(body, maxUploadBytes, signal)
+      const spooled = await spool.toDisk(body, { maxBytes: maxUploadBytes, hashes: ['sha256', 'md5'] }, signal)
       try {
         return await ingestSpooled(spooled, details, signal)
       } finally {

@@ -96,6 +96,7 @@ export function createBuckets(options: BucketsOptions): ChangingSource<ObjectRef
       throw new ChangedError()
     },
     sizeBytes: async ({ object }) => object.sizeBytes,
+    hashes: ({ object: { md5 } }) => (md5 === undefined ? [] : ['md5']),
     isGenuine: ({ object }, { sizeBytes, md5 }) =>
       object.sizeBytes === sizeBytes && (object.md5 === undefined || object.md5 === md5),
     memoryBytes: ({ ref }) => ENTRY_BYTES + 2 * (ref.key.length + (ref.versionId?.length ?? 0)),

@@ -217,8 +217,9 @@ function createFetch(options: FetchOptions) {
 
   async function fetchOnce(wanted: Attempt, way: 'toDisk' | 'toMemory', signal: AbortSignal): Promise<Spooled> {
     const { id, maxBytes } = wanted
+    const hashes = versions.locate(id).hashes()
     const opened = await openOriginal(wanted, signal)
-    const spooled = await spool[way](opened.body, maxBytes, signal).catch((error: unknown) => {
+    const spooled = await spool[way](opened.body, { maxBytes, hashes }, signal).catch((error: unknown) => {
       if (error instanceof UnavailableError && error.code === 'store_unavailable') {
         throw new BodyError(error.message, opened, { cause: error })
       }

@@ -6,7 +6,7 @@ import { assertAllowedUrl, type RemoteHost } from '../../domain/network/remote-h
 import type { InputFormat } from '../../domain/spec/image-format.ts'
 import type { RemotePointer } from '../../domain/stored/remote-pointer.ts'
 import { ChangedError, OriginalError, RemoteError, UnavailableError } from '../../errors.ts'
-import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
+import type { ImageCache, Intake, Spool, Spooled } from '../ports/cache.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { ChangingSource, Version } from '../ports/originals.ts'
 import type { RemoteAnswer, RemoteSource, RemoteValidators } from '../ports/remote.ts'
@@ -103,6 +103,7 @@ export function createHosts(options: HostsOptions): ChangingSource<AskedRemote, 
       throw new ChangedError()
     },
     sizeBytes: async ({ sizeBytes }) => sizeBytes,
+    hashes: () => ['sha256'],
     isGenuine: (version, { sha256 }) => version.sha256 === sha256,
     async findRendition(version, file, signal) {
       return isKept(version.id) ? await shelf.findRendition(version, shelfName(file), signal) : undefined
@@ -147,7 +148,9 @@ type Fetched = Extract<RemoteAnswer, { kind: 'unchanged' }> | FetchedBody
 
 /** @returns a function that sends one request to a host, conditional if `known` is given, and keeps a new body. */
 function createHostRequest(options: HostRequestOptions) {
-  const { source, shelf, held, spool, engine, cache, now, maxOriginalBytes, staleIfErrorSeconds } = options
+  const { source, shelf, held, spool, engine, cache, now, staleIfErrorSeconds } = options
+  // The version is named by the SHA-256, and the store verifies the MD5.
+  const intake: Intake = { maxBytes: options.maxOriginalBytes, hashes: ['sha256', 'md5'] }
 
   async function ask(ref: RemoteRef, known: LocatedRemote | undefined, signal: AbortSignal): Promise<Asked> {
     const checkedAt = now()
@@ -175,15 +178,15 @@ function createHostRequest(options: HostRequestOptions) {
     const answer = await source.fetch(url, known, signal)
     if (answer.kind === 'unchanged') return answer
     const { body, ...head } = answer
-    if (!head.freshness.storable) return { ...head, spooled: await spool.toMemory(body, maxOriginalBytes, signal) }
+    if (!head.freshness.storable) return { ...head, spooled: await spool.toMemory(body, intake, signal) }
     try {
-      return { ...head, spooled: await spool.toDisk(body, maxOriginalBytes, signal) }
+      return { ...head, spooled: await spool.toDisk(body, intake, signal) }
     } catch (error) {
       if (!(error instanceof UnavailableError) || error.code !== 'disk_unavailable') throw error
     }
     const again = await source.fetch(url, {}, signal)
     if (again.kind === 'unchanged') return again
-    return { ...again, spooled: await spool.toMemory(again.body, maxOriginalBytes, signal) }
+    return { ...again, spooled: await spool.toMemory(again.body, intake, signal) }
   }
 
   /** @returns whether the store has it. If neither the store nor the disk can take it, memory holds it for a while. */

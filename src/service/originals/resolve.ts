@@ -4,7 +4,7 @@ import type { AskedRef, AskedRemote, ObjectRef } from '../../domain/identity/ima
 import { isResourceId, isVersionId, resourceId } from '../../domain/identity/image-id.ts'
 import { ChangedError, OriginalError, RemoteError, type ServiceError, UnavailableError } from '../../errors.ts'
 import type { DeletionGuard } from '../deletion/guard.ts'
-import type { MadeRendition, RenditionShelf, Spooled } from '../ports/cache.ts'
+import type { HashName, MadeRendition, RenditionShelf, Spooled } from '../ports/cache.ts'
 import type { ChangingSource, Located, OriginalSource, Version } from '../ports/originals.ts'
 import type { ObjectSource, OpenObject } from '../ports/store.ts'
 import { type Background, createBackground } from '../tools/background.ts'
@@ -48,6 +48,7 @@ export interface OriginalAccess {
   held(): ObjectSource | undefined
   open(signal: AbortSignal): Promise<OpenObject>
   sizeBytes(signal: AbortSignal): Promise<number | undefined>
+  hashes(): readonly HashName[]
   isGenuine(spooled: Spooled): boolean
   findRendition(file: string, signal: AbortSignal): Promise<Buffer | undefined>
   keepRendition(file: string, made: MadeRendition): void
@@ -139,6 +140,7 @@ function accessTo<L extends Located>(source: OriginalSource<never, L>, located: 
     held: () => source.held?.(located),
     open: (signal) => source.open(located, signal),
     sizeBytes: (signal) => source.sizeBytes(located, signal),
+    hashes: () => source.hashes(located),
     isGenuine: (spooled) => source.isGenuine(located, spooled),
     findRendition: async (file, signal) => await source.findRendition?.(located, file, signal),
     keepRendition: (file, made) => source.keepRendition?.(located, file, made),
@@ -150,6 +152,7 @@ const NO_ACCESS: OriginalAccess = {
   held: () => undefined,
   open: () => Promise.reject(new ChangedError()),
   sizeBytes: async () => undefined,
+  hashes: () => [],
   isGenuine: () => false,
   findRendition: async () => undefined,
   keepRendition() {},

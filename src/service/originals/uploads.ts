@@ -16,6 +16,7 @@ export function createUploads(store: ObjectStore): OriginalSource<Located, Locat
       throw new OriginalError('original_not_found', 'Image not found')
     },
     sizeBytes: async ({ id }, signal) => (await store.stat(originalKey(id), signal))?.sizeBytes,
+    hashes: () => ['sha256'],
     isGenuine: ({ id }, { sha256 }) => imageIdFromSha256(sha256) === id,
   }
 }

@@ -8,12 +8,20 @@ import type { ObjectSource } from './store.ts'
 export interface Spooled {
   readonly source: ObjectSource
   readonly sizeBytes: number
-  /** Lower-case hex. */
+  /** Lower-case hex; empty if it was not requested. */
   readonly sha256: string
-  /** Lower-case hex. */
+  /** As `sha256`. */
   readonly md5: string
   /** Frees the disk or memory. A file that was moved meanwhile is ignored. */
   discard(): Promise<void>
+}
+
+export type HashName = 'sha256' | 'md5'
+
+export interface Intake {
+  readonly maxBytes: number
+  /** The hashes that are needed: 12 MP take 3 ms for an MD5, and 1 ms for a SHA-256. */
+  readonly hashes: readonly HashName[]
 }
 
 /**
@@ -22,9 +30,9 @@ export interface Spooled {
  */
 export interface Spool {
   /** @throws UnavailableError `disk_unavailable` if the local disk is full or not writable. */
-  toDisk(body: Readable, maxBytes: number, signal: AbortSignal): Promise<Spooled>
+  toDisk(body: Readable, intake: Intake, signal: AbortSignal): Promise<Spooled>
   /** @throws UnavailableError `overloaded` if the memory limit is reached. */
-  toMemory(body: Readable, maxBytes: number, signal: AbortSignal): Promise<Spooled>
+  toMemory(body: Readable, intake: Intake, signal: AbortSignal): Promise<Spooled>
 }
 
 /**

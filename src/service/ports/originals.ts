@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { PictureVersion } from '../../domain/caching/http-caching.ts'
-import type { MadeRendition, Spooled } from './cache.ts'
+import type { HashName, MadeRendition, Spooled } from './cache.ts'
 import type { ObjectSource, OpenObject } from './store.ts'
 
 /** An original whose bytes never change: an upload, or one version of an original that may change. */
@@ -31,6 +31,8 @@ export interface OriginalSource<R, L extends Located> {
   open(located: L, signal: AbortSignal): Promise<OpenObject>
   /** @returns undefined if the original no longer exists. */
   sizeBytes(located: L, signal: AbortSignal): Promise<number | undefined>
+  /** The hashes that `isGenuine` needs. */
+  hashes(located: L): readonly HashName[]
   /** Whether these are the bytes of the original, as far as the source can tell. */
   isGenuine(located: L, spooled: Spooled): boolean
   /** Bytes that the source has in memory, and that are not on the disk of this node. */
