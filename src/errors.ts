@@ -71,6 +71,9 @@ export class LimitError extends ServiceError {
   }
 }
 
+/** A client requested too many images that do not exist. Images that this node knows are still served. */
+export class NotFoundLimitError extends LimitError {}
+
 /** A dependency failed, or the capacity is exhausted. Answered with `Retry-After`. */
 export class UnavailableError extends ServiceError {
   /** Absent: unknown. */

@@ -237,6 +237,15 @@ export const LIMITS = {
       'Timeout of a request: without a response by then, it is answered 503 or 504. It must exceed RENDER_TIMEOUT_SECONDS plus the largest of RENDER_WAIT_MAX_SECONDS, STORE_TIMEOUT_SECONDS and, with REMOTE_HOSTS, REMOTE_TIMEOUT_SECONDS.',
     unit: 'seconds',
   }),
+  NOT_FOUND_PER_MINUTE: whole(0)
+    .default(600)
+    .meta(
+      facts({
+        about:
+          'Rate limit of each client (an IPv4 address, or the first 64 bits of an IPv6 address) for images that do not exist: an unknown id counts as 4 requests to the store, an unknown key or URL as 1. Above it, images that this node knows are served, and others are answered 429. Requests from this machine or with an upload token are exempt. 0 disables the limit.',
+        unit: 'requests to the store per minute',
+      }),
+    ),
   DRAIN_SECONDS: whole(0)
     .default(2)
     .meta(

@@ -32,6 +32,7 @@ import { type AccessReport, accessLog } from './connection/access-log.ts'
 import { dropUnreadBody } from './connection/server.ts'
 import type { PictureHandlers } from './pictures/picture-handlers.ts'
 import { recordAlias } from './pictures/redirect.ts'
+import { type NotFoundLimit, notFoundLimited } from './request/not-found-limit.ts'
 import { type ClientOf, deadline, type RequestState } from './request/request-state.ts'
 
 export interface RoutesOptions {
@@ -42,6 +43,7 @@ export interface RoutesOptions {
   readonly metrics: Metrics
   readonly readiness: Readiness
   readonly clientOf: ClientOf
+  readonly notFoundLimit: NotFoundLimit
   readonly home: HomePage
   /** Timeout until the response begins. */
   readonly requestTimeoutMs: number
@@ -65,6 +67,7 @@ function routeTable(options: RoutesOptions): readonly Route[] {
   const { images, infos, events, pictures, metrics, readiness, home, requestTimeoutMs } = options
   const within = deadline(requestTimeoutMs)
   const slowly = deadline(UPLOAD_TIMEOUT_MS)
+  const limited = notFoundLimited(options.notFoundLimit)
   const aliased = recordAlias(images.aliases)
   const table: readonly Route[] = [
     { operations: ['viewRemote'], path: '/image', handlers: [pictures.remote] },
@@ -72,9 +75,9 @@ function routeTable(options: RoutesOptions): readonly Route[] {
     { operations: ['viewObject', 'viewNamedObject', 'objectInfo'], path: `/s3${BELOW}`, handlers: [pictures.object] },
     { operations: ['viewRethumb'], path: `/v1${BELOW}`, handlers: [pictures.rethumb] },
     { operations: ['upload'], path: '/images', handlers: [slowly, uploadHandler(images)] },
-    { operations: ['record'], path: '/images/:id', handlers: [within, aliased, recordHandler(images)] },
+    { operations: ['record'], path: '/images/:id', handlers: [within, limited, aliased, recordHandler(images)] },
     { operations: ['remove'], path: '/images/:id', handlers: [within, deleteHandler(images)] },
-    { operations: ['info'], path: '/images/:id/info', handlers: [within, aliased, infoHandler(infos)] },
+    { operations: ['info'], path: '/images/:id/info', handlers: [within, limited, aliased, infoHandler(infos)] },
     { operations: ['original'], path: '/images/:id/original', handlers: [within, aliased, originalHandler(images)] },
     { operations: ['events'], path: '/events/s3', handlers: [within, eventsHandler(events)] },
     { operations: ['reticulumUpload'], path: '/', handlers: [slowly, reticulumUploadHandler(images)] },

@@ -13,9 +13,12 @@ import { createHttpServer } from '../http/connection/server.ts'
 import { createShed } from '../http/connection/shed.ts'
 import { pictureHandlers } from '../http/pictures/picture-handlers.ts'
 import { createNginxFront } from '../http/request/nginx-front.ts'
+import { createNotFoundLimit } from '../http/request/not-found-limit.ts'
 import { createAskedBy, createClientOf, createViewerOf } from '../http/request/request-state.ts'
 import { createApp } from '../http/routes.ts'
 import type { Degradation } from '../service/load/access-watch.ts'
+import { createNotFoundBudget } from '../service/load/not-found-budget.ts'
+import { createKnownOriginals } from '../service/originals/known.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readHomePage } from './home-page.ts'
@@ -48,11 +51,19 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
   }
   const report = createAccessReport(log, metrics)
   const clientOf = createClientOf(trustedProxies(config))
+  const viewerOf = createViewerOf(clientOf)
+  const notFoundLimit = createNotFoundLimit({
+    budget: createNotFoundBudget({ perMinute: config.NOT_FOUND_PER_MINUTE, now: () => performance.now() }),
+    isKnown: createKnownOriginals({ ...options, cache: disk.cache }),
+    clientOf,
+    viewerOf,
+    access: writeAccess,
+  })
   const pictures = pictureHandlers({
     ...shared,
     cache: disk.cache,
     askedBy: createAskedBy(clientOf),
-    viewerOf: createViewerOf(clientOf),
+    notFoundLimit,
     front: createNginxFront({
       accelPrefix: config.ACCEL_PREFIX,
       degradation,
@@ -71,6 +82,7 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
     metrics,
     readiness,
     clientOf,
+    notFoundLimit,
     home: readHomePage(config, writeAccess),
     requestTimeoutMs: shared.requestTimeoutMs,
   })

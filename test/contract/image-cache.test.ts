@@ -54,6 +54,19 @@ imageCacheContract('disk', async (t) => {
 function imageCacheContract(name: string, make: (t: TestContext) => Promise<Stage>): void {
   const found = (file: string) => ({ file, sizeBytes: BYTES.length, mtimeSeconds: MTIME_SECONDS })
 
+  test(`${name}: an image is known by any of its files`, async (t) => {
+    const { cache, spool } = await make(t)
+    assert.equal(await cache.has(ID), false)
+    await cache.publish(ID, '400w.webp', BYTES)
+    assert.deepEqual([await cache.has(ID), await cache.has(OTHER)], [true, false])
+    await cache.adoptOriginal(OTHER, await spool(BYTES))
+    assert.equal(await cache.has(OTHER), true)
+    await cache.hide([ID, OTHER])
+    assert.deepEqual([await cache.has(ID), await cache.has(OTHER)], [false, false])
+    await cache.publishMezzanine(ID, 768, BYTES)
+    assert.equal(await cache.has(ID), true)
+  })
+
   test(`${name}: what was published is found and read back`, async (t) => {
     const { cache } = await make(t)
     assert.equal(await cache.publish(ID, '400w.webp', BYTES), true)

@@ -61,6 +61,7 @@ export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000
       await cache.afterLook()
       return found
     },
+    has: async (id) => [...files.keys()].some((path) => path.split('/').includes(id)),
     read: async (id, file) => files.get(`${id}/${file}`),
     async open(id, file, range) {
       const bytes = files.get(`${id}/${file}`)

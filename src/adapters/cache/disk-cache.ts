@@ -64,7 +64,7 @@ function foldersIn(cacheDir: string): ImageFolders {
   }
 }
 
-type Renditions = Pick<ImageCache, 'find' | 'read' | 'open' | 'publish' | 'link' | 'touch'>
+type Renditions = Pick<ImageCache, 'find' | 'has' | 'read' | 'open' | 'publish' | 'link' | 'touch'>
 
 function renditionsOn(disk: CacheDisk, folders: ImageFolders, mtimeSeconds: number): Renditions {
   const pathOf = (id: string, file: string) => join(folders.renditions(id), file)
@@ -80,6 +80,12 @@ function renditionsOn(disk: CacheDisk, folders: ImageFolders, mtimeSeconds: numb
         }
       }
       return undefined
+    },
+    async has(id) {
+      for (const path of [folders.renditions(id), folders.original(id), folders.mezzanines(id)]) {
+        if ((await disk.unlessAbsent(() => stat(path))) !== undefined) return true
+      }
+      return false
     },
     read: (id, file) => disk.unlessAbsent(() => readFile(pathOf(id, file))),
     async open(id, file, range) {

@@ -60,11 +60,13 @@ const PICTURE_ERRORS = [
   'original_unsupported',
   'original_broken',
   'original_too_large',
+  'too_many_requests',
 ] as const satisfies readonly ErrorCode[]
 const OBJECT_ERRORS = [...PICTURE_ERRORS, 'bucket_not_found'] as const
-const REMOTE_ERRORS = [...PICTURE_ERRORS, 'remote_not_allowed', 'remote_failed', 'too_many_requests'] as const
+const REMOTE_ERRORS = [...PICTURE_ERRORS, 'remote_not_allowed', 'remote_failed'] as const
 const TOKEN_ERRORS = ['token_required', 'tokens_not_configured'] as const
 const RECORD_ERRORS = ['invalid_path', 'original_not_found', 'original_deleted', ...TOKEN_ERRORS] as const
+const LIMITED_RECORD_ERRORS = [...RECORD_ERRORS, 'too_many_requests'] as const
 const UPLOAD_ERRORS = [
   'invalid_upload',
   'original_too_large',
@@ -188,7 +190,7 @@ export const OPERATIONS = {
       301: PICTURE[301],
       304: PICTURE[304],
     },
-    errors: RECORD_ERRORS,
+    errors: LIMITED_RECORD_ERRORS,
     security: TOKEN_OR_NONE,
   },
   remove: {
@@ -211,7 +213,7 @@ export const OPERATIONS = {
       301: PICTURE[301],
       304: PICTURE[304],
     },
-    errors: [...RECORD_ERRORS, 'original_broken', 'original_unsupported'],
+    errors: [...LIMITED_RECORD_ERRORS, 'original_broken', 'original_unsupported'],
     security: TOKEN_OR_NONE,
   },
   original: {

@@ -7,13 +7,14 @@ import { parseRethumbPath, rethumbExif } from '../../domain/dialect/rethumb-path
 import type { InfoService } from '../../service/library/info-service.ts'
 import type { Resolver } from '../../service/originals/resolve.ts'
 import { answerError, answerJson, describeError } from '../answer/error-response.ts'
+import type { NotFoundLimit } from '../request/not-found-limit.ts'
 import { type AskedBy, assertMay, type RequestState } from '../request/request-state.ts'
 import { choiceOf, type PictureAnswer } from './picture-answer.ts'
 
 export interface OtherServicesOptions {
   readonly answer: PictureAnswer
-  /** Sets the signal of the request. */
-  readonly within: Middleware<RequestState>
+  /** Sets the signal of the request, and limits its client. */
+  readonly within: NotFoundLimit
   readonly policy: SizePolicy
   /** Ms since 1970. */
   readonly now: () => number
@@ -61,7 +62,7 @@ export function rethumbHandler(options: OtherServicesOptions): Middleware<Reques
   return async (ctx) => {
     const asked = parseRethumbPath(ctx.url)
     if (asked.kind === 'exif') {
-      await within(ctx, () => answerExif(ctx, asked.source, options))
+      await within(ctx, remoteRef(asked.source), () => answerExif(ctx, asked.source, options))
       return
     }
     const { source, format, version } = asked

@@ -1,4 +1,4 @@
-import type { Context, Middleware } from 'koa'
+import type { Context } from 'koa'
 import {
   cacheTag,
   isNotModified,
@@ -21,14 +21,14 @@ import type { Rendition } from '../../service/renditions/look-up.ts'
 import type { View, ViewService } from '../../service/renditions/view.ts'
 import { RangeError416, SERVER_ERRORS } from '../answer/error-response.ts'
 import type { NginxFront } from '../request/nginx-front.ts'
-import type { AskedBy, RequestState, ViewerOf } from '../request/request-state.ts'
+import type { NotFoundLimit } from '../request/not-found-limit.ts'
+import type { AskedBy, RequestState } from '../request/request-state.ts'
 import { conditionsOf } from '../request/request-state.ts'
 
 export interface PictureAnswerOptions {
   readonly views: ViewService
   readonly cache: ImageCache
   readonly askedBy: AskedBy
-  readonly viewerOf: ViewerOf
   readonly front: NginxFront
   /** Ms since 1970. */
   readonly now: () => number
@@ -53,10 +53,10 @@ export function choiceOf(ctx: Context, format: DialectFormat): View['as'] {
 
 /**
  * The node decides which file is the answer, and nginx sends it.
- * @param within Sets the signal of the request. A hit in memory needs none.
+ * @param within Sets the signal of the request and limits its client. A hit in memory needs neither.
  */
-export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<RequestState>): PictureAnswer {
-  const { views, askedBy, viewerOf, front } = options
+export function pictureAnswer(options: PictureAnswerOptions, within: NotFoundLimit): PictureAnswer {
+  const { views, askedBy, front } = options
   return async (ctx, { original, spec, as, expiresInSeconds }) => {
     const began = performance.now()
     // nginx sets or removes this header. Without nginx it could only come from the client.
@@ -75,8 +75,8 @@ export function pictureAnswer(options: PictureAnswerOptions, within: Middleware<
 
     const remembered = original.kind === 'image' && views.remembered({ id: original.id, spec, as, again })
     if (remembered && (await answer(remembered))) return
-    await within(ctx, async () => {
-      const view = { original: askedBy(ctx.req, original), spec, as, again, viewer: viewerOf(ctx.req) }
+    await within(ctx, original, async (viewer) => {
+      const view = { original: askedBy(ctx.req, original), spec, as, again, viewer }
       await views.view(view, answer, ctx.state.signal)
     })
   }

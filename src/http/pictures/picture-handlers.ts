@@ -16,6 +16,7 @@ import {
 import type { OriginalService } from '../../service/originals/fetch.ts'
 import { memoize } from '../../service/tools/memoize.ts'
 import { answerJson } from '../answer/error-response.ts'
+import type { NotFoundLimit } from '../request/not-found-limit.ts'
 import { assertMayKnow, deadline, isTrusted, type RequestState } from '../request/request-state.ts'
 import { dialectHandler, type OtherServicesOptions, rethumbErrors, rethumbHandler } from './other-services.ts'
 import { choiceOf, type PictureAnswer, type PictureAnswerOptions, pictureAnswer } from './picture-answer.ts'
@@ -28,6 +29,7 @@ export interface PictureHandlersOptions
   readonly originals: OriginalService
   /** For an answer to begin. */
   readonly requestTimeoutMs: number
+  readonly notFoundLimit: NotFoundLimit
   /** Reads the size in `/image/…`: `parseSpec` or `parseSpecOrReticulumSize`. */
   readonly readSpec: (text: string) => Spec
   /** The answer to rethumb URLs that fail: a PNG. */
@@ -61,15 +63,17 @@ const FALLBACK_SECONDS = 3600
 export function pictureHandlers(options: PictureHandlersOptions): PictureHandlers {
   const timed = deadline(options.requestTimeoutMs)
   const aliased = pictureAlias(options)
-  const within: Middleware<RequestState> = async (ctx, next) => {
-    await timed(ctx, async () => void (await aliased(ctx, next)))
+  const within: NotFoundLimit = async (ctx, original, work) => {
+    await timed(ctx, () =>
+      options.notFoundLimit(ctx, original, async (viewer) => void (await aliased(ctx, () => work(viewer)))),
+    )
   }
   const shared = {
     ...options,
     within,
     answer: pictureAnswer(options, within),
     async answerInfo(ctx: Context & { state: RequestState }, original: ObjectRef | RemoteRef) {
-      await within(ctx, () => answerVersionInfo(ctx, original, options))
+      await within(ctx, original, () => answerVersionInfo(ctx, original, options))
     },
   }
   return {

@@ -7,6 +7,8 @@ export interface Viewer {
   readonly client: string
   /** When the request arrived, by `performance.now()`. */
   readonly since: number
+  /** Called before the store is asked for something that may not exist. @throws NotFoundLimitError */
+  readonly assertMayAsk?: () => void
 }
 
 /** Work that a client waits for. The two kinds take turns, each with half of the time. */

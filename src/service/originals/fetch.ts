@@ -10,8 +10,9 @@ import type { ImageEngine } from '../ports/engine.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectSource, OpenObject } from '../ports/store.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
-import { createRememberedFailures, entryBound } from '../tools/memoize.ts'
+import { entryBound } from '../tools/memoize.ts'
 import { createFirstByteBudget, openInTime, startTimeLimit, storeTooSlow } from '../tools/time-limit.ts'
+import { createAbsences, isMissing } from './absences.ts'
 import { createLocalOriginals, type LocalOriginals, partOf, type WantedBytes } from './local.ts'
 import type { Resolver } from './resolve.ts'
 
@@ -33,6 +34,8 @@ export interface OriginalService {
   assertNotAbsent(id: string): void
   /** Facts in memory. @throws as `assertNotAbsent` */
   remembered(id: string): OriginalFacts | undefined
+  /** Whether memory or the disk of this node has anything of it. */
+  knows(id: string): Promise<boolean>
   /** Whether it is on this node, so that it needs no fetch. */
   isHere(id: string): Promise<boolean>
   /** @throws OriginalError, UnavailableError */
@@ -68,33 +71,27 @@ export interface OriginalServiceOptions {
   readonly maxLooseBytes: number
 }
 
-/**
- * An absence is remembered for this time, so that a page of broken links does not become a load on the store. An upload by
- * another node may go unnoticed for as long.
- */
-const ABSENCE_MS = 1_000
-
 export function createOriginalService(options: OriginalServiceOptions): OriginalService {
-  const { engine, fetchQueue, maxOriginalBytes, now, maxRemembered } = options
-  const flights = createCoalescer<ReadyOriginal>()
+  const { cache, engine, fetchQueue, maxOriginalBytes, now, maxRemembered } = options
+  const flights = createCoalescer<ReadyOriginal>(isMissing)
   const byteFlights = createCoalescer<ObjectSource>()
   const facts = new LRUCache<string, OriginalFacts>(entryBound(maxRemembered))
-  const absences = createRememberedFailures({ maxRemembered, now })
-  const onAbsence = (id: string, error: OriginalError) => absences.set(id, error, ABSENCE_MS)
+  const absences = createAbsences({ maxRemembered, now })
   const local = createLocalOriginals(options)
-  const fetch = createFetch({ ...options, local, onAbsence })
+  const fetch = createFetch({ ...options, local, onAbsence: absences.add })
 
   async function bring({ id, viewer }: WantedOriginal, signal: AbortSignal): Promise<ReadyOriginal> {
     const here = await local.find(id)
     const known = here && (await inspectLocal(id, here))
     if (known) return { source: here, facts: known }
+    await absences.untilMayAsk(id, signal)
     const wanted = { id, asked: performance.now(), maxBytes: maxOriginalBytes }
     const source = await fetchQueue.run(() => fetch(wanted, signal), signal, { viewer })
     try {
       return { source, facts: await inspect(id, source) }
     } catch (error) {
       // The bytes are verified, so the original itself is no image: the next request need not fetch it again.
-      if (error instanceof OriginalError) onAbsence(id, error)
+      if (error instanceof OriginalError) absences.add(id, error)
       throw error
     }
   }
@@ -116,20 +113,16 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     }
   }
 
-  function assertNotAbsent(id: string): void {
-    const absence = absences.get(id)
-    if (absence) throw absence
-  }
-
   return {
-    assertNotAbsent,
+    assertNotAbsent: absences.assertNone,
     remembered(id) {
-      assertNotAbsent(id)
+      absences.assertNone(id)
       return facts.get(id)
     },
+    knows: async (id) => facts.has(id) || (await cache.has(id)),
     isHere: async (id) => (await local.find(id)) !== undefined,
     async ready(wanted, signal) {
-      assertNotAbsent(wanted.id)
+      absences.assertNone(wanted.id)
       return (await flights.run(wanted.id, (within) => bring(wanted, within), signal)).value
     },
     async open(wanted, signal) {

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { judgeAge } from '../../domain/caching/http-caching.ts'
-import type { AskedRef, AskedRemote, ObjectRef } from '../../domain/identity/image-id.ts'
+import type { AskedRef, AskedRemote, ObjectRef, RemoteRef } from '../../domain/identity/image-id.ts'
 import { isResourceId, isVersionId, resourceId } from '../../domain/identity/image-id.ts'
 import { ChangedError, OriginalError, RemoteError, type ServiceError, UnavailableError } from '../../errors.ts'
 import type { DeletionGuard } from '../deletion/guard.ts'
@@ -27,6 +27,8 @@ export interface Resolver {
    * @throws LimitError, OriginalError, RemoteError, RequestError, UnavailableError
    */
   resolve(ref: AskedRef, signal: AbortSignal): Promise<Resolved>
+  /** Whether memory has a version of it. */
+  knows(ref: ObjectRef | RemoteRef): boolean
   /** The last result is no longer true: the next `resolve` waits for the source. */
   expire(ref: AskedRef): void
   /**
@@ -102,6 +104,7 @@ export function createResolver<O extends Version, H extends Version>(
 
   return {
     resolve,
+    knows: (ref) => (ref.kind === 'object' ? objects : remotes).knows(resourceId(ref)),
     expire,
     async use<T>(ref: AskedRef, signal: AbortSignal, work: (id: string, version?: Version) => Promise<T>): Promise<T> {
       let done: { readonly id: string; readonly value: T } | undefined
@@ -232,6 +235,7 @@ function createRevalidation<R extends ObjectRef | AskedRemote, V extends Version
       source.used?.(version)
       return version
     },
+    knows: (resource: string) => results.last(resource) !== undefined,
     expire: (ref: R) => results.expire(resourceId(ref)),
     find(id: string): OriginalAccess | undefined {
       const version = located.get(id)

@@ -44,6 +44,8 @@ export interface ImageCache {
   readonly mtimeSeconds: number
   /** The first of `files` that exists. @param files Names in the folder of the image. */
   find(id: string, files: readonly string[]): Promise<CachedFile | undefined>
+  /** Whether this disk has, or had, a file of this image. */
+  has(id: string): Promise<boolean>
   /** The whole file. @returns undefined if it is gone. */
   read(id: string, file: string): Promise<Buffer | undefined>
   /** @returns a stream that the caller consumes, or undefined if the file is gone. */

@@ -9,6 +9,7 @@ import { ChangedError, OriginalError, UnavailableError } from '../../errors.ts'
 import type { GuardedWork } from '../deletion/guard.ts'
 import type { Place, Viewer } from '../load/admission.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
+import { isMissing } from '../originals/absences.ts'
 import type { OriginalService } from '../originals/fetch.ts'
 import type { Resolver } from '../originals/resolve.ts'
 import type { RenditionShelf } from '../ports/cache.ts'
@@ -84,7 +85,7 @@ interface Stage extends ViewServiceOptions {
 
 export function createViewService(options: ViewServiceOptions): ViewService {
   const lookUp = createLookUp(options)
-  const flights = createCoalescer<Known>()
+  const flights = createCoalescer<Known>(isMissing)
   const stage = { ...options, lookUp, flights, broken: createRememberedFailures(options) }
   return {
     remembered: lookUp.remembered,

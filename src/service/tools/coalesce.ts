@@ -4,7 +4,10 @@ export interface Landed<T> {
   readonly joined: boolean
 }
 
-/** One flight per key at a time; callers with the same key share its outcome (single flight). */
+/**
+ * One flight per key at a time; callers with the same key share its outcome (single flight).
+ * @see createCoalescer
+ */
 export interface Coalescer<T> {
   /**
    * @param start Begins the flight. Its signal aborts when the last caller has left, never before.
@@ -22,7 +25,11 @@ interface Flight<T> {
   waiting: number
 }
 
-export function createCoalescer<T>(): Coalescer<T> {
+/**
+ * @param mayBeOutdated Whether an error says what was true when the flight began, and no longer may be. A caller that joined such
+ *   a flight flies once more; a flight that began after its call fails for it.
+ */
+export function createCoalescer<T>(mayBeOutdated: (error: unknown) => boolean = () => false): Coalescer<T> {
   const flights = new Map<string, Flight<T>>()
 
   function begin(key: string, start: (signal: AbortSignal) => Promise<T>): Flight<T> {
@@ -43,19 +50,35 @@ export function createCoalescer<T>(): Coalescer<T> {
     flight.controller.abort(reason)
   }
 
+  function share(key: string, flight: Flight<T>, signal: AbortSignal): Promise<T> {
+    flight.waiting += 1
+    return unlessAborted(flight.outcome, signal, (reason) => leave(key, flight, reason))
+  }
+
   return {
     async run(key, start, signal) {
       signal.throwIfAborted()
       const underWay = flights.get(key)
-      const flight = underWay ?? begin(key, start)
-      flight.waiting += 1
-      const value = await unlessAborted(flight.outcome, signal, (reason) => leave(key, flight, reason))
-      return { value, joined: underWay !== undefined }
+      if (underWay === undefined) return { value: await share(key, begin(key, start), signal), joined: false }
+      try {
+        return { value: await share(key, underWay, signal), joined: true }
+      } catch (error) {
+        if (signal.aborted || !mayBeOutdated(error)) throw error
+        return { value: await share(key, flights.get(key) ?? begin(key, start), signal), joined: true }
+      }
     },
     get size() {
       return flights.size
     },
   }
+}
+
+/** Waits for some time. @throws The reason of `signal`. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (ms <= 0) return
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, ms)
+  await unlessAborted(promise, signal, () => clearTimeout(timer))
 }
 
 /** Waits for a promise until `signal` aborts: then it calls `onAbort` and throws the signal's reason. */

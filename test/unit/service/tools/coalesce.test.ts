@@ -46,6 +46,17 @@ test('A flight that fails does so for all who share it, and the next begins anew
   assert.equal((await coalescer.run('key', async () => 'found', never)).value, 'found')
 })
 
+test('One who joins a flight that fails with an outdated error flies once more, and the others do not', async () => {
+  const coalescer = createCoalescer<string>((error) => error instanceof RangeError)
+  const flight = createFlight()
+  const first = coalescer.run('key', flight.start, never)
+  const joined = [1, 2].map(() => coalescer.run('key', async () => 'found', never))
+  flight.reject(new RangeError('not there'))
+  await assert.rejects(first, { message: 'not there' })
+  for (const { value } of await Promise.all(joined)) assert.equal(value, 'found')
+  assert.deepEqual([flight.signals.length, coalescer.size], [1, 0])
+})
+
 test('A flight that throws at once leaves nothing behind', async () => {
   const coalescer = createCoalescer<string>()
   const fail = (): Promise<string> => {
