@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -10,6 +11,7 @@ import { createDeletionGuard } from '../src/service/deletion/guard.ts'
 import { createAliasService } from '../src/service/library/alias-service.ts'
 import { createImportService, type ImportReport, type ImportService } from '../src/service/library/import-service.ts'
 import { createIngestService } from '../src/service/library/ingest-service.ts'
+import { createOutbox } from '../src/service/library/outbox.ts'
 import { createWorkQueue } from '../src/service/load/work-queue.ts'
 import { becomeOwner } from './become-owner.ts'
 import { type ImportOptions, parseImport, USAGE } from './import-options.ts'
@@ -62,8 +64,10 @@ async function compose(config: Config, { folder, concurrency, dryRun }: ImportOp
   const store = await createStore(config)
   const aliases = createAliasService(store, config.MEMORY_CACHE_ENTRIES)
   const onTrouble = (error: unknown) => complain(error instanceof Error ? error.message : String(error))
+  const now = () => Date.now()
   const ingest = createIngestService({
     store,
+    outbox: createOutbox({ store, meter, now, node: randomBytes(4).toString('hex') }),
     spool: createDiskSpool({
       cacheDir: config.CACHE_DIR,
       maxMemoryBytes: memoryCacheOf(config, memoryBytes),
@@ -80,7 +84,7 @@ async function compose(config: Config, { folder, concurrency, dryRun }: ImportOp
       watch: { sequence: 0, forgottenSince: () => false, hide: async () => {} },
     }),
     maxUploadBytes: config.MAX_UPLOAD_BYTES,
-    now: () => Date.now(),
+    now,
   })
   const importer = createImportService({
     source: createReticulumFolder(folder),

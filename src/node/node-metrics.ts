@@ -1,4 +1,5 @@
 import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
+import type { Outbox } from '../service/library/outbox.ts'
 import type { CacheKeeper } from '../service/load/cache-keeper.ts'
 import type { WorkQueue } from '../service/load/work-queue.ts'
 import type { EndpointCalls } from '../service/ports/meter.ts'
@@ -18,6 +19,7 @@ export interface Measured {
   readonly keeper: Pick<CacheKeeper, 'usedBytes' | 'degraded' | 'evicted' | 'sweepAgeSeconds'>
   readonly renderQueue: Pick<WorkQueue, 'active' | 'waiting' | 'expectedWaitMs'>
   readonly fetchQueue: Pick<WorkQueue, 'active' | 'waiting'>
+  readonly outbox: Pick<Outbox, 'counters'>
   readonly store: Calling
   readonly elsewhere: {
     /** By their aliases. */
@@ -34,6 +36,7 @@ export function nodeMetrics(measured: Measured): readonly SampledMetric[] {
     ...rendererMetrics(measured),
     ...cacheMetrics(measured),
     ...endpointMetrics(measured),
+    ...outboxMetrics(measured),
   ]
 }
 
@@ -162,6 +165,41 @@ function cacheMetrics({ keeper }: Measured): readonly SampledMetric[] {
       name: 'darkroom_cache_sweep_age_seconds',
       help: 'Time since the last successful sweep of the cache, or since the start before the first one',
       read: () => keeper.sweepAgeSeconds,
+    },
+  ]
+}
+
+function outboxMetrics({ outbox }: Measured): readonly SampledMetric[] {
+  return [
+    {
+      type: 'counter',
+      name: 'darkroom_outbox_events_total',
+      help: 'Events of stored and deleted images that this node has written to the store',
+      read: () => outbox.counters.events,
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_outbox_batches_total',
+      help: 'Batches of events that this node has written to the store, each by one put',
+      read: () => outbox.counters.batches,
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_outbox_failures_total',
+      help: 'Batches of events that could not be written: their uploads and deletions were answered 503',
+      read: () => outbox.counters.failures,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_outbox_events_waiting',
+      help: 'Events that are being written or wait for their batch',
+      read: () => outbox.counters.waiting,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_outbox_age_seconds',
+      help: 'Time for which the oldest of these events has waited',
+      read: () => outbox.counters.oldestSeconds,
     },
   ]
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
 import type { Config } from '../config/env.ts'
 import type { DialectSettings } from '../domain/dialect/dialects.ts'
@@ -13,6 +14,7 @@ import { createDeletionService } from '../service/library/deletion-service.ts'
 import { createEventService } from '../service/library/event-service.ts'
 import { createInfoService, createRecordService } from '../service/library/info-service.ts'
 import { createIngestService } from '../service/library/ingest-service.ts'
+import { createOutbox } from '../service/library/outbox.ts'
 import { createWorkQueue, type WorkQueue } from '../service/load/work-queue.ts'
 import { createBuckets } from '../service/originals/buckets.ts'
 import { createOriginalService } from '../service/originals/fetch.ts'
@@ -161,11 +163,13 @@ type Renditions = ReturnType<typeof createRenditions>
 
 /** Operations on uploaded images and on buckets. */
 function createLibrary(config: Config, made: Foundation & Originals & Renditions, parts: Parts) {
+  const outbox = parts.add(createOutbox({ ...made, node: randomBytes(4).toString('hex') }))
   return {
+    outbox,
     events: parts.add(createEventService({ ...made, buckets: made.elsewhere.told })),
-    ingest: createIngestService({ ...made, maxUploadBytes: config.MAX_UPLOAD_BYTES }),
+    ingest: createIngestService({ ...made, outbox, maxUploadBytes: config.MAX_UPLOAD_BYTES }),
     records: createRecordService(made.store),
-    deletions: createDeletionService(made),
+    deletions: createDeletionService({ ...made, outbox }),
     aliases: createAliasService(made.store, made.maxRemembered),
   }
 }

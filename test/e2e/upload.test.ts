@@ -48,7 +48,7 @@ test('An upload is answered with the record and URLs that work, and the same byt
   assert.ok(Math.abs(Date.now() - Date.parse(String(uploadedAt))) < 60_000)
   assert.deepEqual(facts, { width: 1200, height: 900, format: 'jpeg', bytes: bytes.length, alpha: false, frames: 1 })
   assert.equal(first.headers.location, `/images/${String(id)}`)
-  assert.equal(puts(), 2, 'the original and the record')
+  assert.equal(puts(), 3, 'the original, the record and the event')
 
   const { src, srcset, record, info, original } = jsonFields(JSON.stringify(urls))
   const links = [src, record, info, original, ...String(srcset).split(', ')].map(
@@ -71,7 +71,7 @@ test('An upload is answered with the record and URLs that work, and the same byt
   const withToken = { ...formHeaders, ...AUTHORIZATION }
   const multipart = await rawRequest(node.url, '/images', { method: 'POST', headers: withToken, body })
   assert.deepEqual([multipart.status, multipart.body], [200, first.body])
-  assert.equal(puts(), 2)
+  assert.equal(puts(), 3)
 
   const stored = await rawRequest(node.url, `/images/${String(id)}`)
   assert.deepEqual([stored.status, stored.body], [200, first.body])
@@ -240,7 +240,7 @@ test('A HEIC is refused with what to send instead, whatever it says it is, and n
   assert.deepEqual(await keys(), before)
   // The same bucket would have taken it.
   assert.equal((await upload(sites[0]?.url ?? '', await fixture('stream.avif'), 'image/avif', TOKEN)).status, 201)
-  assert.equal((await keys()).length, before.length + 2)
+  assert.equal((await keys()).length, before.length + 3)
 })
 
 test('Too many bytes are 413 with and without a length, in a form, and by nginx’s own limit', async (t) => {

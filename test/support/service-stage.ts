@@ -10,6 +10,7 @@ import { createDeletionService } from '../../src/service/library/deletion-servic
 import { createEventService, type ToldBucket } from '../../src/service/library/event-service.ts'
 import { createInfoService, createRecordService } from '../../src/service/library/info-service.ts'
 import { createIngestService } from '../../src/service/library/ingest-service.ts'
+import { createOutbox } from '../../src/service/library/outbox.ts'
 import { createWorkQueue } from '../../src/service/load/work-queue.ts'
 import { createBuckets, type ServedBucket } from '../../src/service/originals/buckets.ts'
 import { createOriginalService } from '../../src/service/originals/fetch.ts'
@@ -61,6 +62,8 @@ export interface StageOptions {
   readonly maxRemembered?: number
   /** Of renditions. */
   readonly memoryBytes?: number
+  /** In the keys of the batches of events. */
+  readonly node?: string
   /** Buckets that may tell. */
   readonly told?: readonly ToldBucket[]
 }
@@ -153,8 +156,10 @@ export function createStage(options: StageOptions = {}) {
     memoryBytes: options.memoryBytes ?? 1_000_000,
     keepBytes: options.keepBytes ?? false,
   })
+  const outbox = createOutbox({ store, meter, now, node: options.node ?? '0000000a' })
   const ingest = createIngestService({
     store,
+    outbox,
     spool,
     cache,
     engine,
@@ -189,10 +194,11 @@ export function createStage(options: StageOptions = {}) {
     currentOf: (ref: AskedRef, signal: AbortSignal) => currentVersion(versions, ref, signal),
     primes,
     events: createEventService({ buckets: options.told ?? [], watch, versions, primes, meter }),
+    outbox,
     ingest,
     upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), {}, never),
     records: createRecordService(store),
-    deletions: createDeletionService({ store, watch, now }),
+    deletions: createDeletionService({ store, watch, outbox, now }),
     aliases: createAliasService(store, maxRemembered),
     /** Puts an original into the store behind the services' back. @returns its id. */
     async plant(bytes: Buffer, id = idOf(bytes)): Promise<string> {

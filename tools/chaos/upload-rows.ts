@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createS3Store } from '../../src/adapters/s3/s3-store.ts'
+import type { ImageEvent } from '../../src/domain/info/image-event.ts'
+import { OUTBOX_PREFIX, parseBatch } from '../../src/domain/stored/outbox-batch.ts'
+import { readText } from '../../src/service/tools/small-object.ts'
 import { surviveCrashes } from '../crash/crash.ts'
 import { s3CrashStore } from '../crash/crash-stores.ts'
 import { noisePicture } from '../pictures/picture.ts'
 import { commandOutput } from '../processes/process.ts'
-import { recoversIn } from '../requests/ask.ts'
+import { assertUnavailable, recoversIn } from '../requests/ask.ts'
 import { jsonFields } from '../requests/raw-request.ts'
 import { keysOf } from '../s3/s3-bucket.ts'
-import { startNginxFor, temporaryFolder } from '../servers/site.ts'
+import { AUTHORIZATION, startNginxFor, temporaryFolder } from '../servers/site.ts'
 import type { FaultRow, RowScope } from './row.ts'
 import { setStage, startNode, upload } from './stage.ts'
 import { damagedOriginals } from './stored-originals.ts'
@@ -93,6 +96,46 @@ async function sameFromTwo(scope: RowScope): Promise<void> {
   scope.says(`${count} images four times at once through two nodes: all 2xx with one id each, ${count} objects`)
 }
 
+/** The events of all batches in the store. */
+async function storedEvents(settings: Parameters<typeof createS3Store>[0]): Promise<readonly ImageEvent[]> {
+  const store = createS3Store(settings)
+  try {
+    const keys = await keysOf(store, OUTBOX_PREFIX, never)
+    const texts = await Promise.all(keys.map((key) => readText(store, key, never)))
+    return texts.flatMap((text) => parseBatch(text ?? '').events)
+  } finally {
+    store.close()
+  }
+}
+
+async function outboxRefused(scope: RowScope): Promise<void> {
+  const stage = await setStage(scope)
+  const before = (await storedEvents(stage.store)).length
+  const count = scope.short ? 4 : 25
+  const pictures = await Promise.all(Array.from({ length: count }, (_, at) => noisePicture(900 + at)))
+  const { id: deleted } = stage.fresh
+  const remove = () => scope.tally.ask(`${stage.url}/images/${deleted}`, { method: 'DELETE', headers: AUTHORIZATION })
+  await stage.proxy.setFault({ kind: 'status', status: 500, matching: { method: /^PUT$/, path: /\/outbox\// } })
+  for (const { bytes } of pictures) assertUnavailable(await upload(scope, stage.url, bytes), /^store_unavailable$/)
+  assertUnavailable(await remove(), /^store_unavailable$/)
+  assert.equal((await storedEvents(stage.store)).length, before)
+  await stage.proxy.setFault(undefined)
+  for (const { id, bytes } of pictures) {
+    const right = ({ status, body }: { status: number; body: Buffer }): boolean =>
+      (status === 200 || status === 201) && jsonFields(body)['id'] === id
+    scope.recovered(await recoversIn(() => upload(scope, stage.url, bytes), right))
+    assert.equal((await upload(scope, stage.url, bytes)).status, 200)
+  }
+  for (let times = 0; times < 2; times += 1) assert.equal((await remove()).status, 204)
+  const events = (await storedEvents(stage.store)).slice(before)
+  for (const { id } of pictures) assert.equal(events.filter(({ subject }) => subject === id).length, 1)
+  assert.deepEqual(
+    events.filter(({ type }) => type === 'image.deleted').map(({ subject }) => subject),
+    [deleted],
+  )
+  scope.says(`${count} uploads and a deletion 503, nothing acknowledged; repeated, each has the same id and one event`)
+}
+
 export const UPLOAD_ROWS: readonly FaultRow[] = [
   {
     row: 20,
@@ -111,5 +154,11 @@ export const UPLOAD_ROWS: readonly FaultRow[] = [
     fault: 'two nodes upload the same image',
     what: 'The same image is uploaded to two nodes concurrently, twice to each',
     run: sameFromTwo,
+  },
+  {
+    row: 38,
+    fault: 'outbox cannot be written',
+    what: 'The store refuses to write events, during uploads and a deletion; then all are repeated',
+    run: outboxRefused,
   },
 ]

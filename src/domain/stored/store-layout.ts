@@ -117,8 +117,10 @@ export function parseInvalidationKey(key: string): Invalidation | undefined {
 export interface DeletionMark {
   /** Milliseconds since 1970. */
   readonly time: number
-  /** Whether the deletion has removed everything. */
+  /** Whether the deletion has removed everything, and has been reported. */
   readonly finished: boolean
+  /** Of its event. Absent in marks of earlier versions: see `markVersion`. */
+  readonly version?: number
 }
 
 /** A deletion ends within the deadline of its request; a longer one was ended by a crash. */
@@ -130,8 +132,18 @@ export function formatDeletionMark(mark: DeletionMark): string {
 
 /** The inverse of `formatDeletionMark`. A text of another shape counts as a finished deletion. */
 export function parseDeletionMark(text: string): DeletionMark {
-  const { time, finished } = /"time":(?<time>\d+),"finished":(?<finished>true|false)/.exec(text)?.groups ?? {}
-  return { time: Number(time ?? 0), finished: finished !== 'false' }
+  const { time, finished, version } =
+    /"time":(?<time>\d+),"finished":(?<finished>true|false)(?:,"version":(?<version>\d+))?/.exec(text)?.groups ?? {}
+  return {
+    time: Number(time ?? 0),
+    finished: finished !== 'false',
+    ...(version !== undefined && { version: Number(version) }),
+  }
+}
+
+/** Version of the event of a deletion: the image has a greater one if it is uploaded again. */
+export function markVersion({ time, version = time }: DeletionMark): number {
+  return version
 }
 
 /** Whether the deletion may still remove objects that an upload writes now. */

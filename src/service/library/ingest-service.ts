@@ -1,10 +1,19 @@
 import type { Readable } from 'node:stream'
 import { imageIdFromSha256 } from '../../domain/identity/image-id.ts'
+import { isoTime, recordVersion, storedEvent } from '../../domain/info/image-event.ts'
 import { formatRecord, type ImageRecord, type UploadDetails, uploadDetails } from '../../domain/info/image-record.ts'
 import { displayedSize, type OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { decodingCost } from '../../domain/picture/transform-plan.ts'
 import { contentTypeOf } from '../../domain/spec/image-format.ts'
-import { deletedKey, isUnderWay, originalKey, parseDeletionMark, recordKey } from '../../domain/stored/store-layout.ts'
+import {
+  type DeletionMark,
+  deletedKey,
+  isUnderWay,
+  markVersion,
+  originalKey,
+  parseDeletionMark,
+  recordKey,
+} from '../../domain/stored/store-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
 import type { DeletionGuard } from '../deletion/guard.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
@@ -16,11 +25,12 @@ import type { MezzanineService } from '../renditions/mezzanines.ts'
 import { putBytes, readText } from '../tools/small-object.ts'
 import type { InfoService } from './info-service.ts'
 import { createLabelIndex } from './label-index.ts'
+import type { Outbox } from './outbox.ts'
 import { readRecord } from './stored-record.ts'
 
 export interface IngestService {
   /**
-   * Ingests an original: verifies it and stores the bytes and their record, both durable when it returns. Repeating it
+   * Ingests an original: verifies it and stores the bytes, their record and the event, all durable when it returns. Repeating it
    * with the same bytes has no effect: an image keeps the details of its first upload.
    *
    * @throws OriginalError `invalid_upload` for an empty body, `original_too_large`, `original_unsupported`,
@@ -38,13 +48,15 @@ export interface IngestServiceOptions {
   readonly mezzanines: Pick<MezzanineService, 'make'>
   readonly infos: Pick<InfoService, 'make'>
   readonly guard: DeletionGuard
+  readonly outbox: Pick<Outbox, 'has' | 'report'>
   readonly renderQueue: Pick<WorkQueue, 'refusal' | 'enter' | 'run' | 'holdBackground'>
   readonly maxUploadBytes: number
   readonly now: () => number
 }
 
 export function createIngestService(options: IngestServiceOptions): IngestService {
-  const { store, spool, cache, engine, originals, mezzanines, infos, guard, renderQueue, maxUploadBytes, now } = options
+  const { store, spool, cache, engine, originals, mezzanines, infos, guard, outbox, renderQueue, maxUploadBytes, now } =
+    options
 
   const uploads = createUploadStore(store, now)
   const labels = createLabelIndex(store)
@@ -65,7 +77,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
     const work = guard.begin(id)
     const existing = await uploads.find(id, spooled, signal)
     if (existing) {
-      await labels.add(existing, signal)
+      await report(existing, signal)
       return { record: existing, created: false }
     }
     const facts = await engine.inspect(spooled.source)
@@ -75,7 +87,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
       spooled,
       signal,
     )
-    await labels.add(written.record, signal)
+    await report(written.record, signal)
     originals.learn(id, facts)
     const { source } = spooled
     // So that the first view needs no fetch.
@@ -83,6 +95,14 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
     // The upload does not wait for mezzanines and info.
     if (isHere) void mezzanines.make(id).then(() => infos.make(id))
     return written
+  }
+
+  /** So that the image is found by its labels, and by the consumers of its event. Both may be repeated. */
+  async function report(record: ImageRecord, signal: AbortSignal): Promise<void> {
+    const event = storedEvent(record)
+    if (outbox.has(event)) return
+    await labels.add(record, signal)
+    await outbox.report(event, signal)
   }
 
   async function verify({ source }: Spooled, facts: OriginalFacts, signal: AbortSignal): Promise<void> {
@@ -167,6 +187,19 @@ function createUploadStore(store: ObjectStore, now: () => number): UploadStore {
     return { record, created: true }
   }
 
+  /** Consumers order the events of an image by its version, and the clocks of two nodes may differ. */
+  async function putAfter(mark: DeletionMark, record: ImageRecord, signal: AbortSignal): Promise<ImageRecord> {
+    if (recordVersion(record) > markVersion(mark)) return record
+    const later = { ...record, uploadedAt: isoTime(markVersion(mark) + 1) }
+    const bytes = Buffer.from(formatRecord(later))
+    await putBytes(
+      store,
+      { key: recordKey(record.id), bytes, contentType: 'application/json', overwrite: true },
+      signal,
+    )
+    return later
+  }
+
   /** Whether the store has the same bytes, by size and MD5. */
   async function isIntact(id: string, { sizeBytes, md5 }: Spooled, signal: AbortSignal): Promise<boolean> {
     const stat = await store.stat(originalKey(id), signal)
@@ -184,12 +217,14 @@ function createUploadStore(store: ObjectStore, now: () => number): UploadStore {
         await putOriginal(record, spooled, signal)
         const stored = await putRecord(record, signal)
         created ||= stored.created
-        const mark = await readText(store, deletedKey(record.id), signal)
-        if (mark === undefined) return { record: stored.record, created }
-        if (isUnderWay(parseDeletionMark(mark), now())) break
+        const text = await readText(store, deletedKey(record.id), signal)
+        if (text === undefined) return { record: stored.record, created }
+        const mark = parseDeletionMark(text)
+        if (isUnderWay(mark, now())) break
+        const current = await putAfter(mark, stored.record, signal)
         await store.remove(deletedKey(record.id), signal)
         const both = await Promise.all([readRecord(store, record.id, signal), isIntact(record.id, spooled, signal)])
-        if (both.every(Boolean)) return { record: stored.record, created }
+        if (both.every(Boolean)) return { record: current, created }
       }
       throw new UnavailableError('store_unavailable', 'This image is being deleted; upload it again')
     },

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
+import { OUTBOX_PREFIX } from '../../../../src/domain/stored/outbox-batch.ts'
 import {
   deletedKey,
   INVALIDATIONS_PREFIX,
   infoKeys,
+  invalidationKey,
   mezzanineKeys,
   originalKey,
   recordKey,
@@ -16,11 +18,11 @@ import { createStage, idOf, never } from '../../../support/service-stage.ts'
 const BYTES = original()
 const ID = idOf(BYTES)
 
-test('A deletion leaves its mark and an invalidation, and nothing else', async () => {
+test('A deletion leaves its mark, an invalidation and the events, and nothing else', async () => {
   const stage = createStage()
   await stage.upload(BYTES)
   await stage.deletions.remove(ID, never)
-  const keys = [...stage.objects.keys()]
+  const keys = [...stage.objects.keys()].filter((key) => !key.startsWith(OUTBOX_PREFIX))
   assert.equal(keys.length, 2)
   assert.ok(keys.includes(deletedKey(ID)) && keys.some((key) => key.startsWith(INVALIDATIONS_PREFIX)))
   await assert.rejects(stage.records.record(ID, never), { code: 'original_deleted' })
@@ -28,7 +30,7 @@ test('A deletion leaves its mark and an invalidation, and nothing else', async (
   assert.deepEqual([...stage.disk.files.keys()], [])
 })
 
-test('The mark is there before anything is removed', async () => {
+test('The mark is there before anything is removed, and finished after the event', async () => {
   const stage = createStage()
   await stage.upload(BYTES)
   await stage.infos.stop()
@@ -39,10 +41,15 @@ test('The mark is there before anything is removed', async () => {
     `remove ${recordKey(ID)}`,
     `remove ${originalKey(ID)}`,
     ...[...mezzanineKeys(ID), ...infoKeys(ID)].map((key) => `remove ${key}`),
+    `put ${invalidationKey({ id: ID, time: stage.clock.ms })}`,
+    'put outbox',
     `put ${deletedKey(ID)}`,
   ]
   const writes = stage.asked.filter((call) => !call.startsWith('open '))
-  assert.deepEqual(writes.slice(0, steps.length), steps)
+  assert.deepEqual(
+    writes.map((call) => call.replace(/^put outbox\/.*/, 'put outbox')),
+    steps,
+  )
 })
 
 test('A deletion removes the image from the index of its labels', async () => {
@@ -69,7 +76,7 @@ test('A deletion may be repeated, and an original that was never acknowledged be
   assert.ok(!stage.objects.has(originalKey(ID)))
 })
 
-for (const step of [1, 2, 3, 4, 5, 6, 7]) {
+for (const step of [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]) {
   test(`A deletion that fails at step ${step} in the store is completed by repeating it`, async () => {
     const stage = createStage()
     await stage.upload(BYTES)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
+import { batchKey } from '../../../../src/domain/stored/outbox-batch.ts'
 import {
   deletedKey,
   formatDeletionMark,
@@ -19,7 +20,7 @@ const JSON_TYPE = { contentType: 'application/json', overwrite: true }
 /** Without those of the background, which begins when an upload is done. */
 const puts = ({ asked }: ReturnType<typeof createStage>) => asked.filter((call) => /^put (?!infos)/.test(call))
 
-test('An upload stores the original first, then the record, and tells what was taken in', async () => {
+test('An upload stores the original first, then the record, then the event, and tells what was taken in', async () => {
   const stage = createStage()
   const { record, created } = await stage.upload(BYTES)
   assert.deepEqual(record, {
@@ -33,7 +34,8 @@ test('An upload stores the original first, then the record, and tells what was t
     uploadedAt: new Date(stage.clock.ms).toISOString(),
   })
   assert.equal(created, true)
-  assert.deepEqual(puts(stage), [`put ${originalKey(ID)}`, `put ${recordKey(ID)}`])
+  const event = batchKey({ time: stage.clock.ms, node: '0000000a', number: 1 })
+  assert.deepEqual(puts(stage), [`put ${originalKey(ID)}`, `put ${recordKey(ID)}`, `put ${event}`])
   assert.deepEqual(stage.objects.get(originalKey(ID))?.bytes, BYTES)
   assert.equal(stage.objects.get(originalKey(ID))?.contentType, 'image/png')
   assert.deepEqual(await stage.records.record(ID, never), record)
@@ -78,7 +80,7 @@ test('The same bytes again give the same record, and nothing is checked or writt
   stage.clock.ms += 1000
   const second = await stage.upload(BYTES)
   assert.deepEqual(second, { record: first.record, created: false })
-  assert.equal(puts(stage).length, 2)
+  assert.equal(puts(stage).length, 3)
   assert.equal(stage.engine.verified, 1)
 })
 
