@@ -6,15 +6,16 @@ import type { Config } from '../config/env.ts'
 import { sizePolicy } from '../config/size-policy.ts'
 import { parseSpecOrReticulumSize } from '../domain/dialect/reticulum-answer.ts'
 import { parseSpec } from '../domain/spec/spec.ts'
-import { OVERLOAD_FLAGS } from '../domain/stored/cache-layout.ts'
+import { NOT_FOUND_FLAGS, OVERLOAD_FLAGS } from '../domain/stored/cache-layout.ts'
 import type { Readiness } from '../http/api/node-handlers.ts'
 import { createAccessReport } from '../http/connection/access-log.ts'
+import { createNotFoundFlags } from '../http/connection/not-found-flags.ts'
 import { createHttpServer } from '../http/connection/server.ts'
 import { createShed } from '../http/connection/shed.ts'
 import { pictureHandlers } from '../http/pictures/picture-handlers.ts'
 import { createNginxFront } from '../http/request/nginx-front.ts'
-import { createNotFoundLimit } from '../http/request/not-found-limit.ts'
-import { createAskedBy, createClientOf, createViewerOf } from '../http/request/request-state.ts'
+import { createNotFoundLimit, type NotFoundLimit } from '../http/request/not-found-limit.ts'
+import { type ClientOf, createAskedBy, createClientOf, createViewerOf } from '../http/request/request-state.ts'
 import { createApp } from '../http/routes.ts'
 import type { Degradation } from '../service/load/access-watch.ts'
 import { createNotFoundBudget } from '../service/load/not-found-budget.ts'
@@ -37,6 +38,20 @@ export interface WebServerOptions extends Services {
   readonly cacheAccess: string
 }
 
+/** The limit for images that do not exist; if there is an nginx, it rejects clients above it. */
+function createLimit(config: Config, options: WebServerOptions, clientOf: ClientOf): NotFoundLimit {
+  const { parts, writeAccess: access, disk, meter } = options
+  const budget = createNotFoundBudget({ perMinute: config.NOT_FOUND_PER_MINUTE, now: () => performance.now() })
+  const isKnown = createKnownOriginals({ ...options, cache: disk.cache })
+  const limit = { budget, isKnown, clientOf, viewerOf: createViewerOf(clientOf), access }
+  if (config.ACCEL_PREFIX === '') return createNotFoundLimit(limit)
+  const onStuck = (error: unknown) =>
+    meter.trouble('nginx rejects requests of a client for uncached images: its flag file cannot be removed', error)
+  const flags = parts.add(createFlagFolder({ folder: join(config.CACHE_DIR, NOT_FOUND_FLAGS), onStuck }))
+  const isSpent = (network: string) => budget.refusal(network) !== undefined
+  return createNotFoundLimit({ ...limit, onRejected: createNotFoundFlags({ isSpent, flags }).rejected })
+}
+
 /** The app, and the server that hands requests to it. */
 export function createWebServer(config: Config, options: WebServerOptions): Server {
   const { log, metrics, parts, writeAccess, readiness, degradation, cacheAccess, disk, meter, events } = options
@@ -51,14 +66,7 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
   }
   const report = createAccessReport(log, metrics)
   const clientOf = createClientOf(trustedProxies(config))
-  const viewerOf = createViewerOf(clientOf)
-  const notFoundLimit = createNotFoundLimit({
-    budget: createNotFoundBudget({ perMinute: config.NOT_FOUND_PER_MINUTE, now: () => performance.now() }),
-    isKnown: createKnownOriginals({ ...options, cache: disk.cache }),
-    clientOf,
-    viewerOf,
-    access: writeAccess,
-  })
+  const notFoundLimit = createLimit(config, options, clientOf)
   const pictures = pictureHandlers({
     ...shared,
     cache: disk.cache,

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { connect } from 'node:http2'
 import { connect as connectTcp } from 'node:net'
+import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { freePort } from '../../tools/processes/free-port.ts'
 import { jsonFields, type RawResponse, rawRequest } from '../../tools/requests/raw-request.ts'
 import { answerOwn, FOLDER, ID, setStage, startStandInNode } from '../support/stand-in-node.ts'
+
+const UNKNOWN = '3f2b'.padEnd(40, '0')
 
 /** The machine itself is not limited, so these are asked from another of its addresses. */
 const CLIENT = '127.0.0.2'
@@ -152,3 +156,47 @@ async function gallery(t: TestContext, port: number, path: (index: number) => st
     }),
   )
 }
+
+test('IPv6 clients with the same first 64 bits share a limit', async (t) => {
+  const { nginx } = await setStage(t, answerOwn, { site: SMALL })
+  const ask = async (address: string) =>
+    (await rawRequest(nginx.origin, '/healthz', { headers: { 'X-Forwarded-For': address } })).status
+  const addresses = Array.from({ length: 10 }, (_, index) => `2001:db8:0:7:${index}::1`)
+  for (const address of addresses) assert.equal(await ask(address), 299)
+  assert.equal(await ask('2001:db8:0:7::ffff'), 429)
+  for (const other of ['2001:db8:0:8::1', 'fe80::1', '198.51.100.7', '::1']) assert.equal(await ask(other), 299)
+})
+
+test('A client with a flag for missing images is refused ids of which the node has no file, and nothing else', async (t) => {
+  const { nginx, node, cacheDir, publish } = await setStage(t, answerOwn)
+  await publish(`${FOLDER}/400w.webp`, 'a picture')
+  await publish(`.not-found/${CLIENT}`, '')
+  await publish('.not-found/2001:db8::7', '')
+  const [unseen, reduced] = ['3f2c'.padEnd(40, '0'), '3f2d'.padEnd(40, '0')]
+  for (const [kind, id] of [
+    ['originals', unseen],
+    ['mezzanines', reduced],
+  ] as const) {
+    await mkdir(join(cacheDir, kind, 'image', '3f', id.slice(2, 4)), { recursive: true })
+    await writeFile(join(cacheDir, kind, 'image', '3f', id.slice(2, 4), id), '')
+  }
+  for (const options of [{ from: CLIENT }, { headers: { 'X-Forwarded-For': '2001:db8::7' } }]) {
+    const ask = (path: string) => rawRequest(nginx.origin, path, options)
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => ask(`/image/${UNKNOWN}/${index + 1}w${index % 2 ? '/x.webp' : ''}`)),
+    )
+    const refused = answers.filter(({ status }) => status === 429)
+    assert.ok(refused.length > 60, `${refused.length} of 100 were refused`)
+    for (const answer of refused) {
+      assertTooMany(answer)
+      assert.match(String(jsonFields(answer.body)['message']), /images that do not exist/)
+    }
+    assert.equal((await ask(`/image/${ID}/400w/x.webp`)).status, 200)
+    const others = [ID, unseen, reduced].map((id) => `/image/${id}/500w/x.webp`)
+    for (const path of [...others, `/images/${UNKNOWN}`, '/healthz']) assert.equal((await ask(path)).status, 299, path)
+  }
+  const asked = node.requests.length
+  const ask = (from?: string) => rawRequest(nginx.origin, `/image/${UNKNOWN}/500w/x.webp`, from ? { from } : {})
+  for (const from of [OTHER, undefined]) assert.equal((await ask(from)).status, 299)
+  assert.equal(node.requests.length, asked + 2)
+})

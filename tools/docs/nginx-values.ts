@@ -10,7 +10,7 @@ import {
 } from '../../src/domain/spec/image-format.ts'
 import { SPEC_PATTERN } from '../../src/domain/spec/spec.ts'
 import { QUERY_OPTION_NAMES } from '../../src/domain/url/picture-tail.ts'
-import { OVERLOADED, SERVER_ERRORS, type ServerError } from '../../src/http/answer/error-response.ts'
+import { NOT_FOUND_LIMIT, OVERLOADED, SERVER_ERRORS, type ServerError } from '../../src/http/answer/error-response.ts'
 
 /** Places in the order in which nginx tries the formats of a class: as many as the longest order has. */
 const FORMAT_PLACES = Array.from(
@@ -39,6 +39,7 @@ export const NGINX_VALUES: ReadonlyMap<string, string> = new Map([
   ['error-statuses', Object.keys(SERVER_ERRORS).join(' ')],
   ['error-bodies', errorBodies()],
   ['overloaded-body', errorBody(OVERLOADED)],
+  ['not-found-body', errorBody(NOT_FOUND_LIMIT)],
   ['retry-after', retryAfter()],
   ['rendition-cache-control', quote(renditionCacheControl())],
   ['picture-headers', addHeaders(PICTURE_HEADERS)],

@@ -23,6 +23,11 @@ export const CACHE_MARKER = { name: '.darkroom-cache', content: 'darkroom-cache 
  * rejects most requests of this client that miss the cache.
  */
 export const OVERLOAD_FLAGS = `${CACHE_FOLDERS.renditions}/.overloaded`
+/**
+ * The same for clients that requested too many images that do not exist: nginx rejects their requests for images of which this
+ * node has no file.
+ */
+export const NOT_FOUND_FLAGS = `${CACHE_FOLDERS.renditions}/.not-found`
 /** The flag for all clients. */
 export const EVERYBODY = 'all'
 

@@ -161,6 +161,14 @@ export const SERVER_ERRORS = {
 /** nginx's 503 while the node's overload flag is set: the same as the node's response. */
 export const OVERLOADED: ServerError = { code: 'overloaded', message: RENDER_QUEUE_FULL }
 
+/** nginx's 429 while a client has a flag of `NOT_FOUND_FLAGS`. */
+export const NOT_FOUND_LIMIT: ServerError = {
+  code: 'too_many_requests',
+  message:
+    'Too many requests of this client for images that do not exist; try again in 1 second. ' +
+    'Images that this node knows are still served',
+}
+
 /** Headers of every response except pictures, pages and errors. */
 export const API_HEADERS = {
   'X-Content-Type-Options': 'nosniff',

@@ -25,6 +25,8 @@ export interface NotFoundLimitOptions {
   readonly clientOf: ClientOf
   readonly viewerOf: ViewerOf
   readonly access: WriteAccess
+  /** Called when a request of this client for an upload is rejected. @param client The address. @param network By `clientNetwork`. */
+  readonly onRejected?: (client: string, network: string) => void
 }
 
 /** Store requests for an original that does not exist. An id: mezzanine, original, mark of a deletion, alias. */
@@ -34,7 +36,7 @@ const THIS_MACHINE = new Set(['127.0.0.1', '::1'])
 const ATTEMPTS = 3
 
 export function createNotFoundLimit(options: NotFoundLimitOptions): NotFoundLimit {
-  const { budget, isKnown, clientOf, viewerOf, access } = options
+  const { budget, isKnown, clientOf, viewerOf, access, onRejected } = options
 
   async function charged(ctx: Context, original: OriginalRef, viewer: Viewer, work: (viewer: Viewer) => Promise<void>) {
     const assertMayAsk = () => {
@@ -52,12 +54,14 @@ export function createNotFoundLimit(options: NotFoundLimitOptions): NotFoundLimi
 
   return async (ctx, original, work) => {
     const viewer = viewerOf(ctx.req)
-    if (THIS_MACHINE.has(clientOf(ctx.req))) return await work(viewer)
+    const client = clientOf(ctx.req)
+    if (THIS_MACHINE.has(client)) return await work(viewer)
     for (let attempt = 1; ; attempt += 1) {
       const refusal = budget.refusal(viewer.client)
       if (refusal) {
-        if (!isTrusted(ctx, access) && !(await isKnown(original))) throw refusal
-        return await work(viewer)
+        if (isTrusted(ctx, access) || (await isKnown(original))) return await work(viewer)
+        if (original.kind === 'image') onRejected?.(client, viewer.client)
+        throw refusal
       }
       try {
         return await charged(ctx, original, viewer, work)
