@@ -56,6 +56,11 @@ const CASES = [
   ['src/service/load/a.ts', `import { x } from '../../telemetry/metrics.ts'`, true],
   ['src/service/load/a.ts', `import sharp from 'sharp'`, true],
 
+  ['src/domain/intake/a.ts', `import { x } from '../sweep/segments.ts'`, false],
+  ['src/domain/sweep/a.ts', `import { x } from '../intake/settling.ts'`, true],
+  ['src/service/intake/a.ts', `import { x } from '../library/ingest-service.ts'`, false],
+  ['src/service/library/a.ts', `import { x } from '../intake/take-file.ts'`, true],
+
   ['src/adapters/cache/disk-cache.ts', `import { open } from 'node:fs/promises'`, false],
   ['src/adapters/cache/disk-cache.ts', `import { x } from '../files/make-folder.ts'`, false],
   ['src/adapters/cache/disk-cache.ts', `import { x } from '../s3/s3-store.ts'`, true],

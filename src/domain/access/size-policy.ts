@@ -220,7 +220,7 @@ function parse(field: string, text: string, readSpec: (text: string) => Spec): S
 }
 
 /** Parameters of `POST /images`. */
-const PARAMETERS = ['sizes', 'labels'] as const
+const PARAMETERS = ['sizes', 'labels', 'name', 'source', 'complete'] as const
 
 /**
  * Refuses unknown parameters: the client expects that they have an effect.

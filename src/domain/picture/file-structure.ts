@@ -89,6 +89,7 @@ const IMAGE_FLAGS_AT = 9
 /** The image descriptor, and the code size. */
 const IMAGE_BYTES = 11
 
-function paletteBytes(flags: number): number {
+/** Size of the palette of a GIF. @param flags Of the logical screen or of an image. */
+export function paletteBytes(flags: number): number {
   return (flags & 0x80) === 0 ? 0 : 3 << ((flags & 0x07) + 1)
 }

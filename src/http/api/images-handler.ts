@@ -8,8 +8,8 @@ import {
 import type { WriteAccess } from '../../domain/access/write-access.ts'
 import { selectRange } from '../../domain/caching/http-caching.ts'
 import { visibleInfo } from '../../domain/info/image-info.ts'
-import { parseLabels } from '../../domain/info/image-labels.ts'
 import { type ImageRecord, imageUrls, publicRecord } from '../../domain/info/image-record.ts'
+import { parseUploadParameters } from '../../domain/info/upload-parameters.ts'
 import { contentTypeOf, type InputFormat } from '../../domain/spec/image-format.ts'
 import type { Spec } from '../../domain/spec/spec.ts'
 import type { AliasService } from '../../service/library/alias-service.ts'
@@ -20,6 +20,7 @@ import type { OriginalService } from '../../service/originals/fetch.ts'
 import type { PrimeService } from '../../service/renditions/prime.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import { API_HEADERS, answerJson, RangeError416 } from '../answer/error-response.ts'
+import { completeBody } from '../request/complete-body.ts'
 import { uploadBody } from '../request/request-body.ts'
 import { assertMay, assertMayKnow, conditionsOf, idOf, isTrusted, type RequestState } from '../request/request-state.ts'
 
@@ -42,7 +43,9 @@ export interface ImagesHandlerOptions {
   readonly maxUploadBytes: number
 }
 
-/** `POST /images[?sizes=…][&labels=…]`: `201` for a new image, `200` for one that exists already. */
+/**
+ * `POST /images[?sizes=…][&labels=…][&name=…][&source=…][&complete=true]`: `201` for a new image, `200` for one that exists already.
+ */
 export function uploadHandler(options: ImagesHandlerOptions): Middleware<RequestState> {
   const { ingest, primes, primeSizes, metrics, access, policy, maxUploadBytes } = options
   return async (ctx) => {
@@ -50,8 +53,9 @@ export function uploadHandler(options: ImagesHandlerOptions): Middleware<Request
     const query = new URLSearchParams(ctx.querystring)
     assertUploadParameters(query)
     const sizes = primedSpecs([...primeSizes, ...parsePrimeSizes(query, policy)], policy)
-    const details = { labels: parseLabels(query) }
-    const { record, created } = await ingest.ingest(uploadBody(ctx.req, maxUploadBytes), details, ctx.state.signal)
+    const { mustEnd, details } = parseUploadParameters(query)
+    const body = uploadBody(ctx.req, maxUploadBytes)
+    const { record, created } = await ingest.ingest(mustEnd ? completeBody(body) : body, details, ctx.state.signal)
     primes.prime(record.id, sizes)
     metrics.uploads.inc({ created: String(created) })
     ctx.status = created ? 201 : 200

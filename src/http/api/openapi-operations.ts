@@ -165,6 +165,11 @@ export const OPERATIONS = {
       inQuery('labels', 'Labels of a new image, separated by spaces: at most 20 of 1 to 64 of a-z 0-9 . _ -.', {
         type: 'string',
       }),
+      inQuery('name', 'File name at the sender, for the record.', { type: 'string' }),
+      inQuery('source', 'Name of the sender or entry point, for the record.', { type: 'string' }),
+      inQuery('complete', 'Refuse an image whose container does not end, as after a cut transfer.', {
+        type: 'boolean',
+      }),
     ],
     requestBody: {
       required: true,
