@@ -11,6 +11,7 @@ import { benchHits } from './hits.ts'
 import type { BenchOptions, BenchReport, Figure } from './measure.ts'
 import { benchMisses } from './misses.ts'
 import { benchNginxLog } from './nginx-log.ts'
+import { benchNodeShare } from './node-share.ts'
 import { benchOverload } from './overload.ts'
 import { benchRender, RENDER_ROW_NAMES } from './render.ts'
 import { benchSizing } from './sizing.ts'
@@ -26,6 +27,7 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
   hits       cache hits through nginx and through Koa, against the fastest possible response of each
   log        what nginx's access log, and mtail reading it, cost per hit
   misses     first views, against sharp alone
+  share      CPU of the node's own process, without its renderers, for the first view of an upload
   render     first views by original, source and output, srcsets, negotiated URLs, uploads and memory,
              against ipx, sharp alone and imgproxy
   encoders   quality, size and CPU time of the settings of every encoder
@@ -53,6 +55,7 @@ const PARTS = {
   hits: benchHits,
   log: benchNginxLog,
   misses: benchMisses,
+  share: benchNodeShare,
   render: benchRender,
   encoders: benchEncoders,
   soak: benchSoak,

@@ -143,6 +143,8 @@ async function openOutside(options: OutsideOptions): Promise<Outside> {
   parts.add({ stop: renderers.stop }, 'renders')
   const { pipelineMtimeSeconds } = await renderers.ready()
   const disk = await openDisk(config, meter, pipelineMtimeSeconds, memoryBytes)
+  // After the requests, whose renditions may wait.
+  parts.add({ stop: disk.cache.flush })
   log.info(ATIME_MESSAGES[await atStart(cachePlace(config.CACHE_DIR), probeAccessTimes(config.CACHE_DIR))])
   const store = await createStore(config, { readOnly: writeAccess.tokens.length === 0 })
   const elsewhere = await createElsewhere(config, bucketSettings)

@@ -7,7 +7,7 @@ import { assertPicture, noisePicture, type Picture } from '../../tools/pictures/
 import { mountSmallDisk, type SmallDisk } from '../../tools/processes/small-disk.ts'
 import { type Answer, ask, assertUnavailable, filesBelow, logged, post, recoversIn } from '../../tools/requests/ask.ts'
 import { startLoad } from '../../tools/requests/load.ts'
-import type { Darkroom } from '../../tools/servers/darkroom.ts'
+import { backgroundIsDone, type Darkroom } from '../../tools/servers/darkroom.ts'
 import { startNodeFor, startSite, temporaryFolder } from '../../tools/servers/site.ts'
 
 const COUNT = 12
@@ -238,6 +238,8 @@ async function assertCaching(t: TestContext, node: Darkroom, pictures: readonly 
   t.diagnostic(`takes uploads again after ${Math.round(ms)} ms`)
   for (const { id } of pictures) {
     assert.equal((await ask(`${node.url}/image/${id}/33w/x.jpg`)).status, 200)
+    // After many renditions it is published together with others.
+    await backgroundIsDone(node)
     const files = await filesBelow(join(node.cacheDir, 'renditions', renditionFolder(id)))
     assert.ok(files.includes('33w.jpg'), String(files))
   }

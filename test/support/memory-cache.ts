@@ -17,6 +17,7 @@ export function createMemoryDisk(): MemoryDisk {
 }
 
 export interface MemoryCache extends ImageCache {
+  isBusy: boolean
   /** `find`, `touch` and the like, in order, as `<name> <id>`. */
   readonly calls: string[]
   /** Called when `find` has looked, before it says what it saw. */
@@ -74,6 +75,8 @@ export function createMemoryCache(disk: MemoryDisk, mtimeSeconds = 1_700_000_000
       }
       return !disk.full
     },
+    isBusy: false,
+    flush: async () => {},
     async link(id, file, alias) {
       const bytes = files.get(`${id}/${file}`)
       if (bytes && !disk.full) files.set(`${id}/${alias}`, bytes)

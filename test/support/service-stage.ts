@@ -150,6 +150,7 @@ export function createStage(options: StageOptions = {}) {
     batcher: createRenderBatcher({ engine, renderQueue, meter, maxWaiting: 100 }),
     renderQueue,
     guard,
+    meter,
     now,
     maxRemembered,
     maxSide: 2000,

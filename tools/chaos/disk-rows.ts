@@ -6,6 +6,7 @@ import { assertPicture, decoded, noisePicture, type Picture } from '../pictures/
 import { mountSmallDisk, type SmallDisk } from '../processes/small-disk.ts'
 import { type Answer, ask, assertUnavailable, filesBelow, logged, recoversIn } from '../requests/ask.ts'
 import { startLoad } from '../requests/load.ts'
+import { backgroundIsDone } from '../servers/darkroom.ts'
 import { temporaryFolder } from '../servers/site.ts'
 import type { FaultRow, RowScope } from './row.ts'
 import { type Stage, type StageOptions, setStage, startNode } from './stage.ts'
@@ -70,6 +71,8 @@ async function assertCaching(scope: RowScope, { node, url, post, pictures }: Dis
   )
   for (const { id } of pictures) {
     assert.equal((await scope.tally.ask(`${url}/image/${id}/33w/x.jpg`)).status, 200)
+    // After many renditions it is published together with others.
+    await backgroundIsDone(node)
     const files = await filesBelow(join(node.cacheDir, 'renditions', renditionFolder(id)))
     assert.ok(files.includes('33w.jpg'), String(files))
   }

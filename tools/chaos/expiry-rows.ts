@@ -7,6 +7,7 @@ import { noisePicture } from '../pictures/picture.ts'
 import { runCommand } from '../processes/process.ts'
 import { type Answer, ask, assertUnavailable, filesBelow } from '../requests/ask.ts'
 import { startLoad } from '../requests/load.ts'
+import { backgroundIsDone } from '../servers/darkroom.ts'
 import { ensureCommand } from '../servers/debian-packages.ts'
 import { startNginxFor, temporaryFolder } from '../servers/site.ts'
 import type { FaultRow, RowScope } from './row.ts'
@@ -91,6 +92,7 @@ async function purged(scope: RowScope): Promise<void> {
   const { pictures: shown, unavailable } = await load.stop()
   scope.tally.add(200, shown)
   assert.equal(unavailable, 0)
+  await backgroundIsDone(stage.node)
   await runCommand(PURGE, ['--all', '--quiet', '--cache-dir', cacheDir])
   const entries = await readdir(join(cacheDir, 'renditions'), { recursive: true })
   assert.deepEqual(

@@ -32,6 +32,7 @@ npm run chaos -- --uploads 10000  # uploads during intermittent faults, then eve
 npm run chaos -- --sigterm 20     # repeated SIGTERM under load
 npm run chaos -- --rolling        # one of two nodes killed every ten seconds, for two minutes
 npm run crash -- --rounds 1000    # kill -9 under mixed load
+npm run power-cut                 # power cuts of the cache's disk under load
 \`\`\`
 
 Columns:

@@ -19,6 +19,11 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return tree.reduce((sum, { ticks }) => sum + ticks, 0) / TICKS_PER_SECOND
 }
 
+/** What the process alone has used so far, in user and kernel, all threads, without any child; seconds. */
+export async function ownCpuSeconds(pid: number): Promise<number> {
+  return (await processStat(String(pid))).ownTicks / TICKS_PER_SECOND
+}
+
 /** What the process and its children have used once they are at rest, done with what they do after answering; seconds. */
 export async function cpuSecondsAtRest(pid: number): Promise<number> {
   const deadline = performance.now() + REST_WITHIN_MS
@@ -69,6 +74,8 @@ interface ProcessStat {
   readonly parent: number
   /** With those of its children that have ended. */
   readonly ticks: number
+  /** Without those. */
+  readonly ownTicks: number
 }
 
 async function processTree(pid: number): Promise<ProcessStat[]> {
@@ -85,8 +92,8 @@ async function processStat(id: string): Promise<ProcessStat> {
   const text = await readFile(`/proc/${id}/stat`, 'latin1').catch(() => '')
   // The name, in parentheses, may hold anything; state, parent … follow it, the four times as fields 14 to 17.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
-  return { id: Number(id), parent: Number(fields[1]), ticks }
+  const sum = (end: number) => fields.slice(11, end).reduce((total, field) => total + Number(field), 0)
+  return { id: Number(id), parent: Number(fields[1]), ticks: sum(15), ownTicks: sum(13) }
 }
 
 /** Resident memory of a process, now and at its most; bytes. */

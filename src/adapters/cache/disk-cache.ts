@@ -16,19 +16,25 @@ import {
 import type { ImageCache } from '../../service/ports/cache.ts'
 import { inFolder, isDiskTrouble, isMissing, type NewFile, systemErrorCode } from '../files/new-file.ts'
 import { createDiskWriter } from './disk-writer.ts'
+import { createGroupWriter, type UnsyncedFile } from './group-writer.ts'
+import { syncFileSystem } from './sync-file-system.ts'
 
 export interface DiskCacheOptions extends CacheDiskOptions {
   /** Every rendition gets this mtime, seconds since 1970, so that all nodes send the same validators. */
   readonly mtimeSeconds: number
 }
 
-/** The cache on this node's disk: files are written to `tmp`, synced, and renamed into place. */
+/** The cache on this node's disk: files are written to `tmp`, synced, and renamed into place, renditions perhaps in groups. */
 export function createDiskCache(options: DiskCacheOptions): ImageCache {
   const { cacheDir, mtimeSeconds } = options
   const disk = createCacheDisk(options)
   const folders = foldersIn(cacheDir)
   return {
     mtimeSeconds,
+    get isBusy() {
+      return disk.isBusy
+    },
+    flush: disk.flush,
     ...renditionsOn(disk, folders, mtimeSeconds),
     ...originalsOn(disk, folders),
     ...mezzaninesOn(disk, folders),
@@ -95,8 +101,8 @@ function renditionsOn(disk: CacheDisk, folders: ImageFolders, mtimeSeconds: numb
     publish(id, name, bytes, mtime = mtimeSeconds) {
       // Without a sync, a power failure can leave an empty file under the final name, and nginx would send it for a
       // year.
-      const file = { folder: folders.renditions(id), name, bytes, mtimeSeconds: mtime, durable: true }
-      return disk.succeeds(() => disk.write(file))
+      const file = { folder: folders.renditions(id), name, bytes, mtimeSeconds: mtime }
+      return disk.succeeds(() => disk.publish(file))
     },
     link: (id, file, alias) => disk.succeeds(() => replace(disk, pathOf(id, file), pathOf(id, alias))),
     touch: (id, { file, mtimeSeconds: mtime }) =>
@@ -195,6 +201,12 @@ export interface CacheDisk {
   aside(kind: string): string
   /** Publishes a complete file. @returns its path. */
   write(file: Omit<NewFile, 'temporary'>): Promise<string>
+  /** Publishes a complete file after its content is on the disk, perhaps together with others. */
+  publish(file: Omit<UnsyncedFile, 'temporary'>): Promise<void>
+  /** Whether `publish` waits for others. */
+  readonly isBusy: boolean
+  /** Ends that wait. */
+  flush(): Promise<void>
   /** Moves a file from the folder for temporary files to `target`. @returns `target` */
   adopt(path: string, target: string): Promise<string>
   /** Hides a file or folder by one rename; the sweep deletes it. @returns false if the disk refuses. */
@@ -204,6 +216,11 @@ export interface CacheDisk {
 function createCacheDisk({ cacheDir, onTrouble, onWrite }: CacheDiskOptions): CacheDisk {
   const writer = createDiskWriter()
   const temporary = join(cacheDir, CACHE_FOLDERS.temporary)
+  const groups = createGroupWriter({
+    writer,
+    sync: () => syncFileSystem(cacheDir),
+    now: () => performance.now(),
+  })
   const aside = (kind: string) => join(temporary, `${kind}-${randomUUID()}`)
 
   async function unlessAbsent<T>(access: () => Promise<T>): Promise<T | undefined> {
@@ -227,6 +244,14 @@ function createCacheDisk({ cacheDir, onTrouble, onWrite }: CacheDiskOptions): Ca
       onWrite(file.bytes.length)
       return join(file.folder, file.name)
     },
+    async publish(file) {
+      await groups.publish({ temporary, ...file })
+      onWrite(file.bytes.length)
+    },
+    get isBusy() {
+      return groups.isBusy
+    },
+    flush: groups.flush,
     async adopt(path, target) {
       await inFolder(dirname(target), () => rename(path, target))
       onWrite((await stat(target)).size)

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
-import type { NewFile } from '../files/new-file.ts'
-import type { WriterAnswer } from './disk-writer-worker.ts'
+import type { NewFile, PreparedFile } from '../files/new-file.ts'
+import type { WriterAnswer, WriterTask } from './disk-writer-worker.ts'
 
 /**
  * Writes files in threads of its own. A file takes up to a dozen system calls, and for each asynchronous one Node wakes
@@ -9,12 +9,19 @@ import type { WriterAnswer } from './disk-writer-worker.ts'
 export interface DiskWriter {
   /** @throws The error of the disk, with its `code`. */
   write(file: NewFile): Promise<void>
+  /** Writes files that do not have their names yet. */
+  prepare(files: readonly NewFile[]): Promise<readonly Prepared[]>
+  /** Gives prepared files their names. @returns for each file the error of the disk, if it refuses. */
+  place(files: readonly PreparedFile[]): Promise<readonly (Error | undefined)[]>
   readonly threads: number
 }
 
+/** Path of a written file, or the error of the disk. */
+export type Prepared = { readonly path: string; readonly error?: undefined } | { readonly error: Error }
+
 /** One suffices for a fast disk, and takes 25 MB; on a slow disk a file is synced while others are written. */
 const MAX_THREADS = 4
-/** Files that wait for a thread before another one is started. */
+/** Tasks that wait for a thread before another one is started. */
 const LONG_QUEUE = 4
 /** An idle thread ends after this time, unless it is the last one, as it would keep its memory. */
 const IDLE_MS = 10_000
@@ -22,7 +29,7 @@ const IDLE_MS = 10_000
 interface Thread {
   readonly worker: Worker
   /** In the order of the responses. */
-  readonly pending: PromiseWithResolvers<void>[]
+  readonly pending: PromiseWithResolvers<readonly WriterAnswer[]>[]
   idleTimer?: NodeJS.Timeout
 }
 
@@ -32,11 +39,10 @@ export function createDiskWriter({ idleMs = IDLE_MS }: { readonly idleMs?: numbe
   function start(): Thread {
     const worker = new Worker(new URL('./disk-writer-worker.ts', import.meta.url), { env: {}, execArgv: [] })
     const thread: Thread = { worker, pending: [] }
-    worker.on('message', (answer: WriterAnswer) => {
-      const written = thread.pending.shift()
+    worker.on('message', (answers: readonly WriterAnswer[]) => {
+      const done = thread.pending.shift()
       if (thread.pending.length === 0) rest(thread)
-      if (answer.error === undefined) written?.resolve()
-      else written?.reject(Object.assign(new Error(answer.error), { code: answer.code }))
+      done?.resolve(answers)
     })
     worker.on('error', (cause) => end(thread, cause))
     worker.on('exit', () => end(thread))
@@ -60,7 +66,7 @@ export function createDiskWriter({ idleMs = IDLE_MS }: { readonly idleMs?: numbe
     const at = threads.indexOf(thread)
     if (at >= 0) threads.splice(at, 1)
     const error = Object.assign(new Error('The thread that writes files has exited', { cause }), { code: 'EIO' })
-    for (const written of thread.pending.splice(0)) written.reject(error)
+    for (const done of thread.pending.splice(0)) done.reject(error)
   }
 
   function leastBusy(): Thread {
@@ -69,21 +75,38 @@ export function createDiskWriter({ idleMs = IDLE_MS }: { readonly idleMs?: numbe
     return least.pending.length >= LONG_QUEUE && threads.length < MAX_THREADS ? start() : least
   }
 
+  function run(task: WriterTask): Promise<readonly WriterAnswer[]> {
+    const { worker, pending, idleTimer } = leastBusy()
+    clearTimeout(idleTimer)
+    const done = Promise.withResolvers<readonly WriterAnswer[]>()
+    pending.push(done)
+    // Pending writes keep the process alive; idle threads do not.
+    worker.ref()
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+    worker.postMessage(task)
+    return done.promise
+  }
+
   start().worker.unref()
   return {
-    write(file) {
-      const { worker, pending, idleTimer } = leastBusy()
-      clearTimeout(idleTimer)
-      const written = Promise.withResolvers<void>()
-      pending.push(written)
-      // Pending writes keep the process alive; idle threads do not.
-      worker.ref()
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-      worker.postMessage(file)
-      return written.promise
+    async write(file) {
+      const [answer] = await run({ kind: 'write', files: [file] })
+      if (answer?.error !== undefined) throw errorOf(answer)
+    },
+    async prepare(files) {
+      const answers = await run({ kind: 'prepare', files })
+      return answers.map((answer) => (answer.error === undefined ? answer : { error: errorOf(answer) }))
+    },
+    async place(files) {
+      const answers = await run({ kind: 'place', files })
+      return answers.map((answer) => (answer.error === undefined ? undefined : errorOf(answer)))
     },
     get threads() {
       return threads.length
     },
   }
+}
+
+function errorOf({ error, code }: Extract<WriterAnswer, { readonly error: string }>): Error {
+  return Object.assign(new Error(error), { code })
 }

@@ -22,8 +22,21 @@ export interface NewFile {
   readonly durable: boolean
 }
 
-/** Synchronous, for the threads of the disk writer. Replaces a file of this name. @throws The error of the disk. */
-export function writeNewFile({ temporary, folder, name, bytes, mtimeSeconds, durable }: NewFile): void {
+/**
+ * Synchronous, for the threads of the disk writer. Replaces a file of this name.
+ * @returns its path. @throws The error of the disk.
+ */
+export function writeNewFile(file: NewFile): string {
+  return placePrepared({ ...file, aside: prepareNewFile(file), durable: false })
+}
+
+/** A complete file that does not have its name yet. */
+export interface PreparedFile extends Pick<NewFile, 'folder' | 'name' | 'durable'> {
+  readonly aside: string
+}
+
+/** The first half of `writeNewFile`. @returns the path of the complete file. */
+export function prepareNewFile({ temporary, bytes, mtimeSeconds, durable }: Omit<NewFile, 'folder' | 'name'>): string {
   const aside = join(temporary, `out-${randomUUID()}`)
   const file = inFolderSync(temporary, () => openSync(aside, 'wx', FILE_MODE))
   try {
@@ -34,10 +47,32 @@ export function writeNewFile({ temporary, folder, name, bytes, mtimeSeconds, dur
     } finally {
       closeSync(file)
     }
-    inFolderSync(folder, () => renameSync(aside, join(folder, name)))
+    return aside
   } catch (error) {
     rmSync(aside, { force: true })
     throw error
+  }
+}
+
+/** The second half of `writeNewFile`. With `durable`, the content is synced first. @returns the path. */
+export function placePrepared({ aside, folder, name, durable }: PreparedFile): string {
+  const path = join(folder, name)
+  try {
+    if (durable) syncFile(aside)
+    inFolderSync(folder, () => renameSync(aside, path))
+    return path
+  } catch (error) {
+    rmSync(aside, { force: true })
+    throw error
+  }
+}
+
+function syncFile(path: string): void {
+  const file = openSync(path, 'r')
+  try {
+    fdatasyncSync(file)
+  } finally {
+    closeSync(file)
   }
 }
 

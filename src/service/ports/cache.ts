@@ -51,11 +51,15 @@ export interface ImageCache {
   /** @returns a stream that the caller consumes, or undefined if the file is gone. */
   open(id: string, file: string, range?: ByteRange): Promise<Readable | undefined>
   /**
-   * Publishes a complete file.
+   * Publishes a complete file, which a crash of the machine cannot damage.
    * @param mtimeSeconds Whole seconds since 1970; absent: that of this process.
    * @returns false if the disk refuses.
    */
   publish(id: string, file: string, bytes: Buffer, mtimeSeconds?: number): Promise<boolean>
+  /** True: `publish` takes a second or so, as renditions are published in groups now. A caller answers from memory meanwhile. */
+  readonly isBusy: boolean
+  /** Publishes at once what waits for a group. Resolves when all has been published, or after some seconds. */
+  flush(): Promise<void>
   /** Gives a published file another name. @returns false if it is gone. */
   link(id: string, file: string, alias: string): Promise<boolean>
   /** Renews the access time. @returns false if the file is gone. */

@@ -5,6 +5,7 @@ import { formatSpec, type Spec } from '../../domain/spec/spec.ts'
 import { formatOfFile, negotiatedFile, negotiatedFormats, renditionFile } from '../../domain/stored/cache-layout.ts'
 import type { DeletionGuard, GuardedWork } from '../deletion/guard.ts'
 import type { CachedFile, ImageCache } from '../ports/cache.ts'
+import type { Meter } from '../ports/meter.ts'
 
 /** Cache status of a rendition: found in memory, found on disk, rendered for another request, or rendered for this one. */
 export type Tier = 'memory' | 'disk' | 'coalesced' | 'miss'
@@ -53,7 +54,7 @@ export interface RenditionLookUp {
   remembered(name: RenditionName): Rendition | undefined
   /** A hit in memory or on disk. Renews the access time of files that are served from memory. */
   find(name: RenditionName): Promise<Rendition | undefined>
-  /** Only on disk. */
+  /** On disk, or about to be. */
   findOnDisk(name: RenditionName, work: GuardedWork): Promise<Known | undefined>
   /** Writes a rendition to the disk and to memory. @throws OriginalError `original_deleted` */
   publish(name: RenditionName, rendered: Rendered, work: GuardedWork): Promise<Known>
@@ -61,11 +62,14 @@ export interface RenditionLookUp {
   link(name: NegotiatedName, made: Rendition, work: GuardedWork): Promise<Known>
   /** Drops the entries of these images. */
   forget(ids: ReadonlySet<string>): void
+  /** Renditions that are published in the background. */
+  readonly pending: number
 }
 
 export interface LookUpOptions {
   readonly cache: ImageCache
   readonly guard: DeletionGuard
+  readonly meter: Meter
   /** Milliseconds since 1970. */
   readonly now: () => number
   /** Limit of the in-memory cache. */
@@ -82,11 +86,13 @@ const TOUCH_MS = 3_600_000
 /** Lifetime of a rendition that the disk did not take. After it, the disk is tried again. */
 const UNPUBLISHED_MS = 30_000
 
-export function createLookUp({ cache, guard, now, memoryBytes, keepBytes }: LookUpOptions): RenditionLookUp {
+export function createLookUp(options: LookUpOptions): RenditionLookUp {
+  const { cache, guard, now, memoryBytes, keepBytes } = options
   const memory = new LRUCache<string, Known>({
     maxSize: memoryBytes,
     sizeCalculation: ({ bytes }) => ENTRY_BYTES + (bytes?.length ?? 0),
   })
+  const publishing = publishingTo(memory, options)
   const isFresh = ({ published, touchedAt }: Known) => !published || now() - touchedAt < TOUCH_MS
 
   async function isStillThere(known: Known): Promise<boolean> {
@@ -96,6 +102,8 @@ export function createLookUp({ cache, guard, now, memoryBytes, keepBytes }: Look
 
   async function findOnDisk(name: RenditionName, work: GuardedWork): Promise<Known | undefined> {
     const { id } = name
+    const waiting = memory.peek(keyOf(name))
+    if (waiting?.published === false) return waiting
     const found = await cache.find(id, fileNames(name))
     if (found === undefined) return undefined
     const format = formatOfFile(found.file)
@@ -125,24 +133,80 @@ export function createLookUp({ cache, guard, now, memoryBytes, keepBytes }: Look
       return made && made !== known ? { ...made, tier: 'coalesced' } : undefined
     },
     findOnDisk,
-    async publish(name, { bytes, ...file }, work) {
-      const mayKeep = !isTransientId(file.id)
-      const published = await work.publish(() => mayKeep && cache.publish(file.id, file.file, bytes, file.mtimeSeconds))
-      const keep = !published || (keepBytes && bytes.length <= SMALL_BYTES)
-      const known = { ...file, sizeBytes: bytes.length, published, touchedAt: now(), ...(keep && { bytes }) }
-      if (mayKeep) work.remember(() => memory.set(keyOf(name), known, published ? {} : { ttl: UNPUBLISHED_MS }))
-      return known
-    },
-    async link({ as, ...name }, made, work) {
-      const alias = negotiatedFile(formatSpec(name.spec), as.accept, made.format)
-      const isLinked = made.published && (await work.publish(() => cache.link(made.id, made.file, alias)))
-      if (!isLinked) return { ...made, touchedAt: now() }
-      const known = { ...made, file: alias, touchedAt: now() }
-      work.remember(() => memory.set(keyOf({ ...name, as }), known))
-      return known
+    publish: publishing.publish,
+    link: publishing.link,
+    get pending() {
+      return publishing.pending
     },
     forget(ids) {
       for (const [key, { id }] of memory.entries()) if (ids.has(id)) memory.delete(key)
+    },
+  }
+}
+
+/** The writing half of `RenditionLookUp`. */
+function publishingTo(
+  memory: LRUCache<string, Known>,
+  { cache, meter, now, keepBytes }: LookUpOptions,
+): Pick<RenditionLookUp, 'publish' | 'link' | 'pending'> {
+  /** Renditions that are published in the background: their entries, once they have files. */
+  const waiting = new Map<string, Promise<Known | undefined>>()
+
+  /** Never rejects. @returns whether there is a file. */
+  async function inBackground(put: () => boolean | Promise<boolean>, work: GuardedWork): Promise<boolean> {
+    let isThere = false
+    try {
+      const isKept = await work.tryPublish(async () => {
+        isThere = await put()
+      })
+      return isKept && isThere
+    } catch (error) {
+      meter.trouble('A rendition could not be published', error)
+      return false
+    }
+  }
+
+  function remember(key: string, known: Known, work: GuardedWork): Known {
+    work.remember(() => memory.set(key, known, known.published ? {} : { ttl: UNPUBLISHED_MS }))
+    return known
+  }
+
+  return {
+    get pending() {
+      return waiting.size
+    },
+    async publish(name, { bytes, ...file }, work) {
+      const key = keyOf(name)
+      const mayKeep = !isTransientId(file.id)
+      const put = () => mayKeep && cache.publish(file.id, file.file, bytes, file.mtimeSeconds)
+      const entry = (published: boolean): Known => {
+        const keep = !published || (keepBytes && bytes.length <= SMALL_BYTES)
+        return { ...file, sizeBytes: bytes.length, published, touchedAt: now(), ...(keep && { bytes }) }
+      }
+      if (!mayKeep || !cache.isBusy || work.isInvalidated) {
+        const known = entry(await work.publish(put))
+        return mayKeep ? remember(key, known, work) : known
+      }
+      // The client does not wait for the disk: it is sent the bytes, as are those who ask before there is a file.
+      const publishing: Promise<Known | undefined> = inBackground(put, work).then((isThere) => {
+        if (waiting.get(key) === publishing) waiting.delete(key)
+        return isThere ? remember(key, entry(true), work) : undefined
+      })
+      waiting.set(key, publishing)
+      return remember(key, entry(false), work)
+    },
+    async link({ as, ...name }, made, work) {
+      const key = keyOf({ ...name, as })
+      const alias = negotiatedFile(formatSpec(name.spec), as.accept, made.format)
+      const put = () => cache.link(made.id, made.file, alias)
+      const soon = made.published ? undefined : waiting.get(keyOf({ ...name, as: made.format }))
+      void soon?.then(async (known) => {
+        if (known && (await inBackground(put, work))) remember(key, { ...known, file: alias }, work)
+      })
+      if (soon) return remember(key, { ...made, touchedAt: now() }, work)
+      const isLinked = made.published && (await work.publish(put))
+      if (!isLinked) return { ...made, touchedAt: now() }
+      return remember(key, { ...made, file: alias, touchedAt: now() }, work)
     },
   }
 }

@@ -58,6 +58,8 @@ export interface ViewService {
   forget(ids: ReadonlySet<string>): void
   /** Renditions in progress. */
   readonly flights: number
+  /** Renditions that are published in the background. */
+  readonly pending: number
 }
 
 export interface ViewServiceOptions extends LookUpOptions {
@@ -96,6 +98,9 @@ export function createViewService(options: ViewServiceOptions): ViewService {
     },
     get flights() {
       return flights.size
+    },
+    get pending() {
+      return lookUp.pending
     },
   }
 }

@@ -8,6 +8,11 @@ import { createStage, never } from '../../../support/service-stage.ts'
 const wanted = (id: string, spec: string, as: OutputFormat = 'webp') => ({ id, spec: parseSpec(spec), as })
 const negotiated = (id: string, spec: string, accept: AcceptClass) => ({ id, spec: parseSpec(spec), as: { accept } })
 
+/** Everything that waits for nothing from outside has happened. */
+const settled = async () => {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate)
+}
+
 test('A rendition is made once, then known in memory, and found on disk by a node that has just started', async () => {
   const stage = createStage()
   const id = await stage.plant(original())
@@ -127,6 +132,56 @@ test('A disk that takes nothing costs the cache, not the picture', async () => {
   const { bytes, format } = await stage.renditions.rendition(negotiated(id, '400w', 'other'), never)
   assert.deepEqual([bytes?.toString(), format], ['400x200 jpg', 'jpg'])
   assert.deepEqual([...stage.disk.files.keys()], [])
+})
+
+test('While renditions are published in groups, a client is sent the bytes, and nginx the file as soon as there is one', async () => {
+  const stage = createStage()
+  const id = await stage.plant(original())
+  const files = () => [...stage.disk.files.keys()].filter((path) => path.startsWith(id))
+  const { publish } = stage.cache
+  const placed = Promise.withResolvers<void>()
+  stage.cache.isBusy = true
+  stage.cache.publish = async (...args) => {
+    await placed.promise
+    return await publish(...args)
+  }
+  for (const tier of ['miss', 'memory']) {
+    const made = await stage.renditions.rendition(wanted(id, '400w'), never)
+    assert.partialDeepStrictEqual(made, { published: false, tier, file: '400w.webp' })
+    assert.equal(made.bytes?.toString(), '400x200 webp')
+  }
+  const { bytes } = await stage.renditions.rendition(negotiated(id, '400w', 'webp'), never)
+  assert.equal(bytes?.toString(), '400x200 webp')
+  assert.deepEqual(files(), [])
+  placed.resolve()
+  await settled()
+  const known = await stage.renditions.rendition(wanted(id, '400w'), never)
+  assert.partialDeepStrictEqual(known, { published: true, tier: 'memory' })
+  assert.equal(known.bytes, undefined)
+  assert.partialDeepStrictEqual(stage.renditions.remembered(negotiated(id, '400w', 'webp')), {
+    file: '400w.auto-webp.webp',
+    published: true,
+  })
+  assert.deepEqual(files(), [`${id}/400w.webp`, `${id}/400w.auto-webp.webp`])
+  assert.equal(stage.engine.rendered.length, 1)
+})
+
+test('What is deleted while it waits for its group does not appear', async () => {
+  const stage = createStage()
+  const id = await stage.plant(original())
+  const { publish } = stage.cache
+  const placed = Promise.withResolvers<void>()
+  stage.cache.isBusy = true
+  stage.cache.publish = async (...args) => {
+    await placed.promise
+    return await publish(...args)
+  }
+  await stage.renditions.rendition(wanted(id, '400w'), never)
+  await stage.deletions.remove(id, never)
+  placed.resolve()
+  await settled()
+  assert.deepEqual([...stage.disk.files.keys()], [])
+  await assert.rejects(stage.renditions.rendition(wanted(id, '400w'), never), { code: 'original_deleted' })
 })
 
 test('What only memory has is not made again because somebody distrusts memory', async () => {
