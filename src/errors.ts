@@ -5,6 +5,8 @@ export type ErrorCode =
   | 'invalid_path'
   | 'invalid_upload'
   | 'invalid_event'
+  | 'invalid_cursor'
+  | 'cursor_expired'
   | 'token_required'
   | 'tokens_not_configured'
   | 'size_not_allowed'
@@ -51,6 +53,19 @@ export class RequestError extends ServiceError {}
 
 /** The original is missing, deleted or not a supported image. Repeating the request will not help. */
 export class OriginalError extends ServiceError {}
+
+/** A cursor is older than the events that are kept. */
+export class CursorExpiredError extends RequestError {
+  /** The oldest valid cursor. */
+  readonly oldest: string
+  constructor(oldest: string) {
+    super(
+      'cursor_expired',
+      'Events after this cursor are no longer kept: continue with "oldest", and compare with GET /images',
+    )
+    this.oldest = oldest
+  }
+}
 
 /** A file to be imported cannot be read, or does not match its name. */
 export class DamagedFileError extends OriginalError {

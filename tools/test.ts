@@ -37,7 +37,7 @@ Exit code: 0 all tests passed; 1 otherwise.
 
 const ROOT = resolve(import.meta.dirname, '..')
 const ALL_TESTS = ['test/{unit,contract,golden,integration,e2e}/**/*.test.ts']
-const STORE_TESTS = ['test/contract/object-store*.test.ts', 'test/integration/s3-*.test.ts']
+const STORE_TESTS = ['test/contract/object-store*.test.ts', 'test/integration/s3-*.test.ts', 'test/e2e/events.test.ts']
 /** Folders of tests that need no S3 server. */
 const WITHOUT_SERVER = new Set<string | undefined>(['unit', 'examples'])
 /** Tests of features that only these servers have. */

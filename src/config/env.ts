@@ -4,7 +4,7 @@ import { editDistance } from '../domain/text/edit-distance.ts'
 import { ACCESS, DIALECTS, LIMITS, LOGGING, RENDERING, SERVER } from './requests.ts'
 import { stepsTogether } from './size-policy.ts'
 import { SIZES } from './sizes.ts'
-import { CACHE, ELSEWHERE, OBJECT_STORE } from './sources.ts'
+import { CACHE, ELSEWHERE, EVENTS, OBJECT_STORE } from './sources.ts'
 
 /** All settings, validated. The name of a setting states its unit. */
 export type Config = Readonly<z.infer<typeof Env>>
@@ -197,6 +197,7 @@ function unsignedDialects(given: Readonly<Record<string, string | undefined>>): 
 export const SETTING_GROUPS = {
   'Object store': OBJECT_STORE,
   'Buckets and remote images': ELSEWHERE,
+  Events: EVENTS,
   Cache: CACHE,
   'Server and proxy': SERVER,
   Access: ACCESS,
@@ -211,6 +212,7 @@ export const SETTING_GROUPS = {
 export const Env = z.object({
   ...OBJECT_STORE,
   ...ELSEWHERE,
+  ...EVENTS,
   ...CACHE,
   ...SERVER,
   ...ACCESS,

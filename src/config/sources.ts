@@ -119,6 +119,15 @@ export const ELSEWHERE = {
   }),
 } as const
 
+/** Settings of the events of stored and deleted images. */
+export const EVENTS = {
+  EVENTS_KEEP_DAYS: count(7, {
+    about:
+      'Events are kept in the store for this time. A consumer of GET /events that was away for longer has to compare its images with GET /images (docs/events.md).',
+    unit: 'days',
+  }),
+} as const
+
 /** Settings of the caches on disk and in memory. */
 export const CACHE = {
   CACHE_DIR: z

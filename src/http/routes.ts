@@ -7,6 +7,7 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { errorResponse, MethodError, SERVER_ERRORS } from './answer/error-response.ts'
 import { type EventsHandlerOptions, eventsHandler } from './api/events-handler.ts'
+import { type FeedHandlersOptions, feedHandler, listHandler } from './api/feed-handlers.ts'
 import { type HomePage, homeHandler } from './api/home-page.ts'
 import {
   deleteHandler,
@@ -39,6 +40,7 @@ export interface RoutesOptions {
   readonly images: ImagesHandlerOptions
   readonly infos: InfoHandlerOptions
   readonly events: EventsHandlerOptions
+  readonly feeds: FeedHandlersOptions
   readonly pictures: PictureHandlers
   readonly metrics: Metrics
   readonly readiness: Readiness
@@ -64,7 +66,7 @@ const BELOW = '{/*path}'
 
 /** Every URL of the service, exactly as it is spelled here. A `GET` answers `HEAD` too. */
 function routeTable(options: RoutesOptions): readonly Route[] {
-  const { images, infos, events, pictures, metrics, readiness, home, requestTimeoutMs } = options
+  const { images, infos, events, feeds, pictures, metrics, readiness, home, requestTimeoutMs } = options
   const within = deadline(requestTimeoutMs)
   const slowly = deadline(UPLOAD_TIMEOUT_MS)
   const limited = notFoundLimited(options.notFoundLimit)
@@ -75,10 +77,12 @@ function routeTable(options: RoutesOptions): readonly Route[] {
     { operations: ['viewObject', 'viewNamedObject', 'objectInfo'], path: `/s3${BELOW}`, handlers: [pictures.object] },
     { operations: ['viewRethumb'], path: `/v1${BELOW}`, handlers: [pictures.rethumb] },
     { operations: ['upload'], path: '/images', handlers: [slowly, uploadHandler(images)] },
+    { operations: ['list'], path: '/images', handlers: [within, listHandler(feeds)] },
     { operations: ['record'], path: '/images/:id', handlers: [within, limited, aliased, recordHandler(images)] },
     { operations: ['remove'], path: '/images/:id', handlers: [within, deleteHandler(images)] },
     { operations: ['info'], path: '/images/:id/info', handlers: [within, limited, aliased, infoHandler(infos)] },
     { operations: ['original'], path: '/images/:id/original', handlers: [within, aliased, originalHandler(images)] },
+    { operations: ['feed'], path: '/events', handlers: [within, feedHandler(feeds)] },
     { operations: ['events'], path: '/events/s3', handlers: [within, eventsHandler(events)] },
     { operations: ['reticulumUpload'], path: '/', handlers: [slowly, reticulumUploadHandler(images)] },
     { operations: ['home'], path: '/', handlers: [homeHandler(home)] },
@@ -121,7 +125,7 @@ function unmatched(router: Router<RequestState>): Middleware<RequestState> {
 }
 
 /** Routes to suggest: not those that are disabled at the front of several nodes, or that nginx blocks. */
-const NAMED = /^\/(?:images(?:\/[0-9a-f]{40}(?:\/(?:info|original))?)?|healthz|readyz|events\/s3)$/
+const NAMED = /^\/(?:images(?:\/[0-9a-f]{40}(?:\/(?:info|original))?)?|healthz|readyz|events(?:\/s3)?)$/
 
 /** The route with the same spelling except for case and slashes, if there is one. */
 function nearestRoute(path: string): string | undefined {

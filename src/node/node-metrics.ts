@@ -1,4 +1,5 @@
 import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
+import type { EventFeed } from '../service/library/event-feed.ts'
 import type { Outbox } from '../service/library/outbox.ts'
 import type { CacheKeeper } from '../service/load/cache-keeper.ts'
 import type { WorkQueue } from '../service/load/work-queue.ts'
@@ -20,6 +21,7 @@ export interface Measured {
   readonly renderQueue: Pick<WorkQueue, 'active' | 'waiting' | 'expectedWaitMs'>
   readonly fetchQueue: Pick<WorkQueue, 'active' | 'waiting'>
   readonly outbox: Pick<Outbox, 'counters'>
+  readonly feed: Pick<EventFeed, 'counters'>
   readonly store: Calling
   readonly elsewhere: {
     /** By their aliases. */
@@ -169,7 +171,7 @@ function cacheMetrics({ keeper }: Measured): readonly SampledMetric[] {
   ]
 }
 
-function outboxMetrics({ outbox }: Measured): readonly SampledMetric[] {
+function outboxMetrics({ outbox, feed }: Measured): readonly SampledMetric[] {
   return [
     {
       type: 'counter',
@@ -200,6 +202,24 @@ function outboxMetrics({ outbox }: Measured): readonly SampledMetric[] {
       name: 'darkroom_outbox_age_seconds',
       help: 'Time for which the oldest of these events has waited',
       read: () => outbox.counters.oldestSeconds,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_feed_requests_waiting',
+      help: 'Requests to GET /events that wait for new events',
+      read: () => feed.counters.waiting,
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_feed_damaged_batches_total',
+      help: 'Batches of events that this node found damaged in the store; their events were restored',
+      read: () => feed.counters.damagedBatches,
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_feed_incomplete_batches_total',
+      help: 'Damaged batches of which some events could not be restored: compare the consumers with GET /images',
+      read: () => feed.counters.incompleteBatches,
     },
   ]
 }

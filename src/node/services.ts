@@ -11,7 +11,9 @@ import {
 } from '../service/deletion/guard.ts'
 import { createAliasService } from '../service/library/alias-service.ts'
 import { createDeletionService } from '../service/library/deletion-service.ts'
+import { createEventFeed } from '../service/library/event-feed.ts'
 import { createEventService } from '../service/library/event-service.ts'
+import { createImageList } from '../service/library/image-list.ts'
 import { createInfoService, createRecordService } from '../service/library/info-service.ts'
 import { createIngestService } from '../service/library/ingest-service.ts'
 import { createOutbox } from '../service/library/outbox.ts'
@@ -163,9 +165,13 @@ type Renditions = ReturnType<typeof createRenditions>
 
 /** Operations on uploaded images and on buckets. */
 function createLibrary(config: Config, made: Foundation & Originals & Renditions, parts: Parts) {
-  const outbox = parts.add(createOutbox({ ...made, node: randomBytes(4).toString('hex') }))
+  const feed = parts.add(createEventFeed({ ...made, keepMs: config.EVENTS_KEEP_DAYS * 86_400_000 }), 'requests')
+  const node = randomBytes(4).toString('hex')
+  const outbox = parts.add(createOutbox({ ...made, node, onWritten: feed.wake }))
   return {
     outbox,
+    feed,
+    imageList: createImageList(made.store),
     events: parts.add(createEventService({ ...made, buckets: made.elsewhere.told })),
     ingest: createIngestService({ ...made, outbox, maxUploadBytes: config.MAX_UPLOAD_BYTES }),
     records: createRecordService(made.store),

@@ -9,6 +9,7 @@ import { startGreeting } from '../domain/access/write-access.ts'
 import { CACHE_FOLDERS } from '../domain/stored/cache-layout.ts'
 import { close, listen } from '../http/connection/server.ts'
 import type { InvalidationWatch } from '../service/deletion/guard.ts'
+import type { EventFeed } from '../service/library/event-feed.ts'
 import { createAccessWatch, createDegradation, type Degradation } from '../service/load/access-watch.ts'
 import type { Meter } from '../service/ports/meter.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
@@ -154,13 +155,17 @@ async function openOutside(options: OutsideOptions): Promise<Outside> {
 }
 
 interface Watched extends Pick<Outside, 'store' | 'elsewhere' | 'meter'> {
+  readonly feed: EventFeed
   readonly watch: InvalidationWatch
   readonly degradation: Degradation
   readonly writeAccess: NodeAccess
 }
 
 /** Polls for deletions, checks permissions, and removes expired invalidations. */
-function addStoreWatches(parts: Parts, { store, elsewhere, meter, watch, degradation, writeAccess }: Watched): void {
+function addStoreWatches(
+  parts: Parts,
+  { store, elsewhere, meter, feed, watch, degradation, writeAccess }: Watched,
+): void {
   const accessWatch = createAccessWatch({
     buckets: elsewhere.buckets,
     ...(writeAccess.tokens.length > 0 && { uploadStore: store }),
@@ -184,6 +189,11 @@ function addStoreWatches(parts: Parts, { store, elsewhere, meter, watch, degrada
       repeating(TRIM_MS, reporting('Expired invalidations could not be deleted from the object store', watch.trim)),
     ),
   )
+  if (writeAccess.tokens.length > 0) {
+    parts.add(
+      begun(repeating(TRIM_MS, reporting('Expired events could not be deleted from the object store', feed.trim))),
+    )
+  }
   parts.add(
     begun(
       repeating(

@@ -52,6 +52,9 @@ function createLimit(config: Config, options: WebServerOptions, clientOf: Client
   return createNotFoundLimit({ ...limit, onRejected: createNotFoundFlags({ isSpent, flags }).rejected })
 }
 
+/** Less than the timeout of a request in nginx.conf. */
+const MAX_FEED_WAIT_SECONDS = 25
+
 /** The app, and the server that hands requests to it. */
 export function createWebServer(config: Config, options: WebServerOptions): Server {
   const { log, metrics, parts, writeAccess, readiness, degradation, cacheAccess, disk, meter, events } = options
@@ -85,6 +88,10 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
   const app = createApp(log, report, {
     images: { ...shared, primeSizes: config.PRIME_SIZES, maxUploadBytes: config.MAX_UPLOAD_BYTES },
     infos: shared,
+    feeds: {
+      ...shared,
+      maxWaitSeconds: Math.max(0, Math.min(MAX_FEED_WAIT_SECONDS, config.REQUEST_TIMEOUT_SECONDS - 5)),
+    },
     events: { tokens: config.EVENT_TOKENS, onEvents: events.tell },
     pictures,
     metrics,

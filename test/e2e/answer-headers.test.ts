@@ -39,7 +39,12 @@ async function routesOf({ url, id, pictures, remoteUrl }: WholeSite): Promise<re
     { path: '/nothing', status: 404 },
     { path: '/_renditions/x', status: 404 },
     { path: '/_error', status: 404 },
-    { path: '/images', status: 405 },
+    { path: '/images', status: 405, method: 'DELETE' },
+    { path: '/images', status: 401 },
+    { path: '/images?limit=1', status: 200, headers: AUTHORIZATION },
+    { path: '/events', status: 401 },
+    { path: '/events?wait=0', status: 200, headers: AUTHORIZATION },
+    { path: '/events?after=x', status: 400, headers: AUTHORIZATION },
     { path: '/images', status: 401, method: 'POST', body: picture, headers: image },
     { path: '/images', status: 415, method: 'POST', body: 'x', headers: AUTHORIZATION },
     { path: '/images', status: 200, method: 'POST', body: picture, headers: { ...image, ...AUTHORIZATION } },
@@ -101,7 +106,7 @@ function assertGuarded({ status, headers }: Pick<RawResponse, 'status' | 'header
 /** All that our answers are made of. */
 const OURS = new Set(
   `accept-ranges access-control-allow-origin age allow cache-control cache-tag connection content-disposition content-length
-  content-range content-security-policy content-type cross-origin-resource-policy date etag keep-alive last-modified location
+  content-range content-security-policy content-type cross-origin-resource-policy date etag keep-alive last-modified link location
   rethumb-error-message retry-after server server-timing timing-allow-origin transfer-encoding vary www-authenticate
   x-content-type-options x-darkroom-cache-control x-darkroom-tier x-accel-redirect`.split(/\s+/),
 )

@@ -164,7 +164,8 @@ test('An error is the same JSON whichever way the request came', async (t) => {
     ['DELETE', `/images/${unknown}`, 401, 'token_required'],
     ['GET', '/nothing/here', 404, 'route_not_found'],
     ['PUT', `/image/${id}/160w/x.jpg`, 405, 'method_not_allowed'],
-    ['GET', '/images', 405, 'method_not_allowed'],
+    ['DELETE', '/images', 405, 'method_not_allowed'],
+    ['GET', '/images', 401, 'token_required'],
   ] as const
   for (const [method, path, status, code] of errors) {
     const answer = await askAll(ways, path, { method })

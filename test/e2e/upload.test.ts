@@ -343,6 +343,8 @@ test('With tokens, who has none may look at pictures and records only', async (t
   const id = await uploadFixture(url, 'fig-alpha.png', TOKEN)
   const attempts = [
     ['POST', '/images'],
+    ['GET', '/images'],
+    ['GET', '/events'],
     ['DELETE', `/images/${id}`],
     ['GET', `/images/${id}/original`],
     ['HEAD', `/images/${id}/original`],
@@ -404,7 +406,8 @@ test('A method that a URL does not know is 405 and says which ones it knows', as
   const { node, url } = await startSite(t)
   const id = await uploadFixture(url, 'fig-alpha.png', TOKEN)
   const cases = [
-    ['GET', '/images', ['POST']],
+    ['DELETE', '/images', ['POST', 'GET', 'HEAD']],
+    ['POST', '/events', ['GET', 'HEAD']],
     ['PUT', `/images/${id}`, ['GET', 'HEAD', 'DELETE']],
     ['POST', `/images/${id}`, ['GET', 'HEAD', 'DELETE']],
     ['DELETE', `/images/${id}/original`, ['GET', 'HEAD']],

@@ -13,6 +13,8 @@ const GUARDED = {
   deletion: 'Deletion',
   original: 'Access to originals',
   metadata: 'Access to private metadata (such as EXIF)',
+  events: 'Access to the feed of events',
+  list: 'Listing images',
   record: 'With SIZE_POLICY=signed, access to image records',
 } as const
 export type Guarded = keyof typeof GUARDED

@@ -54,6 +54,11 @@ function imageEvent(key: EventKey, data: ImageEvent['data']): ImageEvent {
   return { id: eventId(key), ...key, data }
 }
 
+/** A rejected file of which no more is known. */
+export function keyEvent(key: EventKey): ImageEvent {
+  return imageEvent(key, { name: key.subject })
+}
+
 /** 32 hex digits. */
 export function eventId({ type, subject, version }: EventKey): string {
   return createHash('sha256')

@@ -7,9 +7,12 @@ export function originalKey(id: string): string {
   return `originals/${shardedId(id)}`
 }
 
+/** Prefix of the keys of all records. They sort by id. */
+export const RECORDS_PREFIX = 'records/'
+
 /** Key of the record. An image exists if it has a record: an original without one was never acknowledged. */
 export function recordKey(id: string): string {
-  return `records/${shardedId(id)}.json`
+  return `${RECORDS_PREFIX}${shardedId(id)}.json`
 }
 
 /** Key of the deletion mark, which stays until the same bytes are uploaded again. */
@@ -78,7 +81,7 @@ export function remoteRenditionKey(resource: string, version: string, file: stri
 }
 
 /** Prefix of the keys of all images with a label. @param label By `parseLabels`. */
-function labelPrefix(label: string): string {
+export function labelPrefix(label: string): string {
   return `labels/${label}/`
 }
 

@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { Context, Middleware } from 'koa'
 import { ERROR_HEADERS } from '../../domain/caching/http-caching.ts'
-import { type ErrorCode, LimitError, RENDER_QUEUE_FULL, ServiceError, UnavailableError } from '../../errors.ts'
+import {
+  CursorExpiredError,
+  type ErrorCode,
+  LimitError,
+  RENDER_QUEUE_FULL,
+  ServiceError,
+  UnavailableError,
+} from '../../errors.ts'
 import type { RequestState } from '../request/request-state.ts'
 
 /** By code. */
@@ -9,6 +16,7 @@ export const ERROR_STATUS = {
   invalid_path: 400,
   invalid_upload: 400,
   invalid_event: 400,
+  invalid_cursor: 400,
   token_required: 401,
   tokens_not_configured: 403,
   size_not_allowed: 403,
@@ -21,6 +29,7 @@ export const ERROR_STATUS = {
   method_not_allowed: 405,
   client_too_slow: 408,
   original_deleted: 410,
+  cursor_expired: 410,
   precondition_failed: 412,
   original_too_large: 413,
   original_unsupported: 415,
@@ -73,7 +82,8 @@ export interface ErrorAnswer {
 
 export function errorAnswer(error: unknown): ErrorAnswer {
   const { code, message } = describeError(error)
-  const body = JSON.stringify({ error: code, message })
+  const more = error instanceof CursorExpiredError ? { oldest: error.oldest } : {}
+  const body = JSON.stringify({ error: code, message, ...more })
   const status = error instanceof ServiceError ? ERROR_STATUS[error.code] : 500
   const headers = errorHeaders(body)
   if (status === 404) headers['Cache-Control'] = `public, max-age=${NOT_FOUND_SECONDS}`

@@ -1,5 +1,6 @@
 import { OUTPUT_FORMATS } from '../../domain/spec/image-format.ts'
 import type { ErrorCode } from '../../errors.ts'
+import { MAX_FEED_EVENTS, MAX_LISTED } from './feed-handlers.ts'
 import { NODE_OPERATIONS } from './openapi-node-operations.ts'
 import {
   BUCKET,
@@ -35,6 +36,8 @@ export interface Operation {
 
 const TOKEN = [{ token: [] }] as const
 const TOKEN_OR_NONE = [{}, { token: [] }] as const
+
+const LINES = { 'application/x-ndjson': { schema: { type: 'string' } } } as const
 
 const binary = (types: readonly string[]) =>
   Object.fromEntries(types.map((type) => [type, { schema: { type: 'string', format: 'binary' } }]))
@@ -183,6 +186,41 @@ export const OPERATIONS = {
       201: { description: 'The image was stored.', content: json(IMAGE_RECORD) },
     },
     errors: ['invalid_path', 'size_not_allowed', ...UPLOAD_ERRORS],
+    security: TOKEN,
+  },
+  list: {
+    method: 'get',
+    path: '/images',
+    summary: 'Records of uploaded images, by id',
+    description: 'JSON lines. The header Link has the URL of the next page, if there is one.',
+    parameters: [
+      inQuery('after', 'Id of the last image of the page before.', { type: 'string' }),
+      inQuery('label', 'Only images with this label.', { type: 'string' }),
+      inQuery('limit', 'Images of a page. Default: 100.', { type: 'integer', minimum: 1, maximum: MAX_LISTED }),
+    ],
+    responses: { 200: { description: 'A record on each line.', content: LINES } },
+    errors: ['invalid_path', 'invalid_cursor', ...TOKEN_ERRORS],
+    security: TOKEN,
+  },
+  feed: {
+    method: 'get',
+    path: '/events',
+    summary: 'Events of stored and deleted images, at least once each',
+    description:
+      'JSON lines, each a CloudEvent. The header Link has the URL of the next request. Without new events the response is delayed.',
+    parameters: [
+      inQuery('after', 'Cursor of the Link header of an earlier response. Absent: the oldest event.', {
+        type: 'string',
+      }),
+      inQuery('limit', 'No batch is added when a page has so many events. Default: 1000.', {
+        type: 'integer',
+        minimum: 1,
+        maximum: MAX_FEED_EVENTS,
+      }),
+      inQuery('wait', 'Longest wait for events. Seconds. Default: 20.', { type: 'integer', minimum: 0 }),
+    ],
+    responses: { 200: { description: 'An event on each line.', content: LINES } },
+    errors: ['invalid_path', 'invalid_cursor', 'cursor_expired', ...TOKEN_ERRORS],
     security: TOKEN,
   },
   record: {

@@ -20,7 +20,7 @@ const HELD: RowResult = {
 test('the table has every fault once, and only the webhook’s is not built', () => {
   assert.deepEqual(
     ALL_ROWS.map(({ row }) => row),
-    Array.from({ length: 36 }, (_, at) => at + 1),
+    [...Array.from({ length: 36 }, (_, at) => at + 1), 38],
   )
   assert.deepEqual(
     ALL_ROWS.filter(({ run }) => run === undefined).map(({ row }) => row),
