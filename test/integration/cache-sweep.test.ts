@@ -20,7 +20,7 @@ import { type TestContext, test } from 'node:test'
 import { prepareCacheDir, probeAccessTimes } from '../../src/adapters/cache/cache-folder.ts'
 import { createDiskCache } from '../../src/adapters/cache/disk-cache.ts'
 import { createCacheSweeper } from '../../src/adapters/sweep/cache-sweep.ts'
-import { markSegment, walk } from '../../src/adapters/sweep/cache-sweep-folder.ts'
+import { recordReads, walk } from '../../src/adapters/sweep/cache-sweep-folder.ts'
 import { takeSweepLock } from '../../src/adapters/sweep/cache-sweep-lock.ts'
 import { runSweep, type SweepTask } from '../../src/adapters/sweep/cache-sweep-passes.ts'
 import { originalFile, renditionFolder } from '../../src/domain/stored/cache-layout.ts'
@@ -109,7 +109,7 @@ test('a file that is marked renews its access time at the next read, which the k
   lutimesSync(path, new Date(Date.now() - 1000), new Date(2020, 0))
   assert.equal(readRenews(path), true, 'the first read')
   assert.equal(readRenews(path), false, 'a later one')
-  markSegment(path, lstatSync(path), 'probation')
+  recordReads(path, lstatSync(path), 0)
   assert.equal(readRenews(path), true, 'one after the mark')
   assert.equal(readRenews(path), false, 'and the next')
   assert.equal(lstatSync(path).mtimeMs, new Date(2020, 0).getTime())
@@ -118,14 +118,14 @@ test('a file that is marked renews its access time at the next read, which the k
   const other = join(folder, 'other')
   writeFileSync(other, 'another')
   const { ctimeNs } = lstatSync(other, { bigint: true })
-  markSegment(other, lstatSync(path), 'established')
+  recordReads(other, lstatSync(path), 1)
   assert.equal(lstatSync(other, { bigint: true }).ctimeNs, ctimeNs)
 
   // A file of somebody else's.
   const stats = lstatSync(path)
   process.seteuid?.(NOBODY)
   try {
-    markSegment(path, stats, 'established')
+    recordReads(path, stats, 1)
   } finally {
     process.seteuid?.(0)
   }

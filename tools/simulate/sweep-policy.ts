@@ -1,4 +1,4 @@
-import { createSegmentCounts, type FileTimes, markedMtime } from '../../src/domain/sweep/segments.ts'
+import { createEvictionCounts, type FileFacts, markedMtime } from '../../src/domain/sweep/eviction-order.ts'
 import { NEW_MS, planShortage, SWEEP_AT, type SweepLimits } from '../../src/domain/sweep/sweep-plan.ts'
 import type { Policy } from './policies.ts'
 import type { Trace } from './trace.ts'
@@ -14,11 +14,16 @@ const LEAST_PAUSE_MS = 5_000
 /** Only the budget of the cache counts, not that of the disk. */
 const ENDLESS = { totalBytes: 0, freeBytes: Number.POSITIVE_INFINITY, totalInodes: 0, freeInodes: 0 }
 
+export interface SweepPolicy extends Policy {
+  /** Objects in the cache. */
+  readonly files: number
+}
+
 /**
  * The cache of a node: the decisions of `src/domain/sweep/` over the times of files that Linux records with `relatime`. Sweeps take
  * no time here; on a disk, further files are written meanwhile.
  */
-export function createSweepPolicy(bytes: Trace['bytes'], capacityBytes: number): Policy {
+export function createSweepPolicy(bytes: Trace['bytes'], capacityBytes: number): SweepPolicy {
   const times = {
     atimeMs: new Float64Array(bytes.length),
     ctimeMs: new Float64Array(bytes.length),
@@ -34,10 +39,11 @@ export function createSweepPolicy(bytes: Trace['bytes'], capacityBytes: number):
   let used = 0
   let sweptAtMs = 0
 
-  const timesOf = (object: number): FileTimes => ({
+  const factsOf = (object: number): FileFacts => ({
     atimeMs: times.atimeMs[object] ?? 0,
     ctimeMs: times.ctimeMs[object] ?? 0,
     mtimeMs: times.mtimeMs[object] ?? 0,
+    blocks: (bytes[object] ?? 0) / 512,
   })
   const isNew = (object: number, nowMs: number): boolean =>
     nowMs - (times.ctimeMs[object] ?? 0) < NEW_MS && nowMs - (times.atimeMs[object] ?? 0) < NEW_MS
@@ -50,15 +56,15 @@ export function createSweepPolicy(bytes: Trace['bytes'], capacityBytes: number):
     sweptAtMs = nowMs
     const shortage = planShortage(used, ENDLESS, limits)
     if (shortage.reasons.length === 0) return
-    const counts = createSegmentCounts(nowMs, limits.maxIdleMs)
+    const counts = createEvictionCounts(nowMs)
     for (const object of cached.list()) {
       if (nowMs - (times.atimeMs[object] ?? 0) > limits.maxIdleMs) remove(object)
-      else if (!isNew(object, nowMs)) counts.add(timesOf(object), bytes[object] ?? 0, 1)
+      else if (!isNew(object, nowMs)) counts.add(factsOf(object), bytes[object] ?? 0, 1)
     }
-    const plan = counts.plan(shortage, used)
+    const plan = counts.plan(shortage)
     for (const object of cached.list()) {
       if (isNew(object, nowMs)) continue
-      const found = timesOf(object)
+      const found = factsOf(object)
       const verdict = plan.decide(found)
       if (verdict === 'remove') {
         remove(object)
@@ -71,10 +77,13 @@ export function createSweepPolicy(bytes: Trace['bytes'], capacityBytes: number):
   }
 
   return {
+    get files() {
+      return cached.count
+    },
     request(object, timeMs) {
       if (timeMs - sweptAtMs >= SWEEP_EVERY_MS) sweep(timeMs)
       if (cached.has(object)) {
-        const { atimeMs, ctimeMs } = timesOf(object)
+        const { atimeMs, ctimeMs } = factsOf(object)
         if (atimeMs <= ctimeMs || timeMs - atimeMs > RELATIME_MS) times.atimeMs[object] = timeMs
         return true
       }
@@ -91,6 +100,7 @@ export function createSweepPolicy(bytes: Trace['bytes'], capacityBytes: number):
 }
 
 interface CachedSet {
+  readonly count: number
   has(object: number): boolean
   add(object: number): void
   remove(object: number): void
@@ -103,6 +113,9 @@ function createCachedSet(objects: number): CachedSet {
   const places = new Int32Array(objects).fill(-1)
   let count = 0
   return {
+    get count() {
+      return count
+    },
     has: (object) => places[object] !== -1,
     add(object) {
       places[object] = count

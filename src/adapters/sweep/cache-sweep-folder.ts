@@ -19,7 +19,7 @@ import {
 } from 'node:fs'
 import { homedir } from 'node:os'
 import { CACHE_FOLDERS, CACHE_MARKER } from '../../domain/stored/cache-layout.ts'
-import { markedMtime, type Segment } from '../../domain/sweep/segments.ts'
+import { markedMtime } from '../../domain/sweep/eviction-order.ts'
 import type { DiskSpace, SweepClock } from '../../domain/sweep/sweep-plan.ts'
 import { systemErrorCode } from '../files/new-file.ts'
 
@@ -203,7 +203,7 @@ export function attempt<T>(tally: WalkTally, call: () => T): T | 'gone' | 'faile
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NOATIME
 
 /**
- * Marks the segment of a file in its mtime, and makes the next read renew its access time. With `relatime` the kernel renews it once a
+ * Records a number of reads in the mtime of a file, and makes the next read renew its access time. With `relatime` the kernel renews it once a
  * day, and if the file was changed since the last read: setting its times is such a change. So the cache distinguishes files that nginx
  * sends often from those sent once, even if its content changes in less than a day. No effect on the access times of a mount with
  * `noatime`.
@@ -211,13 +211,13 @@ const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NOATIME
  * @param stats From just before; a file that was replaced since is left alone.
  * @throws The system error.
  */
-export function markSegment(path: string, stats: Stats, segment: Segment): void {
+export function recordReads(path: string, stats: Stats, reads: number): void {
   const file = openOwn(path)
   if (file === undefined) return
   try {
     const opened = fstatSync(file)
     if (opened.ino !== stats.ino || opened.dev !== stats.dev) return
-    futimesSync(file, stats.atimeMs / 1000, markedMtime(stats, segment) / 1000)
+    futimesSync(file, stats.atimeMs / 1000, markedMtime(stats, reads) / 1000)
   } finally {
     closeSync(file)
   }

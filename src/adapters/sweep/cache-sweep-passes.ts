@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { CACHE_FOLDERS, PICTURE_FOLDERS } from '../../domain/stored/cache-layout.ts'
-import { createSegmentCounts, type EvictionPlan, type SegmentCounts } from '../../domain/sweep/segments.ts'
+import { createEvictionCounts, type EvictionCounts, type EvictionPlan } from '../../domain/sweep/eviction-order.ts'
 import {
   type DiskSpace,
   NEW_MS,
@@ -17,7 +17,7 @@ import {
   type CacheFolder,
   diskSpace,
   loadClock,
-  markSegment,
+  recordReads,
   openCacheFolder,
   saveClock,
   type WalkPolicy,
@@ -144,10 +144,10 @@ function removeTemporary(sweep: Sweep): void {
   for (const name of readdirSync(path)) walk(`${path}/${name}`, name.startsWith(HIDDEN_PREFIX) ? hidden : orphans)
 }
 
-/** @returns The remaining files that may be removed, by segment and age. */
-function removeIdle(sweep: Sweep): SegmentCounts {
-  const { task, limits, clock, ledger } = sweep
-  const counts = createSegmentCounts(task.nowMs, limits.maxIdleMs)
+/** @returns The remaining files that may be removed, in their order. */
+function removeIdle(sweep: Sweep): EvictionCounts {
+  const { task, clock, ledger } = sweep
+  const counts = createEvictionCounts(task.nowMs)
   const policy = firstPass(sweep)
   if (clock.jumped && !task.all) ledger.reasons.add('clock_jumped')
   walkTrees(sweep, 1, {
@@ -166,7 +166,7 @@ function removeIdle(sweep: Sweep): SegmentCounts {
 }
 
 /** Removes files by the eviction rules if the cache exceeds a budget after the first pass. */
-function keepToBudgets(sweep: Sweep, counts: SegmentCounts): void {
+function keepToBudgets(sweep: Sweep, counts: EvictionCounts): void {
   const { folder, disk, limits, ledger, monitor } = sweep
   if (monitor.isStopped()) return
   const now = diskSpace(folder.path)
@@ -176,7 +176,7 @@ function keepToBudgets(sweep: Sweep, counts: SegmentCounts): void {
   const shortage = planShortage(ledger.keptBytes, { ...now, freeBytes, freeInodes }, limits)
   if (shortage.reasons.length === 0) return
   for (const reason of shortage.reasons) ledger.reasons.add(reason)
-  evict(sweep, counts.plan(shortage, ledger.keptBytes))
+  evict(sweep, counts.plan(shortage))
 }
 
 function evict(sweep: Sweep, plan: EvictionPlan): void {
@@ -188,7 +188,7 @@ function evict(sweep: Sweep, plan: EvictionPlan): void {
     onKept(stats, path) {
       if (task.dryRun || isNew(task, stats)) return
       const verdict = plan.decide(stats)
-      if (verdict !== 'keep' && verdict !== 'remove') attempt(ledger, () => markSegment(path, stats, verdict))
+      if (verdict !== 'keep' && verdict !== 'remove') attempt(ledger, () => recordReads(path, stats, verdict))
     },
     onRemoved(stats) {
       const { bytes, inodes } = countRemoved(sweep, stats)

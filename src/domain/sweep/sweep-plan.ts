@@ -123,15 +123,16 @@ export function planClock(previous: SweepClock, nowMs: number, maxIdleMs: number
 }
 
 /**
- * Number of buckets for the times since the last access, 1 MiB in all. Younger ones are finer: of 30 days they are a
- * fifth of a second wide at ten seconds, 15 s at a day and 80 s at the end. The content of a small, busy cache changes
- * within a minute, and then the order within that minute counts.
+ * Buckets of a histogram of ages, 256 KiB in all, on a logarithmic scale: each is 0.2 % older than the one before. The content of a small,
+ * busy cache changes within a minute, and that of a large one within weeks.
  */
-const BUCKETS = 65_536
+const BUCKETS = 16_384
+/** The last bucket begins at 2^50 ms. */
+const BUCKETS_PER_OCTAVE = BUCKETS / 50
 
 /** Decides file by file in the second pass over the tree. */
 export interface CutOff {
-  /** Files with a more recent access are kept. */
+  /** Younger files are kept. */
   readonly ageMs: number
   /** Whether to remove a file of this age: older than the cut-off, or as old while more space is needed. */
   removes(ageMs: number): boolean
@@ -139,43 +140,22 @@ export interface CutOff {
   freed(ageMs: number, bytes: number, inodes: number): void
 }
 
-/** Bytes and inodes by time since the last access, in constant memory for any number of files. */
+/** Bytes and inodes by age, in constant memory for any number of files. */
 export interface AgeHistogram {
+  /** @param ageMs Time since the last use, or an age that is weighted. */
   add(ageMs: number, bytes: number, inodes: number): void
-  /** Of all files that were added. */
-  readonly bytes: number
-  /** The age from which files are removed to free `shortage`, oldest access first. */
+  /** The age from which files are removed to free `shortage`, oldest first. */
   cutOff(shortage: Shortage): CutOff
-  /** The part of a shortage that remains if all files are removed. */
-  rest(shortage: Shortage): Shortage
 }
 
-/**
- * Renditions and originals are ordered by access alone. Replacing an original costs a fetch, and a rendition a render,
- * which is about as expensive; but an original is a hundred times larger and is read for new sizes only, so keeping
- * originals would evict renditions in use.
- *
- * @param maxAgeMs Files older than this share the last bucket.
- */
-export function createAgeHistogram(maxAgeMs: number): AgeHistogram {
+export function createAgeHistogram(): AgeHistogram {
   const bytesByAge = new Float64Array(BUCKETS)
   const inodesByAge = new Float64Array(BUCKETS)
-  const total = { bytes: 0, inodes: 0 }
   const bucketOf = (ageMs: number): number =>
-    Math.min(BUCKETS - 1, Math.floor(Math.sqrt(Math.max(0, ageMs) / maxAgeMs) * BUCKETS))
+    Math.min(BUCKETS - 1, Math.floor(Math.log2(Math.max(1, ageMs)) * BUCKETS_PER_OCTAVE))
 
   return {
-    get bytes() {
-      return total.bytes
-    },
-    rest: ({ bytes, inodes, reasons }) => ({
-      bytes: Math.max(0, bytes - total.bytes),
-      inodes: Math.max(0, inodes - total.inodes),
-      reasons,
-    }),
     add(ageMs, bytes, inodes) {
-      total.bytes += bytes
-      total.inodes += inodes
       const bucket = bucketOf(ageMs)
       bytesByAge[bucket] = (bytesByAge[bucket] ?? 0) + bytes
       inodesByAge[bucket] = (inodesByAge[bucket] ?? 0) + inodes
@@ -194,7 +174,7 @@ export function createAgeHistogram(maxAgeMs: number): AgeHistogram {
         inodes -= bucketInodes
       }
       return {
-        ageMs: (Math.max(0, edge) / BUCKETS) ** 2 * maxAgeMs,
+        ageMs: 2 ** (Math.max(0, edge) / BUCKETS_PER_OCTAVE),
         removes: (ageMs) => bucketOf(ageMs) > edge || (bucketOf(ageMs) === edge && (bytes > 0 || inodes > 0)),
         freed(ageMs, freedBytes, freedInodes) {
           if (bucketOf(ageMs) !== edge) return

@@ -56,11 +56,6 @@ export interface RemotePurgeProgress {
 const WALKERS = 16
 /** More failures are not due to single objects. */
 const MAX_FAILED = 100
-/**
- * Images older than this are deleted in any order. For younger ones the histogram resolves ages to a quarter of an hour, and
- * ages of minutes to seconds.
- */
-const MAX_AGE_MS = 400 * 86_400_000
 
 /**
  * The first pass makes a histogram of bytes by age, and the second deletes all images older than the resulting age limit. So
@@ -71,7 +66,7 @@ const MAX_AGE_MS = 400 * 86_400_000
  */
 export function createRemotePurge({ store, maxBytes, dryRun, now }: RemotePurgeOptions): RemotePurge {
   const began = now()
-  const histogram = createAgeHistogram(MAX_AGE_MS)
+  const histogram = createAgeHistogram()
   const count = { images: 0, bytes: 0 }
   const removal = createRemoval(store, dryRun)
   let pass = 1
