@@ -1,7 +1,7 @@
 import type { OutputFormat } from '../src/domain/spec/image-format.ts'
+import { linePlot, type Series } from '../tools/pictures/line-plot.ts'
 import { atQuality, geometricMean, type Row } from './encoder-curves.ts'
 import type { Sample } from './encoder-samples.ts'
-import { linePlot, type Series } from './plot.ts'
 
 /** The size that the curves of quality are drawn for. */
 const LONGEST_SIDE = 400

@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { linePlot } from '../tools/pictures/line-plot.ts'
 import type { Sample } from './generator-plan.ts'
 import { type Outcome, outcomeOf } from './overload-figures.ts'
-import { linePlot } from './plot.ts'
 
 const FOLDER = join(import.meta.dirname, '..', 'docs', 'images')
 

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { linePlot } from '../tools/pictures/line-plot.ts'
 import { createRandom } from '../tools/pictures/seeded-random.ts'
 import { cpuSecondsAtRest, peakBytesDuring, proportionalBytes } from '../tools/processes/process-use.ts'
 import { jsonFields } from '../tools/requests/raw-request.ts'
 import { type Darkroom, startDarkroom, upload } from '../tools/servers/darkroom.ts'
 import { type BenchOptions, type BenchReport } from './measure.ts'
-import { linePlot } from './plot.ts'
 import { askAll } from './render-views.ts'
 
 const FIXTURES = fileURLToPath(new URL('../test/fixtures', import.meta.url))

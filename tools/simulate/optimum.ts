@@ -1,3 +1,4 @@
+import { createHeap } from './heap.ts'
 import type { Trace } from './trace.ts'
 
 /**
@@ -7,7 +8,7 @@ import type { Trace } from './trace.ts'
  */
 export function optimalHitRatio({ objects, bytes }: Trace, capacityBytes: number): number {
   const next = nextRequests(objects, bytes.length)
-  const heap = createLatestFirst(next)
+  const heap = createHeap(next.length, (one, other) => (next[one] ?? 0) > (next[other] ?? 0))
   const cachedUntil = new Int32Array(bytes.length).fill(-1)
   const warm = Math.floor(objects.length / 2)
   let used = 0
@@ -41,50 +42,4 @@ function nextRequests(objects: Int32Array, count: number): Int32Array {
     upcoming[object] = request
   }
   return next
-}
-
-interface LatestFirst {
-  push(request: number): void
-  pop(): number | undefined
-}
-
-/** A binary heap of requests, the one whose object is requested again the latest on top. */
-function createLatestFirst(next: Int32Array): LatestFirst {
-  const heap = new Int32Array(next.length)
-  let size = 0
-  const isLater = (one: number, other: number) => (next[heap[one] ?? 0] ?? 0) > (next[heap[other] ?? 0] ?? 0)
-  const swap = (one: number, other: number): void => {
-    const held = heap[one] ?? 0
-    heap[one] = heap[other] ?? 0
-    heap[other] = held
-  }
-  return {
-    push(request) {
-      let place = size
-      heap[place] = request
-      size += 1
-      while (place > 0) {
-        const parent = (place - 1) >>> 1
-        if (!isLater(place, parent)) break
-        swap(place, parent)
-        place = parent
-      }
-    },
-    pop() {
-      if (size === 0) return undefined
-      const top = heap[0]
-      size -= 1
-      heap[0] = heap[size] ?? 0
-      let place = 0
-      for (;;) {
-        const child = 2 * place + 1
-        if (child >= size) break
-        const later = child + 1 < size && isLater(child + 1, child) ? child + 1 : child
-        if (!isLater(later, place)) break
-        swap(place, later)
-        place = later
-      }
-      return top
-    },
-  }
 }

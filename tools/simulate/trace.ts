@@ -4,7 +4,7 @@ const DAY_MS = 86_400_000
 /** Popularity of a picture falls to a tenth within this time (Facebook, SOSP '13). */
 const DECAY_MS = 7 * DAY_MS
 /** Pictures that were uploaded before the trace begins, in days: older ones have hardly any requests left. */
-const HISTORY_DAYS = 28
+export const HISTORY_DAYS = 28
 /** Sizes per original: 4 at Facebook, 11 at Flickr. */
 const SIZES_PER_ORIGINAL = [4, 11] as const
 /** Bytes of a rendition of a photograph by its width: from 160 to 2048 pixels, as `npm run bench -- render` measures them. */
@@ -125,7 +125,8 @@ function decayAt(uploadedAtMs: number, endMs: number): readonly [number, number]
   return [left(Math.max(0, -uploadedAtMs)), left(endMs - uploadedAtMs)]
 }
 
-function usedBytes({ bytes, source }: Pick<Trace, 'bytes' | 'source'>, objects: Int32Array): number {
+/** Disk usage of all objects that are requested, and of their sources. */
+export function usedBytes({ bytes, source }: Pick<Trace, 'bytes' | 'source'>, objects: Int32Array): number {
   const used = new Uint8Array(bytes.length)
   for (const object of objects) {
     used[object] = 1
