@@ -23,8 +23,8 @@ cache. The trace is random, but the same for the same options: Zipf's law, a dec
 Prints two tables by cache size (a percentage of the bytes of all requested files): hits per request, and reads of the
 store per request. The first half of the requests warms the cache.
 
-  --requests 1000000  number of requests, at most 4194304
-  --originals 100000  number of originals; with --node 2000
+  --requests 300000   number of requests, at most 4194304; with --node or --costs 1000000
+  --originals 30000   number of originals; with --node 2000; with --costs as many as the workload has
   --days 14           length of the trace
   --zipf 0.9          exponent of Zipf's law
   --seed 1            seed of the random generator
@@ -61,7 +61,7 @@ await runTool({
   name: 'simulate',
   usage: USAGE,
   options: {
-    requests: { type: 'string', default: '1000000' },
+    requests: { type: 'string' },
     originals: { type: 'string' },
     days: { type: 'string', default: '14' },
     zipf: { type: 'string', default: '0.9' },
@@ -85,8 +85,8 @@ await runTool({
   },
   async run(values) {
     const trace = {
-      requests: wholeNumber('requests', values.requests),
-      originals: wholeNumber('originals', values.originals ?? (values.node ? '2000' : '100000')),
+      requests: wholeNumber('requests', values.requests ?? (values.node || values.costs ? '1000000' : '300000')),
+      originals: wholeNumber('originals', values.originals ?? (values.node ? '2000' : '30000')),
       days: wholeNumber('days', values.days),
       seed: wholeNumber('seed', values.seed),
       zipf: positive('zipf', values.zipf),
@@ -126,10 +126,9 @@ await runTool({
 
 async function printHitRatios(options: TraceOptions, write: boolean): Promise<void> {
   const trace = createTrace(options)
-  say(`${trace.objects.length} requests for files of ${(trace.totalBytes / 1e9).toFixed(1)} GB`)
   const results = SHARES.map((share) => hitRatios(trace, share))
-  const lines = hitRatioLines(results)
-  say(`\n${lines.join('\n')}`)
+  const lines = hitRatioLines(options, trace, results)
+  say(lines.join('\n'))
   if (!write) return
   await writeBlock(PAGE, 'hit ratios', lines)
   await writeBlock('README.md', 'hit ratios', hitRatioSummary(results))

@@ -1,10 +1,17 @@
 import { linePlot } from '../pictures/line-plot.ts'
 import type { HitRatios } from './hit-ratio.ts'
+import type { Trace, TraceOptions } from './trace.ts'
 
 type Column = (result: HitRatios) => ReadonlyMap<string, number>
 
-export function hitRatioLines(results: readonly HitRatios[]): readonly string[] {
+export function hitRatioLines(
+  { requests, originals, days }: TraceOptions,
+  { totalBytes }: Trace,
+  results: readonly HitRatios[],
+): readonly string[] {
   return [
+    `${requests.toLocaleString('en')} requests in ${days} days for ${originals.toLocaleString('en')} originals; files of ${(totalBytes / 1e9).toFixed(1)} GB.`,
+    '',
     'Hits per request:',
     '',
     ...tableLines(results, ({ ratios }) => ratios),
