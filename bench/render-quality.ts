@@ -23,7 +23,7 @@ const DRAWING = fileURLToPath(new URL('../docs/images/mezzanine-worst.png', impo
 const WIDTHS = [160, 320, 400, 480, 640, 800, 960, 1280] as const
 const SMOKE_WIDTHS = [160, 400] as const
 /** The defaults of MEZZANINE_MIN_PIXELS and MAX_SIDE. */
-const MIN_PIXELS = 3_000_000
+const MIN_PIXELS = 250_000
 const MAX_SIDE = 8192
 /** In thousandths, for the table's one digit. */
 const WANTED_SSIM_CHANGE = '>= -2'

@@ -75,11 +75,9 @@ async function compose(config: Config, { folder, concurrency, dryRun }: ImportOp
     }),
     engine,
     renderQueue: createWorkQueue({ name: 'a renderer', concurrency, maxWaiting: concurrency }),
-    // Renditions, mezzanines and infos are left to the first request: most of an archive is never viewed.
+    // Mezzanines and infos are left to the first request: most of an archive is never viewed.
     cache: { adoptOriginal: async () => undefined },
     originals: { learn() {} },
-    mezzanines: { make: async () => {} },
-    infos: { make: async () => {} },
     guard: createDeletionGuard({
       watch: { sequence: 0, forgottenSince: () => false, hide: async () => {} },
     }),

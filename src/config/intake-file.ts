@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
-import type { SourceRules } from '../domain/intake/intake-source.ts'
 import { isLabel, MAX_LABELS } from '../domain/info/image-labels.ts'
+import type { SourceRules } from '../domain/intake/intake-source.ts'
 import { parseByteAmount } from '../domain/text/byte-amount.ts'
 import { ConfigError } from './env.ts'
 

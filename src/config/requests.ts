@@ -171,11 +171,11 @@ export const RENDERING = {
     about: 'Copy the EXIF copyright and artist of the original to its renditions. All other metadata is removed.',
   }),
   MEZZANINE_MIN_PIXELS: whole(0)
-    .default(3_000_000)
+    .default(250_000)
     .meta(
       facts({
         about:
-          'Originals of at least this size get mezzanines: reduced copies that small renditions are made from. 0 disables mezzanines.',
+          'Originals of at least this size get mezzanines: reduced copies that small renditions are made from. 0 disables mezzanines. Those of objects in buckets and of remote images are only made from 1,000,000 on.',
         unit: 'pixels',
       }),
     ),

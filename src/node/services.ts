@@ -173,7 +173,7 @@ function createLibrary(config: Config, made: Foundation & Originals & Renditions
     feed,
     imageList: createImageList(made.store),
     events: parts.add(createEventService({ ...made, buckets: made.elsewhere.told })),
-    ingest: createIngestService({ ...made, outbox, maxUploadBytes: config.MAX_UPLOAD_BYTES }),
+    ingest: createIngestService({ ...made, derived: made, outbox, maxUploadBytes: config.MAX_UPLOAD_BYTES }),
     records: createRecordService(made.store),
     deletions: createDeletionService({ ...made, outbox }),
     aliases: createAliasService(made.store, made.maxRemembered),

@@ -132,10 +132,11 @@ test('After an upload its mezzanines are in the store, and a node that never saw
   const picture = await takePhotograph(stage, 0)
   const { id } = picture
   const shard = `${id.slice(0, 2)}/${id.slice(2, 4)}`
-  const shared = [`mezzanines/${shard}/${id}/1-1536`, `mezzanines/${shard}/${id}/1-768`]
+  const shared = ['1-1536', '1-480', '1-768'].map((name) => `mezzanines/${shard}/${id}/${name}`)
   assert.deepEqual(await stage.keys('mezzanines/'), shared)
   assert.deepEqual(await decoded(await stage.read(shared[0] ?? '')), { format: 'jpeg', width: 1536, height: 1152 })
-  assert.deepEqual(await decoded(await stage.read(shared[1] ?? '')), { format: 'jpeg', width: 768, height: 576 })
+  assert.deepEqual(await decoded(await stage.read(shared[1] ?? '')), { format: 'jpeg', width: 480, height: 368 })
+  assert.deepEqual(await decoded(await stage.read(shared[2] ?? '')), { format: 'jpeg', width: 768, height: 576 })
 
   const { node, proxy } = await stage.startNodeBehindProxy()
   const image = `${node.url}/image/${id}`
@@ -173,19 +174,19 @@ const CUT = /could not be read/
 const WRONG = /returned a damaged mezzanine/
 const TROUBLES: Readonly<Record<string, Trouble>> = {
   'cuts it in the middle': {
-    fault: { kind: 'truncate', afterBytes: 50_000 },
+    fault: { kind: 'truncate', afterBytes: 5_000 },
     status: 200,
     withinMs: 3000,
     warning: CUT,
   },
   'stalls in the middle of it': {
-    fault: { kind: 'stall', afterBytes: 50_000 },
+    fault: { kind: 'stall', afterBytes: 5_000 },
     status: 200,
     withinMs: 8000,
     warning: CUT,
   },
   'has one wrong bit in its middle': {
-    fault: { kind: 'flip', atByte: 50_000 },
+    fault: { kind: 'flip', atByte: 5_000 },
     status: 200,
     withinMs: 3000,
     warning: WRONG,
@@ -320,7 +321,7 @@ test('A mezzanine that the disk damages while the node is down is not believed, 
     const after = await ask(`${node.url}${path}`)
     await assertShows(after, picture, 'jpeg', 400)
     assertSameLook(await lookOf(after.body), await lookOf(before.body), 3)
-    for (const width of [320, 1200]) {
+    for (const width of [320, 600, 1200]) {
       await assertShows(await ask(`${node.url}/image/${picture.id}/${width}w/x.jpg`), picture, 'jpeg', width)
     }
     await backgroundIsDone(node)

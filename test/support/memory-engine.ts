@@ -71,9 +71,11 @@ export function createMemoryEngine(disk: MemoryDisk): MemoryEngine {
       const { broken: _broken, level: _level, padding: _padding, ...facts } = read(source)
       return facts
     },
-    async verify(source) {
+    async verify(source, facts, levels) {
       engine.verified += 1
-      decode(source)
+      const { format, frames } = decode(source)
+      if (levels === undefined || frames > 1 || format === 'tiff') return {}
+      return { reduced: await engine.reduce(source, facts, levels), info: await engine.measure(source, facts) }
     },
     render(source, plans) {
       engine.decoded.push(plans.length)

@@ -3,14 +3,19 @@ import type { MezzanineLevel } from '../../domain/picture/mezzanine.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import type { Plan } from '../../domain/picture/transform-plan.ts'
 import { type ErrorCode, OriginalError, RequestError, ServiceError, UnavailableError } from '../../errors.ts'
-import type { Reduced } from '../../service/ports/engine.ts'
+import type { Reduced, Verified } from '../../service/ports/engine.ts'
 import type { ObjectSource } from '../../service/ports/store.ts'
 import type { SharpEngineOptions } from '../sharp/sharp-engine.ts'
 
 /** A call of the engine, as data. */
 export type RendererTask =
   | { readonly kind: 'inspect'; readonly source: ObjectSource }
-  | { readonly kind: 'verify'; readonly source: ObjectSource; readonly facts: OriginalFacts }
+  | {
+      readonly kind: 'verify'
+      readonly source: ObjectSource
+      readonly facts: OriginalFacts
+      readonly levels: readonly MezzanineLevel[] | undefined
+    }
   | { readonly kind: 'measure'; readonly source: ObjectSource; readonly facts: OriginalFacts }
   | {
       readonly kind: 'reduce'
@@ -26,7 +31,7 @@ export type RendererOrder = { readonly engine: SharpEngineOptions } | { readonly
 /** The result of a task: one value, or for a render one for each plan. */
 export type RendererValue =
   | { readonly kind: 'inspect'; readonly facts: OriginalFacts }
-  | { readonly kind: 'verify' }
+  | { readonly kind: 'verify'; readonly verified: Verified }
   | { readonly kind: 'measure'; readonly info: ImageInfo }
   | { readonly kind: 'reduce'; readonly reduced: readonly Reduced[] }
   | { readonly kind: 'render'; readonly bytes: Buffer }

@@ -161,8 +161,9 @@ function engineOn({ submit }: RendererQueue, memoryBytes: number): ImageEngine {
       const value = await only({ kind: 'inspect', source })
       return value.kind === 'inspect' ? value.facts : mistaken(value)
     },
-    async verify(source, facts) {
-      await only({ kind: 'verify', source, facts })
+    async verify(source, facts, levels) {
+      const value = await only({ kind: 'verify', source, facts, levels })
+      return value.kind === 'verify' ? value.verified : mistaken(value)
     },
     async measure(source, facts) {
       const value = await only({ kind: 'measure', source, facts })

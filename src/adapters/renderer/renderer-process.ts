@@ -60,7 +60,7 @@ function perform(engine: ImageEngine, task: RendererTask): readonly Promise<Rend
     case 'inspect':
       return [engine.inspect(source).then((facts) => ({ kind, facts }))]
     case 'verify':
-      return [engine.verify(source, task.facts).then(() => ({ kind }))]
+      return [engine.verify(source, task.facts, task.levels).then((verified) => ({ kind, verified }))]
     case 'measure':
       return [engine.measure(source, task.facts).then((info) => ({ kind, info }))]
     case 'reduce':

@@ -16,9 +16,10 @@ import { OriginalError, UnavailableError } from '../../errors.ts'
 import type { ImageEngine } from '../../service/ports/engine.ts'
 import type { ObjectSource } from '../../service/ports/store.ts'
 import { type Copyright, copyrightOf } from './metadata-reader.ts'
-import { measurePicture } from './sharp-measure.ts'
-import { type PixelSource, reducePicture, renderPlans } from './sharp-render.ts'
-import { verifyPicture } from './sharp-verify.ts'
+import { measurePicture, smallPicture } from './sharp-measure.ts'
+import { reducePicture } from './sharp-reduce.ts'
+import { type PixelSource, renderPlans } from './sharp-render.ts'
+import { verifyAndReduce } from './sharp-verify.ts'
 
 export interface SharpEngineOptions {
   readonly inputFormats: readonly InputFormat[]
@@ -129,15 +130,11 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
 
   return {
     inspect,
-    async verify(source, facts) {
+    async verify(source, facts, levels) {
       if (facts.format === 'gif' && !(await isWholeGif(source).catch(gone))) {
         throw brokenOriginal('gif', new Error('The GIF ends before the trailer'))
       }
-      const detachedSource = await detached(source)
-      await decoding(
-        source,
-        verifyPicture((more) => load(detachedSource, more), facts),
-      )
+      return await decoding(source, verifyAndReduce(await openPixels(source), facts, levels))
     },
     render(source, plans) {
       const copyright = keepCopyright ? readCopyright(source) : Promise.resolve({})
@@ -147,7 +144,8 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
       const metadata = await load(await detached(source), {})
         .metadata()
         .catch((cause: unknown) => blame(source, cause))
-      return await decoding(source, measurePicture(await openPixels(source), facts, metadata))
+      const picture = smallPicture(await openPixels(source), facts)
+      return await decoding(source, measurePicture(await picture, facts, metadata))
     },
     async reduce(source, facts, levels) {
       // Always with its copyright, so that renditions of the reduced picture can have it.

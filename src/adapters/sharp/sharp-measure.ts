@@ -19,31 +19,31 @@ import {
 import type { ReadMetadata } from './metadata-reader.ts'
 import { type PixelSource, toPixels, toSrgb, turn } from './sharp-render.ts'
 
-/** Longest side of the measured picture: the maximum of ThumbHash, and enough for all measurements. */
+/** Longest side of the measured picture. */
 const LONGEST_SIDE = 100
-/** BlurHash accepts any size, but a large one takes a tenth of a second. */
+/** BlurHash and ThumbHash have at most seven waves a side. Of 100 px they take ten times as long. */
 const BLURRED_SIDE = 32
 const SPACES: Readonly<Record<string, string>> = { srgb: 'rgb', rgb16: 'rgb', 'b-w': 'gray', grey16: 'gray' }
 const DEPTH_BITS: Readonly<Record<string, number>> = { uchar: 8, char: 8, ushort: 16, short: 16, float: 32 }
 
-/** Measures the displayed picture, and reads the metadata of the file: one decoding, at the smallest size. */
+/** Measures the displayed picture, and reads the metadata of the file. */
 export async function measurePicture(
-  source: PixelSource,
+  picture: SmallPicture,
   facts: OriginalFacts,
   metadata: Metadata,
 ): Promise<ImageInfo> {
-  const picture = await smallPicture(source, facts)
   const { space, depth, bitsPerSample } = metadata
   const { groups, cut, place, iccProfile } = await read(metadata)
   const animation = animationOf(facts, metadata)
+  const blurred = await reduced(picture)
   return imageInfo(facts, {
     colorSpace: SPACES[space] ?? space,
     ...(iccProfile !== undefined && { iccProfile }),
     bitsPerSample: bitsPerSample ?? DEPTH_BITS[depth] ?? 8,
     ...(animation && { animation }),
     dominantColor: dominantColour(picture.rgba),
-    thumbHash: thumbHash(picture),
-    blurHash: blurHash(await reduced(picture)),
+    thumbHash: thumbHash(blurred),
+    blurHash: blurHash(blurred),
     perceptualHash: await hashOf(picture),
     metadata: groups,
     metadataCut: cut,
@@ -58,15 +58,28 @@ async function read({ exif, iptc, xmp, icc }: Metadata): Promise<ReadMetadata> {
   return readMetadata({ exif, iptc, xmp, icc })
 }
 
-/** Upright, in sRGB, with alpha; the first frame of an animation. */
-async function smallPicture(source: PixelSource, facts: OriginalFacts): Promise<SmallPicture> {
+/** Upright, in sRGB, with alpha; the first frame of an animation. One decoding, at the smallest size. */
+export async function smallPicture(source: PixelSource, facts: OriginalFacts): Promise<SmallPicture> {
+  return await readSmall(await toPixels(decodeSmall(source, facts), source.timeoutSeconds), facts)
+}
+
+/** The upright picture in sRGB, of the measured size. */
+export function decodeSmall(source: PixelSource, facts: OriginalFacts): Sharp {
   const orientation = combineOrientation(facts.orientation, {})
   const { width, height } = smallSize(displayedSize(facts), LONGEST_SIDE)
   const stored = turnsOnSide(orientation) ? { width: height, height: width } : { width, height }
-  const image = toSrgb(source.open({ pages: 1 }).resize({ ...stored, fit: 'fill' }), facts)
-  const base = await toPixels(turn(image, { orientation }), source.timeoutSeconds)
-  const rgba = await base.open({}).toColourspace('srgb').ensureAlpha().raw({ depth: 'uchar' }).toBuffer()
-  return { width, height, rgba }
+  return turn(toSrgb(source.open({ pages: 1 }).resize({ ...stored, fit: 'fill' }), facts), { orientation })
+}
+
+/** @param base The upright picture, of any size. */
+export async function readSmall(base: PixelSource, facts: OriginalFacts): Promise<SmallPicture> {
+  const size = smallSize(displayedSize(facts), LONGEST_SIDE)
+  const image = base
+    .open({})
+    .resize({ ...size, fit: 'fill' })
+    .toColourspace('srgb')
+    .ensureAlpha()
+  return { ...size, rgba: await image.raw({ depth: 'uchar' }).toBuffer() }
 }
 
 async function reduced(picture: SmallPicture): Promise<SmallPicture> {
@@ -119,8 +132,10 @@ function blurHash({ width, height, rgba }: SmallPicture): string {
 }
 
 function onWhite(rgba: Uint8Array): Uint8ClampedArray {
-  return Uint8ClampedArray.from(rgba, (value, at) => {
+  const opaque = new Uint8ClampedArray(rgba.length)
+  for (const [at, value] of rgba.entries()) {
     const alpha = (rgba[at | 3] ?? 255) / 255
-    return (at & 3) === 3 ? 255 : value * alpha + 255 * (1 - alpha)
-  })
+    opaque[at] = (at & 3) === 3 ? 255 : value * alpha + 255 * (1 - alpha)
+  }
+  return opaque
 }

@@ -1,8 +1,16 @@
 import type { Sharp, SharpOptions } from 'sharp'
+import type { MezzanineLevel } from '../../domain/picture/mezzanine.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import type { InputFormat } from '../../domain/spec/image-format.ts'
+import type { Verified } from '../../service/ports/engine.ts'
+import { copyrightOf } from './metadata-reader.ts'
+import { decodeSmall, measurePicture, readSmall } from './sharp-measure.ts'
+import { decodeReduced, encodeLevels, largestLevel } from './sharp-reduce.ts'
+import { type PixelSource, toPixels } from './sharp-render.ts'
 
 const LONGEST_SIDE = 32
+/** A TIFF is decoded strictly first; an SVG has no pixels of its own. */
+const NEEDS_MORE: readonly InputFormat[] = ['tiff', 'svg']
 /** Formats whose decoders report damaged picture data as a warning only, and fill the gap with grey or garbage. */
 const WARNS_OF_DAMAGE: readonly InputFormat[] = ['jpeg', 'tiff']
 /**
@@ -13,12 +21,53 @@ const ODD_SCAN_HEADER = 'VipsJpeg: Invalid SOS parameters for sequential JPEG'
 const ONE_WARNING = 'read gave 1 warnings'
 
 /**
+ * Decodes a picture completely, with all frames. What can be made of a sound still picture is made of the same decoding.
+ *
+ * @param levels Absent: nothing is made.
+ * @throws Error with libvips' message if the picture has errors.
+ */
+export async function verifyAndReduce(
+  source: PixelSource,
+  facts: OriginalFacts,
+  levels: readonly MezzanineLevel[] | undefined,
+): Promise<Verified> {
+  const base = levels && (await decodeSound(source, facts, levels))
+  if (levels === undefined || base === undefined) {
+    await verifyPicture((more) => source.open(more), facts)
+    return {}
+  }
+  const metadata = await source.open({}).metadata()
+  return {
+    reduced: await encodeLevels(base, facts, { levels, copyright: copyrightOf(metadata) }),
+    info: await measurePicture(await readSmall(base, facts), facts, metadata),
+  }
+}
+
+/**
+ * The pixels of the largest level, or else of the measured picture, from which everything is made. The decoder reads all
+ * of the file for either.
+ * @returns undefined for a format whose check needs more, and if it did not decode without any warning: `verifyPicture` decides.
+ */
+async function decodeSound(
+  source: PixelSource,
+  facts: OriginalFacts,
+  levels: readonly MezzanineLevel[],
+): Promise<PixelSource | undefined> {
+  if (facts.frames > 1 || NEEDS_MORE.includes(facts.format)) return undefined
+  const largest = largestLevel(levels)
+  const picture = largest === undefined ? decodeSmall(source, facts) : decodeReduced(source, facts, largest)
+  const warnings = warningsOf(picture)
+  const base = await toPixels(picture, source.timeoutSeconds).catch(() => undefined)
+  return warnings.size === 0 ? base : undefined
+}
+
+/**
  * Decodes a picture completely, with all frames.
  *
  * @param open Opens the file again, with the settings of renderings unless `options` differ.
  * @throws Error with libvips' message if the picture has errors.
  */
-export async function verifyPicture(open: (options: SharpOptions) => Sharp, facts: OriginalFacts): Promise<void> {
+async function verifyPicture(open: (options: SharpOptions) => Sharp, facts: OriginalFacts): Promise<void> {
   if (facts.format === 'tiff' && (await isStrictlySound(open, facts))) return
   const picture = open(decodingOptions(facts))
   const warnings = warningsOf(picture)

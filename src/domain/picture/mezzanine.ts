@@ -1,19 +1,38 @@
+import { defaultFit, deviceBox, type Spec } from '../spec/spec.ts'
+import { encodingCost } from './encoding.ts'
 import { displayedSize, type OriginalFacts, type Size } from './original-facts.ts'
 import { type Plan, turnedPicture } from './transform-plan.ts'
 
 /**
- * Longest sides of the reduced pictures of an original, pixels. Multiples of 16, like the other side: shrink-on-load
- * halves them without a remainder, so nothing shifts. With sides of 1500 or 2000 px a thumbnail of 160 px lost
- * 0.007-0.013 SSIM.
+ * Reduced pictures of an original: the width of the smallest, the longest side of the others, pixels. Multiples of 16, like
+ * the other side: shrink-on-load halves them without a remainder, so nothing shifts. With sides of 1500 or 2000 px a thumbnail
+ * of 160 px lost 0.007-0.013 SSIM.
  */
-export const MEZZANINE_LEVELS = [768, 1536] as const
+export const MEZZANINE_LEVELS = [480, 768, 1536] as const
 export type MezzanineLevel = (typeof MEZZANINE_LEVELS)[number]
+
+const SMALLEST = MEZZANINE_LEVELS[0]
+
+/**
+ * The reduced picture fits inside. Most sizes name a width, so the smallest one has the same width in portrait format: the
+ * level for `400w` is known before anything is known of the original.
+ */
+const LEVEL_BOXES = {
+  480: { width: 480, height: 960 },
+  768: { width: 768, height: 768 },
+  1536: { width: 1536, height: 1536 },
+} as const satisfies Record<MezzanineLevel, Size>
 
 /** Part of a mezzanine's key; incremented when its form or its use changes. */
 export const MEZZANINE_VERSION = 1
 
-/** Minimum ratio of the original's longest side to the level: a level nearly as large as the original saves nothing. */
+/** Minimum ratio of the original's side to the mezzanine's: a level nearly as large as the original saves nothing. */
 const LEAST_REDUCTION = 1.75
+/**
+ * The same for the smallest level. It also contains the facts of the original, so a node without the original needs one call
+ * to the store instead of two, and no renderer has to read the header.
+ */
+const LEAST_REDUCTION_OF_SMALLEST = 1.2
 /**
  * Minimum ratio of the mezzanine's side to that of the rendition. At 1.2 the mean SSIM of JPEGs was at most 0.0005
  * below that of the direct rendering, at 1.0 it was 0.0025; see docs/rendering.md.
@@ -32,7 +51,16 @@ export function mezzanineLevels(original: OriginalFacts, minPixels: number): rea
   const { width, height } = original.stored
   // Renditions of an animation need all frames, and vector graphics (SVG) are drawn at any size.
   if (minPixels === 0 || original.frames > 1 || original.format === 'svg' || width * height < minPixels) return []
-  return MEZZANINE_LEVELS.filter((level) => Math.max(width, height) >= level * LEAST_REDUCTION)
+  return MEZZANINE_LEVELS.filter((level) => {
+    const least = level === SMALLEST ? LEAST_REDUCTION_OF_SMALLEST : LEAST_REDUCTION
+    return mezzanineScale(original, level) * least <= 1
+  })
+}
+
+function mezzanineScale(original: OriginalFacts, level: MezzanineLevel): number {
+  const { width, height } = displayedSize(original)
+  const box = LEVEL_BOXES[level]
+  return Math.min(box.width / width, box.height / height)
 }
 
 /**
@@ -41,8 +69,17 @@ export function mezzanineLevels(original: OriginalFacts, minPixels: number): rea
  */
 export function mezzanineSize(original: OriginalFacts, level: MezzanineLevel): Size {
   const { width, height } = displayedSize(original)
-  const scale = level / Math.max(width, height)
+  const scale = mezzanineScale(original, level)
   return { width: toSixteens(width * scale), height: toSixteens(height * scale) }
+}
+
+/** Cost of making the mezzanines of a picture that is decoded anyway, like `decodingCost`. */
+export function reducingCost(original: OriginalFacts, levels: readonly MezzanineLevel[]): number {
+  const format = mezzanineFormat(original) === 'png' ? 'png' : 'jpg'
+  return levels.reduce((sum, level) => {
+    const { width, height } = mezzanineSize(original, level)
+    return sum + encodingCost(format, width * height)
+  }, 0)
 }
 
 /** JPEG decodes fastest, with shrink-on-load; pictures with alpha are kept without loss. */
@@ -51,17 +88,19 @@ export function mezzanineFormat({ alpha }: OriginalFacts): 'jpeg' | 'png' {
 }
 
 /**
- * The mezzanines that are worth their bytes: together at most a quarter of a JPEG; for other formats, which decode
- * slowly or are drawings, at most the size of the original. The smallest come first.
+ * The mezzanines that are worth their bytes: the smallest if it is smaller than the original; with the others, together at
+ * most a quarter of a JPEG; for other formats, which decode slowly or are drawings, at most the size of the original.
+ * @param made The smallest first.
  */
-export function worthKeeping<T extends { readonly bytes: Uint8Array }>(
+export function worthKeeping<T extends { readonly level: MezzanineLevel; readonly bytes: Uint8Array }>(
   original: OriginalFacts,
   originalBytes: number,
   made: readonly T[],
 ): readonly T[] {
   let left = originalBytes * (original.format === 'jpeg' ? 0.25 : 1)
-  return made.filter(({ bytes }) => {
-    if (bytes.length > left) return false
+  return made.filter(({ level, bytes }) => {
+    const most = level === SMALLEST ? originalBytes - 1 : left
+    if (bytes.length > most) return false
     left -= bytes.length
     return true
   })
@@ -81,8 +120,13 @@ export function mezzaninesFor(
   const picture = turnedPicture(original, plan)
   const scale = Math.max(plan.resize.width / picture.width, plan.resize.height / picture.height)
   // Of the whole picture: a crop has the same scale in the mezzanine.
-  const needed = scale * Math.max(picture.width, picture.height)
-  return levels.filter((level) => level >= needed * (isFine(plan) ? FINE_MARGIN : MARGIN))
+  const { width, height } = displayedSize(original)
+  const needed = { width: scale * width, height: scale * height }
+  const margin = isFine(plan) ? FINE_MARGIN : MARGIN
+  return levels.filter((level) => {
+    const box = LEVEL_BOXES[level]
+    return box.width >= needed.width * margin && box.height >= needed.height * margin
+  })
 }
 
 /** Lossless, of high quality, or sharpened: compression artefacts of a mezzanine would be visible. */
@@ -95,9 +139,21 @@ function isFine({ encoding, sharpen }: Plan): boolean {
   )
 }
 
-/** The level to fetch while the original is unknown. @param longestSide Of the box, device pixels. */
-export function likelyMezzanine(longestSide: number): MezzanineLevel | undefined {
-  return MEZZANINE_LEVELS.find((level) => level >= longestSide * MARGIN)
+/** Height of a usual photograph, as a part of its width. */
+const USUAL_HEIGHT = 3 / 4
+
+/**
+ * The levels to fetch while the original is unknown, the most likely first: of images of earlier versions, the store has no
+ * smallest level.
+ */
+export function likelyMezzanines(spec: Spec): readonly MezzanineLevel[] {
+  const { width, height = 0 } = deviceBox(spec)
+  if (spec.size.kind === 'full') return []
+  const fit = spec.fit ?? defaultFit(spec.size)
+  const coversHeight = width === undefined || (fit !== 'inside' && fit !== 'contain')
+  const needed = Math.max(width ?? 0, coversHeight ? height / USUAL_HEIGHT : 0) * MARGIN
+  const [likely, next] = MEZZANINE_LEVELS.filter((level) => level >= needed)
+  return [likely, likely === SMALLEST ? next : undefined].flatMap((level) => level ?? [])
 }
 
 /** The facts of the original as an upright picture, for planning from a mezzanine. */

@@ -5,7 +5,7 @@ import type { ImageRecord } from '../../domain/info/image-record.ts'
 import { decodingCost } from '../../domain/picture/transform-plan.ts'
 import { infoKey, originalKey } from '../../domain/stored/store-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
-import { type DeletionGuard, isDeleted } from '../deletion/guard.ts'
+import { type DeletionGuard, type GuardedWork, isDeleted } from '../deletion/guard.ts'
 import type { Work, WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/fetch.ts'
 import type { ImageEngine } from '../ports/engine.ts'
@@ -28,6 +28,8 @@ export interface InfoService {
    * @returns when it has ended, also after a failure.
    */
   make(id: string): Promise<void>
+  /** Keeps what was measured while the original was uploaded, in memory and in the background in the store. */
+  keep(id: string, info: ImageInfo, work: GuardedWork): void
   /** Drops entries of these images from memory. */
   forget(ids: ReadonlySet<string>): void
   /** Infos being measured in the background or written to the store. */
@@ -119,6 +121,10 @@ export function createInfoService(options: InfoServiceOptions): InfoService {
       making.set(id, work)
       background.track(work)
       await work
+    },
+    keep(id, info, work) {
+      work.remember(() => remember(id, info))
+      background.track(shared.share(id, info, background.signal))
     },
     forget(ids) {
       for (const id of ids) remembered.delete(id)

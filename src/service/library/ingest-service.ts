@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { imageIdFromSha256 } from '../../domain/identity/image-id.ts'
 import { isoTime, recordVersion, storedEvent } from '../../domain/info/image-event.ts'
 import { formatRecord, type ImageRecord, type UploadDetails, uploadDetails } from '../../domain/info/image-record.ts'
+import { reducingCost } from '../../domain/picture/mezzanine.ts'
 import { displayedSize, type OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { decodingCost } from '../../domain/picture/transform-plan.ts'
 import { contentTypeOf } from '../../domain/spec/image-format.ts'
@@ -15,12 +16,13 @@ import {
   recordKey,
 } from '../../domain/stored/store-layout.ts'
 import { OriginalError, UnavailableError } from '../../errors.ts'
-import type { DeletionGuard } from '../deletion/guard.ts'
+import type { DeletionGuard, GuardedWork } from '../deletion/guard.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/fetch.ts'
 import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
-import type { ImageEngine } from '../ports/engine.ts'
+import type { ImageEngine, Verified } from '../ports/engine.ts'
 import type { ObjectStore } from '../ports/store.ts'
+import type { MadeMezzanines } from '../renditions/mezzanine-publisher.ts'
 import type { MezzanineService } from '../renditions/mezzanines.ts'
 import { putBytes, readText } from '../tools/small-object.ts'
 import type { InfoService } from './info-service.ts'
@@ -45,8 +47,11 @@ export interface IngestServiceOptions {
   readonly cache: Pick<ImageCache, 'adoptOriginal'>
   readonly engine: Pick<ImageEngine, 'inspect' | 'verify'>
   readonly originals: Pick<OriginalService, 'learn'>
-  readonly mezzanines: Pick<MezzanineService, 'make'>
-  readonly infos: Pick<InfoService, 'make'>
+  /** Absent: mezzanines and info are left to the first request. */
+  readonly derived?: {
+    readonly mezzanines: Pick<MezzanineService, 'levels' | 'make' | 'keep'>
+    readonly infos: Pick<InfoService, 'make' | 'keep'>
+  }
   readonly guard: DeletionGuard
   readonly outbox: Pick<Outbox, 'has' | 'report'>
   readonly renderQueue: Pick<WorkQueue, 'refusal' | 'enter' | 'run' | 'holdBackground'>
@@ -55,8 +60,7 @@ export interface IngestServiceOptions {
 }
 
 export function createIngestService(options: IngestServiceOptions): IngestService {
-  const { store, spool, cache, engine, originals, mezzanines, infos, guard, outbox, renderQueue, maxUploadBytes, now } =
-    options
+  const { store, spool, cache, engine, originals, derived, guard, outbox, renderQueue, maxUploadBytes, now } = options
 
   const uploads = createUploadStore(store, now)
   const labels = createLabelIndex(store)
@@ -81,9 +85,9 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
       return { record: existing, created: false }
     }
     const facts = await engine.inspect(spooled.source)
-    await verify(spooled, facts, signal)
+    const verified = await verify(spooled, facts, signal)
     const written = await uploads.write(
-      { ...newRecord(id, spooled, facts), ...uploadDetails(details) },
+      { ...newRecord(id, spooled, facts, now()), ...uploadDetails(details) },
       spooled,
       signal,
     )
@@ -92,8 +96,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
     const { source } = spooled
     // So that the first view needs no fetch.
     const isHere = await work.tryPublish(() => 'path' in source && cache.adoptOriginal(id, source.path))
-    // The upload does not wait for mezzanines and info.
-    if (isHere) void mezzanines.make(id).then(() => infos.make(id))
+    if (isHere) keepDerived({ id, facts, sizeBytes: spooled.sizeBytes }, verified, work)
     return written
   }
 
@@ -105,25 +108,25 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
     await outbox.report(event, signal)
   }
 
-  async function verify({ source }: Spooled, facts: OriginalFacts, signal: AbortSignal): Promise<void> {
-    const place = renderQueue.enter('upload', { costMs: decodingCost(facts, facts.frames) })
-    try {
-      await renderQueue.run(() => engine.verify(source, facts), signal, { priority: 'upload', place })
-    } finally {
-      place.leave()
-    }
+  /** The upload does not wait for mezzanines and info. */
+  function keepDerived(of: Omit<MadeMezzanines, 'reduced'>, { reduced, info }: Verified, work: GuardedWork): void {
+    if (derived === undefined) return
+    const { mezzanines, infos } = derived
+    const { id } = of
+    const made = reduced ? mezzanines.keep({ ...of, reduced }, work) : mezzanines.make(id)
+    if (info) infos.keep(id, info, work)
+    else void made.then(() => infos.make(id))
   }
 
-  function newRecord(id: string, { sizeBytes }: Spooled, facts: OriginalFacts): ImageRecord {
-    const { format, alpha, frames } = facts
-    return {
-      id,
-      ...displayedSize(facts),
-      format,
-      bytes: sizeBytes,
-      alpha,
-      frames,
-      uploadedAt: new Date(now()).toISOString(),
+  async function verify({ source }: Spooled, facts: OriginalFacts, signal: AbortSignal): Promise<Verified> {
+    const levels = derived?.mezzanines.levels(facts)
+    const place = renderQueue.enter('upload', {
+      costMs: decodingCost(facts, facts.frames) + reducingCost(facts, levels ?? []),
+    })
+    try {
+      return await renderQueue.run(() => engine.verify(source, facts, levels), signal, { priority: 'upload', place })
+    } finally {
+      place.leave()
     }
   }
 
@@ -146,6 +149,12 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
       }
     },
   }
+}
+
+function newRecord(id: string, { sizeBytes }: Spooled, facts: OriginalFacts, nowMs: number): ImageRecord {
+  const { format, alpha, frames } = facts
+  const uploadedAt = new Date(nowMs).toISOString()
+  return { id, ...displayedSize(facts), format, bytes: sizeBytes, alpha, frames, uploadedAt }
 }
 
 /** `created` is false if the same bytes existed already. */

@@ -14,8 +14,12 @@ export interface ImageEngine {
    * @throws OriginalError `original_unsupported`, `original_broken`, or `original_too_large` (pixels or frames).
    */
   inspect(source: ObjectSource): Promise<OriginalFacts>
-  /** Decodes the whole picture. @throws OriginalError `original_broken` */
-  verify(source: ObjectSource, facts: OriginalFacts): Promise<void>
+  /**
+   * Decodes the whole picture, and makes of the same decoding what `reduce` and `measure` would make.
+   * @param levels Absent: nothing is made.
+   * @throws OriginalError `original_broken`
+   */
+  verify(source: ObjectSource, facts: OriginalFacts, levels?: readonly MezzanineLevel[]): Promise<Verified>
   /**
    * Makes a rendition for each plan from one decoding of the source. Each promise settles as soon as its picture is made
    * or has failed: OriginalError `original_broken`; UnavailableError `timed_out`.
@@ -31,6 +35,12 @@ export interface ImageEngine {
    * @throws OriginalError `original_broken`; UnavailableError `timed_out`
    */
   reduce(source: ObjectSource, facts: OriginalFacts, levels: readonly MezzanineLevel[]): Promise<readonly Reduced[]>
+}
+
+/** Both are absent also where one decoding does not suffice: for animations, TIFF, SVG, and pictures that decode with warnings. */
+export interface Verified {
+  readonly reduced?: readonly Reduced[]
+  readonly info?: ImageInfo
 }
 
 export interface Reduced {

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { isVersionId } from '../../domain/identity/image-id.ts'
+import type { Size } from '../../domain/picture/original-facts.ts'
 import { entryBound } from '../tools/memoize.ts'
 
 /**
@@ -10,9 +11,10 @@ export interface MezzanineDemand {
   /**
    * Called when a size that a mezzanine would have served was rendered from the original.
    * @param size By `formatSpec`.
+   * @param stored Size of the original.
    * @returns whether to make the mezzanines now.
    */
-  isDue(id: string, size: string): boolean
+  isDue(id: string, size: string, stored: Size): boolean
   /** Drops the entries of these images. */
   forget(ids: ReadonlySet<string>): void
 }
@@ -24,13 +26,16 @@ export interface MezzanineDemandOptions {
   readonly maxRemembered: number
 }
 
+/** Making the mezzanine of a smaller object needs another decoding, which costs more than it saves for all of the usual sizes. */
+const LEAST_LATER_PIXELS = 1_000_000
 /** An evicted original gets its mezzanines a size later. */
 const MAX_FIRST_SIZES = 100_000
 
 export function createMezzanineDemand({ mezzaninesAt, maxRemembered }: MezzanineDemandOptions): MezzanineDemand {
   const firstSizes = new LRUCache<string, string>(entryBound(Math.min(maxRemembered, MAX_FIRST_SIZES)))
   return {
-    isDue(id, size) {
+    isDue(id, size, { width, height }) {
+      if (isVersionId(id) && width * height < LEAST_LATER_PIXELS) return false
       if (mezzaninesAt === 'first' || !isVersionId(id)) return true
       const first = firstSizes.get(id)
       if (first === undefined) firstSizes.set(id, size)

@@ -1,12 +1,9 @@
 import { LRUCache } from 'lru-cache'
-import { isTransientId, isVersionId } from '../../domain/identity/image-id.ts'
-import { type MezzanineLevel, mezzanineFormat, mezzanineLevels, worthKeeping } from '../../domain/picture/mezzanine.ts'
+import { isTransientId } from '../../domain/identity/image-id.ts'
+import { type MezzanineLevel, mezzanineLevels } from '../../domain/picture/mezzanine.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
-import { contentTypeOf } from '../../domain/spec/image-format.ts'
-import { sealMezzanine } from '../../domain/stored/mezzanine-file.ts'
-import { mezzanineKey } from '../../domain/stored/store-layout.ts'
 import { ChangedError, OriginalError } from '../../errors.ts'
-import type { DeletionGuard } from '../deletion/guard.ts'
+import type { DeletionGuard, GuardedWork } from '../deletion/guard.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
 import type { OriginalService } from '../originals/fetch.ts'
 import type { Resolver } from '../originals/resolve.ts'
@@ -16,15 +13,8 @@ import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
 import { entryBound } from '../tools/memoize.ts'
-import { createSharing } from '../tools/small-object.ts'
-import {
-  createMezzanineFetch,
-  createMezzanineShelf,
-  keepMezzanine,
-  MAX_MEZZANINE_BYTES,
-  type Mezzanine,
-  type WantedMezzanine,
-} from './mezzanine-shelf.ts'
+import { createMezzaninePublisher, isShared, type MadeMezzanines } from './mezzanine-publisher.ts'
+import { createMezzanineFetch, createMezzanineShelf, type Mezzanine, type WantedMezzanine } from './mezzanine-shelf.ts'
 
 /** Reduced pictures of large originals: rendered once, after the upload or the first decode, and shared through the store. */
 export interface MezzanineService {
@@ -43,6 +33,11 @@ export interface MezzanineService {
    * @returns when it has ended, successfully or not.
    */
   make(id: string): Promise<void>
+  /**
+   * Keeps the mezzanines that were made while the original was uploaded, in the background: on this node and for all nodes.
+   * @returns as `make`.
+   */
+  keep(made: MadeMezzanines, work: GuardedWork): Promise<void>
   /** Drops the entries of these images in memory. */
   forget(ids: ReadonlySet<string>): void
   /** Originals whose mezzanines are being rendered or wait for it. */
@@ -73,14 +68,10 @@ export interface MezzanineServiceOptions {
 const MAX_PENDING = 10_000
 
 export function createMezzanineService(options: MezzanineServiceOptions): MezzanineService {
-  const { store, versions, cache, engine, originals, guard, renderQueue, meter, minPixels } = options
+  const { versions, cache, engine, originals, guard, renderQueue, meter, minPixels } = options
   const unworthy = new LRUCache<string, true>(entryBound(options.maxRemembered))
   const shelf = createMezzanineShelf(cache, options.maxRemembered)
-  const sharing = createSharing({
-    store,
-    meter,
-    trouble: 'A mezzanine could not be written to the object store: other nodes will render their own',
-  })
+  const publish = createMezzaninePublisher({ ...options, shelf, onUnworthy: (id) => unworthy.set(id, true) })
   const making = new Map<string, Promise<void>>()
   const background = createBackground()
   const fetch = createMezzanineFetch({ ...options, shelf })
@@ -103,20 +94,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     if (sizeBytes === undefined) return
     const reduce = () => engine.reduce(source, facts, missing)
     const reduced = await renderQueue.run(reduce, signal, { priority: 'background' })
-    const worth = worthKeeping(facts, Math.min(sizeBytes, MAX_MEZZANINE_BYTES), reduced)
-    if (worth.length < missing.length) unworthy.set(id, true)
-    try {
-      for (const { level, bytes: picture } of worth) {
-        const bytes = sealMezzanine(picture, facts)
-        await keepMezzanine(shelf, { id, level, bytes, facts }, work)
-        const contentType = contentTypeOf(mezzanineFormat(facts))
-        if (isShared(id)) await sharing.share({ key: mezzanineKey(id, level), bytes, contentType }, background.signal)
-      }
-    } finally {
-      // A deletion that ended during the writes has removed the original, but not these mezzanines.
-      const isGone = isShared(id) && (await versions.locate(id).sizeBytes(signal)) === undefined
-      for (const { level } of isGone ? worth : []) await store.remove(mezzanineKey(id, level), signal)
-    }
+    await publish({ id, facts, sizeBytes, reduced }, work, signal)
   }
 
   /** Levels that neither this disk nor the store has. */
@@ -128,36 +106,35 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     return missing
   }
 
+  /** Unless it has begun already. */
+  async function start(id: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { signal } = background
+    const underWay = making.get(id)
+    if (underWay || minPixels === 0 || isTransientId(id) || signal.aborted || making.size >= MAX_PENDING)
+      return await underWay
+    const working = work(signal)
+      .catch((error: unknown) => {
+        // A request for the picture reports that it was deleted or replaced, or is broken.
+        if (!signal.aborted && !(error instanceof OriginalError) && !(error instanceof ChangedError)) {
+          meter.trouble(`The mezzanines of image ${id} could not be rendered`, error)
+        }
+      })
+      .finally(() => making.delete(id))
+    making.set(id, working)
+    background.track(working)
+    await working
+  }
+
   return {
     levels,
     here: shelf.get,
     find,
     forget: shelf.forget,
-    async make(id) {
-      const { signal } = background
-      const underWay = making.get(id)
-      if (underWay || minPixels === 0 || isTransientId(id) || signal.aborted || making.size >= MAX_PENDING)
-        return await underWay
-      const building = build(id, signal)
-        .catch((error: unknown) => {
-          // A request for the picture reports that it was deleted or replaced, or is broken.
-          if (!signal.aborted && !(error instanceof OriginalError) && !(error instanceof ChangedError)) {
-            meter.trouble(`The mezzanines of image ${id} could not be rendered`, error)
-          }
-        })
-        .finally(() => making.delete(id))
-      making.set(id, building)
-      background.track(building)
-      await building
-    },
+    make: (id) => start(id, (signal) => build(id, signal)),
+    keep: (made, work) => start(made.id, (signal) => publish(made, work, signal)),
     get pending() {
       return making.size
     },
     stop: background.stop,
   }
-}
-
-/** Mezzanines of a version stay on their node: nothing would remove them from the store after the version changed. */
-function isShared(id: string): boolean {
-  return !isVersionId(id)
 }

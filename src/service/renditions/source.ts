@@ -1,5 +1,5 @@
 import {
-  likelyMezzanine,
+  likelyMezzanines,
   MEZZANINE_LEVELS,
   type MezzanineLevel,
   mezzanineFormat,
@@ -10,7 +10,7 @@ import {
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { decodingCost, type Plan, planCost, planTransform } from '../../domain/picture/transform-plan.ts'
 import type { OutputFormat } from '../../domain/spec/image-format.ts'
-import { deviceBox, type Spec } from '../../domain/spec/spec.ts'
+import type { Spec } from '../../domain/spec/spec.ts'
 import { UnavailableError } from '../../errors.ts'
 import type { Viewer } from '../load/admission.ts'
 import type { OriginalService, WantedOriginal } from '../originals/fetch.ts'
@@ -79,23 +79,38 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
     if (here) return here.facts
     // The store is slower than the original on this node.
     if (await originals.isHere(id)) return undefined
-    const { width = 0, height = 0 } = deviceBox(spec)
-    const likely = spec.size.kind === 'full' ? undefined : likelyMezzanine(Math.max(width, height))
-    return likely && (await mezzanines.find({ id, level: likely, viewer }, signal))?.facts
+    return (await firstStored({ id, viewer }, likelyMezzanines(spec), signal))?.facts
   }
 
-  /** The smallest of these levels, from this node or the store; or a larger one on this node if the store has none or fails. */
-  async function bestOf(
+  async function firstStored(
     { id, viewer }: WantedOriginal,
-    [smallest, ...larger]: readonly MezzanineLevel[],
+    levels: readonly MezzanineLevel[],
     signal: AbortSignal,
   ): Promise<Mezzanine | undefined> {
+    for (const level of levels) {
+      const found = await mezzanines.find({ id, level, viewer }, signal)
+      if (found) return found
+    }
+    return undefined
+  }
+
+  /**
+   * The smallest of these levels, from this node or the store; or a larger one on this node if the store has none or fails. Of
+   * images of earlier versions the store has the second one only.
+   */
+  async function bestOf(
+    wanted: WantedOriginal,
+    levels: readonly MezzanineLevel[],
+    signal: AbortSignal,
+  ): Promise<Mezzanine | undefined> {
+    const { id } = wanted
+    const [smallest, ...larger] = levels
     if (smallest === undefined) return undefined
     const here = await mezzanines.here(id, smallest)
     if (here) return here
     if (await originals.isHere(id)) return await firstHere(id, larger)
     try {
-      return (await mezzanines.find({ id, level: smallest, viewer }, signal)) ?? (await firstHere(id, larger))
+      return (await firstStored(wanted, levels.slice(0, 2), signal)) ?? (await firstHere(id, larger))
     } catch (error) {
       const instead = error instanceof UnavailableError ? await firstHere(id, larger) : undefined
       if (instead) return instead

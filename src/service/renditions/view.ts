@@ -253,7 +253,7 @@ async function render(stage: Stage, target: Target, place: Place | undefined, si
       : ({ plan, priority: 'viewer', place, viewer } as const)
     const bytes = await batcher.render({ source, key, cost, ...job }, signal)
     const isMissed = from === 'original' && mezzaninesFor(plan, facts, mezzanines.levels(facts)).length > 0
-    if (isMissed && demand.isDue(id, formatSpec(spec))) void mezzanines.make(id)
+    if (isMissed && demand.isDue(id, formatSpec(spec), facts.stored)) void mezzanines.make(id)
     return bytes
   } catch (error) {
     throw await repair(stage, target, error)

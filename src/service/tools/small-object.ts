@@ -75,8 +75,10 @@ export function createSharing({ store, meter, trouble }: SharingOptions): Sharin
         return true
       } catch (error) {
         if (signal.aborted || !(error instanceof UnavailableError)) throw error
+        const isFirst = performance.now() >= unsharedUntil
         unsharedUntil = performance.now() + UNSHARED_MS
-        meter.trouble(trouble, error)
+        // Others may have begun before this one failed.
+        if (isFirst) meter.trouble(trouble, error)
         return false
       }
     },

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  likelyMezzanine,
+  likelyMezzanines,
   type MezzanineLevel,
   mezzanineFormat,
   mezzanineLevels,
   mezzanineSize,
   mezzaninesFor,
+  reducingCost,
   uprightFacts,
   worthKeeping,
 } from '../../../../src/domain/picture/mezzanine.ts'
@@ -22,15 +23,19 @@ const PHOTOGRAPH: OriginalFacts = {
   alpha: false,
   frames: 1,
 }
-const MIN_PIXELS = 3_000_000
+const MIN_PIXELS = 250_000
 
 const LEVELS: readonly [string, Partial<OriginalFacts>, readonly MezzanineLevel[]][] = [
-  ['A photograph of 12 MP', {}, [768, 1536]],
-  ['One of 4 MP, of which the larger would hardly be smaller', { stored: { width: 2400, height: 1800 } }, [768]],
-  ['One below the size where it pays', { stored: { width: 1600, height: 1200 } }, []],
+  ['A photograph of 12 MP', {}, [480, 768, 1536]],
+  ['One of 4 MP, of which the largest would hardly be smaller', { stored: { width: 2400, height: 1800 } }, [480, 768]],
+  ['One of 2 MP', { stored: { width: 1600, height: 1200 } }, [480, 768]],
+  ['One of 1 MP', { stored: { width: 1152, height: 864 } }, [480]],
+  ['One of 0.3 MP', { stored: { width: 640, height: 480 } }, [480]],
+  ['One in portrait format, 500 px wide', { stored: { width: 500, height: 1000 } }, []],
+  ['One below the size where it pays', { stored: { width: 640, height: 320 } }, []],
   ['An animation', { format: 'gif', frames: 2 }, []],
   ['A drawing without a size of its own', { format: 'svg' }, []],
-  ['One that lies on its side', { orientation: 6 }, [768, 1536]],
+  ['One that lies on its side', { orientation: 6 }, [480, 768, 1536]],
 ]
 for (const [what, facts, levels] of LEVELS) {
   test(`${what} has mezzanines of ${levels.join(' and ') || 'no size'}`, () => {
@@ -42,6 +47,12 @@ for (const [what, facts, levels] of LEVELS) {
 test('A mezzanine is upright, its sides multiples of 16, of the original’s shape but for the rounding', () => {
   assert.deepEqual(mezzanineSize(PHOTOGRAPH, 1536), { width: 1536, height: 1152 })
   assert.deepEqual(mezzanineSize({ ...PHOTOGRAPH, orientation: 8 }, 768), { width: 576, height: 768 })
+  assert.deepEqual(mezzanineSize(PHOTOGRAPH, 480), { width: 480, height: 368 })
+  assert.deepEqual(mezzanineSize({ ...PHOTOGRAPH, orientation: 8 }, 480), { width: 480, height: 640 })
+  assert.deepEqual(mezzanineSize({ ...PHOTOGRAPH, stored: { width: 1000, height: 8000 } }, 480), {
+    width: 128,
+    height: 960,
+  })
   assert.deepEqual(mezzanineSize({ ...PHOTOGRAPH, stored: { width: 6000, height: 4000 } }, 1536), {
     width: 1536,
     height: 1024,
@@ -54,25 +65,33 @@ test('A mezzanine is upright, its sides multiples of 16, of the original’s sha
 })
 
 const USES: readonly [string, OutputFormat, MezzanineLevel | undefined][] = [
-  ['160w', 'jpg', 768],
+  ['160w', 'jpg', 480],
+  ['400w', 'jpg', 480],
+  ['401w', 'jpg', 768],
   ['640w', 'jpg', 768],
   ['641w', 'jpg', 1536],
   ['320w,2x', 'webp', 768],
+  ['200w,2x', 'webp', 480],
   ['1280w', 'avif', 1536],
   ['1281w', 'avif', undefined],
   ['full', 'jpg', undefined],
   // As wide as 768 px, but of the whole picture it needs 1024.
   ['768s', 'jpg', 1536],
   ['600s', 'jpg', 1536],
+  ['300s', 'jpg', 480],
+  ['301s', 'jpg', 768],
   ['480s', 'jpg', 768],
   // Of these more would be seen.
   ['400w', 'png', 1536],
   ['384w', 'png', 768],
+  ['240w', 'png', 480],
   ['640w,sharpen', 'jpg', 1536],
   ['640w,q90', 'jpg', 1536],
   ['640w,q89', 'jpg', 768],
   ['769w,q95', 'jpg', undefined],
   ['900w900h,fill', 'jpg', 1536],
+  ['300w,rot90', 'jpg', 480],
+  ['301w,rot90', 'jpg', 768],
   ['400w,rot90', 'jpg', 768],
   ['700w,rot90', 'jpg', 1536],
 ]
@@ -81,14 +100,14 @@ for (const [spec, format, level] of USES) {
     for (const orientation of [1, 3]) {
       const facts = { ...PHOTOGRAPH, orientation }
       const plan = planTransform(parseSpec(spec), facts, format, 8192)
-      assert.equal(mezzaninesFor(plan, facts, [768, 1536])[0], level)
+      assert.equal(mezzaninesFor(plan, facts, [480, 768, 1536])[0], level)
     }
   })
 }
 
 test('Whatever is larger than the smallest does as well', () => {
   const plan = planTransform(parseSpec('160w'), PHOTOGRAPH, 'jpg', 8192)
-  assert.deepEqual(mezzaninesFor(plan, PHOTOGRAPH, [768, 1536]), [768, 1536])
+  assert.deepEqual(mezzaninesFor(plan, PHOTOGRAPH, [480, 768, 1536]), [480, 768, 1536])
   assert.deepEqual(mezzaninesFor(plan, PHOTOGRAPH, []), [])
 })
 
@@ -104,8 +123,8 @@ test('The plan for an upright mezzanine gives the size that the plan for the ori
   }
 })
 
-test('Mezzanines of a JPEG take a quarter of its bytes at the most, those of what decodes slowly as much as itself', () => {
-  const made = [100, 149].map((length) => ({ bytes: Buffer.alloc(length) }))
+test('Larger mezzanines of a JPEG take a quarter of its bytes at the most, those of what decodes slowly as much as itself', () => {
+  const made = ([768, 1536] as const).map((level, index) => ({ level, bytes: Buffer.alloc([100, 149][index] ?? 0) }))
   const kept = (facts: Partial<OriginalFacts>, bytes: number) =>
     worthKeeping({ ...PHOTOGRAPH, ...facts }, bytes, made).map(({ bytes: { length } }) => length)
   assert.deepEqual(kept({}, 1000), [100, 149])
@@ -115,6 +134,36 @@ test('Mezzanines of a JPEG take a quarter of its bytes at the most, those of wha
   assert.deepEqual(kept({ format: 'png' }, 99), [])
 })
 
-test('Before anything is known of an original the box says which level to ask for', () => {
-  assert.deepEqual([160, 640, 641, 1280, 1281].map(likelyMezzanine), [768, 768, 1536, 1536, undefined])
+test('The smallest mezzanine is kept if it is smaller than the original, and counts with the larger ones', () => {
+  const made = ([480, 768] as const).map((level, index) => ({ level, bytes: Buffer.alloc([50, 100][index] ?? 0) }))
+  const kept = (bytes: number) => worthKeeping(PHOTOGRAPH, bytes, made).map(({ level }) => level)
+  assert.deepEqual([600, 599, 51, 50].map(kept), [[480, 768], [480], [480], []])
 })
+
+test('The plan of a mezzanine costs what encoding it costs', () => {
+  assert.equal(reducingCost(PHOTOGRAPH, []), 0)
+  assert.ok(reducingCost(PHOTOGRAPH, [480]) < reducingCost(PHOTOGRAPH, [480, 768]))
+  assert.ok(reducingCost(PHOTOGRAPH, [480]) < reducingCost({ ...PHOTOGRAPH, alpha: true }, [480]))
+})
+
+const LIKELY: Readonly<Record<string, readonly MezzanineLevel[]>> = {
+  '160w': [480, 768],
+  '400w': [480, 768],
+  '401w': [768],
+  '641w': [1536],
+  '1281w': [],
+  '300h': [480, 768],
+  '301h': [768],
+  '300s': [480, 768],
+  '301s': [768],
+  '400w300h': [480, 768],
+  '400w400h': [480, 768],
+  '400w400h,cover': [768],
+  '200w,2x': [480, 768],
+  full: [],
+}
+for (const [spec, levels] of Object.entries(LIKELY)) {
+  test(`Before anything is known of an original, ${spec} asks for ${levels.join(', then ') || 'no mezzanine'}`, () => {
+    assert.deepEqual(likelyMezzanines(parseSpec(spec)), levels)
+  })
+}

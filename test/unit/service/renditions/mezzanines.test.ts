@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { MEZZANINE_LEVELS } from '../../../../src/domain/picture/mezzanine.ts'
 import { parseSpec } from '../../../../src/domain/spec/spec.ts'
 import { mezzanineKey, mezzanineKeys, originalKey } from '../../../../src/domain/stored/store-layout.ts'
 import { UnavailableError } from '../../../../src/errors.ts'
@@ -7,7 +8,7 @@ import { createMemoryBucket } from '../../../support/memory-bucket.ts'
 import { original } from '../../../support/memory-engine.ts'
 import { createStage, idOf, never } from '../../../support/service-stage.ts'
 
-// Long enough for two mezzanines, and for them to be smaller than the original is.
+// Long enough for its mezzanines, and for them to be smaller than the original is.
 const LARGE = original({ stored: { width: 4000, height: 2000 }, orientation: 6, padding: 'x'.repeat(600) })
 const ID = idOf(LARGE)
 const SMALL = original()
@@ -18,15 +19,15 @@ test('A large original gets its mezzanines after the upload, in the store and on
   const stage = stageOf()
   await stage.upload(LARGE)
   await stage.mezzanines.make(ID)
-  assert.deepEqual(stage.engine.reduced, [768, 1536])
-  for (const level of [768, 1536] as const) {
+  assert.deepEqual(stage.engine.reduced, [480, 768, 1536])
+  for (const level of MEZZANINE_LEVELS) {
     const shared = stage.objects.get(mezzanineKey(ID, level))
     assert.equal(shared?.contentType, 'image/jpeg')
     assert.deepEqual(stage.disk.files.get(`mezzanines/${ID}/${level}`), shared?.bytes)
   }
   await stage.upload(SMALL)
   await stage.mezzanines.make(idOf(SMALL))
-  assert.deepEqual(stage.engine.reduced, [768, 1536], 'a small one has none')
+  assert.deepEqual(stage.engine.reduced, [480, 768, 1536], 'a small one has none')
 })
 
 test('A node that has never seen the image fetches the mezzanine alone, and makes every size of it that it serves', async () => {
@@ -36,7 +37,7 @@ test('A node that has never seen the image fetches the mezzanine alone, and make
   const node = stageOf({ store: first.memory })
   await node.renditions.rendition(wanted(ID, '300w'), never)
   await node.renditions.rendition(wanted(ID, '200w'), never)
-  assert.deepEqual(node.asked, [`open ${mezzanineKey(ID, 768)}`])
+  assert.deepEqual(node.asked, [`open ${mezzanineKey(ID, 480)}`])
   assert.deepEqual(node.engine.rendered, ['300x600 jpg', '200x400 jpg'])
   await node.renditions.rendition(wanted(ID, '600w'), never)
   assert.deepEqual(node.asked.slice(1), [`open ${mezzanineKey(ID, 1536)}`])
@@ -45,12 +46,25 @@ test('A node that has never seen the image fetches the mezzanine alone, and make
   assert.deepEqual(node.engine.reduced, [], 'and it makes no other')
 })
 
-test('A size of which a mezzanine is likely costs one more look at the store where there is none', async () => {
+test('A size of which a mezzanine is likely costs two more looks at the store where there is none', async () => {
   const stage = stageOf()
   const id = await stage.plant(SMALL)
   await stage.renditions.rendition(wanted(id, '400w'), never)
   await stage.renditions.rendition(wanted(id, '300w'), never)
-  assert.deepEqual(stage.asked, [`open ${mezzanineKey(id, 768)}`, `open ${originalKey(id)}`])
+  const looks = ([480, 768] as const).map((level) => `open ${mezzanineKey(id, level)}`)
+  assert.deepEqual(stage.asked, [...looks, `open ${originalKey(id)}`])
+})
+
+test('An image whose mezzanines an earlier version made is rendered from the smallest of them', async () => {
+  const first = stageOf()
+  await first.upload(LARGE)
+  await first.mezzanines.make(ID)
+  first.objects.delete(mezzanineKey(ID, 480))
+  const node = stageOf({ store: first.memory })
+  await node.renditions.rendition(wanted(ID, '300w'), never)
+  assert.deepEqual(node.asked, [`open ${mezzanineKey(ID, 480)}`, `open ${mezzanineKey(ID, 768)}`])
+  await node.renditions.rendition(wanted(ID, '200w'), never)
+  assert.equal(node.asked.length, 2)
 })
 
 test('The first decoding of an original that has none makes them, for all nodes', async () => {
@@ -58,7 +72,7 @@ test('The first decoding of an original that has none makes them, for all nodes'
   await stage.plant(LARGE)
   await stage.renditions.rendition(wanted(ID, '300w'), never)
   await stage.mezzanines.make(ID)
-  assert.deepEqual(stage.engine.reduced, [768, 1536])
+  assert.deepEqual(stage.engine.reduced, [480, 768, 1536])
   assert.ok(mezzanineKeys(ID).every((key) => stage.objects.has(key)))
 })
 
@@ -84,18 +98,18 @@ test('An object gets its mezzanines with the second size that they would have se
   await view('full')
   assert.deepEqual(engine.reduced, [])
   await view('200w')
-  assert.deepEqual(engine.reduced, [768, 1536])
+  assert.deepEqual(engine.reduced, [480, 768, 1536])
   assert.ok(disk.files.has(`mezzanines/${id}/768`))
   assert.deepEqual([...objects.keys()], [])
   await view('250w')
   assert.equal(engine.rendered.at(-1), '250x500 jpg')
-  assert.deepEqual(engine.reduced, [768, 1536])
+  assert.deepEqual(engine.reduced, [480, 768, 1536])
 })
 
 test('With MEZZANINES_AT=first an object gets its mezzanines with the first size', async () => {
   const { view, engine } = await stageOfObject({ mezzaninesAt: 'first' })
   await view('300w')
-  assert.deepEqual(engine.reduced, [768, 1536])
+  assert.deepEqual(engine.reduced, [480, 768, 1536])
 })
 
 test('A first size that was evicted from memory counts again', async () => {
@@ -105,7 +119,7 @@ test('A first size that was evicted from memory counts again', async () => {
   await view('200w')
   assert.deepEqual(engine.reduced, [])
   await view('100w')
-  assert.deepEqual(engine.reduced, [768, 1536])
+  assert.deepEqual(engine.reduced, [480, 768, 1536])
 })
 
 test('Nobody waits for the store for an original that is on the disk', async () => {
@@ -136,9 +150,9 @@ test('A mezzanine that a sweep has taken is fetched again', async () => {
   await first.mezzanines.make(ID)
   const node = stageOf({ store: first.memory })
   await node.renditions.rendition(wanted(ID, '300w'), never)
-  node.disk.files.delete(`mezzanines/${ID}/768`)
+  node.disk.files.delete(`mezzanines/${ID}/480`)
   await node.renditions.rendition(wanted(ID, '200w'), never)
-  assert.deepEqual(node.asked, [`open ${mezzanineKey(ID, 768)}`, `open ${mezzanineKey(ID, 768)}`])
+  assert.deepEqual(node.asked, [`open ${mezzanineKey(ID, 480)}`, `open ${mezzanineKey(ID, 480)}`])
   assert.ok(node.disk.files.has(`${ID}/300w.jpg`), 'and what was made before stays')
 })
 
@@ -146,12 +160,12 @@ test('One that the disk has damaged meanwhile is not believed after a restart', 
   const first = stageOf()
   await first.upload(LARGE)
   await first.mezzanines.make(ID)
-  const path = `mezzanines/${ID}/768`
+  const path = `mezzanines/${ID}/480`
   const damaged = Buffer.from(first.disk.files.get(path) ?? '')
   damaged.fill(0, 100, 200)
   const node = stageOf({ store: first.memory, disk: { files: new Map([[path, damaged]]), full: false } })
   await node.renditions.rendition(wanted(ID, '300w'), never)
-  assert.deepEqual(node.asked, [`open ${mezzanineKey(ID, 768)}`])
+  assert.deepEqual(node.asked, [`open ${mezzanineKey(ID, 480)}`])
   assert.deepEqual(node.disk.files.get(path), first.disk.files.get(path))
 })
 
@@ -168,7 +182,8 @@ test('A damaged mezzanine is never used: the original is', async () => {
     first.objects.set(key, { ...object, bytes })
   }
   await node.renditions.rendition(wanted(ID, '300w'), never)
-  assert.deepEqual(node.asked.slice(0, 2), [`open ${mezzanineKey(ID, 768)}`, `open ${originalKey(ID)}`])
+  const looks = ([480, 768] as const).map((level) => `open ${mezzanineKey(ID, level)}`)
+  assert.deepEqual(node.asked.slice(0, 3), [...looks, `open ${originalKey(ID)}`])
   assert.match(node.troubles.join(), /damaged mezzanine/)
   await node.mezzanines.make(ID)
   await stageOf({ store: first.memory }).renditions.rendition(wanted(ID, '300w'), never)
@@ -207,7 +222,7 @@ test('A disk that takes nothing leaves the mezzanine in memory for the sizes tha
   const node = stageOf({ store: first.memory, disk: { files: new Map(), full: true } })
   await node.renditions.rendition(wanted(ID, '300w'), never)
   await node.renditions.rendition(wanted(ID, '200w'), never)
-  assert.deepEqual(node.asked, [`open ${mezzanineKey(ID, 768)}`])
+  assert.deepEqual(node.asked, [`open ${mezzanineKey(ID, 480)}`])
 })
 
 test('Mezzanines that would weigh more than they are worth are not kept, and not made again and again', async () => {
@@ -216,11 +231,11 @@ test('Mezzanines that would weigh more than they are worth are not kept, and not
   const id = await stage.plant(dense)
   await stage.renditions.rendition(wanted(id, '400w'), never)
   await stage.mezzanines.make(id)
-  assert.deepEqual(stage.engine.reduced, [768, 1536])
+  assert.deepEqual(stage.engine.reduced, [480, 768, 1536])
   assert.ok(mezzanineKeys(id).every((key) => !stage.objects.has(key)))
   await stage.renditions.rendition(wanted(id, '300w'), never)
   await stage.mezzanines.make(id)
-  assert.deepEqual(stage.engine.reduced, [768, 1536])
+  assert.deepEqual(stage.engine.reduced, [480, 768, 1536])
 })
 
 test('Who stops leaves what has not begun', async () => {

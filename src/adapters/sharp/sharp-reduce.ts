@@ -1,0 +1,70 @@
+import type { Sharp } from 'sharp'
+import {
+  MEZZANINE_LEVELS,
+  type MezzanineLevel,
+  mezzanineFormat,
+  mezzanineSize,
+} from '../../domain/picture/mezzanine.ts'
+import { combineOrientation, type OriginalFacts, turnsOnSide } from '../../domain/picture/original-facts.ts'
+import type { Reduced } from '../../service/ports/engine.ts'
+import { type Copyright, withCopyright } from './metadata-reader.ts'
+import { type PixelSource, toPixels, toSrgb, turn } from './sharp-render.ts'
+
+// 1536 px at quality 85: the mean SSIM of renditions is within 0.0004 of direct rendering, with 10 % of the bytes of a
+// 12 MP photograph; at 90 within 0.0003 and 14 %. 768 px at 90: within 0.0005 and 4 %.
+// 480 px, of originals of 0.3 to 2 MP at 400 px: at 93 within 0.0012, at 90 0.0019.
+const QUALITY = { 480: 93, 768: 92, 1536: 88 } as const satisfies Record<MezzanineLevel, number>
+
+export interface Reduction {
+  readonly levels: readonly MezzanineLevel[]
+  readonly copyright: Copyright
+}
+
+/** Makes the reduced pictures of an original from one decoding: the largest from its pixels, each other from the next larger. */
+export async function reducePicture(
+  source: PixelSource,
+  facts: OriginalFacts,
+  { levels, copyright }: Reduction,
+): Promise<readonly Reduced[]> {
+  const largest = largestLevel(levels)
+  if (largest === undefined) return []
+  const base = await toPixels(decodeReduced(source, facts, largest), source.timeoutSeconds)
+  return await encodeLevels(base, facts, { levels, copyright })
+}
+
+export function largestLevel(levels: readonly MezzanineLevel[]): MezzanineLevel | undefined {
+  return MEZZANINE_LEVELS.findLast((level) => levels.includes(level))
+}
+
+/** The upright picture in sRGB, of the size of this level. */
+export function decodeReduced(source: PixelSource, facts: OriginalFacts, level: MezzanineLevel): Sharp {
+  const orientation = combineOrientation(facts.orientation, {})
+  const { width, height } = mezzanineSize(facts, level)
+  const stored = turnsOnSide(orientation) ? { width: height, height: width } : { width, height }
+  const image = toSrgb(source.open({ pages: 1 }).resize({ ...stored, fit: 'fill' }), facts)
+  return turn(image, { orientation })
+}
+
+/** @param base The pixels of the largest of the levels. @returns the smallest first. */
+export async function encodeLevels(
+  base: PixelSource,
+  facts: OriginalFacts,
+  { levels, copyright }: Reduction,
+): Promise<readonly Reduced[]> {
+  const made: Reduced[] = []
+  let pixels = base
+  for (const level of MEZZANINE_LEVELS.toReversed().filter((each) => levels.includes(each))) {
+    if (made.length > 0) {
+      const smaller = pixels.open({}).resize({ ...mezzanineSize(facts, level), fit: 'fill' })
+      pixels = await toPixels(smaller, base.timeoutSeconds)
+    }
+    const image = withCopyright(encodeReduced(pixels.open({}), facts, level), copyright)
+    made.unshift({ level, bytes: await image.toBuffer() })
+  }
+  return made
+}
+
+/** Optimised Huffman tables save 2 % of the bytes and take half of the time. */
+function encodeReduced(image: Sharp, facts: OriginalFacts, level: MezzanineLevel): Sharp {
+  return mezzanineFormat(facts) === 'png' ? image.png() : image.jpeg({ quality: QUALITY[level], optimiseCoding: false })
+}
