@@ -54,6 +54,8 @@ tools/simulate/measured.ts.
 `
 const PAGE = 'docs/scaling.md'
 const SHARES = [0.01, 0.05, 0.2, 0.4] as const
+/** Of disks that cost less than the renders that they save. */
+const COST_SHARES = [0.05, 0.1, 0.2, 0.3, 0.4, 0.6] as const
 /** A replay has the times and the coalescing of a real node: it differs a little from the simulation. */
 const MAX_ERROR = 0.03
 
@@ -138,7 +140,7 @@ async function printHitRatios(options: TraceOptions, write: boolean): Promise<vo
 async function printCosts(options: TraceOptions, plan: Parameters<typeof planCapacity>[0], write: boolean) {
   const originals = originalsFor(viewsPerUpload(plan.workload), options)
   const trace = createTrace({ ...options, originals })
-  const rows = SHARES.map((share) => {
+  const rows = COST_SHARES.map((share) => {
     const demand = demandAt(trace, { originals, days: options.days }, share)
     return { share, demand, capacity: planCapacity(plan, demand) }
   })

@@ -68,7 +68,8 @@ function cacheTable(rows: readonly CapacityRow[], best: CapacityRow): readonly s
 }
 
 function workTable({ capacity }: CapacityRow): readonly string[] {
-  const { coresOf, gigabits, monthly, nodes, diskBytes, rendersPerSecond, price } = capacity
+  const { coresOf, gigabits, monthly, nodes, diskBytes, rendersPerSecond, price, sweepSeconds, sweepEverySeconds } =
+    capacity
   return [
     'The cheapest of them:',
     '',
@@ -78,6 +79,7 @@ function workTable({ capacity }: CapacityRow): readonly string[] {
     `| renders at the peak | ${count(rendersPerSecond)}/s |`,
     `| network at the peak | ${count(gigabits)} Gbit/s |`,
     `| disk of a node | ${terabytes(diskBytes / nodes)} |`,
+    `| a sweep of a node's files takes; and is needed every | ${minutes(sweepSeconds)}; ${minutes(sweepEverySeconds)} on average |`,
     `| requests to the store in a month | ${count(monthly.gets)} GET and HEAD, ${count(monthly.puts)} PUT and LIST |`,
     `| not in the price: traffic to viewers in a month | ${terabytes(monthly.trafficBytes)} |`,
     `| not in the price: the store | ${terabytes(monthly.storedBytes)} more each month, ${dollars(price.storage)} a month for each month of uploads |`,
@@ -146,6 +148,10 @@ function range([low, high]: readonly [number, number]): string {
 
 function percent(share: number): string {
   return `${significant(share * 100)} %`
+}
+
+function minutes(seconds: number): string {
+  return `${significant(seconds / 60)} min`
 }
 
 function terabytes(bytes: number): string {

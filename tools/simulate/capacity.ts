@@ -1,3 +1,4 @@
+import { LOW_WATER } from '../../src/domain/sweep/sweep-plan.ts'
 import type { Figures } from './measured.ts'
 import type { Prices } from './prices.ts'
 
@@ -5,6 +6,8 @@ const DAY_SECONDS = 86_400
 const MONTH_DAYS = 30
 /** As clouds count a month. */
 const MONTH_HOURS = 730
+/** One counts the files, and one removes some. */
+const SWEEP_PASSES = 2
 
 /** What a site asks for. */
 export interface Workload {
@@ -44,6 +47,9 @@ export interface Capacity {
   readonly nodes: number
   readonly diskBytes: number
   readonly filesPerNode: number
+  /** Time of a sweep that frees space, and between two of them, s. */
+  readonly sweepSeconds: number
+  readonly sweepEverySeconds: number
   readonly rendersPerSecond: number
   readonly monthly: {
     readonly firstViews: number
@@ -105,14 +111,18 @@ export function planCapacity(plan: Plan, demand: Demand): Capacity {
     storedBytes: uploads * figures.originalBytes * (1 + figures.mezzanineShare),
   }
   const diskBytes = demand.cacheBytesPerUpload * uploadsPerDay
+  const filesPerNode = (demand.filesPerUpload * uploadsPerDay) / nodes
+  const rendersPerSecond = requestsPerSecond * demand.misses
   return {
     cores,
     coresOf,
     gigabits,
     nodes,
     diskBytes,
-    filesPerNode: (demand.filesPerUpload * uploadsPerDay) / nodes,
-    rendersPerSecond: requestsPerSecond * demand.misses,
+    filesPerNode,
+    sweepSeconds: (SWEEP_PASSES * figures.sweepSeconds * filesPerNode) / 1e6,
+    sweepEverySeconds: ((1 - LOW_WATER) * filesPerNode) / (rendersPerSecond / peak / nodes),
+    rendersPerSecond,
     monthly,
     price: priceOf(plan, { nodes, diskBytes, monthly }),
   }

@@ -22,6 +22,7 @@ export const MEASURED = {
   uploadGets: { value: 7, unit: '', source: 'GET and HEAD for an upload: `npm run bench -- sizing`' },
   uploadPuts: { value: 5, unit: '', source: 'PUT for an upload: `npm run bench -- sizing`' },
   listsPerSecond: { value: 4 / 3, unit: '/s', source: 'LIST of a running node: `npm run bench -- sizing`' },
+  sweepSeconds: { value: 10, unit: 's', source: 'one pass over a million files in a sweep: `npm run bench -- purge`' },
 } as const satisfies Record<string, Measured>
 
 /** Values by name. */
@@ -38,4 +39,5 @@ export const FIGURES: Figures = {
   uploadGets: MEASURED.uploadGets.value,
   uploadPuts: MEASURED.uploadPuts.value,
   listsPerSecond: MEASURED.listsPerSecond.value,
+  sweepSeconds: MEASURED.sweepSeconds.value,
 }

@@ -19,7 +19,7 @@ export const TEMP_MAX_AGE_MS = 60 * 60_000
 export const SWEEP_AT = 0.97
 
 /** A sweep that has to free space frees 3 % more, so that the next file does not start it again. */
-const LOW_WATER = 0.97
+export const LOW_WATER = 0.97
 
 const DEFAULT_MAX_PERCENT = 10
 const DEFAULT_MIN_FREE_PERCENT = 5

@@ -21,6 +21,7 @@ const PLAN: Plan = {
     uploadGets: 3,
     uploadPuts: 4,
     listsPerSecond: 1,
+    sweepSeconds: 10,
   },
   prices: { cpuHour: 0.1, diskMonth: 0.05, gets: 0.001, puts: 0.01, storeMonth: 0.02 },
 }
@@ -50,9 +51,12 @@ test('the busiest resource decides on the nodes, and one more may fail', () => {
 })
 
 test('disks, files and requests to the store follow from the uploads and the misses', () => {
-  const { diskBytes, filesPerNode, monthly } = planCapacity(PLAN, DEMAND)
+  const { diskBytes, filesPerNode, sweepSeconds, sweepEverySeconds, monthly } = planCapacity(PLAN, DEMAND)
   assert.equal(diskBytes, 864e9)
   assert.equal(Math.round(filesPerNode), Math.round((25 * 864_000) / 7))
+  // Two passes over 3.09 million files; 3 % of them are replaced by 1,000 misses/s of seven nodes on average.
+  assert.equal(Math.round(sweepSeconds), 62)
+  assert.equal(Math.round(sweepEverySeconds), 648)
   // On average 10,000 requests/s: 25.92 billion in 30 days, and 25.92 million uploads.
   assert.deepEqual(monthly, {
     firstViews: 1.296e9,
