@@ -20,7 +20,8 @@ RUN npm ci --omit=dev --ignore-scripts \
 COPY . .
 
 # glibc gives every thread a heap of its own and hardly shrinks it; sharp, files and name look-ups share libuv's threads.
-ENV NODE_ENV=production MALLOC_ARENA_MAX=2 UV_THREADPOOL_SIZE=16 \
+ENV NODE_ENV=production MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=65536 MALLOC_TRIM_THRESHOLD_=8388608 \
+    UV_THREADPOOL_SIZE=16 \
   HOST=127.0.0.1 PORT=3000 ACCEL_PREFIX=/_renditions/ \
   CACHE_DIR=/var/cache/darkroom STORE=file:/var/lib/darkroom \
   TRUSTED_NETWORKS=127.0.0.0/8 NODES=node

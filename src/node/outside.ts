@@ -94,7 +94,7 @@ export async function openDisk(config: Config, meter: Meter, mtimeSeconds: numbe
     (config.CACHE_MAX_BYTES ?? (await atStart(cachePlace(cacheDir), tenthOfDisk(cacheDir)))) * SWEEP_AT,
   )
   const settings = { maxIdleDays, maxBytes, ...(minFreeBytes !== undefined && { minFreeBytes }) }
-  const sweeper = createCacheSweeper({ cacheDir, settings })
+  const sweeper = createCacheSweeper({ cacheDir, settings, codeFolder: join(cacheDir, CACHE_FOLDERS.code) })
   const keeper = createCacheKeeper({
     sweep: {
       async sweep() {

@@ -77,6 +77,7 @@ test('A node is started alike by hand, by systemd, in the image and in tests', a
   }
   for (const file of ['package.json', 'packaging/systemd/darkroom.service', 'Dockerfile']) {
     assert.match(await read(file), /MALLOC_ARENA_MAX=2\b[\s\S]*UV_THREADPOOL_SIZE=16\b/, file)
+    assert.match(await read(file), /MALLOC_MMAP_THRESHOLD_=65536\b[\s\S]*MALLOC_TRIM_THRESHOLD_=8388608\b/, file)
   }
 })
 

@@ -54,6 +54,8 @@ export async function startDarkroom(options: DarkroomOptions = {}): Promise<Dark
   await mkdir(cacheDir, { recursive: true })
   const env = {
     MALLOC_ARENA_MAX: '2',
+    MALLOC_MMAP_THRESHOLD_: '65536',
+    MALLOC_TRIM_THRESHOLD_: '8388608',
     UV_THREADPOOL_SIZE: '16',
     STORE: `file:${join(folder, 'data')}`,
     CACHE_DIR: cacheDir,

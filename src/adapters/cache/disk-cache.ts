@@ -214,7 +214,7 @@ export interface CacheDisk {
 }
 
 function createCacheDisk({ cacheDir, onTrouble, onWrite }: CacheDiskOptions): CacheDisk {
-  const writer = createDiskWriter()
+  const writer = createDiskWriter({ codeFolder: join(cacheDir, CACHE_FOLDERS.code) })
   const temporary = join(cacheDir, CACHE_FOLDERS.temporary)
   const groups = createGroupWriter({
     writer,

@@ -19,8 +19,8 @@ export interface DiskWriter {
 /** Path of a written file, or the error of the disk. */
 export type Prepared = { readonly path: string; readonly error?: undefined } | { readonly error: Error }
 
-/** One suffices for a fast disk, and takes 25 MB; on a slow disk a file is synced while others are written. */
-const MAX_THREADS = 4
+/** One suffices for a fast disk, and takes 12 MB; on a slow disk a file is synced while others are written. */
+const MAX_THREADS = 2
 /** Tasks that wait for a thread before another one is started. */
 const LONG_QUEUE = 4
 /** An idle thread ends after this time, unless it is the last one, as it would keep its memory. */
@@ -33,11 +33,18 @@ interface Thread {
   idleTimer?: NodeJS.Timeout
 }
 
-export function createDiskWriter({ idleMs = IDLE_MS }: { readonly idleMs?: number } = {}): DiskWriter {
+export interface DiskWriterOptions {
+  readonly idleMs?: number
+  /** Folder for compiled code, which halves the memory of a thread: it need not load the compiler of TypeScript. */
+  readonly codeFolder?: string
+}
+
+export function createDiskWriter({ idleMs = IDLE_MS, codeFolder }: DiskWriterOptions = {}): DiskWriter {
+  const env = codeFolder === undefined ? {} : { NODE_COMPILE_CACHE: codeFolder }
   const threads: Thread[] = []
 
   function start(): Thread {
-    const worker = new Worker(new URL('./disk-writer-worker.ts', import.meta.url), { env: {}, execArgv: [] })
+    const worker = new Worker(new URL('./disk-writer-worker.ts', import.meta.url), { env, execArgv: [] })
     const thread: Thread = { worker, pending: [] }
     worker.on('message', (answers: readonly WriterAnswer[]) => {
       const done = thread.pending.shift()
