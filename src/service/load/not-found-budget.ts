@@ -60,8 +60,8 @@ export function createNotFoundBudget({ perMinute, now }: NotFoundBudgetOptions):
       const own = bucketOf(client)
       if (own === undefined) return undefined
       refill(all, capacity * CLIENTS_WORTH)
-      if (own.tokens > 0 && all.tokens > 0) return undefined
-      const waitMs = Math.max(0, (-own.tokens / capacity) * MINUTE_MS)
+      if (own.tokens >= 1 && all.tokens >= 1) return undefined
+      const waitMs = Math.max(0, ((1 - own.tokens) / capacity) * MINUTE_MS)
       const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000))
       return new NotFoundLimitError(
         `Too many requests of this client for images that do not exist (NOT_FOUND_PER_MINUTE=${perMinute}); ` +

@@ -38,7 +38,7 @@ test('A client has half a minute of its rate at once, and the rest in the course
 test('What was in progress when the budget was spent is made up for', () => {
   const { clock, spend, refusal } = setUp(600)
   for (let count = 0; count < 400; count += 1) spend(CLIENT, 1)
-  assert.equal(refusal(CLIENT)?.retryAfterSeconds, 20)
+  assert.equal(refusal(CLIENT)?.retryAfterSeconds, 21)
   clock.ms += 19_000
   assert.ok(refusal(CLIENT))
   clock.ms += 2000
