@@ -26,12 +26,12 @@ const HEAD_END = '\r\n\r\n'
  * The least of an HTTP client, as it has to share the machine with what it measures: one GET at a time on each connection,
  * answers with a Content-Length, whose bodies are counted and dropped.
  */
-export function createConnections(port: number): Connections {
+export function createConnections(port: number, localAddress = '127.0.0.1'): Connections {
   const idle: Line[] = []
   const all = new Set<Line>()
 
   function open(): Line {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true })
     const line: Line = { socket, pending: undefined, head: '', answer: undefined, left: 0 }
     all.add(line)
     socket.on('data', (chunk: Buffer) => onData(line, chunk))

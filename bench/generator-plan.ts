@@ -9,6 +9,8 @@ export const GeneratorPlan = z
   .object({
     /** Of an HTTP server on loopback. */
     port: z.number(),
+    /** Loopback address of the clients. Default: 127.0.0.1. */
+    from: z.string().optional(),
     /** In this order; after the last the first again. */
     paths: z.array(z.string()).readonly(),
     load: z.union([

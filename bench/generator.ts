@@ -7,7 +7,7 @@ import { type Generated, GeneratorPlan, type Sample, type Segment } from './gene
 
 async function main([planFile = '', resultFile = '']: readonly string[]): Promise<void> {
   const plan = GeneratorPlan.parse(JSON.parse(await readFile(planFile, 'utf8')))
-  const connections = createConnections(plan.port)
+  const connections = createConnections(plan.port, plan.from)
   const began = performance.now()
   const cpu = process.cpuUsage()
   const ask = createAsker(connections, plan.paths, began)

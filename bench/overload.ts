@@ -8,7 +8,7 @@ import { backgroundIsDone, type Darkroom, fixture, startDarkroom, upload } from 
 import { startNodeNginx } from '../tools/servers/nginx.ts'
 import { withComment } from './distinct-copy.ts'
 import type { Sample, Segment } from './generator-plan.ts'
-import { type BenchOptions, type BenchReport, type Figure } from './measure.ts'
+import { type BenchOptions, type BenchReport, type Figure, median } from './measure.ts'
 import { type Outcome, outcomeOf, recoveredAfterMs, type Span } from './overload-figures.ts'
 import { plotOverload } from './overload-plot.ts'
 import { readPhotographs } from './render-photographs.ts'
@@ -21,6 +21,8 @@ const LOADS = [1, 3, 10] as const
 const CALM = 0.5
 const CLIENTS = 16
 const HITS_PER_SECOND = 100
+/** A client with an address of its own, which looks at a new picture from time to time. */
+const POLITE = { from: '127.0.0.9', viewsPerSecond: 1, seed: 3 } as const
 const HOT = 20
 const SEEDS = { misses: 20_261_121, hits: 7 } as const
 const WIDTHS = { from: 200, count: 400 } as const
@@ -32,12 +34,14 @@ interface Scale {
   readonly capacity: number
   readonly load: number
   readonly calm: number
+  /** For the polite client alone. */
+  readonly alone: number
 }
 
 /** RENDER_WAIT_MAX_SECONDS by default: what waits when the load ends is made first. */
 const LONGEST_WAIT_SECONDS = 15
-const FULL: Scale = { originals: 120, capacity: 10, load: 20, calm: LONGEST_WAIT_SECONDS }
-const SMOKE: Scale = { originals: 4, capacity: 1, load: 1, calm: 1 }
+const FULL: Scale = { originals: 120, capacity: 10, load: 20, calm: LONGEST_WAIT_SECONDS, alone: 20 }
+const SMOKE: Scale = { originals: 4, capacity: 1, load: 1, calm: 1, alone: 2 }
 
 interface Stage {
   readonly node: Darkroom
@@ -123,6 +127,8 @@ interface Round {
   readonly capacity: number
   readonly misses: readonly Sample[]
   readonly hits: readonly Sample[]
+  /** First views of the polite client. */
+  readonly polite: readonly Sample[]
   readonly spans: readonly [Span, Span, Span]
 }
 
@@ -139,6 +145,16 @@ async function measure(stage: Stage, scale: Scale, smoke: boolean): Promise<Benc
     return goodput
   }
   const serverCpu = async () => (await cpuSeconds(node.pid)) + (await cpuSeconds(nginxPid))
+  const visit = async (seconds: number) => {
+    // From the end of the list: no other client requests the same picture first.
+    const paths = misses.slice(0, misses.length - visited).toReversed()
+    const load = { segments: [{ requestsPerSecond: POLITE.viewsPerSecond, seconds }], seed: POLITE.seed }
+    const { samples } = await generateLoad({ port, from: POLITE.from, paths, load })
+    visited += samples.length
+    return samples
+  }
+  let visited = 0
+  const alone = median(admittedTimes(await visit(scale.alone)))
   const cpu = { generators: 0, servers: 0 }
   const rounds: Round[] = []
   let before = await measureCapacity()
@@ -148,9 +164,10 @@ async function measure(stage: Stage, scale: Scale, smoke: boolean): Promise<Benc
     const seconds = segments.reduce((sum, segment) => sum + segment.seconds, 0)
     const hot = [{ requestsPerSecond: HITS_PER_SECOND, seconds }]
     const cpuBefore = await serverCpu()
-    const [open, looked] = await Promise.all([
+    const [open, looked, polite] = await Promise.all([
       generateLoad({ port, paths: misses.slice(asked), load: { segments, seed: SEEDS.misses } }),
       generateLoad({ port, paths: hits, load: { segments: hot, seed: SEEDS.hits } }),
+      visit(seconds),
     ])
     asked += open.samples.length
     cpu.generators += open.cpuSeconds + looked.cpuSeconds
@@ -158,11 +175,15 @@ async function measure(stage: Stage, scale: Scale, smoke: boolean): Promise<Benc
     const after = await measureCapacity()
     // What slows the machine for a while slows both.
     const capacity = (before + after) / 2
-    rounds.push({ load, capacity, misses: open.samples, hits: looked.samples, spans: spansOf(segments) })
+    rounds.push({ load, capacity, misses: open.samples, hits: looked.samples, polite, spans: spansOf(segments) })
     before = after
   }
   if (!smoke) await plotOverload(inOneRow(rounds, 'misses'), inOneRow(rounds, 'hits'))
-  return report(rounds, cpu)
+  return report(rounds, cpu, alone)
+}
+
+function admittedTimes(samples: readonly Sample[]): readonly number[] {
+  return samples.filter(([, , status]) => status === 200).map(([, took]) => took)
 }
 
 /** As if one round had begun when the one before it ended. */
@@ -175,8 +196,12 @@ function inOneRow(rounds: readonly Round[], kind: 'misses' | 'hits'): readonly S
   })
 }
 
-function report(rounds: readonly Round[], cpu: { readonly generators: number; readonly servers: number }): BenchReport {
-  const measured = rounds.map(({ load, capacity, misses, hits, spans }) => {
+function report(
+  rounds: readonly Round[],
+  cpu: { readonly generators: number; readonly servers: number },
+  alone: number,
+): BenchReport {
+  const measured = rounds.map(({ load, capacity, misses, hits, polite, spans }) => {
     const [calm, outcome, after] = spans.map((span) => outcomeOf(misses, span))
     const [hitBefore, hit, hitAfter] = spans.map((span) => outcomeOf(hits, span))
     assert.ok(calm && outcome && after && hitBefore && hit && hitAfter)
@@ -188,12 +213,15 @@ function report(rounds: readonly Round[], cpu: { readonly generators: number; re
       outcome,
       after,
       hit,
+      polite: outcomeOf(polite, spans[1]),
       recoveredMs,
       all: [calm, outcome, after, hitBefore, hit, hitAfter],
     }
   })
-  const figures = measured.flatMap(({ load, capacity, outcome, hit, recoveredMs }) => [
+  const figures = measured.flatMap(({ load, capacity, outcome, hit, polite, recoveredMs }) => [
     ...figuresOf({ load, outcome, hit, capacity }),
+    { name: '  a polite client, median of that alone', value: polite.admittedP50 / alone, wanted: '<= 2' },
+    { name: '  its views without a picture', value: polite.refused + polite.failed, unit: '', wanted: '0' },
     { name: '  normal again after', value: recoveredMs / 1000, unit: 's', wanted: `< ${LONGEST_WAIT_SECONDS}` },
   ])
   const { generators, servers } = cpu
@@ -206,9 +234,10 @@ function report(rounds: readonly Round[], cpu: { readonly generators: number; re
     figures: [...figures, { name: 'CPU of the load generators, of all', value: generators / (generators + servers) }],
     notes: [
       `${broken} answers were neither a picture nor a 503 or 429 with Retry-After.`,
+      `A polite client views a new picture every ${1 / POLITE.viewsPerSecond} s; alone its median was ${alone.toFixed(0)} ms.`,
       `Before each load, at ${CALM} of the capacity, p99 was ${calmP99} ms; p99 of all hits ${hitP99.toFixed(1)} ms.`,
     ],
-    raw: { measured, generators, servers },
+    raw: { measured, generators, servers, alone },
   }
 }
 

@@ -18,6 +18,7 @@ import { benchSizing } from './sizing.ts'
 import { benchSoak } from './soak.ts'
 import { benchSteps } from './steps.ts'
 import { benchStoreCalls } from './store-calls.ts'
+import { benchStorm } from './storm.ts'
 import { benchUploads } from './uploads.ts'
 
 const USAGE = `Usage: npm run bench [-- [--smoke] [--rows name,...] [--rounds n] [part ...]]
@@ -32,6 +33,7 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
              against ipx, sharp alone and imgproxy
   encoders   quality, size and CPU time of the settings of every encoder
   soak       memory over thousands of renders
+  storm      10,000 unknown ids per second beside a crawler: other viewers and requests to the store; requires root
   overload   first views and hits at 1, 3 and 10 times the capacity of the node
   galleries  pages of 200 new pictures in Chromium, and 8 and 64 concurrent clients
   sizing     uploads and first views with an S3 store: CPU, bytes and requests to the store for each
@@ -60,6 +62,7 @@ const PARTS = {
   encoders: benchEncoders,
   soak: benchSoak,
   overload: benchOverload,
+  storm: benchStorm,
   galleries: benchGalleries,
   sizing: benchSizing,
   steps: benchSteps,
