@@ -105,11 +105,12 @@ function picturesFirst(table: readonly Route[]): Middleware<RequestState> {
   const pictures = table
     .filter(({ path }) => path.endsWith(BELOW))
     .map(({ path, handlers }) => ({ prefix: `${path.slice(0, -BELOW.length)}/`, handlers }))
-  return async (ctx, next) => {
-    const isRead = ctx.method === 'GET' || ctx.method === 'HEAD'
-    const found = isRead ? pictures.find(({ prefix }) => ctx.path.startsWith(prefix)) : undefined
-    const handle = found?.handlers[0]
-    await (handle === undefined ? next() : handle(ctx, next))
+  return (ctx, next) => {
+    const { method, path } = ctx
+    const isRead = method === 'GET' || method === 'HEAD'
+    const handle = isRead ? pictures.find(({ prefix }) => path.startsWith(prefix))?.handlers[0] : undefined
+    const answered: unknown = handle === undefined ? next() : handle(ctx, next)
+    return answered
   }
 }
 

@@ -14,7 +14,7 @@ export function createLog(level: string): { readonly log: Log; flush(): void } {
   const stream = destination({
     fd: 1,
     sync: false,
-    minLength: 4096,
+    minLength: 12 * 1024,
     periodicFlush: 500,
     maxLength: MAX_WAITING_BYTES,
   })

@@ -2,7 +2,14 @@ import { RequestError } from '../../errors.ts'
 import { formatSpec, parseSpec, type Spec } from '../spec/spec.ts'
 import { nearestWord } from '../text/edit-distance.ts'
 import { type ImageRequest, signedPath } from '../url/picture-url.ts'
-import { assertSignature, formatSignature, parseSignature, signPath, transferSignature } from './signature.ts'
+import {
+  assertSignature,
+  formatSignature,
+  parseSignature,
+  type SignText,
+  signPath,
+  transferSignature,
+} from './signature.ts'
 import { assertCombination, isAllowedCombination, type SizeSteps, stepSpec } from './size-steps.ts'
 
 /** Which sizes clients may request. */
@@ -10,7 +17,7 @@ export type SizePolicy =
   | { readonly kind: 'open' }
   | { readonly kind: 'list'; readonly sizes: readonly string[]; readonly fallback: 'refuse' | 'redirect' }
   | { readonly kind: 'steps'; readonly steps: SizeSteps; readonly answer: 'picture' | 'redirect' }
-  | { readonly kind: 'signed'; readonly keys: readonly string[] }
+  | { readonly kind: 'signed'; readonly keys: readonly string[]; readonly sign?: SignText }
 
 /** The result for an allowed request, with the seconds until its signature expires, if it does. */
 export interface Admission {
@@ -37,7 +44,7 @@ export function admit(
   if (policy.kind === 'steps') return admitStep(request.spec, policy)
   if (policy.kind === 'open') return {}
   const signature = parseSignature(query)
-  assertSignature(signedPath(request), signature, policy.keys, nowSeconds)
+  assertSignature(signedPath(request), signature, policy, nowSeconds)
   return signature.expires === undefined ? {} : { expiresInSeconds: signature.expires - nowSeconds }
 }
 

@@ -170,7 +170,13 @@ export function readOption(
 
 /** The canonical spelling of each given option, in canonical order. */
 export function formatOptions(options: SpecOptions): string[] {
-  return KINDS.flatMap(({ format }) => format(options) ?? [])
+  const texts: string[] = []
+  // `flatMap` made an array for each kind, a twentieth of the time of a hit.
+  for (const { format } of KINDS) {
+    const text = format(options)
+    if (text !== undefined) texts.push(text)
+  }
+  return texts
 }
 
 function flag(kind: string, value: SpecOptions, read: (options: SpecOptions) => true | undefined): OptionKind {

@@ -66,7 +66,8 @@ export const SPEC_PATTERN = '[a-z0-9][a-z0-9.,]*'
 
 /** The canonical spelling: the inverse of `parseSpec`, part of the cache key and of the file name. */
 export function formatSpec(spec: Spec): string {
-  return [formatSize(spec.size), ...formatOptions(spec)].join(',')
+  const options = formatOptions(spec)
+  return options.length === 0 ? formatSize(spec.size) : `${formatSize(spec.size)},${options.join(',')}`
 }
 
 /** The default fit of a size. */

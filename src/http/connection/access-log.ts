@@ -46,7 +46,7 @@ export function createAccessReport(log: Log, metrics: Metrics): AccessReport {
     const reason = isShed ? 'shed' : rejectionOf(error)
     if (reason !== undefined) metrics.rejections.inc({ reason })
     if (tier !== undefined) metrics.renditions.inc(renditionLabels(tier))
-    const line = { ...rest, seconds: Number(seconds.toFixed(4)), tier: tier ?? '' }
+    const line = { ...rest, seconds: Math.round(seconds * 1e4) / 1e4, tier: tier ?? '' }
     if (error === undefined || status === 499) log.info(line, 'request')
     else if (!(error instanceof ServiceError)) log.error({ ...line, err: error }, 'request')
     else if (status >= 500) log.warn({ ...line, error: error.code, cause: describeCause(error.cause) }, 'request')
@@ -68,24 +68,25 @@ function renditionLabels(tier: string): Record<'cache_status' | 'cache', string>
 
 /** Reports each request when its response has ended. */
 export function accessLog(report: AccessReport, clientOf: ClientOf): Middleware<RequestState> {
-  return async (ctx, next) => {
+  return (ctx, next) => {
     const began = performance.now()
-    ctx.res.once('close', () => {
+    const { req, res } = ctx
+    res.on('close', () => {
       const { tier, error } = ctx.state
       report({
-        client: clientOf(ctx.req),
-        requestId: requestIdOf(ctx.req),
+        client: clientOf(req),
+        requestId: requestIdOf(req),
         method: ctx.method,
         path: ctx.path,
         // Koa also answers failed requests of clients that have disconnected: such a response was not sent.
-        status: ctx.res.headersSent ? ctx.status : 499,
+        status: res.headersSent ? res.statusCode : 499,
         bytes: ctx.response.length ?? 0,
         seconds: (performance.now() - began) / 1000,
         tier,
         error,
       })
     })
-    await next()
+    return next()
   }
 }
 

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type Koa from 'koa'
-import type { Middleware } from 'koa'
+import type { Context, Middleware, Next } from 'koa'
 import { isWithinRoot } from '../../domain/text/path-text.ts'
 import { errorHeaders, SERVER_ERRORS, type ServerError } from '../answer/error-response.ts'
 import { hasBody, type RequestState } from '../request/request-state.ts'
@@ -33,10 +33,12 @@ export function createHttpServer(app: Koa<RequestState>, shed: Shed = goOnAtOnce
       maxHeaderSize: MAX_HEADER_BYTES,
       // Checked by `isAmbiguous`.
       requireHostHeader: false,
+      // Such requests emit no events: a tenth of the time of a hit.
+      optimizeEmptyRequests: true,
     },
     (request, response) => {
       // From here on only a slow client delays the response. A body that is not a stream is in memory anyway.
-      response.once('pipe', () => response.setTimeout(SEND_TIMEOUT_MS, () => response.destroy()))
+      response.on('pipe', () => response.setTimeout(SEND_TIMEOUT_MS, () => response.destroy()))
       const target = originForm(request.url ?? '')
       if (target === undefined || isAmbiguous(request)) {
         refuse(response, 400)
@@ -131,8 +133,9 @@ function answerProtocolErrors(server: Server): void {
   server.prependListener('request', (request, response) => {
     const { socket } = request
     latest.set(socket, { request, response })
-    // An idle connection must not keep its last request in memory, whose headers may have 24 KB.
-    response.once('close', () => {
+    // An idle connection must not keep its last request in memory, whose headers may have 24 KB. `once` takes a twentieth of the
+    // time of a hit.
+    response.on('close', () => {
       if (latest.get(socket)?.response === response) latest.delete(socket)
     })
   })
@@ -149,7 +152,11 @@ function answerProtocolErrors(server: Server): void {
 
 /** Whether the host of a request is ambiguous: servers that interpret it differently could be exploited. */
 function isAmbiguous({ rawHeaders, httpVersion }: IncomingMessage): boolean {
-  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.length === 4 && /^host$/i.test(name)).length
+  let hosts = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? ''
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1
+  }
   return hosts > 1 || (hosts === 0 && httpVersion === '1.1')
 }
 
@@ -202,14 +209,15 @@ const LINGER_SLOW_MS = 2000
  * everything, and the connection would hang.
  */
 export function dropUnreadBody(): Middleware<RequestState> {
-  return async (ctx, next) => {
+  const dropAfter = async (ctx: Context, next: Next): Promise<void> => {
     const { req, res } = ctx
     try {
       await next()
     } finally {
-      if (hasBody(req) && !req.complete) dropRest(req, res, ctx.status === 408 ? LINGER_SLOW_MS : LINGER_MS)
+      if (!req.complete) dropRest(req, res, ctx.status === 408 ? LINGER_SLOW_MS : LINGER_MS)
     }
   }
+  return (ctx, next) => (hasBody(ctx.req) ? dropAfter(ctx, next) : next())
 }
 
 function dropRest(req: IncomingMessage, res: ServerResponse, lingerMs: number): void {

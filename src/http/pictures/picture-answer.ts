@@ -60,16 +60,18 @@ export function pictureAnswer(options: PictureAnswerOptions, within: NotFoundLim
   return async (ctx, { original, spec, as, expiresInSeconds }) => {
     const began = performance.now()
     // nginx sets or removes this header. Without nginx it could only come from the client.
-    const again = front.accelPrefix !== '' && ctx.get('X-Render-Again') !== ''
+    const again = front.accelPrefix !== '' && (ctx.req.headers['x-render-again'] ?? '') !== ''
 
     const answer = (rendition: Rendition, version?: Version): boolean | Promise<boolean> => {
       ctx.state.tier = rendition.tier
-      setHeaders(ctx, {
-        'Content-Type': contentTypeOf(rendition.format),
-        'Cache-Tag': cacheTag(original),
-        'Server-Timing': `cache;desc="${rendition.tier}", node;dur=${(performance.now() - began).toFixed(1)}`,
-        ...(typeof as === 'object' && as.accept !== 'source' && { Vary: 'Accept' }),
-      })
+      // Without Koa's `ctx.set`, which took a tenth of the time of a hit.
+      const { res } = ctx
+      res.setHeader('Content-Type', contentTypeOf(rendition.format))
+      res.setHeader('Cache-Tag', cacheTag(original))
+      const tenths = Math.round((performance.now() - began) * 10)
+      const milliseconds = `${Math.floor(tenths / 10)}.${tenths % 10}`
+      res.setHeader('Server-Timing', `cache;desc="${rendition.tier}", node;dur=${milliseconds}`)
+      if (typeof as === 'object' && as.accept !== 'source') res.setHeader('Vary', 'Accept')
       return answerFile(ctx, { rendition, version, again, expiresInSeconds }, options)
     }
 
@@ -110,11 +112,6 @@ function answerFile(ctx: Context, found: FoundFile, options: PictureAnswerOption
   return true
 }
 
-/** Sets headers without Koa's `ctx.set`, which took a tenth of the time of a hit. */
-function setHeaders({ res }: Context, headers: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
-}
-
 /**
  * Lets nginx send the file. For an upload, nginx's validators and ranges are the same as ours. Cache-Control has a private name,
  * which nginx renames for a picture only, and not for the error response if the file is gone.
@@ -126,15 +123,21 @@ function accelerate(
 ): void {
   const { rendition, version, caching } = found
   const { id, file, sizeBytes } = rendition
-  const { validators, cacheControl } = caching
   // nginx's own 416 would carry the picture's caching headers.
   if (ctx.headers.range !== undefined && isUnsatisfiable(ctx, rendition, caching)) throw new RangeError416(sizeBytes)
-  setHeaders(ctx, {
-    'X-Accel-Redirect': `${front.accelPrefix}${renditionFolder(id)}/${file}`,
-    'X-Darkroom-Cache-Control': cacheControl,
-    ...(version && { ETag: validators.etag, 'Last-Modified': validators.lastModified }),
-  })
-  ctx.body = ''
+  const { res } = ctx
+  res.setHeader('X-Accel-Redirect', `${front.accelPrefix}${renditionFolder(id)}/${file}`)
+  res.setHeader('X-Darkroom-Cache-Control', caching.cacheControl)
+  if (version) {
+    res.setHeader('ETag', caching.validators.etag)
+    res.setHeader('Last-Modified', caching.validators.lastModified)
+  }
+  // nginx sends its own.
+  res.sendDate = false
+  // Koa's way to an empty response takes a twentieth of the time of a hit.
+  ctx.respond = false
+  res.statusCode = 200
+  res.end()
 }
 
 function isUnsatisfiable(ctx: Context, { sizeBytes }: Rendition, { validators }: PictureCaching): boolean {

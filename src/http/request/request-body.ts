@@ -49,7 +49,8 @@ export function pacedBody(request: IncomingMessage, onBreak: 'invalid_upload' | 
   request.on('error', onClose).once('close', onClose)
   // An error without a reader must not end the process.
   body.on('error', () => {})
-  return request.pipe(body)
+  // A request without a body has ended from the start, and emits nothing.
+  return request.readableEnded ? body.end() : request.pipe(body)
 }
 
 interface Progress {

@@ -45,7 +45,7 @@ test('A signature is compared with that of each key, whole, wherever it is wrong
   const right = keys.map((key) => signPath('/image/x/400w', key).signature)
   const wrong = right.flatMap((text) => [`-${text.slice(1)}`, `${text.slice(0, -1)}-`])
   for (const signature of [...right, ...wrong]) {
-    const compare = () => assertSignature('/image/x/400w', { signature }, keys, 0)
+    const compare = () => assertSignature('/image/x/400w', { signature }, { keys }, 0)
     assert.deepEqual(comparisons(t, compare), [43, 43], signature)
   }
 })

@@ -8,7 +8,7 @@ const KEYS = ['the newest of the keys', 'an older key'] as const
 const NOW = 1_800_000_000
 
 function check(query: string, { path = PATH, keys = KEYS, now = NOW }: Check = {}) {
-  assertSignature(path, parseSignature(new URLSearchParams(query)), keys, now)
+  assertSignature(path, parseSignature(new URLSearchParams(query)), { keys }, now)
 }
 interface Check {
   readonly path?: string
