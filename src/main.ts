@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { bucketVariables, loadBuckets } from './config/buckets-file.ts'
 import { ConfigError, loadConfig } from './config/env.ts'
 import { formatSettings } from './config/help.ts'
+import { loadSinks } from './config/sinks-file.ts'
 import { mostFilesPerPicture } from './config/size-policy.ts'
 import { startNode } from './node/start.ts'
 import { atStart, endDespiteHungThreads, HungDiskError, PassingError } from './node/start-trouble.ts'
@@ -32,9 +33,20 @@ async function main(): Promise<void> {
   }
   const path = process.env['BUCKETS_FILE'] ?? ''
   const place = { name: 'BUCKETS_FILE', path, example: '/etc/darkroom-buckets.yaml' }
-  const config = loadConfig(process.env, await atStart(place, bucketVariables(path)))
+  const sinksPath = process.env['SINKS_FILE'] ?? ''
+  const sinksPlace = { name: 'SINKS_FILE', path: sinksPath, example: '/etc/darkroom-sinks.yaml' }
+  const used = new Set([
+    ...(await atStart(place, bucketVariables(path))),
+    ...(await atStart(sinksPlace, bucketVariables(sinksPath))),
+  ])
+  const config = loadConfig(process.env, used)
   const buckets = await atStart(place, loadBuckets(config.BUCKETS_FILE, process.env))
-  const node = await startNode(config, buckets, { memoryBytes: availableBytes(), nodeVersion: process.versions.node })
+  const sinks = await atStart(sinksPlace, loadSinks(config.SINKS_FILE, process.env))
+  const node = await startNode(
+    config,
+    { buckets, sinks },
+    { memoryBytes: availableBytes(), nodeVersion: process.versions.node },
+  )
   process.stderr.write(node.greeting(process.stderr.isTTY))
   let stoppingSince: number | undefined
   const stop = () => {

@@ -131,6 +131,11 @@ const hasDialect =
 
 const MODES: readonly Mode[] = [
   {
+    settings: ['SINK_ALLOW_ADDRESSES'],
+    needs: 'SINKS_FILE',
+    isOn: ({ SINKS_FILE: path }) => path !== undefined,
+  },
+  {
     settings: ['SIZES', 'SIZES_FALLBACK'],
     needs: 'SIZE_POLICY=list or steps',
     isOn: ({ SIZE_POLICY = 'open' }) => SIZE_POLICY !== 'open' && SIZE_POLICY !== 'signed',

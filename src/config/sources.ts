@@ -126,6 +126,20 @@ export const EVENTS = {
       'Events are kept in the store for this time. A consumer of GET /events that was away for longer has to compare its images with GET /images (docs/events.md).',
     unit: 'days',
   }),
+  SINKS_FILE: text({
+    about: 'YAML or JSON file that lists the webhooks to which events are delivered (docs/events.md).',
+    allowed: 'path of a file',
+    whenUnset: 'no webhooks; GET /events has all events',
+  }),
+  SINK_ALLOW_ADDRESSES: list(
+    parseAddressBlock,
+    {},
+    {
+      about: 'Non-public addresses that webhooks may have. Requires SINKS_FILE.',
+      allowed: 'addresses and CIDR blocks such as 10.1.0.0/16, separated by spaces',
+      whenUnset: 'public addresses only',
+    },
+  ),
 } as const
 
 /** Settings of the caches on disk and in memory. */

@@ -1,6 +1,7 @@
 import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
 import type { EventFeed } from '../service/library/event-feed.ts'
 import type { Outbox } from '../service/library/outbox.ts'
+import type { WebhookRelay } from '../service/library/webhook-relay.ts'
 import type { CacheKeeper } from '../service/load/cache-keeper.ts'
 import type { WorkQueue } from '../service/load/work-queue.ts'
 import type { EndpointCalls } from '../service/ports/meter.ts'
@@ -21,6 +22,7 @@ export interface Measured {
   readonly renderQueue: Pick<WorkQueue, 'active' | 'waiting' | 'expectedWaitMs'>
   readonly fetchQueue: Pick<WorkQueue, 'active' | 'waiting'>
   readonly outbox: Pick<Outbox, 'counters'>
+  readonly relay: Pick<WebhookRelay, 'counters'>
   readonly feed: Pick<EventFeed, 'counters'>
   readonly store: Calling
   readonly elsewhere: {
@@ -39,6 +41,7 @@ export function nodeMetrics(measured: Measured): readonly SampledMetric[] {
     ...cacheMetrics(measured),
     ...endpointMetrics(measured),
     ...outboxMetrics(measured),
+    ...relayMetrics(measured),
   ]
 }
 
@@ -167,6 +170,41 @@ function cacheMetrics({ keeper }: Measured): readonly SampledMetric[] {
       name: 'darkroom_cache_sweep_age_seconds',
       help: 'Time since the last successful sweep of the cache, or since the start before the first one',
       read: () => keeper.sweepAgeSeconds,
+    },
+  ]
+}
+
+function relayMetrics({ relay }: Measured): readonly SampledMetric[] {
+  return [
+    {
+      type: 'gauge',
+      name: 'darkroom_relay_holder',
+      help: '1 on the node that delivers events to the webhooks of SINKS_FILE, else 0',
+      read: () => Number(relay.counters.isHolder),
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_relay_delivered_events_total',
+      help: 'Events that this node has delivered, counted for each webhook',
+      read: () => relay.counters.delivered,
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_relay_failed_attempts_total',
+      help: 'Deliveries of this node that a webhook did not accept',
+      read: () => relay.counters.failedAttempts,
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_relay_dead_letters_total',
+      help: 'Messages that this node gave up and put below relay/dead/ in the store',
+      read: () => relay.counters.deadLetters,
+    },
+    {
+      type: 'gauge',
+      name: 'darkroom_relay_lag_seconds',
+      help: 'Age of the oldest event that waits for its delivery by this node; 0 if none does',
+      read: () => relay.counters.lagSeconds,
     },
   ]
 }

@@ -169,6 +169,8 @@ function createLibrary(config: Config, made: Foundation & Originals & Renditions
   const node = randomBytes(4).toString('hex')
   const outbox = parts.add(createOutbox({ ...made, node, onWritten: feed.wake }))
   return {
+    /** Identifies this process in the keys of the store. */
+    node,
     outbox,
     feed,
     imageList: createImageList(made.store),

@@ -5,6 +5,7 @@ import { type FolderAccess, folderAccess, probeAccessTimes } from '../adapters/c
 import { yieldToOtherSessions } from '../adapters/renderer/session-priority.ts'
 import type { BucketSettings } from '../config/buckets-file.ts'
 import type { Config } from '../config/env.ts'
+import type { SinkSettings } from '../config/sinks-file.ts'
 import { startGreeting } from '../domain/access/write-access.ts'
 import { CACHE_FOLDERS } from '../domain/stored/cache-layout.ts'
 import { close, listen } from '../http/connection/server.ts'
@@ -26,6 +27,7 @@ import {
 } from './outside.ts'
 import { createParts, delay, type Parts, type Repeating, repeating } from './parts.ts'
 import { createReadiness } from './readiness.ts'
+import { createRelay } from './relay.ts'
 import { createServices, type Outside } from './services.ts'
 import { atStart, listenTrouble } from './start-trouble.ts'
 import { createWebServer } from './web-server.ts'
@@ -37,6 +39,12 @@ export interface Machine {
   readonly memoryBytes: number
   /** Of Node.js. */
   readonly nodeVersion: string
+}
+
+/** Content of the files that settings name. */
+export interface SettingsFiles {
+  readonly buckets: readonly BucketSettings[]
+  readonly sinks: readonly SinkSettings[]
 }
 
 export interface Node {
@@ -61,6 +69,8 @@ const POLL_MS = 750
 const FIRST_LOOK_MS = 2000
 const ACCESS_MS = 30_000
 const TRIM_MS = 3_600_000
+const RELAY_MS = 1000
+const RELAY_TROUBLE = 'The lease for delivering events could not be read or renewed in the object store'
 
 /**
  * Makes a node of its parts and starts it.
@@ -69,7 +79,7 @@ const TRIM_MS = 3_600_000
  */
 export async function startNode(
   config: Config,
-  bucketSettings: readonly BucketSettings[],
+  { buckets: bucketSettings, sinks }: SettingsFiles,
   { memoryBytes, nodeVersion }: Machine,
 ): Promise<Node> {
   const { log, flush } = createLog(config.LOG_LEVEL)
@@ -82,6 +92,9 @@ export async function startNode(
   const services = createServices(config, outside, parts)
   const degradation = createDegradation(meter, () => performance.now())
   addStoreWatches(parts, { ...outside, ...services, degradation, writeAccess })
+  const mayWrite = writeAccess.tokens.length > 0
+  const relay = parts.add(await createRelay(config, sinks, { ...outside, ...services, mayWrite }))
+  if (sinks.length > 0) parts.add(begun(repeating(RELAY_MS, untilItWorks(meter, RELAY_TROUBLE, relay.tick))))
   // After the first look for deletions, which may replace the whole cache.
   parts.add(outside.disk.keeper)
   const readiness = createReadiness({ ...outside, ...services, ...outside.disk, degradation, notes: writeAccess.notes })
@@ -110,7 +123,7 @@ export async function startNode(
   )
   parts.add({ stop: () => endLog(log, flush) }, 'log')
   const versions = { version: packageJson.version, node: nodeVersion }
-  metrics.observe(nodeMetrics({ ...services, ...outside.disk, ...outside, parts, readiness, versions }))
+  metrics.observe(nodeMetrics({ ...services, relay, ...outside.disk, ...outside, parts, readiness, versions }))
   await parts.start().catch(async (error: unknown) => {
     await parts.stop()
     throw error
@@ -202,6 +215,20 @@ function addStoreWatches(
       ),
     ),
   )
+}
+
+/** Reports the first of several failures in a row. */
+function untilItWorks(meter: Meter, message: string, task: (signal: AbortSignal) => Promise<void>) {
+  let isFailing = false
+  return async (signal: AbortSignal): Promise<void> => {
+    try {
+      await task(signal)
+      isFailing = false
+    } catch (error) {
+      if (!isFailing && !signal.aborted) meter.trouble(message, error)
+      isFailing = true
+    }
+  }
 }
 
 /** Starts without waiting for the first run. */

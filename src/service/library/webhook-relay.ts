@@ -1,0 +1,193 @@
+import { pauseAfter, type WebhookMessage, webhookHeaders, webhookMessage } from '../../domain/info/webhook.ts'
+import { NEW_SINK, type SinkState } from '../../domain/stored/relay-state.ts'
+import { CursorExpiredError, ServiceError } from '../../errors.ts'
+import type { Meter } from '../ports/meter.ts'
+import type { Sink, SinkAnswer, SinkSender } from '../ports/sink.ts'
+import type { ObjectStore } from '../ports/store.ts'
+import { createBackground } from '../tools/background.ts'
+import { startTimeLimit } from '../tools/time-limit.ts'
+import type { EventFeed, FeedPage } from './event-feed.ts'
+import type { RelayLease } from './relay-lease.ts'
+import { createSinkProgress } from './sink-progress.ts'
+
+/** Delivers the events of the feed to webhooks, if this node has the lease. */
+export interface WebhookRelay {
+  /** To be called every second. Deliveries go on in the background. */
+  tick(signal: AbortSignal): Promise<void>
+  /** Whether a delivery is in progress. */
+  readonly isBusy: boolean
+  readonly counters: RelayCounters
+  stop(): Promise<void>
+}
+
+export interface RelayCounters {
+  readonly isHolder: boolean
+  readonly delivered: number
+  readonly failedAttempts: number
+  readonly deadLetters: number
+  /** Age of the oldest event that waits for an attempt at any sink; 0 if none does. */
+  readonly lagSeconds: number
+}
+
+export interface WebhookRelayOptions {
+  readonly sinks: readonly Sink[]
+  readonly sender: SinkSender
+  readonly lease: RelayLease
+  readonly feed: Pick<EventFeed, 'read'>
+  readonly store: ObjectStore
+  readonly meter: Pick<Meter, 'trouble'>
+  /** Base of the URLs of images. */
+  readonly eventSource: string
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** From 0 to 1. */
+  readonly random: () => number
+}
+
+/** Events of a message, unless one batch has more. */
+const MESSAGE_EVENTS = 100
+const SEND_TIMEOUT_MS = 20_000
+/** The cursor of a sink without events must not expire. */
+const SAVE_EVERY_MS = 3_600_000
+
+export function createWebhookRelay(options: WebhookRelayOptions): WebhookRelay {
+  const { sinks, lease, meter, now } = options
+  const background = createBackground()
+  const busy = new Set<string>()
+  const oldest = new Map<string, number>()
+  const counters = { delivered: 0, failedAttempts: 0, deadLetters: 0 }
+  const delivery = createDelivery(options, { oldest, counters, signal: background.signal })
+
+  async function deliver(sink: Sink): Promise<void> {
+    if (busy.has(sink.name)) return
+    busy.add(sink.name)
+    try {
+      let isMore = true
+      while (isMore && lease.isHeld) isMore = await delivery.next(sink)
+    } catch (error) {
+      if (!background.signal.aborted)
+        meter.trouble(`Events could not be delivered to the sink "${sink.name}"; the next attempt follows`, error)
+    } finally {
+      busy.delete(sink.name)
+    }
+  }
+
+  return {
+    async tick(signal) {
+      if (sinks.length === 0) return
+      await lease.look(signal)
+      if (lease.isHeld) for (const sink of sinks) background.track(deliver(sink))
+      else oldest.clear()
+    },
+    get isBusy() {
+      return busy.size > 0
+    },
+    get counters() {
+      const lagMs = oldest.size === 0 ? 0 : now() - Math.min(...oldest.values())
+      return { ...counters, isHolder: sinks.length > 0 && lease.isHeld, lagSeconds: Math.max(0, lagMs / 1000) }
+    },
+    stop: background.stop,
+  }
+}
+
+interface DeliveryState {
+  /** Version of the oldest event that waits, by sink. */
+  readonly oldest: Map<string, number>
+  readonly counters: { delivered: number; failedAttempts: number; deadLetters: number }
+  readonly signal: AbortSignal
+}
+
+interface Failure {
+  readonly answer?: SinkAnswer
+  readonly cause?: unknown
+}
+
+interface Attempted {
+  readonly sink: Sink
+  readonly state: SinkState
+  readonly message: WebhookMessage
+  /** Cursor after the message. */
+  readonly cursor: string
+}
+
+function createDelivery(options: WebhookRelayOptions, { oldest, counters, signal }: DeliveryState) {
+  const { lease, feed, store, meter, eventSource, now, random } = options
+  const progress = createSinkProgress(store, now)
+
+  async function nextPage(sink: Sink, after: string): Promise<FeedPage> {
+    const wanted = { limit: MESSAGE_EVENTS, waitMs: 0 }
+    try {
+      return await feed.read({ ...wanted, after }, signal)
+    } catch (error) {
+      if (!(error instanceof CursorExpiredError)) throw error
+      const effect = 'compare its images with GET /images'
+      meter.trouble(`Events for the sink "${sink.name}" are no longer kept (EVENTS_KEEP_DAYS); ${effect}`, error)
+      return await feed.read({ ...wanted, after: error.oldest }, signal)
+    }
+  }
+
+  async function failed({ sink, state, message, cursor }: Attempted, { answer, cause }: Failure): Promise<void> {
+    const attempts = state.attempts + 1
+    counters.failedAttempts += 1
+    const reason = answer ? `answered ${answer.status}` : cause instanceof ServiceError ? cause.message : 'failed'
+    if (answer?.status === 410) {
+      meter.trouble(`The sink "${sink.name}" answered 410: deliveries wait for scripts/replay ${sink.name}`, cause)
+      return await progress.save(sink, { ...state, stopped: true }, signal)
+    }
+    const pauseMs = pauseAfter({ attempts, ...answer }, random())
+    if (pauseMs !== undefined) {
+      if (attempts === 1) meter.trouble(`A delivery to the sink "${sink.name}" is repeated: ${reason}`, cause)
+      return await progress.save(sink, { ...state, attempts, retryAt: now() + pauseMs }, signal)
+    }
+    const key = await progress.bury(sink, message, signal)
+    counters.deadLetters += 1
+    meter.trouble(`The sink "${sink.name}" accepted none of ${attempts} attempts (${reason}): ${key}`, cause)
+    return await progress.save(sink, { ...NEW_SINK, cursor }, signal)
+  }
+
+  return {
+    /** Delivers the next message. @returns Whether there may be more to deliver now. */
+    async next(sink: Sink): Promise<boolean> {
+      const state = await progress.load(sink, signal)
+      if (state.stopped || state.retryAt > now()) return false
+      const { events, cursor } = await nextPage(sink, state.cursor)
+      const [first] = events
+      if (first === undefined) {
+        oldest.delete(sink.name)
+        if (now() - state.savedAt > SAVE_EVERY_MS) await progress.save(sink, { ...state, cursor }, signal)
+        return false
+      }
+      oldest.set(sink.name, first.version)
+      const message = webhookMessage(events, eventSource)
+      // Also after a freeze of this process, at whatever point.
+      if (!lease.isHeld) return false
+      const failure = await attempt(options, { sink, message }, signal)
+      if (failure !== undefined) {
+        await failed({ sink, state, message, cursor }, failure)
+        return false
+      }
+      counters.delivered += events.length
+      await progress.save(sink, { ...NEW_SINK, cursor }, signal)
+      return true
+    },
+  }
+}
+
+/** @returns undefined for a success. */
+async function attempt(
+  { sender, now }: WebhookRelayOptions,
+  { sink, message }: Pick<Attempted, 'sink' | 'message'>,
+  signal: AbortSignal,
+): Promise<Failure | undefined> {
+  const limit = startTimeLimit(signal, SEND_TIMEOUT_MS, () => new Error('The sink did not answer in time'))
+  const headers = webhookHeaders(message, sink.secrets, Math.floor(now() / 1000))
+  try {
+    const answer = await sender.send(sink, { headers, body: message.body }, limit.signal)
+    return answer.status >= 200 && answer.status < 300 ? undefined : { answer }
+  } catch (cause) {
+    signal.throwIfAborted()
+    return { cause }
+  } finally {
+    limit.stop()
+  }
+}

@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { z } from 'zod'
+import { deletedEvent, type ImageEvent } from '../../../../src/domain/info/image-event.ts'
+import { batchKey, formatBatch } from '../../../../src/domain/stored/outbox-batch.ts'
+import { formatSinkState, NEW_SINK, replayKey } from '../../../../src/domain/stored/relay-state.ts'
+import { RemoteError } from '../../../../src/errors.ts'
+import { createEventFeed } from '../../../../src/service/library/event-feed.ts'
+import { createWebhookRelay } from '../../../../src/service/library/webhook-relay.ts'
+import type { SinkAnswer } from '../../../../src/service/ports/sink.ts'
+import { putBytes } from '../../../../src/service/tools/small-object.ts'
+import { createMemoryStore } from '../../../support/memory-store.ts'
+import { never } from '../../../support/service-stage.ts'
+
+const Subjects = z.array(z.object({ subject: z.string() }))
+const KEEP_MS = 7 * 86_400_000
+const event = (number: number): ImageEvent => deletedEvent(String(number).padStart(40, '0'), 1000 + number)
+
+/** A relay over a store in memory, and a sink that answers as told. */
+function setUp() {
+  const store = createMemoryStore()
+  const clock = { ms: 1_800_000_000_000 }
+  const troubles: string[] = []
+  const meter = { trouble: (message: string) => void troubles.push(message) }
+  const now = () => clock.ms
+  const lease = { isHeld: true, look: async () => {} }
+  const posts: { readonly id: string; readonly events: readonly string[] }[] = []
+  const sink = { answer: (): SinkAnswer => ({ status: 204 }) }
+  const relay = createWebhookRelay({
+    sinks: [{ name: 'indexer', url: 'https://indexer.example/', secrets: [Buffer.alloc(32)] }],
+    sender: {
+      async send(_, { headers, body }) {
+        const answer = sink.answer()
+        const events = Subjects.parse(JSON.parse(body))
+        if (answer.status < 300)
+          posts.push({ id: headers['webhook-id'] ?? '', events: events.map(({ subject }) => subject) })
+        return answer
+      },
+    },
+    lease,
+    feed: createEventFeed({ store, meter, now, keepMs: KEEP_MS }),
+    store,
+    meter,
+    eventSource: '/images',
+    now,
+    random: () => 0.5,
+  })
+  let batches = 0
+  return {
+    store,
+    clock,
+    troubles,
+    lease,
+    posts,
+    sink,
+    relay,
+    keys: (prefix: string) => [...store.objects.keys()].filter((key) => key.startsWith(prefix)),
+    async write(...numbers: readonly number[]) {
+      batches += 1
+      clock.ms += 1
+      const key = batchKey({ time: clock.ms, node: '0000000a', number: batches })
+      const bytes = Buffer.from(formatBatch(numbers.map(event)))
+      await putBytes(store, { key, bytes, contentType: 'text/plain' }, never)
+    },
+    /** One look, and all deliveries that it starts. */
+    async tick() {
+      await relay.tick(never)
+      while (relay.isBusy) await new Promise(setImmediate)
+    },
+    /** All events that the sink has accepted. */
+    received: () => posts.flatMap(({ events }) => events),
+  }
+}
+
+const subjects = (...numbers: readonly number[]) => numbers.map((number) => event(number).subject)
+
+test('Events are delivered in order, in messages of some hundred, and once each', async () => {
+  const stage = setUp()
+  const numbers = Array.from({ length: 250 }, (_, number) => number)
+  for (const number of numbers) await stage.write(number)
+  await stage.tick()
+  assert.deepEqual(stage.received(), subjects(...numbers))
+  assert.deepEqual(
+    stage.posts.map(({ events }) => events.length),
+    [100, 100, 50],
+  )
+  await stage.tick()
+  assert.equal(stage.posts.length, 3)
+  assert.deepEqual([stage.relay.counters.delivered, stage.relay.counters.lagSeconds], [250, 0])
+})
+
+test('While a sink fails nothing is lost; the same message is attempted after a pause, then the rest', async () => {
+  const stage = setUp()
+  await stage.write(1)
+  stage.sink.answer = () => {
+    throw new RemoteError('remote_failed', 'The remote host is down')
+  }
+  await stage.tick()
+  await stage.write(2)
+  stage.sink.answer = () => ({ status: 204 })
+  await stage.tick()
+  assert.deepEqual(stage.received(), [], 'the pause is not over')
+  assert.ok(stage.relay.counters.lagSeconds > 0)
+  stage.clock.ms += 5000
+  await stage.tick()
+  assert.deepEqual(stage.received(), subjects(1, 2))
+  assert.equal(stage.relay.counters.failedAttempts, 1)
+})
+
+test('Another node continues where the first one ended, and a node without the lease delivers nothing', async () => {
+  const stage = setUp()
+  await stage.write(1)
+  await stage.tick()
+  stage.lease.isHeld = false
+  await stage.write(2)
+  await stage.tick()
+  assert.deepEqual(stage.received(), subjects(1))
+  stage.lease.isHeld = true
+  await stage.tick()
+  assert.deepEqual(stage.received(), subjects(1, 2))
+})
+
+test('A message that a sink refuses each time becomes a dead letter, and the next ones are delivered', async () => {
+  const stage = setUp()
+  await stage.write(1)
+  stage.sink.answer = () => ({ status: 422 })
+  for (let times = 0; times < 4; times += 1) {
+    await stage.tick()
+    stage.clock.ms += 600_000
+  }
+  const [key = ''] = stage.keys('relay/dead/')
+  assert.match(key, /^relay\/dead\/indexer\/2027-.*-msg_[0-9a-f]{32}\.json$/)
+  const letter = Subjects.parse(JSON.parse(stage.store.objects.get(key)?.bytes.toString() ?? ''))
+  assert.deepEqual(
+    letter.map(({ subject }) => subject),
+    subjects(1),
+  )
+  stage.sink.answer = () => ({ status: 200 })
+  await stage.write(2)
+  await stage.tick()
+  assert.deepEqual(stage.received(), subjects(2))
+  assert.deepEqual([stage.relay.counters.deadLetters, stage.relay.counters.failedAttempts], [1, 4])
+})
+
+test('A sink that answers 410 gets nothing until a replay, which begins where it says', async () => {
+  const stage = setUp()
+  await stage.write(1)
+  await stage.tick()
+  stage.sink.answer = () => ({ status: 410 })
+  await stage.write(2)
+  await stage.tick()
+  stage.sink.answer = () => ({ status: 200 })
+  stage.clock.ms += 86_400_000
+  await stage.tick()
+  assert.deepEqual(stage.received(), subjects(1))
+  const replay = { key: replayKey('indexer'), bytes: Buffer.from(formatSinkState(NEW_SINK)), contentType: 'text/plain' }
+  await putBytes(stage.store, replay, never)
+  await stage.tick()
+  assert.deepEqual(stage.received(), subjects(1, 1, 2))
+  assert.deepEqual(stage.keys('relay/replay/'), [])
+})
+
+test('Events that are no longer kept are named as such, and the rest is delivered', async () => {
+  const stage = setUp()
+  await stage.write(1)
+  await stage.tick()
+  stage.clock.ms += 2 * KEEP_MS
+  await stage.write(2)
+  await stage.tick()
+  assert.deepEqual(stage.received(), subjects(1, 2))
+  assert.match(stage.troubles.join(), /no longer kept \(EVENTS_KEEP_DAYS\); compare its images with GET \/images/)
+})
+
+test('The cursor of a sink without events is saved from time to time, so that it does not expire', async () => {
+  const stage = setUp()
+  await stage.write(1)
+  await stage.tick()
+  for (let hours = 0; hours < 24 * 20; hours += 1) {
+    stage.clock.ms += 3_600_001
+    await stage.tick()
+  }
+  await stage.write(2)
+  await stage.tick()
+  assert.deepEqual(stage.received(), subjects(1, 2))
+  assert.deepEqual(stage.troubles, [])
+})
