@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { commandOutput, runCommand } from '../processes/process.ts'
-import { ensureCommand, ensureCommands, findCommand, isExecutable } from './debian-packages.ts'
+import { ensureCommand, ensureCommands, ensurePackages, findCommand, isExecutable } from './debian-packages.ts'
 
 // What the tests run against is the real thing, and a missing server is an error, never a skipped test. Everything here
 // finds what is installed, or installs it, or throws an error that says what to install. All output goes to stderr.
@@ -173,6 +173,23 @@ export function ensurePebble(): Promise<string> {
       GOBIN: folder,
     })
   })
+}
+
+/** @returns The path of ProFTPD, with its modules for TLS and SFTP. */
+export async function ensureProftpd(): Promise<string> {
+  const services = ['proftpd.service', 'proftpd.socket']
+  await ensurePackages({ packages: ['proftpd-core', 'proftpd-mod-crypto', 'openssl', 'openssh-client'], services })
+  return await ensureCommand('proftpd', { packages: ['proftpd-core'], services })
+}
+
+/** Clients of FTP and SFTP. @returns Paths of their commands. */
+export async function ensureFtpClients(): Promise<Readonly<Record<'curl' | 'lftp' | 'sftp' | 'python3', string>>> {
+  return {
+    curl: await ensureCommand('curl', { packages: ['curl'], services: [] }),
+    lftp: await ensureCommand('lftp', { packages: ['lftp'], services: [] }),
+    sftp: await ensureCommand('sftp', { packages: ['openssh-client'], services: [] }),
+    python3: await ensureCommand('python3', { packages: ['python3'], services: [] }),
+  }
 }
 
 /** @returns The path of certbot. */
