@@ -56,6 +56,7 @@ const PAGE = 'docs/scaling.md'
 const SHARES = [0.01, 0.05, 0.2, 0.4] as const
 /** Of disks that cost less than the renders that they save. */
 const COST_SHARES = [0.05, 0.1, 0.2, 0.3, 0.4, 0.6] as const
+const REPLAY_IMAGE = '![Hits per request on a node and in the simulation](images/replay.svg)'
 /** A replay has the times and the coalescing of a real node: it differs a little from the simulation. */
 const MAX_ERROR = 0.03
 
@@ -166,7 +167,7 @@ async function printReplay(options: TraceOptions, { share, durationMs, write }: 
   const lines = replayLines(comparison)
   say(lines.join('\n'))
   if (write) {
-    await writeBlock(PAGE, 'replay', lines)
+    await writeBlock(PAGE, 'replay', [REPLAY_IMAGE, '', ...lines])
     await writeBlock('README.md', 'replay', replaySummary(comparison))
     await writeRepositoryFile('docs/images/replay.svg', replayPlot(comparison))
   }

@@ -20,6 +20,7 @@ const WIDTHS = [32, 48, 64, 96, 128, 160, 192, 224, 256, 288, 320] as const
 const DETAILS = [4, 8, 12, 18, 25, 35, 50, 70] as const
 const SIZE = { width: 320, height: 240 } as const
 const SAMPLE_MS = 1000
+const WRITTEN_WITHIN_MS = 60_000
 
 export interface NodeReplayOptions {
   /** Size of the cache as a share of the bytes of all requested files. */
@@ -110,8 +111,8 @@ async function measureFiles(
   const usage = new Map<string, number>()
   for (const detail of DETAILS.keys()) {
     const id = ids[detail % ids.length] ?? ''
+    for (const width of WIDTHS) assert.equal((await fetch(`${node.url}/image/${id}/${width}w.jpg`)).status, 200)
     for (const width of WIDTHS) {
-      assert.equal((await fetch(`${node.url}/image/${id}/${width}w.jpg`)).status, 200)
       const file = join(node.cacheDir, CACHE_FOLDERS.renditions, renditionFolder(id), `${width}w.jpg`)
       usage.set(`${detail} ${width}`, await diskUsage(file))
     }
@@ -130,8 +131,15 @@ async function measureFiles(
   return bytes
 }
 
+/** Disk usage of a file, which the node writes after its answer. */
 async function diskUsage(file: string): Promise<number> {
-  return (await stat(file)).blocks * 512
+  const deadline = performance.now() + WRITTEN_WITHIN_MS
+  for (;;) {
+    const stats = await stat(file).catch(() => undefined)
+    if (stats) return stats.blocks * 512
+    assert.ok(performance.now() < deadline, `${file} was not written`)
+    await delay(50)
+  }
 }
 
 interface Plan {

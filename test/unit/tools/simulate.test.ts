@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createGdsf } from '../../../tools/simulate/gdsf.ts'
-import { hitRatios } from '../../../tools/simulate/hit-ratio.ts'
+import { afterWarmUp, hitRatios, POLICIES, replay } from '../../../tools/simulate/hit-ratio.ts'
 import { createFifo, createLru, createS4Lru, createSieve, type Policy } from '../../../tools/simulate/policies.ts'
+import { compareReplay, replayError, replayLines, replayPlot } from '../../../tools/simulate/replay-report.ts'
 import { createTrace } from '../../../tools/simulate/trace.ts'
 
 const OPTIONS = { seed: 1, requests: 15_000, originals: 1500, days: 14, zipf: 0.9 }
@@ -54,4 +55,31 @@ test('the eviction of the cache has more hits than S4LRU and LRU, and fewer than
   assert.ok(Darkroom > S4LRU * 1.05, `${Darkroom} ${S4LRU}`)
   for (const [name, ratio] of ratios) assert.ok(ratio <= Belady, name)
   for (const [name, reads] of storeReads) assert.ok(reads <= 1 - (ratios.get(name) ?? 0), name)
+})
+
+test('a node is compared with the simulation in its budget, and with other policies in the bytes that it used', () => {
+  const trace = createTrace({ ...OPTIONS, requests: 5000, originals: 100 })
+  const capacityBytes = trace.totalBytes / 20
+  const { isHit } = replay(trace, POLICIES.Darkroom(trace.bytes, capacityBytes))
+  const node = {
+    trace,
+    capacityBytes,
+    isHit,
+    directHits: 4000,
+    usedBytes: [0, 0, 2 * capacityBytes, 4 * capacityBytes],
+    evictedFiles: 1,
+    cpuSeconds: 1,
+    seconds: 2,
+  }
+  const comparison = compareReplay(node)
+  assert.equal(replayError(comparison), 0)
+  const lru = replay(trace, POLICIES.LRU(trace.bytes, 3 * capacityBytes))
+  assert.deepEqual(comparison.simulated.get('LRU'), lru.isHit)
+  const text = replayLines(comparison).join('\n')
+  assert.match(text, new RegExp(`real node behind nginx \\| ${afterWarmUp(isHit).toFixed(3)} `))
+  assert.match(text, /80 % of them answered by nginx alone/)
+  assert.match(replayPlot(comparison), /node behind nginx/)
+  // A node with no hits in the second half.
+  const none = compareReplay({ ...node, isHit: new Uint8Array(5000) })
+  assert.ok(replayError(none) < -0.1)
 })
