@@ -2,16 +2,20 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { deflateSync } from 'node:zlib'
 import sharp from 'sharp'
+import { mezzanineLevels } from '../../src/domain/picture/mezzanine.ts'
 import { INPUT_FORMATS } from '../../src/domain/spec/image-format.ts'
+import type { Verified } from '../../src/service/ports/engine.ts'
 import { fileParts } from '../../tools/fuzz/file-parts.ts'
 import { pngChunk } from '../../tools/pictures/bombs.ts'
 import { createEngine, fixture } from '../support/render.ts'
 
 const engine = createEngine({ inputFormats: INPUT_FORMATS })
 
-/** What an upload of these bytes ends with. */
-async function accept(bytes: Buffer): Promise<void> {
-  await engine.verify({ bytes }, await engine.inspect({ bytes }))
+/** What an import and an upload of these bytes end with. */
+async function accept(bytes: Buffer): Promise<Verified> {
+  const facts = await engine.inspect({ bytes })
+  await engine.verify({ bytes }, facts)
+  return await engine.verify({ bytes }, facts, mezzanineLevels(facts, 1))
 }
 
 const garbage = (): Buffer => Buffer.from(Array.from({ length: 2000 }, (_, at) => (at * 89) % 256))
@@ -93,7 +97,11 @@ const DAMAGED: Readonly<Record<string, () => Promise<Buffer>>> = {
 for (const [name, make] of Object.entries(DAMAGED)) {
   test(`${name} decodes with errors, and is refused`, async () => {
     const refusal = { name: 'OriginalError', code: 'original_broken', message: /cannot be decoded/ }
-    await assert.rejects(accept(await make()), refusal)
+    const bytes = await make()
+    const facts = await engine.inspect({ bytes })
+    for (const levels of [undefined, [], mezzanineLevels(facts, 1)]) {
+      await assert.rejects(engine.verify({ bytes }, facts, levels), refusal)
+    }
   })
 }
 
@@ -147,4 +155,41 @@ test('A warning of one picture is not held against the next', async () => {
 test('A TIFF that cannot be decoded says which compressions can', async () => {
   const message = /^This TIFF .* unsupported compression \(supported: none, LZW, Deflate/
   await assert.rejects(accept(await fixture('gradient-lzma.tiff')), { message })
+})
+
+test('The decoding that verifies a picture makes what reducing and measuring it make', async () => {
+  for (const name of ['mountains.jpg', 'fig-alpha.png']) {
+    const bytes = await fixture(name)
+    const facts = await engine.inspect({ bytes })
+    const levels = mezzanineLevels(facts, 1)
+    const { reduced, info } = await engine.verify({ bytes }, facts, levels)
+    const [again, measured] = [await engine.reduce({ bytes }, facts, levels), await engine.measure({ bytes }, facts)]
+    assert.deepEqual(reduced, again)
+    assert.ok(info)
+    const { dominantColor: _one, thumbHash: _two, blurHash: _three, perceptualHash, ...picture } = info.picture
+    const {
+      dominantColor: _four,
+      thumbHash: _five,
+      blurHash: _six,
+      perceptualHash: other,
+      ...expected
+    } = measured.picture
+    assert.deepEqual({ picture, capture: info.capture }, { picture: expected, capture: measured.capture })
+    assert.ok(bitsApart(perceptualHash, other) <= 4)
+  }
+})
+
+function bitsApart(one: string, other: string): number {
+  return (BigInt(`0x${one}`) ^ BigInt(`0x${other}`)).toString(2).replaceAll('0', '').length
+}
+
+test('Without levels only the placeholders are made, and nothing of what one decoding does not verify', async () => {
+  const bytes = await fixture('mountains.jpg')
+  const { reduced, info } = await engine.verify({ bytes }, await engine.inspect({ bytes }), [])
+  assert.deepEqual(reduced, [])
+  assert.ok(info)
+  for (const name of ['a JPEG of an unknown version of JFIF', 'a TIFF', 'an animation']) {
+    const odd = (await ODD[name]?.()) ?? (await fixture('dandelion.gif'))
+    assert.deepEqual(await accept(odd), {}, name)
+  }
 })

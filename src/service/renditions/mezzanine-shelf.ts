@@ -177,9 +177,12 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
     const limit = startTimeLimit(signal, fetchTimeoutMs, storeTooSlow)
     const within = limit.signal
     try {
+      // Both calls begin at once, so they take the time of one. Without a mezzanine the result does not matter.
+      const original = versions.locate(id).sizeBytes(within)
+      original.catch(() => {})
       const object = await openInTime((limited) => store.open(key, limited), firstByte.withinMs(asked), within)
       firstByte.answered()
-      const bytes = object && (await readExisting(id, object, { signal, within }))
+      const bytes = object && (await readExisting(id, { object, original }, signal))
       const facts = bytes && openMezzanine(bytes)
       if (bytes && facts) return await keepMezzanine(shelf, { id, level, bytes, facts }, work)
       if (bytes) meter.trouble(`The object store returned a damaged mezzanine of image ${id}`, undefined)
@@ -194,14 +197,13 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
 
   /**
    * A mezzanine that was written during the deletion of its original must not bring the image back, so a mezzanine without
-   * an original is ignored.
+   * an original is ignored. If the deletion ends after the original was found, `work` learns of it, and discards the mezzanine.
    */
   async function readExisting(
     id: string,
-    object: OpenObject,
-    { signal, within }: { readonly signal: AbortSignal; readonly within: AbortSignal },
+    { object, original }: { readonly object: OpenObject; readonly original: Promise<number | undefined> },
+    signal: AbortSignal,
   ): Promise<Buffer | undefined> {
-    const original = versions.locate(id).sizeBytes(within)
     // Both are awaited below.
     original.catch(() => object.body.destroy())
     const bytes = await readWhole(object, MAX_MEZZANINE_BYTES).catch(async (error: unknown) => {
