@@ -11,6 +11,8 @@ import { type FileStoreReserve, RESERVE } from './file-store-reserve.ts'
 
 /** Node's default of 64 KB costs more time than it saves memory: each read wakes another thread. */
 const READ_BYTES = 256 * 1024
+/** For the same reason: an original of 2.3 MB is copied with three reads and writes instead of 36. */
+const COPY_BYTES = 1024 * 1024
 /** Longer than any put: another process may still be writing a younger file. */
 const ORPHAN_AGE_MS = 3_600_000
 
@@ -170,7 +172,7 @@ async function writeObject(
   const hash = createHash('md5')
   let writtenBytes = 0
   const chunks: Iterable<Buffer> | AsyncIterable<Buffer> =
-    'bytes' in source ? [source.bytes] : createReadStream(source.path)
+    'bytes' in source ? [source.bytes] : createReadStream(source.path, { highWaterMark: COPY_BYTES })
   for await (const chunk of chunks) {
     signal.throwIfAborted()
     hash.update(chunk)

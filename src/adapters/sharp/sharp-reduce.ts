@@ -29,7 +29,7 @@ export async function reducePicture(
   const largest = largestLevel(levels)
   if (largest === undefined) return []
   const base = await toPixels(decodeReduced(source, facts, largest), source.timeoutSeconds)
-  return await encodeLevels(base, facts, { levels, copyright })
+  return (await encodeLevels(base, facts, { levels, copyright })).reduced
 }
 
 export function largestLevel(levels: readonly MezzanineLevel[]): MezzanineLevel | undefined {
@@ -45,12 +45,15 @@ export function decodeReduced(source: PixelSource, facts: OriginalFacts, level: 
   return turn(image, { orientation })
 }
 
-/** @param base The pixels of the largest of the levels. @returns the smallest first. */
+/**
+ * @param base The pixels of the largest of the levels.
+ * @returns the smallest first; and its pixels, or `base` without levels.
+ */
 export async function encodeLevels(
   base: PixelSource,
   facts: OriginalFacts,
   { levels, copyright }: Reduction,
-): Promise<readonly Reduced[]> {
+): Promise<{ readonly reduced: readonly Reduced[]; readonly pixels: PixelSource }> {
   const made: Reduced[] = []
   let pixels = base
   for (const level of MEZZANINE_LEVELS.toReversed().filter((each) => levels.includes(each))) {
@@ -61,7 +64,7 @@ export async function encodeLevels(
     const image = withCopyright(encodeReduced(pixels.open({}), facts, level), copyright)
     made.unshift({ level, bytes: await image.toBuffer() })
   }
-  return made
+  return { reduced: made, pixels }
 }
 
 /** Optimised Huffman tables save 2 % of the bytes and take half of the time. */

@@ -37,10 +37,8 @@ export async function verifyAndReduce(
     return {}
   }
   const metadata = await source.open({}).metadata()
-  return {
-    reduced: await encodeLevels(base, facts, { levels, copyright: copyrightOf(metadata) }),
-    info: await measurePicture(await readSmall(base, facts), facts, metadata),
-  }
+  const { reduced, pixels } = await encodeLevels(base, facts, { levels, copyright: copyrightOf(metadata) })
+  return { reduced, info: await measurePicture(await readSmall(pixels, facts), facts, metadata) }
 }
 
 /**

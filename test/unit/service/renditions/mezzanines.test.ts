@@ -46,6 +46,35 @@ test('A node that has never seen the image fetches the mezzanine alone, and make
   assert.deepEqual(node.engine.reduced, [], 'and it makes no other')
 })
 
+test('The mezzanine and its original are asked for at once', async () => {
+  const first = stageOf()
+  await first.upload(LARGE)
+  await first.mezzanines.make(ID)
+  const node = stageOf({ store: first.memory })
+  const { open, stat } = node.store
+  const looked = Promise.withResolvers<void>()
+  node.store.stat = (...call) => {
+    looked.resolve()
+    return stat(...call)
+  }
+  node.store.open = async (...call) => {
+    await looked.promise
+    return await open(...call)
+  }
+  await node.renditions.rendition(wanted(ID, '300w'), never)
+  assert.deepEqual(node.engine.rendered, ['300x600 jpg'])
+})
+
+test('What one decoding does not verify gets its mezzanines and its info after the upload', async () => {
+  const stage = stageOf()
+  const tiff = original({ stored: { width: 4000, height: 2000 }, format: 'tiff', padding: 'x'.repeat(600) })
+  await stage.upload(tiff)
+  await stage.mezzanines.make(idOf(tiff))
+  assert.deepEqual(stage.engine.reduced, [480, 768, 1536])
+  await stage.infos.make(idOf(tiff))
+  assert.deepEqual([stage.engine.verified, stage.engine.measured], [1, 1])
+})
+
 test('A size of which a mezzanine is likely costs two more looks at the store where there is none', async () => {
   const stage = stageOf()
   const id = await stage.plant(SMALL)
