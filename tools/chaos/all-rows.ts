@@ -5,6 +5,7 @@ import { DISK_ROWS } from './disk-rows.ts'
 import { EXPIRY_ROWS } from './expiry-rows.ts'
 import { FRONT_ROWS } from './front-rows.ts'
 import { PROCESS_ROWS } from './process-rows.ts'
+import { RELAY_ROWS } from './relay-rows.ts'
 import { REMOTE_ROWS } from './remote-rows.ts'
 import type { FaultRow } from './row.ts'
 import { STORE_ROWS } from './store-rows.ts'
@@ -22,4 +23,5 @@ export const ALL_ROWS: readonly FaultRow[] = [
   ...PROCESS_ROWS,
   ...FRONT_ROWS,
   ...REMOTE_ROWS,
+  ...RELAY_ROWS,
 ].toSorted((a, b) => a.row - b.row)

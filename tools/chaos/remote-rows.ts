@@ -121,7 +121,6 @@ async function nameless(scope: RowScope): Promise<void> {
 }
 
 export const REMOTE_ROWS: readonly FaultRow[] = [
-  { row: 34, fault: 'metadata webhook down, slow, or inside', what: 'None: the webhook is not implemented' },
   {
     row: 35,
     fault: 'remote origin misbehaves',

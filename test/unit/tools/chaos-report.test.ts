@@ -17,14 +17,14 @@ const HELD: RowResult = {
   verdict: 'held',
 }
 
-test('the table has every fault once, and only the webhook’s is not built', () => {
+test('the table has every fault once, and each is built', () => {
   assert.deepEqual(
     ALL_ROWS.map(({ row }) => row),
-    [...Array.from({ length: 36 }, (_, at) => at + 1), 38],
+    [...Array.from({ length: 36 }, (_, at) => at + 1), 38, 39],
   )
   assert.deepEqual(
     ALL_ROWS.filter(({ run }) => run === undefined).map(({ row }) => row),
-    [34],
+    [],
   )
 })
 
