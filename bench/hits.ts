@@ -6,40 +6,43 @@ import { cpuSeconds } from '../tools/processes/process-use.ts'
 import { jsonFields } from '../tools/requests/raw-request.ts'
 import { type Darkroom, fixture, startDarkroom, upload } from '../tools/servers/darkroom.ts'
 import { startNodeNginx } from '../tools/servers/nginx.ts'
+import { measureTls, setTlsStage, type TlsRuns, tlsFigures } from './hits-tls.ts'
 import { type BenchOptions, type BenchReport, measureInTurn, median } from './measure.ts'
 import { startNodeProcess } from './node-process.ts'
-import { startStaticNginx } from './static-nginx.ts'
+import { startBareNginx, startProxyCache, startStaticNginx } from './static-nginx.ts'
 import { type Load, loadWithWrk } from './wrk.ts'
 
 const TOKEN = 'a token for the benchmark'.replaceAll(' ', '-')
 const KEY = 'a key for the benchmark'.replaceAll(' ', '-')
 const ACCEL_PREFIX = '/_renditions/'
 const SPEC = '400w'
-const WANTED = { direct: 0.9, koa: 0.7 } as const
+const WANTED = { direct: 0.97, proxyCache: 1.05, koa: 0.7, koaOfBare: 0.2, nodeMicroseconds: 35 } as const
 
-const WAYS = ['static', 'direct', 'constantKoa', 'koa', 'signedKoa'] as const
+const WAYS = ['bare', 'static', 'proxyCache', 'direct', 'constantKoa', 'koa', 'signedKoa'] as const
 type Way = (typeof WAYS)[number]
 
 interface Target {
   readonly url: string
   /** Of all servers that work for an answer. */
   readonly pids: readonly number[]
+  /** Of those: the process behind nginx. */
+  readonly node?: number
 }
 
-type Measured = Load & { readonly cpuMicroseconds: number }
+type Measured = Load & { readonly cpuMicroseconds: number; readonly nodeMicroseconds: number }
 
 /**
- * A hit through nginx alone against a plain static file, and a hit through Koa against a Koa that answers a constant;
- * what a signature costs; requests per second of one 400 px JPEG on 64 connections.
+ * A hit through nginx alone against a plain static file and against proxy_cache, and a hit through Koa against a Koa that answers a
+ * constant and against a bare nginx; what a signature and TLS cost; requests per second of one 400 px JPEG on 64 connections.
  */
 export async function benchHits({ smoke, imagesDir }: BenchOptions): Promise<BenchReport> {
   const photograph = smoke ? await fixture('mountains.jpg') : await readFile(join(imagesDir, '12mp-1.jpg'))
-  const { targets, stop } = await setStage(photograph)
+  const { targets, tls, stop } = await setStage(photograph)
   try {
     const seconds = smoke ? 1 : 2
     if (!smoke) for (const way of WAYS) await loadWithWrk(targets[way].url, 1)
     const runs = await measureInTurn(WAYS, smoke ? 1 : 11, (way) => measure(targets[way], seconds))
-    return report(runs)
+    return report(runs, await measureTls(tls, smoke))
   } finally {
     await stop()
   }
@@ -82,14 +85,22 @@ async function setStage(photograph: Buffer) {
     assert.deepEqual(withoutTimes((await expectPicture(still.url)).headers), withoutTimes(hit.headers))
     assert.deepEqual((await expectPicture(constantKoa.origin + path)).bytes, hit.bytes)
 
+    const bare = started(await startBareNginx(hit.bytes))
+    const { origin, pathname } = new URL(still.url)
+    const proxyCache = started(await startProxyCache({ origin, path: pathname.slice(1) }))
+    assert.deepEqual(withoutTimes((await expectPicture(proxyCache.url)).headers), withoutTimes(hit.headers))
+    const tls = await setTlsStage({ nodePort: node.port, cacheDir, path }, started)
+
     const targets = {
+      bare: { url: bare.url, pids: [bare.pid] },
+      proxyCache: { url: proxyCache.url, pids: [proxyCache.pid] },
       static: { url: still.url, pids: [still.pid] },
       direct: { url: direct.origin + path, pids: [direct.pid, node.pid] },
-      constantKoa: { url: constantKoa.origin + path, pids: [constantKoa.pid, constant.pid] },
-      koa: { url: koa.origin + path, pids: [koa.pid, node.pid] },
-      signedKoa: { url: `${signed.origin}${path}?${query}`, pids: [signed.pid, signing.pid] },
+      constantKoa: { url: constantKoa.origin + path, pids: [constantKoa.pid, constant.pid], node: constant.pid },
+      koa: { url: koa.origin + path, pids: [koa.pid, node.pid], node: node.pid },
+      signedKoa: { url: `${signed.origin}${path}?${query}`, pids: [signed.pid, signing.pid], node: signing.pid },
     } satisfies Record<Way, Target>
-    return { targets, stop }
+    return { targets, tls, stop }
   } catch (error) {
     await stop()
     throw error
@@ -127,11 +138,16 @@ function withoutTimes(headers: Headers): Record<string, string> {
   return rest
 }
 
-async function measure({ url, pids }: Target, seconds: number): Promise<Measured> {
-  const before = await cpuOf(pids)
+async function measure({ url, pids, node }: Target, seconds: number): Promise<Measured> {
+  const nodes = node === undefined ? [] : [node]
+  const before = { all: await cpuOf(pids), node: await cpuOf(nodes) }
   const load = await loadWithWrk(url, seconds)
-  const used = (await cpuOf(pids)) - before
-  return { ...load, cpuMicroseconds: (used / (load.requestsPerSecond * seconds)) * 1e6 }
+  const microseconds = (used: number) => (used / (load.requestsPerSecond * seconds)) * 1e6
+  return {
+    ...load,
+    cpuMicroseconds: microseconds((await cpuOf(pids)) - before.all),
+    nodeMicroseconds: microseconds((await cpuOf(nodes)) - before.node),
+  }
 }
 
 async function cpuOf(pids: readonly number[]): Promise<number> {
@@ -139,23 +155,40 @@ async function cpuOf(pids: readonly number[]): Promise<number> {
   return seconds.reduce((sum, used) => sum + used, 0)
 }
 
-function report(runs: ReadonlyMap<Way, readonly Measured[]>): BenchReport {
+function report(runs: ReadonlyMap<Way, readonly Measured[]>, tls: TlsRuns): BenchReport {
   const rate = (way: Way) => median((runs.get(way) ?? []).map((run) => run.requestsPerSecond))
   const cpu = (way: Way) => median((runs.get(way) ?? []).map((run) => run.cpuMicroseconds))
+  const node = (way: Way) => median((runs.get(way) ?? []).map((run) => run.nodeMicroseconds))
   const perSecond = (name: string, way: Way) => [
     { name, value: rate(way), unit: 'requests/s' },
     { name: '  CPU of the servers for one', value: cpu(way), unit: 'µs' },
   ]
   const figures = [
     { name: 'nginx alone, of a static file', value: rate('direct') / rate('static'), wanted: `>= ${WANTED.direct}` },
+    { name: '  by CPU', value: cpu('static') / cpu('direct'), wanted: `>= ${WANTED.direct}` },
+    {
+      name: 'nginx alone, of proxy_cache',
+      value: rate('direct') / rate('proxyCache'),
+      wanted: `>= ${WANTED.proxyCache}`,
+    },
+    { name: '  by CPU', value: cpu('proxyCache') / cpu('direct'), wanted: `>= ${WANTED.proxyCache}` },
+    { name: 'nginx alone: CPU above a bare nginx', value: cpu('direct') - cpu('bare'), unit: 'µs' },
     { name: 'Koa, of a constant Koa', value: rate('koa') / rate('constantKoa'), wanted: `>= ${WANTED.koa}` },
     { name: 'Koa, of a static file', value: rate('koa') / rate('static') },
+    { name: 'Koa, of a bare nginx', value: rate('koa') / rate('bare'), wanted: `>= ${WANTED.koaOfBare}` },
+    { name: 'a constant Koa, of a bare nginx', value: rate('constantKoa') / rate('bare') },
+    { name: 'CPU of the node for a hit', value: node('koa'), unit: 'µs', wanted: `<= ${WANTED.nodeMicroseconds}` },
+    { name: '  signed', value: node('signedKoa'), unit: 'µs' },
+    { name: '  of a constant Koa', value: node('constantKoa'), unit: 'µs' },
     { name: 'Koa with signed URLs, of Koa', value: rate('signedKoa') / rate('koa') },
+    ...perSecond('a bare nginx', 'bare'),
     ...perSecond('a static file', 'static'),
+    ...perSecond('a hit of proxy_cache', 'proxyCache'),
     ...perSecond('a hit by nginx alone', 'direct'),
     ...perSecond('a constant Koa', 'constantKoa'),
     ...perSecond('a hit through Koa', 'koa'),
     ...perSecond('a hit through Koa, signed', 'signedKoa'),
+    ...tlsFigures(tls),
   ]
-  return { figures, raw: Object.fromEntries(runs) }
+  return { figures, raw: { ...Object.fromEntries(runs), tls: Object.fromEntries(tls) } }
 }

@@ -18,9 +18,12 @@ const FORMAT_PLACES = Array.from(
   (_, place) => place,
 )
 
-const STEPS = DEFAULT_STEPS.split(' ')
-const SMALL_STEPS = STEPS.slice(0, STEPS.length / 2)
-const LARGE_STEPS = STEPS.slice(STEPS.length / 2)
+/** `SIZE_STEPS='100 200 400' npm run docs` writes an nginx.conf for these steps. */
+const STEPS = (process.env['SIZE_STEPS'] ?? DEFAULT_STEPS)
+  .trim()
+  .split(/\s+/)
+  .toSorted((a, b) => Number(a) - Number(b))
+const SIDE = String.raw`[1-9]\d{0,5}`
 
 /** What the placeholders of the templates in tools/docs/nginx/ stand for: text made from the tables of src/. */
 export const NGINX_VALUES: ReadonlyMap<string, string> = new Map([
@@ -30,9 +33,8 @@ export const NGINX_VALUES: ReadonlyMap<string, string> = new Map([
   ['accept-classes', acceptClasses()],
   ['format-order', formatOrder()],
   ['negotiated-files', FORMAT_PLACES.map((place) => `$negotiated_file.$format${place + 1}`).join(' ')],
-  ['middle-step', `"${upTo(SMALL_STEPS.at(-1) ?? '')}"`],
-  ['small-step-rows', stepRows(SMALL_STEPS)],
-  ['large-step-rows', stepRows(LARGE_STEPS)],
+  ['step-ladder', STEPS.join(' ')],
+  ['step-pattern', stepPattern()],
   ['image-id', IMAGE_ID_PATTERN],
   ['image-path', `/image/(?=(?<shard1>..)(?<shard2>..))(?<id>${IMAGE_ID_PATTERN})/(?<spec>${SPEC_PATTERN})`],
   ['ignored-query', ignoredQuery()],
@@ -61,12 +63,30 @@ function formatOrder(): string {
   }).join('\n')
 }
 
-/** Rows of a map from a side to the next step, in the order in which nginx tries them. The last step needs no expression. */
-function stepRows(steps: readonly string[]): string {
-  return [`default ${steps.at(-1)};`, ...steps.slice(0, -1).map((step) => `"${upTo(step)}" ${step};`)].join('\n')
+/**
+ * An expression of PCRE for a side, which captures its step from the ladder behind the spec: the first step that is not less, else the
+ * last one. The alternatives are divided by digits, so that few are tried.
+ */
+function stepOfSide(name: string): string {
+  const alternatives = STEPS.map((step, index) => {
+    const place = STEPS.slice(0, index).join(' ').length + Math.min(index, 1)
+    const side = index === STEPS.length - 1 ? SIDE : upTo(step)
+    return { step, text: String.raw`${side}(?!\d)(?=[^ ]* .{${place}}(?<${name}>${step}))` }
+  })
+  const join = (texts: readonly { readonly text: string }[]) => texts.map(({ text }) => text).join('|')
+  const [small, large] = [alternatives.slice(0, STEPS.length / 2), alternatives.slice(STEPS.length / 2)]
+  const middle = small.at(-1)
+  if (middle === undefined) return `(?|${join(large)})`
+  return String.raw`(?|(?=${upTo(middle.step)}(?!\d))(?|${join(small)})|${join(large)})`
 }
 
-/** An expression of nginx for the whole numbers from 1 to this one, without leading zeros. */
+/** One side with any options, or two sides without. */
+function stepPattern(): string {
+  const second = `(?<=w)${stepOfSide('step2')}(?<unit2>h)`
+  return `"~(?s)^${stepOfSide('step1')}(?<unit>[whs])(?:(?<options>,[^ ]*)?|${second}) "`
+}
+
+/** An expression for the whole numbers from 1 to this one, without leading zeros. */
 function upTo(number: string): string {
   const digits = number.split('')
   const rest = (length: number) => String.raw`\d`.repeat(length)
@@ -78,7 +98,7 @@ function upTo(number: string): string {
     const lower = first === last ? String(first) : `[${first}-${last}]`
     return last < first ? [] : [`${before}${lower}${rest(digits.length - place - 1)}`]
   })
-  return `~^(?:${[...shorter, ...smaller, number].join('|')})$`
+  return `(?:${[...shorter, ...smaller, number].join('|')})`
 }
 
 /** The end of a URL without a query, or with one that neither has an option's name nor any percent-encoded name. */
