@@ -32,7 +32,7 @@ store per request. The first half of the requests warms the cache.
   --help              print this help
 
 With --node: replays the trace on a real node behind nginx, with small pictures, and compares the hits with those of the
-simulation. Exit code 1 if they differ by more than 0.03 per request.
+simulation. Exit code 1 if they differ by more than 0.05 per request.
 
   --minutes 15        time for the replay; longer on a slow machine
   --cache 20          size of the cache, a percentage of the bytes of all requested files
@@ -57,8 +57,8 @@ const SHARES = [0.01, 0.05, 0.2, 0.4] as const
 /** Of disks that cost less than the renders that they save. */
 const COST_SHARES = [0.05, 0.1, 0.2, 0.3, 0.4, 0.6] as const
 const REPLAY_IMAGE = '![Hits per request on a node and in the simulation](images/replay.svg)'
-/** A replay has the times and the coalescing of a real node: it differs a little from the simulation. */
-const MAX_ERROR = 0.03
+/** On a node, renders, sweeps and syncs take time, and files that wait for a sync use a part of a small cache. */
+const MAX_ERROR = 0.05
 
 await runTool({
   name: 'simulate',

@@ -46,6 +46,7 @@ export function replayLines({ node, simulated }: ReplayComparison): readonly str
     ...predicted,
     '',
     `${trace.objects.length.toLocaleString('en')} requests in ${Math.round(seconds)} s, ${Math.round((node.directHits / trace.objects.length) * 100)} % of them answered by nginx alone; ` +
+      `${node.coalesced.toLocaleString('en')} joined a render under way, and count as hits; ` +
       `${Math.round(cpuSeconds)} s of CPU of nginx and the node. \`CACHE_MAX_BYTES\` ${megabytes(capacityBytes)} of ${megabytes(trace.totalBytes)}; in use in the second half ` +
       `${megabytes(meanUsed(node))} on average, which the other policies have too, and ${megabytes(Math.max(...secondHalf(node.usedBytes)))} at most; ${evictedFiles.toLocaleString('en')} files were evicted.`,
   ]

@@ -66,6 +66,7 @@ test('a node is compared with the simulation in its budget, and with other polic
     capacityBytes,
     isHit,
     directHits: 4000,
+    coalesced: 7,
     usedBytes: [0, 0, 2 * capacityBytes, 4 * capacityBytes],
     evictedFiles: 1,
     cpuSeconds: 1,
