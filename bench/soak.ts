@@ -22,6 +22,8 @@ const SAMPLE_MS = 200
 const MB = 1e6
 const TOKEN = 'soak'.repeat(8)
 const WANTED_GROWTH = 1.15
+/** Flat: less than this much more for each thousand renders. */
+const WANTED_SLOPE_MB = 5
 
 const WIDTHS = [160, 320, 400, 640, 960, 1280] as const
 const FORMATS = ['jpg', 'jpg', 'jpg', 'webp', 'webp', 'webp', 'avif', 'png'] as const
@@ -60,6 +62,12 @@ export async function benchSoak({ smoke, imagesDir }: BenchOptions): Promise<Ben
         value: last.bytes / settled.bytes,
         wanted: `<= ${WANTED_GROWTH}`,
       },
+      {
+        name: '  slope per 1000 renders',
+        value: slope(samples.filter(({ renders }) => renders >= settled.renders)) / MB,
+        unit: 'MB',
+        wanted: `<= ${WANTED_SLOPE_MB}`,
+      },
       { name: `  after ${settled.renders}`, value: settled.bytes / MB, unit: 'MB' },
       { name: `  after ${last.renders}`, value: last.bytes / MB, unit: 'MB' },
       { name: '  at the most', value: Math.max(...samples.map(({ peak }) => peak)) / MB, unit: 'MB' },
@@ -69,6 +77,14 @@ export async function benchSoak({ smoke, imagesDir }: BenchOptions): Promise<Ben
   } finally {
     await node.stop()
   }
+}
+
+/** Of the line that fits the memory at rest best; bytes for each thousand renders. */
+function slope(samples: readonly Sample[]): number {
+  const mean = (of: (sample: Sample) => number) => samples.reduce((sum, sample) => sum + of(sample), 0) / samples.length
+  const [renders, bytes] = [mean((sample) => sample.renders), mean((sample) => sample.bytes)]
+  const spread = mean((sample) => (sample.renders - renders) ** 2)
+  return spread === 0 ? 0 : (mean((sample) => (sample.renders - renders) * (sample.bytes - bytes)) / spread) * 1000
 }
 
 async function uploadAll(node: Darkroom, folder: string): Promise<readonly string[]> {

@@ -6,6 +6,8 @@ export interface OpenObject {
   /** Errors with an `UnavailableError` when it stalls or ends before `sizeBytes`. */
   readonly body: Readable
   readonly sizeBytes: number
+  /** The whole object, if the store has read it already. Then `body` need not be consumed. */
+  readonly bytes?: Buffer
   /**
    * Takes a retry from the budget of the server, after the body was truncated, stalled or corrupt. Absent: there is no budget,
    * and a retry is always allowed.

@@ -16,6 +16,7 @@ export async function readText(store: ObjectStore, key: string, signal: AbortSig
  */
 export async function readWhole(object: OpenObject, maxBytes: number): Promise<Buffer> {
   if (object.sizeBytes <= maxBytes) {
+    if (object.bytes) return object.bytes
     const chunks: Buffer[] = []
     for await (const chunk of byteChunks(object.body)) chunks.push(chunk)
     return Buffer.concat(chunks)
