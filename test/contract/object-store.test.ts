@@ -79,6 +79,20 @@ function objectStoreContract(name: string, make: (t: TestContext) => Promise<Obj
     assert.deepEqual(await read(store, key), other)
   })
 
+  test(`${name}: an object that can be made again is complete at once, and replaces another`, async (t) => {
+    const store = await make(t)
+    const key = shardedKey('mezzanines')
+    const other = Buffer.from('other bytes')
+    const rebuildable = { rebuildable: true, overwrite: true }
+    assert.equal(await store.put(key, { bytes }, { ...optionsFor(bytes), ...rebuildable }, never), 'created')
+    assert.deepEqual(await read(store, key), bytes)
+    assert.equal(await store.put(key, { bytes: other }, { ...optionsFor(other), ...rebuildable }, never), 'created')
+    assert.deepEqual(await read(store, key), other)
+    const damaged = { ...optionsFor(bytes), ...rebuildable, md5: optionsFor(other).md5 }
+    await assert.rejects(store.put(key, { bytes }, damaged, never), { code: 'store_unavailable' })
+    assert.deepEqual(await read(store, key), other)
+  })
+
   test(`${name}: of eight who create a key at once exactly one does, and its bytes stay`, async (t) => {
     const store = await make(t)
     const key = shardedKey('originals')

@@ -153,15 +153,17 @@ interface Place {
 async function putFile(
   { path, root }: Place,
   source: ObjectSource,
-  { overwrite = false, ...expected }: PutOptions,
+  { overwrite = false, rebuildable = false, ...expected }: PutOptions,
   signal: AbortSignal,
 ): Promise<'created' | 'exists'> {
   const outcome = await placeNewFile({
     temporary: join(root, TMP),
     path,
     overwrite,
+    durable: !rebuildable,
     write: (file) => writeObject(file, source, expected, signal),
   })
+  if (rebuildable) return outcome
   // Also for a file that exists: the process that made it may not have synced yet.
   await syncDirectories(dirname(path), root)
   return outcome

@@ -82,6 +82,8 @@ export interface PlacedFile {
   readonly path: string
   /** Whether it replaces a file of this path. */
   readonly overwrite: boolean
+  /** Whether the content must be on the disk before the file has its name. Default: true. */
+  readonly durable?: boolean
   /** Default: `FILE_MODE`. */
   readonly mode?: number
   write(file: FileHandle): Promise<void>
@@ -93,13 +95,13 @@ export interface PlacedFile {
  * @returns `exists` if there is a file already, and `overwrite` is false. @throws The error of `write` or of the disk.
  */
 export async function placeNewFile(file: PlacedFile): Promise<'created' | 'exists'> {
-  const { temporary, path, overwrite, mode = FILE_MODE, write } = file
+  const { temporary, path, overwrite, durable = true, mode = FILE_MODE, write } = file
   const aside = join(temporary, randomUUID())
   try {
     {
       await using handle = await open(aside, 'wx', mode)
       await write(handle)
-      await handle.sync()
+      if (durable) await handle.sync()
     }
     // `link` refuses a taken name, `rename` replaces it.
     await inFolder(dirname(path), () => (overwrite ? rename(aside, path) : link(aside, path)))

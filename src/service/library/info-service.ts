@@ -164,7 +164,13 @@ function createStoredInfos(store: ObjectStore, meter: Meter): StoredInfos {
       if (signal.aborted) return
       const bytes = Buffer.from(formatInfo(info))
       try {
-        if (!(await sharing.share({ key: infoKey(id), bytes, contentType: 'application/json' }, signal))) return
+        if (
+          !(await sharing.share(
+            { key: infoKey(id), bytes, contentType: 'application/json', rebuildable: true },
+            signal,
+          ))
+        )
+          return
         // A deletion removes the original before the info, and may have ended during the write.
         if ((await store.stat(originalKey(id), signal)) === undefined) await store.remove(infoKey(id), signal)
       } catch (error) {

@@ -42,6 +42,8 @@ export interface PutOptions {
   readonly overwrite?: boolean
   /** Part of a deletion: it may use the space that a file store reserves for deletions. */
   readonly forDeletion?: boolean
+  /** It can be made again, and its reader detects damage: a crash of the machine may damage it or remove it. */
+  readonly rebuildable?: boolean
 }
 
 /**
@@ -55,7 +57,7 @@ export interface ObjectStore {
   open(key: string, signal: AbortSignal): Promise<OpenObject | undefined>
   /** @returns undefined if there is no such key. */
   stat(key: string, signal: AbortSignal): Promise<ObjectStat | undefined>
-  /** Durable when it returns. @returns `exists` if the key is taken and `overwrite` is not set. */
+  /** Durable when it returns, unless it is `rebuildable`. @returns `exists` if the key is taken and `overwrite` is not set. */
   put(key: string, source: ObjectSource, options: PutOptions, signal: AbortSignal): Promise<'created' | 'exists'>
   /** Removes the key. An absent key is a success too. */
   remove(key: string, signal: AbortSignal): Promise<void>

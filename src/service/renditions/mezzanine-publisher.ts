@@ -46,7 +46,8 @@ export function createMezzaninePublisher({ store, versions, shelf, meter, onUnwo
     const bytes = sealMezzanine(picture, facts)
     await keepMezzanine(shelf, { id, level, bytes, facts }, work)
     const contentType = contentTypeOf(mezzanineFormat(facts))
-    if (isShared(id)) await sharing.share({ key: mezzanineKey(id, level), bytes, contentType }, signal)
+    if (isShared(id))
+      await sharing.share({ key: mezzanineKey(id, level), bytes, contentType, rebuildable: true }, signal)
   }
 
   return async (made: MadeMezzanines, work: GuardedWork, signal: AbortSignal): Promise<void> => {

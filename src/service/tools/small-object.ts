@@ -41,7 +41,7 @@ export async function putBytes(
   return await store.put(key, { bytes }, { ...options, sizeBytes: bytes.length, md5 }, signal)
 }
 
-export interface SmallObject extends Pick<PutOptions, 'contentType' | 'overwrite' | 'forDeletion'> {
+export interface SmallObject extends Pick<PutOptions, 'contentType' | 'overwrite' | 'forDeletion' | 'rebuildable'> {
   readonly key: string
   readonly bytes: Buffer
 }
