@@ -185,9 +185,7 @@ test('A client with a flag for missing images is refused ids of which the node h
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, index) => ask(`/image/${UNKNOWN}/${index + 1}w${index % 2 ? '/x.webp' : ''}`)),
     )
-    const refused = answers.filter(({ status }) => status === 429)
-    assert.ok(refused.length > 60, `${refused.length} of 100 were refused`)
-    for (const answer of refused) {
+    for (const answer of answers) {
       assertTooMany(answer)
       assert.match(String(jsonFields(answer.body)['message']), /images that do not exist/)
     }

@@ -18,6 +18,8 @@ const REJECTIONS = 5
 /** A flag stands for at least as many looks, so that a client above its limit reaches the node only every few seconds. */
 const LOOKS = 10
 const LOOK_MS = 1000
+/** Flags that end at one look, so that a thousand clients do not come back to the node at once. */
+const ENDS_AT_ONCE = 20
 /** Each is a file. The node rejects other clients itself. */
 const MAX_CLIENTS = 4096
 
@@ -32,12 +34,15 @@ export function createNotFoundFlags({ isSpent, flags }: NotFoundFlagsOptions): N
   let timer: NodeJS.Timeout | undefined
 
   function look(): void {
+    let ended = 0
     for (const [address, tally] of tallies) {
       tally.looks += 1
       const isRaised = tally.rejections >= REJECTIONS
-      if (isRaised ? tally.looks <= LOOKS || isSpent(tally.network) : tally.looks <= 1) continue
+      if (!isRaised && tally.looks > 1) tallies.delete(address)
+      if (!isRaised || tally.looks <= LOOKS || ended === ENDS_AT_ONCE || isSpent(tally.network)) continue
       tallies.delete(address)
-      if (isRaised) flags.lower(address)
+      flags.lower(address)
+      ended += 1
     }
     if (tallies.size > 0) return
     clearInterval(timer)

@@ -21,36 +21,51 @@ export interface NotFoundBudgetOptions {
 interface Bucket {
   /** Below zero after requests that were in progress when it became empty. */
   tokens: number
+  /** Time of the last refill. */
   at: number
 }
 
+interface Client extends Bucket {
+  /** Time of the last request for a missing image. */
+  spentAt: number
+}
+
 const MINUTE_MS = 60_000
-/** A node allows as much as this many clients, to clients that have requested missing images a short time ago. */
+/**
+ * A node refills the common bucket as fast as those of this many clients. It holds less, so that a thousand clients that begin at
+ * once do not take all of the store's time for seconds.
+ */
 const CLIENTS_WORTH = 20
+const COMMON_CAPACITY = 2
 /** The clients that spent their tokens the longest time ago are forgotten. An entry takes about 200 bytes. */
 const MAX_CLIENTS = 20_000
 
 /**
- * Token buckets by client, and one for all clients. The common one refuses only clients whose own bucket is not full: a client
- * that requests existing images is never refused because of others.
+ * Token buckets by client, and one for all clients. The common one refuses only clients that requested a missing image in the last
+ * minute: a client that requests existing images is never refused because of others.
  */
 export function createNotFoundBudget({ perMinute, now }: NotFoundBudgetOptions): NotFoundBudget {
   if (perMinute === 0) return { refusal: () => undefined, spend() {} }
-  const clients = new LRUCache<string, Bucket>(entryBound(MAX_CLIENTS))
+  const clients = new LRUCache<string, Client>(entryBound(MAX_CLIENTS))
   const capacity = perMinute / 2
-  const all: Bucket = { tokens: capacity * CLIENTS_WORTH, at: now() }
+  const all: Bucket = { tokens: capacity * COMMON_CAPACITY, at: now() }
 
-  function refill(bucket: Bucket, most: number): void {
+  function refill(
+    bucket: Bucket,
+    { most, perMinute: rate }: { readonly most: number; readonly perMinute: number },
+  ): void {
     const at = now()
-    bucket.tokens = Math.min(most, bucket.tokens + ((at - bucket.at) / MINUTE_MS) * most)
+    bucket.tokens = Math.min(most, bucket.tokens + ((at - bucket.at) / MINUTE_MS) * rate)
     bucket.at = at
   }
 
-  function bucketOf(client: string): Bucket | undefined {
+  const refillAll = () => refill(all, { most: capacity * COMMON_CAPACITY, perMinute: capacity * CLIENTS_WORTH })
+
+  function bucketOf(client: string): Client | undefined {
     const own = clients.peek(client)
     if (own === undefined) return undefined
-    refill(own, capacity)
-    if (own.tokens < capacity) return own
+    refill(own, { most: capacity, perMinute: capacity })
+    if (own.tokens < capacity || now() - own.spentAt < MINUTE_MS) return own
     clients.delete(client)
     return undefined
   }
@@ -59,7 +74,7 @@ export function createNotFoundBudget({ perMinute, now }: NotFoundBudgetOptions):
     refusal(client) {
       const own = bucketOf(client)
       if (own === undefined) return undefined
-      refill(all, capacity * CLIENTS_WORTH)
+      refillAll()
       if (own.tokens >= 1 && all.tokens >= 1) return undefined
       const waitMs = Math.max(0, ((1 - own.tokens) / capacity) * MINUTE_MS)
       const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000))
@@ -70,11 +85,12 @@ export function createNotFoundBudget({ perMinute, now }: NotFoundBudgetOptions):
       )
     },
     spend(client, cost) {
-      const own = bucketOf(client) ?? { tokens: capacity, at: now() }
+      const own = bucketOf(client) ?? { tokens: capacity, at: now(), spentAt: now() }
+      own.spentAt = now()
       own.tokens -= cost
       clients.set(client, own)
-      refill(all, capacity * CLIENTS_WORTH)
-      all.tokens -= cost
+      refillAll()
+      all.tokens = Math.max(-capacity * COMMON_CAPACITY, all.tokens - cost)
     },
   }
 }
