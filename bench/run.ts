@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { jsonFields } from '../tools/requests/raw-request.ts'
 import { benchEncoders } from './encoders.ts'
+import { benchEvents } from './events.ts'
 import { benchGalleries } from './galleries.ts'
 import { benchHits } from './hits.ts'
 import type { BenchOptions, BenchReport, Figure } from './measure.ts'
@@ -38,6 +39,7 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
   galleries  pages of 200 new pictures in Chromium, and 8 and 64 concurrent clients
   sizing     uploads and first views with an S3 store: CPU, bytes and requests to the store for each
   steps      100,000 distinct specs of one picture with SIZE_POLICY=steps, and the rate of hits between the steps
+  events     CPU and puts for events that are written to an S3 store, alone and 600 per second, and read from the feed
   store      CPU of a GET and a HEAD to an S3 store, against the SDK and bare HTTP
   purge      sweep of a cache of a million files, against find -delete
   uploads    memory over a hundred large uploads
@@ -66,6 +68,7 @@ const PARTS = {
   galleries: benchGalleries,
   sizing: benchSizing,
   steps: benchSteps,
+  events: benchEvents,
   store: benchStoreCalls,
   purge: benchPurge,
   uploads: benchUploads,

@@ -51,6 +51,8 @@ export interface OutboxOptions {
 /** At most; the next events wait for the next batch. */
 const BATCH_EVENTS = 500
 const MAX_WAITING = 2000
+/** From the start of a batch of several events to the start of the next batch. */
+const SPACING_MS = 100
 /** Latest events that need not be written again. An entry takes about 150 bytes. */
 const MAX_REMEMBERED = 10_000
 const PUT_TIMEOUT_MS = 20_000
@@ -134,7 +136,14 @@ export function createOutbox(options: OutboxOptions): Outbox {
   }
 
   async function writeAll(): Promise<void> {
-    while (queue.length > 0) await settle(queue.splice(0, BATCH_EVENTS))
+    while (queue.length > 0) {
+      const began = performance.now()
+      const batch = queue.splice(0, BATCH_EVENTS)
+      await settle(batch)
+      // Only under load: the events of a fast store would otherwise have nearly a put each.
+      const isSpaced = batch.length > 1 && queue.length < BATCH_EVENTS
+      if (isSpaced) await pause(SPACING_MS - (performance.now() - began))
+    }
     writing = undefined
   }
 
@@ -168,4 +177,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
       await writing
     },
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, Math.max(0, ms))
+  })
 }
