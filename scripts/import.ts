@@ -3,7 +3,6 @@ import { statSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createDiskSpool } from '../src/adapters/cache/disk-spool.ts'
-import { createReticulumFolder } from '../src/adapters/reticulum/reticulum-folder.ts'
 import { type Config, ConfigError } from '../src/config/env.ts'
 import { formatByteAmount } from '../src/domain/text/byte-amount.ts'
 import { createRenderers, createStore, memoryCacheOf, prepareDisk } from '../src/node/outside.ts'
@@ -12,9 +11,12 @@ import { createAliasService } from '../src/service/library/alias-service.ts'
 import { createImportService, type ImportReport, type ImportService } from '../src/service/library/import-service.ts'
 import { createIngestService } from '../src/service/library/ingest-service.ts'
 import { createOutbox } from '../src/service/library/outbox.ts'
+import type { ImportSource } from '../src/service/ports/originals.ts'
 import { createWorkQueue } from '../src/service/load/work-queue.ts'
 import { becomeOwner } from './become-owner.ts'
-import { type ImportOptions, parseImport, USAGE } from './import-options.ts'
+import { type ImportOptions, type ImportPlace, parseImport, USAGE } from './import-options.ts'
+import { countBytes, nameOf, openSource, type SourceTotal } from './import-source.ts'
+import { createImportState, type ImportState } from './import-state.ts'
 import { lowerPriority } from './lower-priority.ts'
 import { explainNodeFailure, loadNodeSettings } from './node-settings.ts'
 import { type Progress, runWithProgress } from './progress.ts'
@@ -23,6 +25,9 @@ import { type Complain, EXIT, runCommand } from './run-command.ts'
 /** Originals were refused or are damaged. */
 const INCOMPLETE = 3
 const ALIVE_MS = 60_000
+const SAVE_MS = 1000
+/** Before, the remaining time would be a guess. */
+const LEAST_SECONDS = 3
 
 async function keepAlive(work: Promise<number>): Promise<number> {
   // Renderers do not keep a process alive, and for a while they may be the only thing that it waits for.
@@ -38,24 +43,44 @@ async function importAll(options: ImportOptions, complain: Complain): Promise<nu
   const config = await loadNodeSettings()
   const { STORE, CACHE_DIR } = config
   becomeOwner(...(STORE.startsWith('file:') ? [STORE.slice('file:'.length)] : []), CACHE_DIR)
-  assertFolder(options.folder)
+  if (options.place.kind !== 'bucket') assertFolder(options.place)
   lowerPriority()
-  const { importer, end } = await compose(config, options, complain)
+  const ending = new AbortController()
+  const { source, close } = await openSource(options.place, config, ending.signal)
+  const state = createImportState(nameOf(options.place), options.stateFile)
+  const after = await state.load()
+  const { importer, end } = await compose(
+    config,
+    { ...options, source, ...(after !== undefined && { after }) },
+    complain,
+  )
+  // Reticulum's files are in the order of a hash, which tells the share.
+  const total = options.place.kind === 'reticulum' ? undefined : countBytes(source, after, ending.signal)
   try {
-    const outcome = await runToEnd(importer)
+    const outcome = await runToEnd(importer, total, state)
     const { found, damaged } = importer.progress()
-    if (outcome === 'done' && found + damaged === 0) {
-      throw new ConfigError(
-        `--reticulum: ${options.folder} is not an UploadDirectory of Reticulum: no file full.<ext> is 20 folders below it`,
-      )
-    }
+    if (outcome === 'done' && found + damaged === 0 && after === undefined) throw nothingFound(options.place)
     return report(importer.progress(), outcome, { ...options, complain })
   } finally {
+    ending.abort()
     await end()
+    close()
   }
 }
 
-async function compose(config: Config, { folder, concurrency, dryRun }: ImportOptions, complain: Complain) {
+function nothingFound(place: ImportPlace): ConfigError {
+  if (place.kind !== 'reticulum') return new ConfigError(`${nameOf(place)} contains no files`)
+  return new ConfigError(
+    `--reticulum: ${place.folder} is not an UploadDirectory of Reticulum: no file full.<ext> is 20 folders below it`,
+  )
+}
+
+interface ComposeOptions extends ImportOptions {
+  readonly source: ImportSource
+  readonly after?: string
+}
+
+async function compose(config: Config, { concurrency, dryRun, ...options }: ComposeOptions, complain: Complain) {
   const meter = { rendered() {}, fetched() {}, waited() {}, trouble: complain }
   await prepareDisk(config)
   const memoryBytes = Math.min(totalmem(), process.constrainedMemory() || Infinity)
@@ -85,7 +110,8 @@ async function compose(config: Config, { folder, concurrency, dryRun }: ImportOp
     now,
   })
   const importer = createImportService({
-    source: createReticulumFolder(folder),
+    ...options,
+    maxUploadBytes: config.MAX_UPLOAD_BYTES,
     ingest,
     aliases,
     engine,
@@ -102,17 +128,31 @@ async function compose(config: Config, { folder, concurrency, dryRun }: ImportOp
 }
 
 /** @returns 'done', or the failure. */
-async function runToEnd(importer: ImportService): Promise<'done' | Error> {
+async function runToEnd(
+  importer: ImportService,
+  total: SourceTotal | undefined,
+  state: ImportState,
+): Promise<'done' | Error> {
+  const save = async () => {
+    const { doneUpTo, dryRun } = importer.progress()
+    if (doneUpTo !== undefined && !dryRun) await state.save(doneUpTo)
+  }
+  // An outdated state costs repeated work only: the last save reports what fails.
+  const saving = setInterval(() => void save().catch(() => {}), SAVE_MS)
   try {
     // A second signal ends the process at once; only the originals in progress are lost.
     await runWithProgress({
       run: () => importer.run(new AbortController().signal),
       stop: () => importer.stop(),
-      progress: () => progressOf(importer),
+      progress: () => progressOf(importer, total?.bytes()),
     })
+    await (importer.progress().stopped ? save() : state.clear())
     return 'done'
   } catch (error) {
+    await save()
     return error instanceof Error ? error : new Error(String(error))
+  } finally {
+    clearInterval(saving)
   }
 }
 
@@ -121,7 +161,7 @@ function report(
   outcome: 'done' | Error,
   { json, quiet, complain }: ImportOptions & { readonly complain: Complain },
 ): number {
-  const { doneShare: _doneShare, ...result } = done
+  const { doneShare: _doneShare, doneUpTo: _doneUpTo, doneBytes: _doneBytes, ...result } = done
   if (json) process.stdout.write(`${JSON.stringify(result)}\n`)
   else if (!quiet) process.stdout.write(`${summary(result)}\n`)
   if (outcome !== 'done') complain(`${outcome.message}. Run the command again to resume`)
@@ -138,22 +178,32 @@ function summary(result: ImportReport): string {
   )
 }
 
-function progressOf(importer: ImportService): Progress {
-  const { doneShare, found, imported, alreadyThere, refused, damaged } = importer.progress()
+/** @param totalBytes Undefined while they are not counted, and for Reticulum. */
+function progressOf(importer: ImportService, totalBytes: number | undefined): Progress {
+  const { doneShare, doneBytes, found, imported, alreadyThere, refused, damaged, seconds } = importer.progress()
   const counts = [found, imported, alreadyThere, refused + damaged].map((files) => files.toLocaleString('en'))
   const [all, taken, there, left] = counts
-  return {
-    share: doneShare,
-    text: `${all} scanned: ${taken} imported, ${there} already there, ${left} refused or damaged`,
-  }
+  const share = doneShare ?? (totalBytes ? doneBytes / totalBytes : 0)
+  const text = `${all} scanned: ${taken} imported, ${there} already there, ${left} refused or damaged`
+  return { share, text: `${text}; ${(found / Math.max(seconds, 1)).toFixed(1)}/s${remaining(share, seconds)}` }
 }
 
-function assertFolder(folder: string): void {
+/** Known after some seconds. @returns such as ", 1:05:07 left". */
+function remaining(share: number, seconds: number): string {
+  if (share <= 0 || seconds < LEAST_SECONDS) return ''
+  const left = Math.round((seconds / share) * (1 - share))
+  const parts = [Math.floor(left / 3600), Math.floor(left / 60) % 60, left % 60]
+  return `, ${parts.map((part) => String(part).padStart(2, '0')).join(':')} left`
+}
+
+function assertFolder(place: Extract<ImportPlace, { folder: string }>): void {
+  const { kind, folder } = place
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return
-  throw new ConfigError(`--reticulum: the folder ${folder} does not exist or is not readable by this user`)
+  const name = kind === 'reticulum' ? '--reticulum: ' : ''
+  throw new ConfigError(`${name}the folder ${folder} does not exist or is not readable by this user`)
 }
 
-/** Imports the originals of another service: see docs/reticulum.md. */
+/** Imports a folder, a bucket or the originals of another service: see docs/intake.md and docs/reticulum.md. */
 await runCommand({
   name: 'import',
   usage: USAGE,

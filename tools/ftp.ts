@@ -10,8 +10,8 @@ import { type Proftpd, startProftpd } from './servers/proftpd.ts'
 
 const USAGE = `Usage: npm run ftp [-- <options>]
 
-Starts ProFTPD (FTP, FTPS, SFTP) on loopback with a generated user, and the intake that uploads what it receives to a running
-node. Installs ProFTPD from Debian if it is missing. Requires root. Ends with ctrl-C.
+Starts ProFTPD (FTP, FTPS, SFTP) on loopback with a generated user, and the intake that uploads what it receives to a
+running node. Installs ProFTPD from Debian if it is missing. Requires root. Ends with ctrl-C.
 
   --url <url>       the node; default: http://127.0.0.1:8080
   --spool <folder>  where files wait for the node; default: a new folder

@@ -75,7 +75,7 @@ function isPair({ name }: Dirent): boolean {
   return /^[0-9a-f]{2}$/.test(name)
 }
 
-async function* checkedChunks({ path, sha1 }: ImportFile): AsyncIterable<Buffer> {
+async function* checkedChunks({ path, sha1 = '' }: ImportFile): AsyncIterable<Buffer> {
   const hash = createHash('sha1')
   for await (const chunk of readableChunks(path)) {
     hash.update(chunk)

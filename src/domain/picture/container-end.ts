@@ -1,3 +1,4 @@
+import { OriginalError } from '../../errors.ts'
 import { paletteBytes } from './file-structure.ts'
 
 /** Finds out, chunk by chunk, whether the container of an image ends. */
@@ -191,4 +192,24 @@ function* walkBoxes(firstBytes: number): Walk {
     const header: Buffer = yield { kind: 'bytes', bytes: BOX_HEADER, skip: rest, mayEnd: true, missing }
     bytes = header.readUInt32BE(0)
   }
+}
+
+/**
+ * The same chunks of a file.
+ * @throws OriginalError `original_broken` after the last one if the container does not end.
+ */
+export async function* completeChunks(chunks: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  const end = createContainerEnd()
+  for await (const chunk of chunks) {
+    end.push(chunk)
+    yield chunk
+  }
+  assertEnd(end)
+}
+
+/** @throws OriginalError `original_broken` */
+export function assertEnd(end: ContainerEnd): void {
+  const missing = end.missing()
+  if (missing === undefined) return
+  throw new OriginalError('original_broken', `The file is incomplete: ${missing} is missing; send the whole file again`)
 }

@@ -1,6 +1,5 @@
 import { type Readable, Transform } from 'node:stream'
-import { createContainerEnd } from '../../domain/picture/container-end.ts'
-import { OriginalError } from '../../errors.ts'
+import { assertEnd, createContainerEnd } from '../../domain/picture/container-end.ts'
 
 /**
  * The same bytes, for uploads that no person watches: the stream fails at its end if the container of the image does not
@@ -16,9 +15,8 @@ export function completeBody(body: Readable): Readable {
       done(null, chunk)
     },
     flush(done) {
-      const missing = end.missing()
-      const message = `The file is incomplete: ${missing} is missing; send the whole file again`
-      done(missing === undefined ? null : new OriginalError('original_broken', message))
+      assertEnd(end)
+      done()
     },
   })
   // An error without a reader must not end the process.

@@ -1,8 +1,7 @@
 import { DamagedFileError, OriginalError, UnavailableError } from '../../errors.ts'
-import type { ImageEngine } from '../ports/engine.ts'
-import type { ImportFile, ImportSource, UnreadablePlace } from '../ports/originals.ts'
-import type { AliasService } from './alias-service.ts'
-import type { IngestService } from './ingest-service.ts'
+import type { ImportFile, UnreadablePlace } from '../ports/originals.ts'
+import { createDoneMark } from './done-mark.ts'
+import { createImportOne, type ImportOneOptions } from './import-one.ts'
 
 /** Counts of an import, in originals. */
 export interface ImportReport {
@@ -22,6 +21,15 @@ export interface ImportReport {
   readonly seconds: number
 }
 
+export interface ImportProgress {
+  /** By the order of SHA-1. Absent: the source has another order. */
+  readonly doneShare?: number
+  /** Of all files that were found and are done. */
+  readonly doneBytes: number
+  /** Path of the last file before which everything is done. */
+  readonly doneUpTo?: string
+}
+
 export interface ImportService {
   /**
    * Imports all originals of the source. It may be ended at any moment, in any way: the next run continues.
@@ -30,18 +38,14 @@ export interface ImportService {
   run(signal: AbortSignal): Promise<ImportReport>
   /** Ends `run` after the originals in progress. */
   stop(): void
-  progress(): ImportReport & { readonly doneShare: number }
+  progress(): ImportReport & ImportProgress
 }
 
-export interface ImportServiceOptions {
-  readonly source: ImportSource
-  readonly ingest: IngestService
-  readonly aliases: AliasService
-  readonly engine: Pick<ImageEngine, 'inspect'>
+export interface ImportServiceOptions extends ImportOneOptions {
+  /** Path of the last file of an earlier run, which is left out with all before. */
+  readonly after?: string
   /** Originals at once. */
   readonly concurrency: number
-  /** Checks and counts, and writes nothing. */
-  readonly dryRun: boolean
   /** Called for each original that is not imported. */
   readonly onProblem: (path: string, problem: string) => void
   readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
@@ -51,10 +55,13 @@ export interface ImportServiceOptions {
 const PAUSES_MS = [1000, 2000, 4000, 8000]
 
 export function createImportService(options: ImportServiceOptions): ImportService {
-  const { source, ingest, aliases, engine, concurrency, dryRun, onProblem, pause } = options
+  const { source, after, concurrency, dryRun, onProblem, pause } = options
+  const importOne = createImportOne(options)
   const counts = { found: 0, imported: 0, importedBytes: 0, alreadyThere: 0, refused: 0, damaged: 0 }
   const began = performance.now()
-  const state = { doneShare: 0, stopped: false }
+  const state = { doneBytes: 0, stopped: false }
+  let doneShare: number | undefined
+  const mark = createDoneMark()
 
   async function take(file: ImportFile | UnreadablePlace, signal: AbortSignal): Promise<void> {
     if ('problem' in file) {
@@ -62,7 +69,8 @@ export function createImportService(options: ImportServiceOptions): ImportServic
       return
     }
     counts.found += 1
-    state.doneShare = Number.parseInt(file.sha1.slice(0, 4), 16) / 0x1_00_00
+    if (file.sha1 !== undefined) doneShare = Number.parseInt(file.sha1.slice(0, 4), 16) / 0x1_00_00
+    const done = mark.begin(file.path)
     try {
       await retryOutages(
         () => takeIn(file, signal),
@@ -73,6 +81,8 @@ export function createImportService(options: ImportServiceOptions): ImportServic
       else if (error instanceof OriginalError || isTooSlow(error)) report('refused', file.path, error.message)
       else throw error
     }
+    state.doneBytes += file.sizeBytes ?? 0
+    done()
   }
 
   function report(outcome: 'refused' | 'damaged', path: string, problem: string): void {
@@ -80,29 +90,14 @@ export function createImportService(options: ImportServiceOptions): ImportServic
     onProblem(path, problem)
   }
 
-  /** The alias is written last: an original that has one is complete. */
   async function takeIn(file: ImportFile, signal: AbortSignal): Promise<void> {
-    if ((await aliases.find(file.sha1, signal)) !== undefined) {
+    const { bytes, isNew } = await importOne(file, signal)
+    if (!isNew) {
       counts.alreadyThere += 1
       return
     }
-    const bytes = dryRun ? await check(file) : await store(file, signal)
     counts.imported += 1
     counts.importedBytes += bytes
-  }
-
-  async function store(file: ImportFile, signal: AbortSignal): Promise<number> {
-    const { record } = await ingest.ingest(source.open(file), {}, signal)
-    await aliases.add(file.sha1, record.id, signal)
-    return record.bytes
-  }
-
-  async function check(file: ImportFile): Promise<number> {
-    let bytes = 0
-    const chunks: AsyncIterable<Buffer> = source.open(file)
-    for await (const chunk of chunks) bytes += chunk.length
-    await engine.inspect({ path: file.path })
-    return bytes
   }
 
   function result(): ImportReport {
@@ -111,7 +106,7 @@ export function createImportService(options: ImportServiceOptions): ImportServic
 
   return {
     async run(signal) {
-      const files = source.files()[Symbol.asyncIterator]()
+      const files = source.files(after)[Symbol.asyncIterator]()
       const work = async () => {
         for (let next = await files.next(); !next.done && !state.stopped; next = await files.next()) {
           await take(next.value, signal).catch((error: unknown) => {
@@ -128,7 +123,15 @@ export function createImportService(options: ImportServiceOptions): ImportServic
     stop() {
       state.stopped = true
     },
-    progress: () => ({ ...result(), doneShare: state.doneShare }),
+    progress() {
+      const doneUpTo = mark.path()
+      return {
+        ...result(),
+        doneBytes: state.doneBytes,
+        ...(doneShare !== undefined && { doneShare }),
+        ...(doneUpTo !== undefined && { doneUpTo }),
+      }
+    },
   }
 }
 

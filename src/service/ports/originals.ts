@@ -60,21 +60,25 @@ export interface ChangingSource<R, V extends Version> extends OriginalSource<R, 
   stop(): Promise<void>
 }
 
-/** Originals that another service keeps under the SHA-1 of their bytes. */
+/** Originals in a folder, in a bucket, or that another service keeps under the SHA-1 of their bytes. */
 export interface ImportSource {
-  /** All of them in the order of their SHA-1, found lazily, as there may be millions. */
-  files(): AsyncIterable<ImportFile | UnreadablePlace>
+  /**
+   * All of them in a fixed order, found lazily, as there may be millions.
+   * @param after Path of the last one that is left out. Absent: none.
+   */
+  files(after?: string): AsyncIterable<ImportFile | UnreadablePlace>
   /**
    * @returns a stream that the caller consumes or destroys. It fails with `DamagedFileError` if it cannot be read or, at its
-   *   end, if its bytes have another SHA-1.
+   *   end, if its bytes have another SHA-1; with OriginalError `original_broken` if its container does not end.
    */
   open(file: ImportFile): Readable
 }
 
 export interface ImportFile {
   readonly path: string
-  /** The expected one, 40 lower-case hex digits. */
-  readonly sha1: string
+  /** The expected one, 40 lower-case hex digits. Absent: it is not known. */
+  readonly sha1?: string
+  readonly sizeBytes?: number
 }
 
 /** A folder or file that could not be read. */

@@ -40,6 +40,7 @@ function setUp(contents: readonly (Buffer | string)[], options: Partial<ImportSe
     engine: stage.engine,
     concurrency: 2,
     dryRun: false,
+    maxUploadBytes: 100_000,
     onProblem: (path, problem) => void problems.push(`${path}: ${problem}`),
     pause: async (ms) => void pauses.push(ms),
     ...options,
