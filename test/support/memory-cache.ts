@@ -137,7 +137,7 @@ export function createMemorySpool(disk: MemoryDisk): Spool {
     const bytes = await buffer(body)
     if (bytes.length > maxBytes) throw new OriginalError('original_too_large', 'Too large')
     const hash = (name: HashName) => (hashes.includes(name) ? createHash(name).update(bytes).digest('hex') : '')
-    return { bytes, facts: { sizeBytes: bytes.length, sha256: hash('sha256'), md5: hash('md5') } }
+    return { bytes, facts: { sizeBytes: bytes.length, head: bytes, sha256: hash('sha256'), md5: hash('md5') } }
   }
 
   return {

@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { JPEG_HEAD_BYTES } from '../../domain/picture/jpeg-header.ts'
 import { tooManyBytes } from '../../domain/picture/original-facts.ts'
 import { CACHE_FOLDERS } from '../../domain/stored/cache-layout.ts'
 import { UnavailableError } from '../../errors.ts'
@@ -84,6 +85,7 @@ export function createDiskSpool({ cacheDir, maxMemoryBytes, onTrouble }: DiskSpo
 /** Counts and hashes a stream, and fails with `original_too_large` beyond `maxBytes`. */
 function createTally({ maxBytes, hashes }: Intake): { readonly through: Transform; result(): Tally } {
   const running = new Map(hashes.map((name) => [name, createHash(name)]))
+  const head: Buffer[] = []
   let sizeBytes = 0
   const through = new Transform({
     transform(chunk: Buffer, _encoding, done) {
@@ -92,12 +94,17 @@ function createTally({ maxBytes, hashes }: Intake): { readonly through: Transfor
         done(tooManyBytes(maxBytes))
         return
       }
+      // A copy: the memory of a written chunk may be freed.
+      if (sizeBytes - chunk.length < JPEG_HEAD_BYTES) head.push(Buffer.from(chunk.subarray(0, JPEG_HEAD_BYTES)))
       for (const hash of running.values()) hash.update(chunk)
       done(null, chunk)
     },
   })
   const digest = (name: HashName): string => running.get(name)?.digest('hex') ?? ''
-  return { through, result: () => ({ sizeBytes, sha256: digest('sha256'), md5: digest('md5') }) }
+  return {
+    through,
+    result: () => ({ sizeBytes, head: Buffer.concat(head), sha256: digest('sha256'), md5: digest('md5') }),
+  }
 }
 
-type Tally = Pick<Spooled, 'sizeBytes' | HashName>
+type Tally = Pick<Spooled, 'sizeBytes' | 'head' | HashName>

@@ -1,3 +1,5 @@
+import { readJpegHeader } from '../../domain/picture/jpeg-header.ts'
+import { assertPictureLimits } from '../../domain/picture/original-facts.ts'
 import { UnavailableError } from '../../errors.ts'
 import type { ImageEngine } from '../../service/ports/engine.ts'
 import type { Meter } from '../../service/ports/meter.ts'
@@ -114,7 +116,7 @@ export function createRendererPool(options: RendererPoolOptions): RendererPool {
   expectRenderer()
 
   return {
-    ...engineOn(queue, memoryBytes),
+    ...engineOn(queue, options),
     ready: () => firstReady.promise,
     stop: () => shutDown(new UnavailableError('overloaded', 'This node is shutting down')),
     counters: {
@@ -149,7 +151,7 @@ function slotOptions(options: RendererPoolOptions): Omit<RendererSlotOptions, 'o
 }
 
 /** The engine's methods as tasks. */
-function engineOn({ submit }: RendererQueue, memoryBytes: number): ImageEngine {
+function engineOn({ submit }: RendererQueue, { engine, memoryBytes = Infinity }: RendererPoolOptions): ImageEngine {
   async function only(task: RendererTask): Promise<RendererValue> {
     const [value] = submit(task)
     if (value === undefined) throw new RangeError('A task must have at least one part')
@@ -157,7 +159,12 @@ function engineOn({ submit }: RendererQueue, memoryBytes: number): ImageEngine {
   }
 
   return {
-    async inspect(source) {
+    async inspect(source, head) {
+      const read = head && engine.inputFormats.includes('jpeg') ? readJpegHeader(head) : undefined
+      if (read) {
+        assertPictureLimits(engine, read)
+        return read
+      }
       const value = await only({ kind: 'inspect', source })
       return value.kind === 'inspect' ? value.facts : mistaken(value)
     },

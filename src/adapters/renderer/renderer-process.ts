@@ -10,6 +10,7 @@ import {
   type RendererValue,
   toFailure,
 } from './renderer-messages.ts'
+import { createSourceBuffer } from './source-buffer.ts'
 
 export interface RendererChannel {
   listen(listener: (message: unknown) => void): void
@@ -30,13 +31,16 @@ const OOM_SCORE = '500'
  */
 export function serveRenderer({ listen, send, residentBytes }: RendererChannel): void {
   let engine: ImageEngine | undefined
+  const sources = createSourceBuffer()
   // Only Linux has this file, and nothing depends on it.
   writeFile('/proc/self/oom_score_adj', OOM_SCORE).catch(() => {})
 
   async function work(task: RendererTask): Promise<void> {
     if (engine === undefined) throw new TypeError('A renderer received a task before its settings')
     await Promise.all(
-      perform(engine, task).map(async (value, part) => send({ kind: 'part', part, outcome: await settled(value) })),
+      perform(engine, { ...task, source: sources.load(task.source) }).map(async (value, part) =>
+        send({ kind: 'part', part, outcome: await settled(value) }),
+      ),
     )
     send({ kind: 'end', residentBytes: residentBytes() })
   }

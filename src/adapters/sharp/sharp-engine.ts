@@ -3,11 +3,11 @@ import { open, readFile } from 'node:fs/promises'
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
 import { pipelineTime } from '../../domain/picture/encoding.ts'
 import { SNIFF_BYTES, sniffFormat, walkGif } from '../../domain/picture/file-structure.ts'
-import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import {
+  assertPictureLimits,
   brokenOriginal,
-  tooManyFrames,
-  tooManyPixels,
+  type OriginalFacts,
+  type PictureLimits,
   unsupportedOriginal,
 } from '../../domain/picture/original-facts.ts'
 import { decodingBytes } from '../../domain/picture/render-memory.ts'
@@ -21,11 +21,8 @@ import { reducePicture } from './sharp-reduce.ts'
 import { type PixelSource, renderPlans } from './sharp-render.ts'
 import { verifyAndReduce } from './sharp-verify.ts'
 
-export interface SharpEngineOptions {
+export interface SharpEngineOptions extends PictureLimits {
   readonly inputFormats: readonly InputFormat[]
-  /** Over all frames. */
-  readonly maxPixels: number
-  readonly maxFrames: number
   /** libvips aborts a longer render or check. */
   readonly timeoutSeconds: number
   /** Whether renditions carry the copyright and the artist of the original; otherwise they have no metadata. */
@@ -98,7 +95,7 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
     if (metadata.format === 'heif' && metadata.compression !== 'av1' && format !== 'avif')
       throw unsupportedOriginal('heif', inputFormats, head)
     const facts = toFacts(format, metadata)
-    assertWithin(options, facts)
+    assertPictureLimits(options, facts)
     return facts
   }
 
@@ -153,15 +150,6 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
       return await decoding(source, reducePicture(await openPixels(source), facts, { levels, copyright }))
     },
   }
-}
-
-function assertWithin(
-  { maxPixels, maxFrames }: Pick<SharpEngineOptions, 'maxPixels' | 'maxFrames'>,
-  { stored, frames }: OriginalFacts,
-): void {
-  const pixels = stored.width * stored.height * frames
-  if (frames > maxFrames) throw tooManyFrames(maxFrames, frames)
-  if (pixels > maxPixels) throw tooManyPixels(maxPixels, pixels, frames)
 }
 
 async function readHead(source: ObjectSource): Promise<Buffer> {

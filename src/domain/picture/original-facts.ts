@@ -110,6 +110,20 @@ export function tooManyBytes(limit: number, sizeBytes?: number): OriginalError {
   return tooLarge(`${actual}; the limit is ${most} (MAX_UPLOAD_BYTES)`)
 }
 
+export interface PictureLimits {
+  /** Over all frames. */
+  readonly maxPixels: number
+  readonly maxFrames: number
+}
+
+/** @throws OriginalError `original_too_large` */
+export function assertPictureLimits({ maxPixels, maxFrames }: PictureLimits, facts: OriginalFacts): void {
+  const { stored, frames } = facts
+  const pixels = stored.width * stored.height * frames
+  if (frames > maxFrames) throw tooManyFrames(maxFrames, frames)
+  if (pixels > maxPixels) throw tooManyPixels(maxPixels, pixels, frames)
+}
+
 /** @param pixels Over all frames. */
 export function tooManyPixels(limit: number, pixels: number, frames: number): OriginalError {
   const [actual, most] = distinct([pixels, limit], formatPixels, 'pixels')

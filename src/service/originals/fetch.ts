@@ -74,7 +74,7 @@ export interface OriginalServiceOptions {
 export function createOriginalService(options: OriginalServiceOptions): OriginalService {
   const { cache, engine, fetchQueue, maxOriginalBytes, now, maxRemembered } = options
   const flights = createCoalescer<ReadyOriginal>(isMissing)
-  const byteFlights = createCoalescer<ObjectSource>()
+  const byteFlights = createCoalescer<Fetched>()
   const facts = new LRUCache<string, OriginalFacts>(entryBound(maxRemembered))
   const absences = createAbsences({ maxRemembered, now })
   const local = createLocalOriginals(options)
@@ -86,9 +86,9 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     if (known) return { source: here, facts: known }
     await absences.untilMayAsk(id, signal)
     const wanted = { id, asked: performance.now(), maxBytes: maxOriginalBytes }
-    const source = await fetchQueue.run(() => fetch(wanted, signal), signal, { viewer })
+    const { source, head } = await fetchQueue.run(() => fetch(wanted, signal), signal, { viewer })
     try {
-      return { source, facts: await inspect(id, source) }
+      return { source, facts: await inspect(id, source, head) }
     } catch (error) {
       // The bytes are verified, so the original itself is no image: the next request need not fetch it again.
       if (error instanceof OriginalError) absences.add(id, error)
@@ -96,8 +96,8 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     }
   }
 
-  async function inspect(id: string, source: ObjectSource): Promise<OriginalFacts> {
-    const known = facts.get(id) ?? (await engine.inspect(source))
+  async function inspect(id: string, source: ObjectSource, head?: Buffer): Promise<OriginalFacts> {
+    const known = facts.get(id) ?? (await engine.inspect(source, head))
     facts.set(id, known)
     return known
   }
@@ -131,7 +131,8 @@ export function createOriginalService(options: OriginalServiceOptions): Original
       if (here) return here
       const fetched = { id, asked: performance.now(), maxBytes: Math.max(sizeBytes, maxOriginalBytes) }
       const fly = (within: AbortSignal) => fetchQueue.run(() => fetch(fetched, within), within)
-      const { value: source } = await byteFlights.run(id, fly, signal)
+      const { value } = await byteFlights.run(id, fly, signal)
+      const { source } = value
       const body = 'bytes' in source ? partOf(source.bytes, range) : await local.open(wanted)
       if (body) return body
       throw new UnavailableError('disk_unavailable', 'The local copy of the original was evicted; try again')
@@ -163,6 +164,12 @@ interface WantedFetch {
   readonly maxBytes: number
 }
 
+interface Fetched {
+  readonly source: ObjectSource
+  /** As in `Spooled`. */
+  readonly head: Buffer
+}
+
 interface Attempt extends Omit<WantedFetch, 'asked'> {
   /** For the store to begin its response. */
   readonly withinMs: number
@@ -176,17 +183,19 @@ function createFetch(options: FetchOptions) {
   const { versions, local, spool, guard, meter, fetchTimeoutMs, onAbsence } = options
   const firstByte = createFirstByteBudget(() => performance.now())
 
-  async function fetch({ id, asked, maxBytes }: WantedFetch, signal: AbortSignal): Promise<ObjectSource> {
+  async function fetch({ id, asked, maxBytes }: WantedFetch, signal: AbortSignal): Promise<Fetched> {
     const began = performance.now()
     const work = guard.begin(id)
     const limit = startTimeLimit(signal, fetchTimeoutMs, storeTooSlow)
     try {
       const wanted = { id, maxBytes, withinMs: firstByte.withinMs(asked) }
-      const kept = await local.keep(id, await fetchVerified(wanted, limit.signal), work)
-      if (kept) return kept
+      const spooled = await fetchVerified(wanted, limit.signal)
+      const { head } = spooled
+      const kept = await local.keep(id, spooled, work)
+      if (kept) return { source: kept, head }
       // The disk took the bytes, but not their move into the cache.
       const held = await local.keep(id, await fetchOnce(wanted, 'toMemory', limit.signal), work)
-      if (held) return held
+      if (held) return { source: held, head }
       throw new TypeError('Bytes in memory are always kept')
     } catch (error) {
       throw limit.isOver && !(error instanceof ServiceError) ? storeTooSlow(error) : error

@@ -193,7 +193,7 @@ function createHostRequest(options: HostRequestOptions) {
   async function keep(version: LocatedRemote, { spooled, freshness }: FetchedBody, signal: AbortSignal) {
     const { source: bytes } = spooled
     try {
-      const format = await inspect(bytes)
+      const format = await inspect(spooled)
       if (!freshness.storable) {
         held.set(version.id, spooled)
         return false
@@ -209,9 +209,9 @@ function createHostRequest(options: HostRequestOptions) {
   }
 
   /** A page that says "not found" with status 200 is a failure of the host: the last version may still be served. */
-  async function inspect(bytes: Spooled['source']): Promise<InputFormat> {
+  async function inspect({ source: bytes, head }: Spooled): Promise<InputFormat> {
     try {
-      return (await engine.inspect(bytes)).format
+      return (await engine.inspect(bytes, head)).format
     } catch (cause) {
       if (!(cause instanceof OriginalError) || cause.code !== 'original_unsupported') throw cause
       const message = 'The remote host responded with an unsupported image format or with no image'

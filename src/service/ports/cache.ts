@@ -8,6 +8,8 @@ import type { ObjectSource } from './store.ts'
 export interface Spooled {
   readonly source: ObjectSource
   readonly sizeBytes: number
+  /** The first bytes: at least `JPEG_HEAD_BYTES`, or all of them. */
+  readonly head: Buffer
   /** Lower-case hex; empty if it was not requested. */
   readonly sha256: string
   /** As `sha256`. */

@@ -11,9 +11,10 @@ import type { ObjectSource } from './store.ts'
 export interface ImageEngine {
   /**
    * Reads the header.
+   * @param head The first bytes, if they are in memory. Most headers then need no file and no other process.
    * @throws OriginalError `original_unsupported`, `original_broken`, or `original_too_large` (pixels or frames).
    */
-  inspect(source: ObjectSource): Promise<OriginalFacts>
+  inspect(source: ObjectSource, head?: Buffer): Promise<OriginalFacts>
   /**
    * Decodes the whole picture, and makes of the same decoding what `reduce` and `measure` would make.
    * @param levels Absent: nothing is made.
