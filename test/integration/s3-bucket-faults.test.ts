@@ -75,6 +75,9 @@ for (const fault of BROKEN_BODIES) {
     await proxy.setFault({ ...fault, matching: { first: 1 } })
     await assert.rejects(calls.open(etag), isOutage)
     await calls.open(etag)
+    await proxy.setFault({ ...fault, matching: { first: 1 } })
+    await assert.rejects(calls.read(), isOutage)
+    await calls.read()
   })
 }
 
@@ -89,6 +92,7 @@ interface FaultyBucket {
     lookForOther(): Promise<void>
     open(etag: string): Promise<void>
     openOther(): Promise<void>
+    read(): Promise<void>
     check(): Promise<void>
   }
 }
@@ -130,6 +134,12 @@ async function faultyBucket(t: TestContext): Promise<FaultyBucket> {
         assert.deepEqual(await buffer(opened.body), BYTES)
       },
       openOther: async () => assert.equal(await bucket.open({ key: KEY }, OTHER_TAG, never), undefined),
+      read: async () => {
+        const found = await bucket.read({ key: KEY }, never)
+        assert.ok(found)
+        assert.equal(found.version.etag, etag)
+        assert.deepEqual(await buffer(found.object.body), BYTES)
+      },
       check: () => bucket.check(never),
     },
   }

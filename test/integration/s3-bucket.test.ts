@@ -41,6 +41,22 @@ test('an object is looked at and opened', async (t) => {
   assert.equal(await text(opened.body), 'a cat')
 })
 
+test('an object is read with its version, by one request', async (t) => {
+  const { bucket, put, requests } = await filledBucket(t)
+  await put('cat', 'a cat')
+  const version = await look(bucket, { key: 'cat' })
+  requests.length = 0
+  const found = await bucket.read({ key: 'cat' }, never)
+  assert.ok(found)
+  assert.deepEqual(found.version, version)
+  assert.equal(await text(found.object.body), 'a cat')
+  assert.deepEqual(
+    requests.map((request) => request.split(' ')[0]),
+    ['GET'],
+  )
+  assert.equal(await bucket.read({ key: 'dog' }, never), undefined)
+})
+
 test('a version that is known is told to be unchanged, by one request without a body', async (t) => {
   const { bucket, put, requests } = await filledBucket(t)
   await put('cat', 'a cat')
@@ -282,6 +298,7 @@ test('bodies that nobody reads, and versions that are gone, hold no connection',
   for (let index = 0; index < 10; index += 1) {
     assert.equal(await bucket.open({ key: 'cat' }, old, never), undefined)
     ;(await bucket.open({ key: 'cat' }, etag, never))?.body.destroy()
+    ;(await bucket.read({ key: 'cat' }, never))?.object.body.destroy()
   }
   assert.equal(await read(bucket, { key: 'cat' }, etag), 'another cat')
 })

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { UnavailableError } from '../../src/errors.ts'
-import type { Bucket } from '../../src/service/ports/bucket.ts'
+import type { Bucket, ObjectVersion } from '../../src/service/ports/bucket.ts'
 
 export interface MemoryBucket extends Bucket {
   /** What others have put there. */
   readonly objects: Map<string, Buffer>
-  /** `look <key>`, `open <key>`, in order. */
+  /** `look <key>`, `read <key>`, `open <key>`, in order. */
   readonly asked: string[]
   /** Answers nobody. */
   down: boolean
@@ -28,8 +28,11 @@ export function createMemoryBucket(): MemoryBucket {
     async look({ key }, known) {
       const bytes = find('look', key)
       if (bytes === undefined) return undefined
-      const etag = etagOf(bytes)
-      return etag === known ? 'unchanged' : { etag, sizeBytes: bytes.length, modifiedAt: new Date(1_750_000_000_000) }
+      return etagOf(bytes) === known ? 'unchanged' : versionOf(bytes)
+    },
+    async read({ key }) {
+      const bytes = find('read', key)
+      return bytes && { version: versionOf(bytes), object: { body: Readable.from([bytes]), sizeBytes: bytes.length } }
     },
     async open({ key }, etag) {
       const bytes = find('open', key)
@@ -39,6 +42,10 @@ export function createMemoryBucket(): MemoryBucket {
     close() {},
   }
   return bucket
+}
+
+function versionOf(bytes: Buffer): ObjectVersion {
+  return { etag: etagOf(bytes), sizeBytes: bytes.length, modifiedAt: new Date(1_750_000_000_000) }
 }
 
 function etagOf(bytes: Buffer): string {

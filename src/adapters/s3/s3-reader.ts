@@ -1,14 +1,22 @@
+import type { Readable } from 'node:stream'
 import {
   ListObjectsV2Command,
   type ListObjectsV2CommandInput,
   type ListObjectsV2CommandOutput,
   type S3Client,
 } from '@aws-sdk/client-s3'
-import type { Bucket, ObjectAddress, ObjectVersion } from '../../service/ports/bucket.ts'
+import type { Bucket, ObjectAddress, ObjectVersion, ReadVersion } from '../../service/ports/bucket.ts'
 import type { EndpointCalls } from '../../service/ports/meter.ts'
 import type { OpenObject } from '../../service/ports/store.ts'
 import { objectBody } from '../calls/timed-body.ts'
-import { createS3Calls, S3_LIMITS, type S3Attempt, type S3CallSettings, type S3Limits } from './s3-calls.ts'
+import {
+  createS3Calls,
+  S3_LIMITS,
+  type S3Attempt,
+  type S3Calls,
+  type S3CallSettings,
+  type S3Limits,
+} from './s3-calls.ts'
 import { createS3Connections, type S3ClientSettings } from './s3-client.ts'
 import { BUCKET_SETTINGS, S3Failure, type S3SettingNames, type S3Verdict, unless } from './s3-failure.ts'
 import { createS3Objects, type ObjectHead } from './s3-objects.ts'
@@ -41,6 +49,8 @@ export interface S3Reader {
    *   version.
    */
   open(address: ObjectAddress, signal: AbortSignal, etag?: string): Promise<OpenObject | undefined>
+  /** `stat` and `open` in one request. */
+  read(address: ObjectAddress, signal: AbortSignal): Promise<ReadVersion | undefined>
   /** One page. */
   list(query: Omit<ListObjectsV2CommandInput, 'Bucket'>, signal: AbortSignal): Promise<ListObjectsV2CommandOutput>
   /** Any other call. */
@@ -82,8 +92,11 @@ export function createS3Reader(settings: S3ReaderSettings, { names, isAbsent }: 
     const { body: source, sizeBytes } = found
     // A proxy may respond 200 with a page of its own, but not with an ETag.
     if (source === undefined || sizeBytes === undefined || found.etag === undefined) throw new S3Failure('foreign')
-    return { source, sizeBytes, isWanted: (etag === undefined || found.etag === etag) && isVersion(found, address) }
+    const isWanted = (etag === undefined || found.etag === etag) && isVersion(found, address)
+    return { found, source, sizeBytes, isWanted }
   }
+
+  const toObject = (began: Began): OpenObject | undefined => wantedObject(began, limits, calls)
 
   async function unlessAbsent<T>(address: ObjectAddress, result: Promise<T>): Promise<T | undefined> {
     try {
@@ -113,17 +126,16 @@ export function createS3Reader(settings: S3ReaderSettings, { names, isAbsent }: 
     async open(address, signal, etag) {
       const began = calls.begin(call('GET', address.key, signal), (attempt) => get({ address, etag }, attempt))
       const opened = await unlessAbsent(address, began)
-      if (opened === undefined) return undefined
-      const { end } = opened
-      const { source, sizeBytes, isWanted } = opened.result
-      if (!isWanted) {
-        source.destroy()
-        end()
-        return undefined
-      }
-      const { stallTimeoutMs } = limits
-      const body = objectBody(source, { sizeBytes, stallTimeoutMs, signal: opened.signal, onClose: end })
-      return { sizeBytes, body, takeRetry: calls.takeRetry }
+      return opened && toObject(opened)
+    },
+
+    async read(address, signal) {
+      const began = calls.begin(call('GET', address.key, signal), async (attempt) =>
+        withVersion(await get({ address }, attempt)),
+      )
+      const opened = await unlessAbsent(address, began)
+      const object = opened && toObject(opened)
+      return object && { version: opened.result.version, object }
     },
 
     list: (query, signal) =>
@@ -138,6 +150,39 @@ export function createS3Reader(settings: S3ReaderSettings, { names, isAbsent }: 
     calls: calls.calls,
     close: connections.close,
   }
+}
+
+/** A call whose body is still to be read. */
+interface Began {
+  readonly result: { readonly source: Readable; readonly sizeBytes: number; readonly isWanted: boolean }
+  readonly signal: AbortSignal
+  end(): void
+}
+
+function withVersion<T extends { readonly found: ObjectHead; readonly source: Readable }>(got: T) {
+  try {
+    return { ...got, version: versionOf(got.found) }
+  } catch (error) {
+    got.source.destroy()
+    throw error
+  }
+}
+
+/**
+ * The body has the deadline and the place of the call until it ends.
+ * @returns undefined if the server has sent another version.
+ */
+function wantedObject(
+  { result: { source, sizeBytes, isWanted }, signal, end }: Began,
+  { stallTimeoutMs }: Pick<S3Limits, 'stallTimeoutMs'>,
+  { takeRetry }: Pick<S3Calls, 'takeRetry'>,
+): OpenObject | undefined {
+  if (!isWanted) {
+    source.destroy()
+    end()
+    return undefined
+  }
+  return { sizeBytes, body: objectBody(source, { sizeBytes, stallTimeoutMs, signal, onClose: end }), takeRetry }
 }
 
 /** Errors of HEAD have no body: a refusal may be one for the clock, which is correct in the next attempt. */
@@ -195,6 +240,11 @@ export function createS3Bucket(settings: S3BucketSettings): Bucket {
         if (known !== undefined && error instanceof S3Failure && error.verdict === 'unchanged') return 'unchanged'
         throw error
       }
+    },
+
+    async read(address, signal) {
+      signal.throwIfAborted()
+      return isServed(address) ? await reader.read(address, signal) : undefined
     },
 
     async open(address, etag, signal) {

@@ -9,6 +9,7 @@ import type { ImageCache } from '../ports/cache.ts'
 import type { ChangingSource, Version } from '../ports/originals.ts'
 import { createBackground } from '../tools/background.ts'
 import { entryBound, unsharedText } from '../tools/memoize.ts'
+import { createArrivals } from './arrivals.ts'
 
 /** A configured bucket, and how its objects are served. */
 export interface ServedBucket {
@@ -37,6 +38,8 @@ export interface LocatedObject extends Version {
 
 /** Approximate memory of a version, without the key and the version's name. */
 const ENTRY_BYTES = 600
+/** The fetch follows at once, unless the queue is long: then the object is opened again. */
+const ARRIVALS = { max: 16, keptMs: 1_000 } as const
 /** A notice on the disk is renewed at most this often. */
 const NOTICE_MS = 600_000
 
@@ -45,6 +48,7 @@ export function createBuckets(options: BucketsOptions): ChangingSource<ObjectRef
   const { buckets, cache, guard, now, maxRemembered } = options
   const noticed = new LRUCache<string, { readonly id: string; readonly at: number }>(entryBound(maxRemembered))
   const background = createBackground()
+  const arrivals = createArrivals(ARRIVALS)
 
   function served({ bucket: alias, key }: ObjectRef): ServedBucket {
     const found = buckets.get(alias)
@@ -81,6 +85,15 @@ export function createBuckets(options: BucketsOptions): ChangingSource<ObjectRef
       const { bucket, freshness } = served(ref)
       const work = guard.begin(resourceId(ref))
       const checkedAt = now()
+      if (known === undefined && !noticed.has(resourceId(ref)) && arrivals.hasRoom()) {
+        // This node knows nothing of the key, so it has no rendition of it either: the bytes come with the version.
+        const read = await bucket.read(ref, signal)
+        if (read === undefined) throw new OriginalError('original_not_found', 'Image not found')
+        const version = versionOf(ref, read.version, { checkedAt, freshness })
+        arrivals.add(version.id, read.object)
+        keepNotice(version, work)
+        return version
+      }
       const found = await bucket.look(ref, known?.object.etag, signal)
       if (found === undefined) throw new OriginalError('original_not_found', 'Image not found')
       const object = found === 'unchanged' ? known?.object : found
@@ -90,20 +103,24 @@ export function createBuckets(options: BucketsOptions): ChangingSource<ObjectRef
       keepNotice(version, work)
       return version
     },
-    async open({ ref, object: { etag } }, signal) {
-      const object = await served(ref).bucket.open(ref, etag, signal)
+    async open({ id, ref, object: { etag } }, signal) {
+      const object = arrivals.take(id) ?? (await served(ref).bucket.open(ref, etag, signal))
       if (object !== undefined) return object
       throw new ChangedError()
     },
     sizeBytes: async ({ object }) => object.sizeBytes,
-    hashes: ({ object: { md5 } }) => (md5 === undefined ? [] : ['md5']),
-    isGenuine: ({ object }, { sizeBytes, md5 }) =>
-      object.sizeBytes === sizeBytes && (object.md5 === undefined || object.md5 === md5),
+    // An ETag is an MD5 of the bytes for some objects only, and an MD5 takes a tenth of a first view.
+    hashes: () => [],
+    isGenuine: ({ object }, { sizeBytes }) => object.sizeBytes === sizeBytes,
     memoryBytes: ({ ref }) => ENTRY_BYTES + 2 * (ref.key.length + (ref.versionId?.length ?? 0)),
+    /** The next notice is written at once. That the key is known is kept: there may be renditions of its current version. */
     forget(ids) {
-      for (const id of ids) noticed.delete(id)
+      for (const id of ids) if (noticed.has(id)) noticed.set(id, { id: '', at: -Infinity })
     },
-    stop: background.stop,
+    async stop() {
+      arrivals.clear()
+      await background.stop()
+    },
   }
 }
 

@@ -12,6 +12,12 @@ export interface ObjectVersion {
   readonly md5?: string
 }
 
+/** A version, and its bytes as they arrive. */
+export interface ReadVersion {
+  readonly version: ObjectVersion
+  readonly object: OpenObject
+}
+
 /** An object in a bucket of others: the current version, or the named one. */
 export interface ObjectAddress {
   /** Not encoded. */
@@ -35,6 +41,11 @@ export interface Bucket {
     known: string | undefined,
     signal: AbortSignal,
   ): Promise<ObjectVersion | 'unchanged' | undefined>
+  /**
+   * Requests the current version with its bytes.
+   * @returns undefined if there is no such key or version. The caller consumes or destroys the body.
+   */
+  read(address: ObjectAddress, signal: AbortSignal): Promise<ReadVersion | undefined>
   /** @returns undefined if the object has another ETag by now, or no longer exists. */
   open(address: ObjectAddress, etag: string, signal: AbortSignal): Promise<OpenObject | undefined>
   /** Resolves if the server responds, accepts the credentials and has the bucket; else the message names the cause. */

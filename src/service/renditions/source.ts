@@ -1,3 +1,4 @@
+import { isVersionId } from '../../domain/identity/image-id.ts'
 import {
   likelyMezzanines,
   MEZZANINE_LEVELS,
@@ -13,7 +14,7 @@ import type { OutputFormat } from '../../domain/spec/image-format.ts'
 import type { Spec } from '../../domain/spec/spec.ts'
 import { UnavailableError } from '../../errors.ts'
 import type { Viewer } from '../load/admission.ts'
-import type { OriginalService, WantedOriginal } from '../originals/fetch.ts'
+import type { OriginalService, ReadyOriginal, WantedOriginal } from '../originals/fetch.ts'
 import type { ObjectSource } from '../ports/store.ts'
 import type { Mezzanine } from './mezzanine-shelf.ts'
 import type { MezzanineService } from './mezzanines.ts'
@@ -55,6 +56,8 @@ export interface Prepared {
   readonly key: string
 }
 
+type Learned = Pick<ReadyOriginal, 'facts'> & Partial<ReadyOriginal>
+
 export interface SourceServiceOptions {
   readonly originals: OriginalService
   readonly mezzanines: MezzanineService
@@ -63,11 +66,17 @@ export interface SourceServiceOptions {
 }
 
 export function createSourceService({ originals, mezzanines, maxSide }: SourceServiceOptions): SourceService {
-  async function facts(id: string, next: NextRendition, signal: AbortSignal): Promise<OriginalFacts> {
+  /** The facts, and the source of the original if it was brought to this node for them. */
+  async function learn(id: string, next: NextRendition, signal: AbortSignal): Promise<Learned> {
     const known = originals.remembered(id) ?? (await factsOfMezzanine(id, next, signal))
-    if (known === undefined) return (await originals.ready({ id, viewer: next.viewer }, signal)).facts
+    if (known === undefined) return await originals.ready({ id, viewer: next.viewer }, signal)
     originals.learn(id, known)
-    return known
+    return { facts: known }
+  }
+
+  /** Whether the store has no mezzanine, or is slower than the original on this node. */
+  async function isStoreOfNoUse(id: string): Promise<boolean> {
+    return isVersionId(id) || (await originals.isHere(id))
   }
 
   async function factsOfMezzanine(
@@ -77,8 +86,7 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
   ): Promise<OriginalFacts | undefined> {
     const here = await firstHere(id, MEZZANINE_LEVELS)
     if (here) return here.facts
-    // The store is slower than the original on this node.
-    if (await originals.isHere(id)) return undefined
+    if (await isStoreOfNoUse(id)) return undefined
     return (await firstStored({ id, viewer }, likelyMezzanines(spec), signal))?.facts
   }
 
@@ -108,7 +116,7 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
     if (smallest === undefined) return undefined
     const here = await mezzanines.here(id, smallest)
     if (here) return here
-    if (await originals.isHere(id)) return await firstHere(id, larger)
+    if (await isStoreOfNoUse(id)) return await firstHere(id, larger)
     try {
       return (await firstStored(wanted, levels.slice(0, 2), signal)) ?? (await firstHere(id, larger))
     } catch (error) {
@@ -127,10 +135,10 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
   }
 
   return {
-    facts,
+    facts: async (id, next, signal) => (await learn(id, next, signal)).facts,
     async prepare(id, target, signal) {
       const { spec, format, viewer, fromOriginal = false } = target
-      const known = await facts(id, target, signal)
+      const { facts: known, source: brought } = await learn(id, target, signal)
       const plan = planTransform(spec, known, format, maxSide)
       const levels = fromOriginal ? [] : mezzaninesFor(plan, known, mezzanines.levels(known))
       const mezzanine = await bestOf({ id, viewer }, levels, signal)
@@ -141,7 +149,7 @@ export function createSourceService({ originals, mezzanines, maxSide }: SourceSe
         const cost = { decodingMs: decodingCost(reduced, 1), encodingMs: planCost(ofReduced, 1) }
         return { source, plan: ofReduced, facts: known, from: 'mezzanine', key: `${id}/${level}`, cost }
       }
-      const { source } = await originals.ready({ id, viewer }, signal)
+      const source = brought ?? (await originals.ready({ id, viewer }, signal)).source
       const { frames } = known
       const decodingMs = decodingCost(known, plan.animated ? frames : 1)
       const cost = { decodingMs, encodingMs: planCost(plan, frames) }

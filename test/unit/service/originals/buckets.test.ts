@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { resourceId } from '../../../../src/domain/identity/image-id.ts'
 import { parseSpec } from '../../../../src/domain/spec/spec.ts'
@@ -18,15 +20,31 @@ function setStage(options: StageOptions = {}) {
     ...options,
     buckets: new Map([['photos', { bucket, keyPrefix: 'public/', freshness: FRESHNESS }]]),
   })
-  const current = () => stage.currentOf(REF, never)
-  const render = () =>
-    stage.versions.use(REF, never, async (id) => {
+  const current = (key: string = REF.key) => stage.currentOf({ ...REF, key }, never)
+  const render = (key: string = REF.key) =>
+    stage.versions.use({ ...REF, key }, never, async (id) => {
       await stage.renditions.rendition({ id, spec: parseSpec('full'), as: 'jpg' }, never)
       return id
     })
   /** What was asked of the bucket since it was asked last. */
   const asked = () => bucket.asked.splice(0)
-  return { ...stage, bucket, current, render, asked, pass: (seconds: number) => (stage.clock.ms += seconds * 1000) }
+  /** Opens as many other objects as may be open: the next one is looked at before it is opened. */
+  const fillArrivals = async () => {
+    for (let index = 0; index < 16; index += 1) {
+      bucket.objects.set(`public/${index}`, OLD)
+      await stage.currentOf({ ...REF, key: `public/${index}` }, never)
+    }
+    asked()
+  }
+  return {
+    ...stage,
+    bucket,
+    current,
+    render,
+    asked,
+    fillArrivals,
+    pass: (seconds: number) => (stage.clock.ms += seconds * 1000),
+  }
 }
 
 test('Within the fresh time nothing is asked', async () => {
@@ -34,7 +52,7 @@ test('Within the fresh time nothing is asked', async () => {
   const { id } = await current()
   pass(59)
   assert.equal((await current()).id, id)
-  assert.deepEqual(asked(), [`look ${REF.key}`])
+  assert.deepEqual(asked(), [`read ${REF.key}`])
 })
 
 test('After it who comes gets the old one at once, while the bucket is asked once', async () => {
@@ -45,7 +63,7 @@ test('After it who comes gets the old one at once, while the bucket is asked onc
   const [first, second] = await Promise.all([current(), current()])
   assert.deepEqual([first.id, second.id], [id, id])
   assert.notEqual((await current()).id, id, 'the next one gets the new one')
-  assert.deepEqual(asked(), [`look ${REF.key}`, `look ${REF.key}`])
+  assert.deepEqual(asked(), [`read ${REF.key}`, `look ${REF.key}`])
 })
 
 test('Later nobody gets the old one, unless the bucket does not answer', async () => {
@@ -98,7 +116,8 @@ test('An object that is gone is a 404 at once when it is found out, and is seen 
 })
 
 test('An object that changes between the look and the reading is read as what it has become', async () => {
-  const { render, asked, bucket, current, engine } = setStage()
+  const { render, asked, bucket, current, engine, fillArrivals } = setStage()
+  await fillArrivals()
   const { id } = await current()
   bucket.objects.set(REF.key, NEW)
   assert.notEqual(await render(), id)
@@ -107,7 +126,8 @@ test('An object that changes between the look and the reading is read as what it
 })
 
 test('One that changes all the time is not to be had', async () => {
-  const { render, bucket } = setStage()
+  const { render, bucket, fillArrivals } = setStage()
+  await fillArrivals()
   const { open } = bucket
   bucket.open = (...args) => {
     bucket.objects.set(REF.key, original({ padding: String(Math.random()) }))
@@ -172,7 +192,7 @@ test('What is told of the version that is being rendered costs a look, and no se
   engine.duringRender = () => watch.announce(resourceId(REF), never)
   await render()
   assert.equal(engine.rendered.length, 1)
-  assert.deepEqual(asked(), [`look ${REF.key}`, `open ${REF.key}`, `look ${REF.key}`])
+  assert.deepEqual(asked(), [`read ${REF.key}`, `look ${REF.key}`])
 })
 
 test('What is overwritten during every rendering is served as it was read last', async () => {
@@ -212,13 +232,45 @@ test('Renditions of two versions are apart, and those of a version that comes ba
 })
 
 test('Bytes that are not as long as the object are not taken for it', async () => {
-  const { render, bucket } = setStage()
-  const { open } = bucket
+  const { render, bucket, asked } = setStage()
+  const { open, read } = bucket
+  const short = () => Readable.from([Buffer.from('short')])
+  bucket.read = async (...args) => {
+    const found = await read(...args)
+    return found && { ...found, object: { ...found.object, body: short() } }
+  }
+  await render()
+  assert.deepEqual(asked(), [`read ${REF.key}`, `open ${REF.key}`])
+  bucket.objects.set('public/other', OLD)
   bucket.open = async (...args) => {
     const object = await open(...args)
-    return object && { ...object, body: (await import('node:stream')).Readable.from([Buffer.from('short')]) }
+    return object && { ...object, body: short() }
   }
-  await assert.rejects(render(), { code: 'store_unavailable' })
+  await assert.rejects(render('public/other'), { code: 'store_unavailable' })
+})
+
+test('An object that nothing reads after its resolution is closed, and opened again when it is needed', async () => {
+  const { current, render, bucket, asked, versions } = setStage()
+  const bodies: Readable[] = []
+  const { read } = bucket
+  bucket.read = async (...args) => {
+    const found = await read(...args)
+    if (found) bodies.push(found.object.body)
+    return found
+  }
+  await current()
+  const [body] = bodies
+  assert.ok(body)
+  if (!body.closed) await once(body, 'close')
+  await render()
+  assert.deepEqual(asked(), [`read ${REF.key}`, `open ${REF.key}`])
+  bucket.objects.set('public/other', OLD)
+  await render('public/other')
+  assert.ok(bodies[1]?.readableEnded)
+  bucket.objects.set('public/third', OLD)
+  await current('public/third')
+  await versions.stop()
+  assert.ok(bodies[2]?.destroyed)
 })
 
 test('Its mezzanines stay on the node', async () => {
@@ -233,10 +285,7 @@ test('Its mezzanines stay on the node', async () => {
   assert.ok(stage.disk.files.has(`mezzanines/${id}/768`))
   assert.deepEqual([...stage.objects.keys()], [])
   await stage.renditions.rendition({ id, spec: parseSpec('300w'), as: 'jpg' }, never)
-  assert.deepEqual(
-    bucket.asked.filter((call) => call.startsWith('open')),
-    [`open ${REF.key}`],
-  )
+  assert.deepEqual(bucket.asked, [`read ${REF.key}`])
 })
 
 test('After a start an object is looked at again; while its bucket does not answer, what was told before goes on', async () => {
