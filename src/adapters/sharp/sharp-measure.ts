@@ -9,6 +9,7 @@ import {
   type ImageInfo,
   imageInfo,
 } from '../../domain/info/image-info.ts'
+import { type MezzanineLevel, mezzanineLevels } from '../../domain/picture/mezzanine.ts'
 import {
   combineOrientation,
   displayedSize,
@@ -17,6 +18,7 @@ import {
   turnsOnSide,
 } from '../../domain/picture/original-facts.ts'
 import type { ReadMetadata } from './metadata-reader.ts'
+import { decodeReduced, encodeLevels, largestLevel } from './sharp-reduce.ts'
 import { type PixelSource, toPixels, toSrgb, turn } from './sharp-render.ts'
 
 /** Longest side of the measured picture. */
@@ -58,13 +60,25 @@ async function read({ exif, iptc, xmp, icc }: Metadata): Promise<ReadMetadata> {
   return readMetadata({ exif, iptc, xmp, icc })
 }
 
-/** Upright, in sRGB, with alpha; the first frame of an animation. One decoding, at the smallest size. */
+/**
+ * Upright, in sRGB, with alpha; the first frame of an animation. From the pixels of the smallest mezzanine, made as with an
+ * upload, so that the result is the same whenever it is measured, and whether the original has mezzanines.
+ */
 export async function smallPicture(source: PixelSource, facts: OriginalFacts): Promise<SmallPicture> {
-  return await readSmall(await toPixels(decodeSmall(source, facts), source.timeoutSeconds), facts)
+  const base = await toPixels(decodeMeasurable(source, facts), source.timeoutSeconds)
+  const { pixels } = await encodeLevels(base, facts, { chain: possibleLevels(facts), levels: [], copyright: {} })
+  return await readSmall(pixels, facts)
 }
 
-/** The upright picture in sRGB, of the measured size. */
-export function decodeSmall(source: PixelSource, facts: OriginalFacts): Sharp {
+/** The levels of an original, regardless of the settings. */
+export function possibleLevels(facts: OriginalFacts): readonly MezzanineLevel[] {
+  return mezzanineLevels(facts, 1)
+}
+
+/** The upright picture in sRGB, of the largest possible level, or of the measured size if there is none. */
+export function decodeMeasurable(source: PixelSource, facts: OriginalFacts): Sharp {
+  const largest = largestLevel(possibleLevels(facts))
+  if (largest !== undefined) return decodeReduced(source, facts, largest)
   const orientation = combineOrientation(facts.orientation, {})
   const { width, height } = smallSize(displayedSize(facts), LONGEST_SIDE)
   const stored = turnsOnSide(orientation) ? { width: height, height: width } : { width, height }

@@ -29,7 +29,7 @@ export async function reducePicture(
   const largest = largestLevel(levels)
   if (largest === undefined) return []
   const base = await toPixels(decodeReduced(source, facts, largest), source.timeoutSeconds)
-  return (await encodeLevels(base, facts, { levels, copyright })).reduced
+  return (await encodeLevels(base, facts, { chain: levels, levels, copyright })).reduced
 }
 
 export function largestLevel(levels: readonly MezzanineLevel[]): MezzanineLevel | undefined {
@@ -46,21 +46,23 @@ export function decodeReduced(source: PixelSource, facts: OriginalFacts, level: 
 }
 
 /**
- * @param base The pixels of the largest of the levels.
- * @returns the smallest first; and its pixels, or `base` without levels.
+ * @param base The pixels of the largest level of the chain, or of any size without a level.
+ * @returns the smallest level first; and the pixels of the smallest level of the chain, or `base` without a level.
  */
 export async function encodeLevels(
   base: PixelSource,
   facts: OriginalFacts,
-  { levels, copyright }: Reduction,
+  { chain, levels, copyright }: Reduction & { readonly chain: readonly MezzanineLevel[] },
 ): Promise<{ readonly reduced: readonly Reduced[]; readonly pixels: PixelSource }> {
   const made: Reduced[] = []
+  const largest = largestLevel(chain)
   let pixels = base
-  for (const level of MEZZANINE_LEVELS.toReversed().filter((each) => levels.includes(each))) {
-    if (made.length > 0) {
+  for (const level of MEZZANINE_LEVELS.toReversed().filter((each) => chain.includes(each))) {
+    if (level !== largest) {
       const smaller = pixels.open({}).resize({ ...mezzanineSize(facts, level), fit: 'fill' })
       pixels = await toPixels(smaller, base.timeoutSeconds)
     }
+    if (!levels.includes(level)) continue
     const image = withCopyright(encodeReduced(pixels.open({}), facts, level), copyright)
     made.unshift({ level, bytes: await image.toBuffer() })
   }

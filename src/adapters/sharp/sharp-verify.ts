@@ -4,8 +4,8 @@ import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import type { InputFormat } from '../../domain/spec/image-format.ts'
 import type { Verified } from '../../service/ports/engine.ts'
 import { copyrightOf } from './metadata-reader.ts'
-import { decodeSmall, measurePicture, readSmall } from './sharp-measure.ts'
-import { decodeReduced, encodeLevels, largestLevel } from './sharp-reduce.ts'
+import { decodeMeasurable, measurePicture, possibleLevels, readSmall } from './sharp-measure.ts'
+import { encodeLevels } from './sharp-reduce.ts'
 import { type PixelSource, toPixels } from './sharp-render.ts'
 
 const LONGEST_SIDE = 32
@@ -31,13 +31,14 @@ export async function verifyAndReduce(
   facts: OriginalFacts,
   levels: readonly MezzanineLevel[] | undefined,
 ): Promise<Verified> {
-  const base = levels && (await decodeSound(source, facts, levels))
+  const base = levels && (await decodeSound(source, facts))
   if (levels === undefined || base === undefined) {
     await verifyPicture((more) => source.open(more), facts)
     return {}
   }
   const metadata = await source.open({}).metadata()
-  const { reduced, pixels } = await encodeLevels(base, facts, { levels, copyright: copyrightOf(metadata) })
+  const copyright = copyrightOf(metadata)
+  const { reduced, pixels } = await encodeLevels(base, facts, { chain: possibleLevels(facts), levels, copyright })
   return { reduced, info: await measurePicture(await readSmall(pixels, facts), facts, metadata) }
 }
 
@@ -46,14 +47,9 @@ export async function verifyAndReduce(
  * of the file for either.
  * @returns undefined for a format whose check needs more, and if it did not decode without any warning: `verifyPicture` decides.
  */
-async function decodeSound(
-  source: PixelSource,
-  facts: OriginalFacts,
-  levels: readonly MezzanineLevel[],
-): Promise<PixelSource | undefined> {
+async function decodeSound(source: PixelSource, facts: OriginalFacts): Promise<PixelSource | undefined> {
   if (facts.frames > 1 || NEEDS_MORE.includes(facts.format)) return undefined
-  const largest = largestLevel(levels)
-  const picture = largest === undefined ? decodeSmall(source, facts) : decodeReduced(source, facts, largest)
+  const picture = decodeMeasurable(source, facts)
   const warnings = warningsOf(picture)
   const base = await toPixels(picture, source.timeoutSeconds).catch(() => undefined)
   return warnings.size === 0 ? base : undefined
