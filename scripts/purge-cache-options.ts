@@ -12,7 +12,8 @@ import {
 export const USAGE = `Usage: scripts/purge-cache [options]
 
 Deletes idle files from the cache of a Darkroom node, and evicts further ones while the cache exceeds its limits: first
-those that are large, were read rarely, and were last read long ago. The command is safe while the node serves from the cache.
+those that are large, were read rarely, and were last read long ago. The command is safe while the node serves from the
+cache.
 
   --cache-dir <folder>     folder of the cache; default: CACHE_DIR, or cache in the folder of Darkroom
   --max-idle-days <days>   delete files that were not read for this time, at least ${MIN_IDLE_DAYS} days; default:
