@@ -9,7 +9,8 @@ const CLIENTS = 1000
 const SIZES = 20
 
 test('1,000 concurrent cold requests for 20 sizes of one original cost one fetch and 20 renders', async (t) => {
-  const { endpoint, env } = await newStore()
+  const { endpoint, env: ofStore } = await newStore()
+  const env = { ...ofStore, MEZZANINE_MIN_PIXELS: '0' }
   const proxy = await startFaultProxy({ target: endpoint })
   t.after(() => proxy.stop())
   const uploader = await startNodeFor(t, { env })

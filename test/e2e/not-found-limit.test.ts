@@ -20,7 +20,7 @@ const CLIENT = '203.0.113.7'
 const OTHER = '203.0.113.8'
 const AT_ONCE = 8
 /** Store requests for one unknown id. */
-const COST = 4
+const COST = 5
 
 let numbers = 0
 function unknownId(): string {

@@ -48,7 +48,8 @@ async function plant(folder: string, bytes: Buffer): Promise<string> {
 test('An original comes back byte for byte whatever the settings are now, although it is not rendered any more', async (t) => {
   const folder = await temporaryFolder(t)
   const env = { STORE: `file:${folder}/store`, UPLOAD_TOKENS: TOKEN }
-  const first = await startNodeFor(t, { env: { ...env, INPUT_FORMATS: FORMATS } })
+  // A picture with a mezzanine is rendered from it whatever the original is now.
+  const first = await startNodeFor(t, { env: { ...env, INPUT_FORMATS: FORMATS, MEZZANINE_MIN_PIXELS: '0' } })
   for (const [name] of ORIGINALS) await uploadFixture(first.url, name, TOKEN)
   await plant(`${folder}/store`, await fixture(BROKEN[0]))
   await first.stop()

@@ -48,6 +48,7 @@ test(`${REQUESTS} distinct specs of one picture make no more renders and files t
   await Promise.all(Array.from({ length: AT_ONCE }, ask))
   assert.equal((counts.get(200) ?? 0) + (counts.get(403) ?? 0), REQUESTS)
   const bound = printedBound(POLICY)
+  await backgroundIsDone(node)
   const files = await filesOf(node.cacheDir)
   t.diagnostic(`${files.length} files of at most ${bound}; ${JSON.stringify(Object.fromEntries(counts))}`)
   assert.ok(bound > 0 && files.length <= bound, `${files.length} files of at most ${bound}`)

@@ -306,7 +306,7 @@ export const SPELLINGS: readonly Spelling[] = [
   { target: '/images?sizes=40w', method: 'POST', upload: true, status: 201, answer: 'application/json' },
   { target: '/images?size=40w', method: 'POST', upload: true, status: 400, answer: 'invalid_upload' },
   { target: '/images/.', method: 'POST', upload: true, status: 405, answer: 'method_not_allowed' },
-  { target: '/images', status: 405, answer: 'method_not_allowed' },
+  { target: '/images', status: 401, answer: 'token_required' },
   { target: '/image/{id}/40w/x.webp', method: 'POST', status: 405, answer: 'method_not_allowed' },
   { target: '/image/{id}/40w.webp', method: 'DELETE', status: 405, answer: 'method_not_allowed' },
   { target: '/healthz', status: 200, answer: 'application/json' },

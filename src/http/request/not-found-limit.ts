@@ -29,8 +29,8 @@ export interface NotFoundLimitOptions {
   readonly onRejected?: (client: string, network: string) => void
 }
 
-/** Store requests for an original that does not exist. An id: mezzanine, original, mark of a deletion, alias. */
-const STORE_REQUESTS = { image: 4, object: 1, remote: 1 } as const
+/** Store requests for an original that does not exist. An id: mezzanine, original twice, mark of a deletion, alias. */
+const STORE_REQUESTS = { image: 5, object: 1, remote: 1 } as const
 const THIS_MACHINE = new Set(['127.0.0.1', '::1'])
 /** The work of a request may have been that of another client, whose budget was spent. */
 const ATTEMPTS = 3

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { MezzanineLevel } from '../../domain/picture/mezzanine.ts'
+import { MEZZANINE_LEVELS, type MezzanineLevel } from '../../domain/picture/mezzanine.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { openMezzanine } from '../../domain/stored/mezzanine-file.ts'
 import { mezzanineKey } from '../../domain/stored/store-layout.ts'
@@ -186,7 +186,8 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
       const facts = bytes && openMezzanine(bytes)
       if (bytes && facts) return await keepMezzanine(shelf, { id, level, bytes, facts }, work)
       if (bytes) meter.trouble(`The object store returned a damaged mezzanine of image ${id}`, undefined)
-      absences.set(key, true)
+      const isUnknown = object === undefined && (await isMissing(original))
+      for (const each of isUnknown ? MEZZANINE_LEVELS : [level]) absences.set(mezzanineKey(id, each), true)
       return undefined
     } catch (error) {
       throw limit.isOver ? storeTooSlow(error) : error
@@ -217,6 +218,14 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
   }
 
   return fetchShared
+}
+
+/** Whether the store has no original, so that it has no mezzanine of any level. A failed call says nothing. */
+async function isMissing(original: Promise<number | undefined>): Promise<boolean> {
+  return await original.then(
+    (sizeBytes) => sizeBytes === undefined,
+    () => false,
+  )
 }
 
 interface Fetch {
