@@ -52,7 +52,8 @@ const RUN_TIMEOUT_MS = 30 * 60_000
 /** The longest files start first, so that none is left running alone at the end. */
 const FIRST = ['test/e2e/crash.test.ts', 'test/e2e/fault-clients.test.ts', 'test/integration/bombs.test.ts']
 /** Tests that wait for deadlines most of the time, and leave the CPU to others. */
-const WAITING = /^test\/(?:e2e\/(?:relay|slow-client|stalled-upload)|integration\/(?:start-trouble|s3-faults))/
+const WAITING =
+  /^test\/(?:e2e\/(?:relay|slow-client|stalled-upload)|integration\/(?:nginx-limits|start-trouble|s3-faults))/
 /** Tests with bounds on how long something may take, or of what happens at the limits of a node. */
 const BOUNDED =
   /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|galleries|lifecycle|renderer-crash)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-bucket))/

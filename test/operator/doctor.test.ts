@@ -54,7 +54,7 @@ after(() => scope.close())
 /** The node of several tests; the last of them stops it. */
 const healthy = await site(scope)
 
-test('A healthy node behind nginx passes, twice, and nothing but a deletion mark is left', async (t) => {
+test('A healthy node behind nginx passes, twice, and nothing but a deletion mark and events are left', async (t) => {
   const { env, args, settings } = healthy
   for (const run of [1, 2]) {
     const { failures, warnings, seconds, findings } = await doctorReport(env, args)
@@ -66,7 +66,7 @@ test('A healthy node behind nginx passes, twice, and nothing but a deletion mark
   const store = createS3Store(settings)
   t.after(() => store.close())
   const kept = (await keysOf(store, '', never)).map((key) => key.replace(/\/.*/, ''))
-  assert.deepEqual([...new Set(kept)], ['deleted', 'invalidations'])
+  assert.deepEqual([...new Set(kept)], ['deleted', 'invalidations', 'outbox'])
 })
 
 test('An nginx that looks for files in another folder is found', async (t) => {

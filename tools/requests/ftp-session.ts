@@ -47,7 +47,7 @@ export async function openFtpSession({ ftpPort, user, password }: Proftpd): Prom
         return 'reset'
       }
       data.end(bytes)
-      await once(data, 'close')
+      await once(data, 'close').catch(() => {})
       return await answer()
     },
     close: () => control.destroy(),
