@@ -33,7 +33,8 @@ imageCacheContract('memory', async () => {
 
 imageCacheContract('disk', async (t) => {
   const cacheDir = await mkdtemp(join(tmpdir(), 'darkroom-test-'))
-  t.after(() => rm(cacheDir, { recursive: true, force: true }))
+  // The thread that writes keeps its compiled code there.
+  t.after(() => rm(cacheDir, { recursive: true, force: true, maxRetries: 5 }))
   return {
     cache: createDiskCache({
       cacheDir,

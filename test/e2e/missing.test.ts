@@ -5,9 +5,9 @@ import { createCollector } from '../../tools/servers/collected.ts'
 
 const MB = 1e6
 /** Afterwards the code has been compiled, and the tables of the node are nearly full. */
-const WARM_UP = 300
-const COUNT = 1200
-/** Of what there was for each request before, 12 MB remained. */
+const WARM_UP = 500
+const COUNT = 1000
+/** Of what there was for each request before, 10 MB remained. */
 const MOST_BYTES = 6 * MB
 
 test('A node does not hold what was requested of missing ids, keys, remote URLs and of sizes', async (t) => {

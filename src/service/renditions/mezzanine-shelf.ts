@@ -58,7 +58,7 @@ type Shelf = ReadonlyMap<MezzanineLevel, Mezzanine>
 
 /** Most images have no mezzanine, so they share one object. */
 const EMPTY: Shelf = new Map()
-/** Limit of the mezzanines that the disk did not take. */
+/** Limit of the mezzanines that the disk did not take, or has not taken yet. */
 const MAX_LOOSE_BYTES = 16 * 1024 * 1024
 const LOOSE_MS = 30_000
 
@@ -97,6 +97,13 @@ export function createMezzanineShelf(cache: ImageCache, maxRemembered: number): 
     return shelf.size > 0 ? shelf : EMPTY
   }
 
+  function release(id: string, level: MezzanineLevel): void {
+    const held = new Map(loose.get(id))
+    held.delete(level)
+    if (held.size > 0) loose.set(id, held)
+    else loose.delete(id)
+  }
+
   return {
     async get(id, level) {
       const onDisk = (await shelfOf(id)).get(level)
@@ -106,12 +113,17 @@ export function createMezzanineShelf(cache: ImageCache, maxRemembered: number): 
     },
     async put(id, level, sealed) {
       const { bytes, facts } = sealed
+      // A view that follows the upload at once is made of it, too.
+      loose.set(id, new Map(loose.get(id)).set(level, sealed))
       await shelfOf(id)
       const path = await cache.publishMezzanine(id, level, bytes)
-      if (path === undefined) loose.set(id, new Map(loose.get(id)).set(level, sealed))
-      const mezzanine = { level, source: path === undefined ? { bytes } : { path }, facts }
+      if (path === undefined) return { level, source: { bytes }, facts }
+      const mezzanine = { level, source: { path }, facts }
       const shelf = shelves.get(id)
-      if (path !== undefined && shelf) shelves.set(id, new Map(shelf).set(level, mezzanine))
+      if (shelf) {
+        shelves.set(id, new Map(shelf).set(level, mezzanine))
+        release(id, level)
+      }
       return mezzanine
     },
     forget(ids) {
