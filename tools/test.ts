@@ -26,8 +26,8 @@ Starts real servers (S3, nginx, Chromium) and runs the tests against them. A ski
   --s3=<server>    S3 server: seaweedfs (default), minio or ceph
   --help           print this help
 
-Missing servers are installed on Debian, as root. Not part of npm test: npm run test:browser (the page at / and the
-recipes), test:frameworks (the examples for web frameworks), test:operator (doctor, alerts, Prometheus, TLS, logs),
+Missing servers are installed on Debian, as root. Not part of npm test: npm run test:browser (the page at /, galleries and
+the recipes), test:frameworks (the examples for web frameworks), test:operator (doctor, alerts, Prometheus, TLS, logs),
 test:openapi, test:troubleshooting (common mistakes), test:docker (the image and docker-compose.yml, in a Docker engine
 of its own), and test:examples, which also needs Python, PHP, Ruby and Go: Debian's packages python3, php-cli, ruby and
 golang-go.
@@ -53,10 +53,10 @@ const RUN_TIMEOUT_MS = 30 * 60_000
 const FIRST = ['test/e2e/crash.test.ts', 'test/e2e/fault-clients.test.ts', 'test/integration/bombs.test.ts']
 /** Tests that wait for deadlines most of the time, and leave the CPU to others. */
 const WAITING =
-  /^test\/(?:e2e\/(?:relay|slow-client|stalled-upload)|integration\/(?:nginx-limits|start-trouble|s3-faults))/
+  /^test\/(?:e2e\/(?:not-found-limit|relay|slow-client|stalled-upload)|integration\/(?:nginx-limits|start-trouble|s3-faults))/
 /** Tests with bounds on how long something may take, or of what happens at the limits of a node. */
 const BOUNDED =
-  /^test\/(?:e2e\/(?:cache-budget|coalescing|deletion|fault-|galleries|lifecycle|renderer-crash)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-bucket))/
+  /^test\/(?:browser\/galleries|e2e\/(?:cache-budget|coalescing|deletion|fault-|lifecycle|renderer-crash)|integration\/(?:cache-sweep|remote-|renderer-pool|s3-bucket))/
 /** Tests of web frameworks from Debian and PyPI. */
 const FRAMEWORKS = /^test\/frameworks\/(?:clients|django|laravel|rails|wordpress)/
 /** Tests that start servers of their own, each with several processes. */

@@ -45,7 +45,7 @@ export async function startProftpd({ spool, user, ports }: ProftpdOptions): Prom
   const home = join(spool, user)
   await mkdir(home, { recursive: true })
   await chown(home, USER_ID, USER_ID)
-  const password = randomBytes(9).toString('base64url')
+  const password = randomBytes(9).toString('hex')
   await writeUsers(folder, { user, password, home })
   await writeKeys(folder, user)
   const ftpPort = ports?.ftp ?? (await freePort())
