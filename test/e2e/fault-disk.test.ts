@@ -74,8 +74,10 @@ for (const way of WAYS) {
     const { pictures: shown, unavailable } = await load.stop()
     t.diagnostic(`${shown} pictures and ${unavailable} times 503`)
     assert.ok(unavailable <= shown / 20)
-    const { bytes } = await noisePicture(77)
+    const { id, bytes } = await noisePicture(77)
     assert.equal((await post(node.url, bytes)).status, 201)
+    assert.equal((await ask(`${url}/image/${id}/30w/x.jpg`)).status, 200)
+    await backgroundIsDone(node)
     assert.ok((await filesBelow(join(cacheDir, 'renditions'))).length > 0)
     // It is a cache again also for the sweep, which would let it grow otherwise.
     await recoversIn(
