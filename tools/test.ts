@@ -26,11 +26,11 @@ Starts real servers (S3, nginx, Chromium) and runs the tests against them. A ski
   --s3=<server>    S3 server: seaweedfs (default), minio or ceph
   --help           print this help
 
-Missing servers are installed on Debian, as root. Not part of npm test: npm run test:browser (the page at /, galleries and
-the recipes), test:frameworks (the examples for web frameworks), test:operator (doctor, alerts, Prometheus, TLS, logs),
-test:openapi, test:troubleshooting (common mistakes), test:docker (the image and docker-compose.yml, in a Docker engine
-of its own), and test:examples, which also needs Python, PHP, Ruby and Go: Debian's packages python3, php-cli, ruby and
-golang-go.
+Missing servers are installed on Debian, as root. Not part of npm test: npm run test:browser (the page at /, galleries
+and the recipes), test:frameworks (the examples for web frameworks), test:operator (doctor, alerts, Prometheus, TLS,
+logs), test:openapi, test:troubleshooting (common mistakes), test:ftp (intake, FTP), test:docker (the image and
+docker-compose.yml, in a Docker engine of its own), and test:examples, which also needs Python, PHP, Ruby and Go:
+Debian's packages python3, php-cli, ruby and golang-go.
 
 Exit code: 0 all tests passed; 1 otherwise.
 `

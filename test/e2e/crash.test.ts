@@ -6,7 +6,7 @@ import { temporaryFolder } from '../../tools/servers/site.ts'
 
 const TIMEOUT_MS = 300_000
 
-// Fifteen times in all; `.ci/run` does it fifty times more, and `npm run crash -- --rounds 1000` for longer. A node takes most of its time to start, so that
+// Nine times in all; `.ci/run` does it fifty times more, and `npm run crash -- --rounds 1000` for longer. A node takes most of its time to start, so that
 // two series are no slower than one.
 describe('kill -9 during uploads and renders: nothing acknowledged is lost, nothing is broken', {
   concurrency: 2,
@@ -15,7 +15,7 @@ describe('kill -9 during uploads and renders: nothing acknowledged is lost, noth
     test(`five times with the embedded store, from seed ${seed}`, { timeout: TIMEOUT_MS }, async (t) => {
       const folder = await temporaryFolder(t)
       const store = fileCrashStore(join(folder, 'data'))
-      tell(t, await surviveCrashes({ rounds: 5, seed, cacheDir: join(folder, 'cache'), ...store }))
+      tell(t, await surviveCrashes({ rounds: 3, seed, cacheDir: join(folder, 'cache'), ...store }))
     })
   }
 
@@ -23,7 +23,7 @@ describe('kill -9 during uploads and renders: nothing acknowledged is lost, noth
     const store = await s3CrashStore()
     t.after(store.close)
     const cacheDir = join(await temporaryFolder(t), 'cache')
-    tell(t, await surviveCrashes({ rounds: 5, seed: 11, cacheDir, ...store }))
+    tell(t, await surviveCrashes({ rounds: 3, seed: 11, cacheDir, ...store }))
   })
 })
 
