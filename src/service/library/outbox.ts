@@ -4,7 +4,7 @@ import { batchKey, formatBatch } from '../../domain/stored/outbox-batch.ts'
 import { UnavailableError } from '../../errors.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
-import { unlessAborted } from '../tools/coalesce.ts'
+import { pause, unlessAborted } from '../tools/coalesce.ts'
 import { entryBound } from '../tools/memoize.ts'
 import { putBytes } from '../tools/small-object.ts'
 import { startTimeLimit, storeTooSlow } from '../tools/time-limit.ts'
@@ -62,6 +62,8 @@ const PUT_TIMEOUT_MS = 20_000
  */
 export const LATE_MS = 120_000
 const ROUNDS = 3
+/** A batch is that of many requests: none of them ends it. */
+const NEVER = new AbortController().signal
 
 const TROUBLE =
   'Events cannot be written to the object store (outbox/): uploads and deletions are answered 503 until this succeeds'
@@ -78,7 +80,7 @@ function createBatchWriter({ store, now, node }: OutboxOptions) {
   let number = 0
 
   async function put(events: readonly ImageEvent[], time: number): Promise<void> {
-    const limit = startTimeLimit(new AbortController().signal, PUT_TIMEOUT_MS, storeTooSlow)
+    const limit = startTimeLimit(NEVER, PUT_TIMEOUT_MS, storeTooSlow)
     const bytes = Buffer.from(formatBatch(events))
     number += 1
     // On a full disk, deletions must succeed.
@@ -87,7 +89,7 @@ function createBatchWriter({ store, now, node }: OutboxOptions) {
     try {
       await putBytes(store, object, limit.signal)
     } finally {
-      limit.stop()
+      limit.end()
     }
   }
 
@@ -142,7 +144,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       await settle(batch)
       // Only under load: the events of a fast store would otherwise have nearly a put each.
       const isSpaced = batch.length > 1 && queue.length < BATCH_EVENTS
-      if (isSpaced) await pause(SPACING_MS - (performance.now() - began))
+      if (isSpaced) await pause(SPACING_MS - (performance.now() - began), NEVER)
     }
     writing = undefined
   }
@@ -177,10 +179,4 @@ export function createOutbox(options: OutboxOptions): Outbox {
       await writing
     },
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, Math.max(0, ms))
-  })
 }

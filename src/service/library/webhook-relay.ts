@@ -188,6 +188,6 @@ async function attempt(
     signal.throwIfAborted()
     return { cause }
   } finally {
-    limit.stop()
+    limit.end()
   }
 }

@@ -7,13 +7,15 @@ export interface TimeLimit {
   readonly isOver: boolean
   /** Stops the timer: the signal then aborts only with the given signal. */
   stop(): void
+  /** The work is over: stops the timer, and no longer follows the given signal. Required if that outlives the work. */
+  end(): void
 }
 
 /**
  * Follows a signal, and aborts by itself after a time, unless it is stopped. `AbortSignal.any` with `AbortSignal.timeout`
  * would do the same, but Node 24 keeps such a signal for good once another one is made of it, and the timer until its time.
  *
- * @param signal Of one flight or request, as it is followed for as long as it lives.
+ * @param signal It is followed for as long as it lives, or until `end`.
  */
 export function startTimeLimit(signal: AbortSignal, ms: number, late: () => Error): TimeLimit {
   const controller = new AbortController()
@@ -31,6 +33,10 @@ export function startTimeLimit(signal: AbortSignal, ms: number, late: () => Erro
       return isOver && !signal.aborted
     },
     stop: () => clearTimeout(timer),
+    end() {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', follow)
+    },
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
-import { createFirstByteBudget } from '../../../../src/service/tools/time-limit.ts'
+import { createFirstByteBudget, startTimeLimit } from '../../../../src/service/tools/time-limit.ts'
 
 test('A silent store costs a viewer less than five seconds, and the wait behind a store that answers is not counted', () => {
   const clock = { ms: 100_000 }
@@ -15,4 +16,16 @@ test('A silent store costs a viewer less than five seconds, and the wait behind 
   clock.ms += 100
   assert.equal(budget.withinMs(asked), 4700)
   assert.equal(budget.withinMs(clock.ms), 4800)
+})
+
+test('A limit that has ended leaves nothing on the signal that it followed, and one that was stopped still follows it', () => {
+  const controller = new AbortController()
+  const { signal } = controller
+  startTimeLimit(signal, 60_000, () => new Error('Too late')).end()
+  assert.equal(getEventListeners(signal, 'abort').length, 0)
+  const stopped = startTimeLimit(signal, 60_000, () => new Error('Too late'))
+  stopped.stop()
+  controller.abort(new Error('Over'))
+  assert.equal(stopped.signal.aborted, true)
+  assert.equal(stopped.isOver, false)
 })
