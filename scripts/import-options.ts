@@ -13,14 +13,14 @@ import {
 export const USAGE = `Usage: scripts/import <folder> | s3://<bucket>/<prefix> | reticulum:<folder> [options]
 
 Imports images into the store of a Darkroom node, which may be running: the files of a folder, the objects of a bucket,
-or the originals of a Reticulum node. Every image is decoded first, and its container must end; what is already there
-stays as it is. The source is only read. The command may be interrupted at any time; the next run resumes it.
+or the originals of a Reticulum node. Every image is decoded first, and its container must end. Images that are
+stored already stay as they are. The source is only read. The command may be interrupted at any time; the next run resumes it.
 
 A bucket is on the S3 server of the settings (S3_ENDPOINT and its credentials). An original of Reticulum is verified by
 its SHA-1, its id there, which becomes an alias of the new id; the folder is Reticulum's UploadDirectory.
 
   --labels <labels>        labels of all new images, such as archive+2019
-  --state <file>           remember the progress, so that the run after an interruption skips what is done
+  --state <file>           file that keeps the progress: the run after an interruption skips imported files
   --reticulum <folder>     the same as reticulum:<folder>
   --concurrency <n>        originals that are imported at the same time, 1 to 64; default: the number of CPU cores
   --dry-run                verify the originals and report what would be imported, without changes

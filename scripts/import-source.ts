@@ -12,7 +12,7 @@ export interface OpenedSource {
   close(): void
 }
 
-/** Opens what is imported. A bucket is on the S3 server of the settings. */
+/** Opens the source of the import. A bucket is on the S3 server of the settings. */
 export async function openSource(place: ImportPlace, config: Config, signal: AbortSignal): Promise<OpenedSource> {
   if (place.kind !== 'bucket') {
     const create = place.kind === 'folder' ? createImageFolder : createReticulumFolder

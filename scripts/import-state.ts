@@ -2,7 +2,7 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { ConfigError } from '../src/config/env.ts'
 import { parseJson } from '../src/domain/text/json-text.ts'
 
-/** How far an import of a source has come: a small file, so that the next run does not read again what is done. */
+/** The progress of an import, in a small file: the next run does not read imported files again. */
 export interface ImportState {
   /** Path of the last file before which everything is done; undefined: none. */
   load(): Promise<string | undefined>

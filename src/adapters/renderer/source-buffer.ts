@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
-import { systemErrorCode } from '../files/new-file.ts'
 import type { ObjectSource } from '../../service/ports/store.ts'
+import { systemErrorCode } from '../files/new-file.ts'
 
 /** Holds the file of one task at a time: libvips opens a file a dozen times, for each loader and for shrink-on-load. */
 export interface SourceBuffer {

@@ -13,8 +13,8 @@ import {
   createS3Calls,
   S3_LIMITS,
   type S3Attempt,
-  type S3Calls,
   type S3CallSettings,
+  type S3Calls,
   type S3Limits,
 } from './s3-calls.ts'
 import { createS3Connections, type S3ClientSettings } from './s3-client.ts'

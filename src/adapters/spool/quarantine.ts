@@ -10,7 +10,8 @@ import {
   quarantineBytes,
 } from '../../domain/intake/quarantine-plan.ts'
 import type { Quarantine, Rejection } from '../../service/ports/intake.ts'
-import { type LocalFile, takeAway } from './spool-folder.ts'
+import { systemErrorCode } from '../files/new-file.ts'
+import { type LocalFile, nameAside, takeAway } from './spool-folder.ts'
 
 export interface QuarantineUse {
   readonly files: number
@@ -53,7 +54,7 @@ export async function createQuarantine(
       } catch (error) {
         await rm(`${target}${REASON}`, { force: true })
         const [oldest, ...others] = entries
-        if (!isFull(error) || oldest === undefined) throw error
+        if (systemErrorCode(error) !== 'ENOSPC' || oldest === undefined) throw error
         await removeEntry(oldest.path)
         entries = others
       }
@@ -105,10 +106,10 @@ async function moveAway(file: LocalFile, target: string): Promise<boolean> {
   try {
     return (await takeAway(file, Buffer.from(target))) !== undefined
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error
+    if (systemErrorCode(error) !== 'EXDEV') throw error
   }
   // Another file system: first aside within the spool folder, then copied.
-  const aside = Buffer.concat([file.local.subarray(0, file.local.lastIndexOf('/') + 1), Buffer.from(asideName())])
+  const aside = nameAside(file)
   if ((await takeAway(file, aside)) === undefined) return false
   try {
     await copyFile(aside, target, constants.COPYFILE_EXCL)
@@ -141,12 +142,4 @@ function nameOf({ path }: LocalFile, { rejectedMs }: Rejection): string {
 
 function folderOf(source: string): string {
   return source.replaceAll('\u{fffd}', '_')
-}
-
-function isFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOSPC'
-}
-
-function asideName(): string {
-  return `.taken-${randomBytes(8).toString('hex')}`
 }

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream'
 import { readSpoolName, TAKEN_PREFIX } from '../../domain/intake/spool-name.ts'
 import { DamagedFileError } from '../../errors.ts'
 import type { SpoolFile, SpoolFolder } from '../../service/ports/intake.ts'
+import { ignoring, isMissing, systemErrorCode } from '../files/new-file.ts'
 import { createFolderWatch } from './folder-watch.ts'
 
 /** A file by its bytes: an FTP client may send a name that is not UTF-8. */
@@ -26,6 +27,7 @@ const MOST_DEPTH = 16
 const TAKEN_MS = 60_000
 const READ_BYTES = 256 * 1024
 const SLASH = Buffer.from('/')
+const ignoreMissing = ignoring('ENOENT')
 
 /** Files that other programs put into a folder, such as an FTP server. Links are not followed. */
 export function createSpoolFolder(options: SpoolFolderOptions): SpoolFolder<LocalFile> {
@@ -82,7 +84,7 @@ export function createSpoolFolder(options: SpoolFolderOptions): SpoolFolder<Loca
       return undefined
     },
     async remove(file) {
-      const taken = await takeAway(file, join(parentOf(file.local), Buffer.from(`${TAKEN_PREFIX}${randomName()}`)))
+      const taken = await takeAway(file, nameAside(file))
       if (taken !== undefined) await unlink(taken).catch(ignoreMissing)
       return taken !== undefined
     },
@@ -112,12 +114,17 @@ export async function takeAway({ local, version }: LocalFile, target: Buffer): P
   return undefined
 }
 
+/** A name beside the file under which it is not uploaded, and from which a crash brings it back. */
+export function nameAside({ local }: LocalFile): Buffer {
+  return join(local.subarray(0, local.lastIndexOf(SLASH)), Buffer.from(`${TAKEN_PREFIX}${randomName()}`))
+}
+
 async function putBack(aside: Buffer, local: Buffer): Promise<void> {
   try {
     await link(aside, local)
     await unlink(aside)
   } catch (error) {
-    if (!isExisting(error)) throw error
+    if (systemErrorCode(error) !== 'EEXIST') throw error
     // The name was written a third time: both are new files.
     await rename(aside, Buffer.concat([local, Buffer.from(`.${randomName()}`)]))
   }
@@ -165,26 +172,10 @@ function join(folder: Buffer, name: Buffer): Buffer {
   return Buffer.concat([folder, SLASH, name])
 }
 
-function parentOf(local: Buffer): Buffer {
-  return local.subarray(0, local.lastIndexOf(SLASH))
-}
-
 function pathOf(folder: string, name: Buffer): string {
   return folder === '' ? name.toString() : `${folder}/${name.toString()}`
 }
 
 function randomName(): string {
   return randomBytes(8).toString('hex')
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (!isMissing(error)) throw error
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
-}
-
-function isExisting(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EEXIST'
 }

@@ -1,6 +1,6 @@
-/** The place up to which files are done that are taken in order, and finished in any order. */
+/** The last file up to which all are done, of files that begin in order and end in any order. */
 export interface DoneMark {
-  /** @returns what is called when the file is done. */
+  /** @returns A function to be called when the file is done. */
   begin(path: string): () => void
   /** The last path before which nothing is in progress; undefined: none. */
   path(): string | undefined

@@ -187,7 +187,7 @@ function publishingTo(
         const known = entry(await work.publish(put))
         return mayKeep ? remember(key, known, work) : known
       }
-      // The client does not wait for the disk: it is sent the bytes, as are those who ask before there is a file.
+      // The client does not wait for the disk: it receives the bytes, and so does every request until there is a file.
       const publishing: Promise<Known | undefined> = inBackground(put, work).then((isThere) => {
         if (waiting.get(key) === publishing) waiting.delete(key)
         return isThere ? remember(key, entry(true), work) : undefined

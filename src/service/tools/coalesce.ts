@@ -26,7 +26,7 @@ interface Flight<T> {
 }
 
 /**
- * @param mayBeOutdated Whether an error says what was true when the flight began, and no longer may be. A caller that joined such
+ * @param mayBeOutdated Whether an error may be outdated: it describes the state when the flight began. A caller that joined such
  *   a flight flies once more; a flight that began after its call fails for it.
  */
 export function createCoalescer<T>(mayBeOutdated: (error: unknown) => boolean = () => false): Coalescer<T> {
