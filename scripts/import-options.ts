@@ -14,7 +14,8 @@ export const USAGE = `Usage: scripts/import <folder> | s3://<bucket>/<prefix> | 
 
 Imports images into the store of a Darkroom node, which may be running: the files of a folder, the objects of a bucket,
 or the originals of a Reticulum node. Every image is decoded first, and its container must end. Images that are
-stored already stay as they are. The source is only read. The command may be interrupted at any time; the next run resumes it.
+stored already stay as they are. The source is only read. The command may be interrupted at any time; the next run
+resumes it.
 
 A bucket is on the S3 server of the settings (S3_ENDPOINT and its credentials). An original of Reticulum is verified by
 its SHA-1, its id there, which becomes an alias of the new id; the folder is Reticulum's UploadDirectory.

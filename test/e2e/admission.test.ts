@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { filesBelow } from '../../tools/requests/ask.ts'
+import { cachedFiles } from '../../tools/requests/ask.ts'
 import { rawRequest } from '../../tools/requests/raw-request.ts'
 import { backgroundIsDone } from '../../tools/servers/darkroom.ts'
 import { startWholeSite, type WholeSite } from '../support/whole-site.ts'
@@ -12,7 +12,7 @@ async function costs({ node, proxy, remote }: WholeSite) {
     remote: remote.requests.length,
     fetches: await node.metric('darkroom_original_fetch_duration_seconds_count'),
     renders: await node.metric('darkroom_render_duration_seconds_count'),
-    files: await filesBelow(node.cacheDir),
+    files: await cachedFiles(node.cacheDir),
   }
 }
 

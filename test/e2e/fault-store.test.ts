@@ -3,7 +3,7 @@ import { after, describe, test } from 'node:test'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { cachedAnswers } from '../../tools/chaos/staged-pictures.ts'
 import { assertPicture, noisePicture } from '../../tools/pictures/picture.ts'
-import { ask, assertUnavailable, filesBelow, logged, post, recoversIn } from '../../tools/requests/ask.ts'
+import { ask, assertUnavailable, cachedFiles, logged, post, recoversIn } from '../../tools/requests/ask.ts'
 import { jsonFields } from '../../tools/requests/raw-request.ts'
 import { newBucket } from '../../tools/s3/s3-bucket.ts'
 import type { Darkroom } from '../../tools/servers/darkroom.ts'
@@ -63,7 +63,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
     test(`while the store ${name}, what is cached is served and the rest is a clean 503, until it is back`, async (t) => {
       const stage = await outages.take(t)
       const { node, proxy, fresh, late, secrets } = stage
-      const before = await filesBelow(node.cacheDir)
+      const before = await cachedFiles(node.cacheDir)
       await proxy.setFault(fault)
       proxy.requests.length = 0
       const [uncached, negotiated, record, original, upload, ready, live, cached] = await Promise.all([
@@ -90,7 +90,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
       // The one original is asked for once for all, three times at most.
       const reads = proxy.requests.filter((request) => /^GET .*\/originals\//.test(request))
       assert.ok(reads.length <= 3, String(reads))
-      assert.deepEqual(await filesBelow(node.cacheDir), before)
+      assert.deepEqual(await cachedFiles(node.cacheDir), before)
 
       await proxy.setFault(undefined)
       await assertRecovered(t, stage)
@@ -160,12 +160,12 @@ describe('outages of the store', { concurrency: 3 }, () => {
 
   test('an original that trickles is given up at the deadline of ten seconds', async (t) => {
     const stage = await damages.take(t)
-    const before = await filesBelow(stage.node.cacheDir)
+    const before = await cachedFiles(stage.node.cacheDir)
     await stage.proxy.setFault({ kind: 'throttle', bytesPerSecond: 10_000, matching: READS })
     const uncached = await ask(stage.freshUrl)
     assertUnavailable(uncached, /^store_unavailable$/, stage.secrets)
     assert.ok(uncached.ms > 9000 && uncached.ms < 11_500, `${uncached.ms} ms`)
-    assert.deepEqual(await filesBelow(stage.node.cacheDir), before)
+    assert.deepEqual(await cachedFiles(stage.node.cacheDir), before)
     await stage.proxy.setFault(undefined)
     await assertRecovered(t, stage)
   })
@@ -179,7 +179,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
     test(`originals that ${name} are asked for once more, and never shown or cached`, async (t) => {
       const stage = await damages.take(t)
       const { node, proxy, fresh } = stage
-      const before = await filesBelow(node.cacheDir)
+      const before = await cachedFiles(node.cacheDir)
       await proxy.setFault({ ...fault, matching: READS })
       proxy.requests.length = 0
       const [explicit, negotiated, cached] = await Promise.all([
@@ -193,7 +193,7 @@ describe('outages of the store', { concurrency: 3 }, () => {
       }
       assert.ok(cached < 500)
       assert.equal(proxy.requests.filter((request) => /^GET .*\/originals\//.test(request)).length, attempts)
-      assert.deepEqual(await filesBelow(node.cacheDir), before)
+      assert.deepEqual(await cachedFiles(node.cacheDir), before)
       assert.equal((await ask(`${node.url}/readyz`)).status, 200)
       await proxy.setFault(undefined)
       await assertRecovered(t, stage)

@@ -3,6 +3,7 @@ import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { CACHE_FOLDERS } from '../../src/domain/stored/cache-layout.ts'
 import type { Darkroom } from '../servers/darkroom.ts'
 import { jsonFields } from './raw-request.ts'
 import { TOKEN } from './token.ts'
@@ -66,6 +67,11 @@ export async function filesBelow(folder: string): Promise<string[]> {
   }
   await walk('')
   return files.toSorted()
+}
+
+/** Paths of the files in a cache, without the compiled code that its threads write at any time. */
+export async function cachedFiles(cacheDir: string): Promise<string[]> {
+  return (await filesBelow(cacheDir)).filter((path) => !path.startsWith(`${CACHE_FOLDERS.code}/`))
 }
 
 function noneIfMissing(error: unknown): Dirent[] {

@@ -3,7 +3,7 @@ import { chmod, chown, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { freePort } from '../processes/free-port.ts'
-import { createServerFolder, runQuietly, type RunningServer, startServer } from '../processes/process.ts'
+import { createServerFolder, type RunningServer, runQuietly, startServer } from '../processes/process.ts'
 import { ensureProftpd } from './install-servers.ts'
 
 /** Debian's user `nobody`: a user of FTP may not be root. */

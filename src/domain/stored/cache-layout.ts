@@ -8,7 +8,7 @@ export const CACHE_FOLDERS = {
   mezzanines: 'mezzanines',
   originals: 'originals',
   temporary: 'tmp',
-  /** Compile cache of the renderers. */
+  /** Compile cache of the renderers and the threads. */
   code: 'code',
 } as const
 
