@@ -28,23 +28,27 @@ export interface IntakeEnd {
 export interface RunningIntake {
   /** SIGTERM, or the given signal. */
   end(signal?: NodeJS.Signals): Promise<IntakeEnd>
+  /** So far. */
+  problems(): string
 }
 
 /** `scripts/ingest`, as systemd runs it, until it or the test ends. */
 export function startIntake(t: Scope, options: IntakeOptions): RunningIntake {
   const child = spawnIntake(options, [])
-  const ended = endOf(child)
+  const problems = linesOf(child)
+  const ended = endOf(child, problems)
   const end = async (signal: NodeJS.Signals = 'SIGTERM') => {
     child.kill(signal)
     return await ended
   }
   stopAfter(t, async () => void (await end('SIGKILL')))
-  return { end }
+  return { end, problems }
 }
 
 /** `scripts/ingest --once`, to its end. */
 export function ingestOnce(options: IntakeOptions): Promise<IntakeEnd> {
-  return endOf(spawnIntake(options, ['--once']))
+  const child = spawnIntake(options, ['--once'])
+  return endOf(child, linesOf(child))
 }
 
 function spawnIntake({ spool, url, args = [], token = TOKEN }: IntakeOptions, more: readonly string[]) {
@@ -52,14 +56,23 @@ function spawnIntake({ spool, url, args = [], token = TOKEN }: IntakeOptions, mo
   return spawn(INGEST, all, { env: { DARKROOM_TOKEN: token }, cwd: '/', stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
-async function endOf(child: ChildProcess): Promise<IntakeEnd> {
-  const { stdout, stderr } = child
-  if (stdout === null || stderr === null) throw new Error('The intake has pipes')
+/** @returns What the process has written to stderr so far. */
+function linesOf({ stderr }: ChildProcess): () => string {
+  let written = ''
+  stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    written += chunk
+  })
+  return () => written
+}
+
+async function endOf(child: ChildProcess, problems: () => string): Promise<IntakeEnd> {
+  const { stdout } = child
+  if (stdout === null) throw new Error('The intake has pipes')
   const ended = once(child, 'close')
-  const [output, problems] = await Promise.all([text(stdout), text(stderr)])
+  const output = await text(stdout)
   await ended
   const lines = output.split('\n').filter((line) => line !== '')
-  return { code: child.exitCode, lines: lines.map(fieldsOf), problems }
+  return { code: child.exitCode, lines: lines.map(fieldsOf), problems: problems() }
 }
 
 function fieldsOf(line: string): Readonly<Record<string, unknown>> {
