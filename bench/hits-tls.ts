@@ -24,6 +24,8 @@ const NAMES = {
 
 const CONNECTIONS = 16
 const STREAMS = 8
+/** Of each connection: nginx closes one after 10,000, with its streams. */
+const REQUESTS_EACH = 5000
 
 export interface TlsStage {
   readonly plain: string
@@ -55,10 +57,9 @@ export async function setTlsStage(
 
 /** Measures all ways in turn. */
 export async function measureTls(stage: TlsStage, smoke: boolean): Promise<TlsRuns> {
-  const seconds = smoke ? 1 : 2
   return await measureInTurn(WAYS, smoke ? 1 : 5, async (way) => {
     const before = await cpuSeconds(stage.nginx.pid)
-    const requests = await request(stage, way, seconds)
+    const requests = await request(stage, way, smoke)
     return (((await cpuSeconds(stage.nginx.pid)) - before) / requests) * 1e6
   })
 }
@@ -72,17 +73,18 @@ export function tlsFigures(runs: TlsRuns): readonly Figure[] {
 }
 
 /** @returns how many requests were answered. */
-async function request({ plain, secure }: TlsStage, way: Way, seconds: number): Promise<number> {
-  if (way === 'plain') return await loadWithH2load(['--h1', plain], seconds)
-  if (way === 'tlsHttp1') return await loadWithH2load(['--h1', secure], seconds)
-  if (way === 'tlsHttp2') return await loadWithH2load([`-m${STREAMS}`, secure], seconds)
-  return await connectAgain(secure, way === 'resumed', seconds)
+async function request({ plain, secure }: TlsStage, way: Way, smoke: boolean): Promise<number> {
+  const each = smoke ? 1000 : REQUESTS_EACH
+  if (way === 'plain') return await loadWithH2load(['--h1', plain], each)
+  if (way === 'tlsHttp1') return await loadWithH2load(['--h1', secure], each)
+  if (way === 'tlsHttp2') return await loadWithH2load([`-m${STREAMS}`, secure], each)
+  return await connectAgain(secure, way === 'resumed', smoke ? 1 : 2)
 }
 
 /** @throws Error if anything but 2xx came back. */
-async function loadWithH2load(options: readonly string[], seconds: number): Promise<number> {
+async function loadWithH2load(options: readonly string[], each: number): Promise<number> {
   const command = await ensureCommand('h2load', { packages: ['nghttp2-client'], services: [] })
-  const output = await commandOutput(command, [`-c${CONNECTIONS}`, '-t2', `-D${seconds}`, ...options])
+  const output = await commandOutput(command, [`-c${CONNECTIONS}`, '-t2', `-n${CONNECTIONS * each}`, ...options])
   const counts = /^requests: .* (?<done>\d+) succeeded, (?<failed>\d+) failed/m.exec(output ?? '')?.groups
   if (counts === undefined || counts['failed'] !== '0') throw new Error(`h2load ${options.join(' ')}:\n${output}`)
   return Number(counts['done'])
