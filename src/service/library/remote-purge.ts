@@ -5,7 +5,7 @@ import { type CutOff, createAgeHistogram } from '../../domain/sweep/sweep-plan.t
 import { UnavailableError } from '../../errors.ts'
 import type { ObjectStore } from '../ports/store.ts'
 
-/** Deletes the least recently requested remote images. */
+/** Deletes the least recently requested remote images. Times within 0.2 % of each other count as equal. */
 export interface RemotePurge {
   /**
    * Runs once. When `signal` aborts it ends early, with a report of its work so far.
