@@ -9,6 +9,7 @@ import { encodeKey } from '../../src/domain/url/picture-url.ts'
 import { type Colour, colourOf, coloursOnDisk, flatPicture } from '../../tools/pictures/flat-picture.ts'
 import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
 import { newBucket } from '../../tools/s3/s3-bucket.ts'
+import { backgroundIsDone } from '../../tools/servers/darkroom.ts'
 import { type FaultProxy, startFaultProxy } from '../../tools/servers/fault-proxy.ts'
 import { AUTHORIZATION, type Site, startSite, temporaryFolder } from '../../tools/servers/site.ts'
 import { awsCli } from '../support/aws-cli.ts'
@@ -243,6 +244,7 @@ test('An object that is overwritten, deleted and restored is never seen as it wa
   }
   assert.deepEqual(new Set(seen.map(({ colour }) => colour)), new Set(['red', 'blue', 'green', undefined]))
   // Each version has a folder, and in it nothing of another one.
+  await backgroundIsDone(node)
   const onDisk = await coloursOnDisk(node.cacheDir)
   assert.equal(onDisk.size, 3)
   for (const colours of onDisk.values()) assert.equal(colours.size, 1)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { jsonFields, type RawRequest, type RawResponse, rawRequest } from '../../tools/requests/raw-request.ts'
-import { uploadFixture } from '../../tools/servers/darkroom.ts'
+import { backgroundIsDone, type Darkroom, uploadFixture } from '../../tools/servers/darkroom.ts'
 import { startNginxFor, startNodeFor, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
 
 /** The three ways of a picture to its viewer; each with a cache that holds what the last one left, or an own one. */
@@ -11,7 +11,7 @@ interface Ways {
   /** The node, which points nginx at the file. */
   readonly accelerated: string
   /** Another node, without nginx, on the same store. */
-  readonly alone: string
+  readonly alone: Darkroom
 }
 
 async function startWays(t: TestContext): Promise<Ways> {
@@ -19,7 +19,14 @@ async function startWays(t: TestContext): Promise<Ways> {
   const { node, url } = await startSite(t, { STORE })
   const noHits = await startNginxFor(t, node, { directHits: false })
   const alone = await startNodeFor(t, { env: { STORE, UPLOAD_TOKENS: TOKEN } })
-  return { direct: url, accelerated: noHits.origin, alone: alone.url }
+  return { direct: url, accelerated: noHits.origin, alone }
+}
+
+/** Uploads a photograph. When this resolves, both nodes render from its mezzanines, so that their files are equal. */
+async function uploadPhotograph({ alone }: Ways): Promise<string> {
+  const id = await uploadFixture(alone.url, 'mountains.jpg', TOKEN)
+  await backgroundIsDone(alone)
+  return id
 }
 
 /** Of the connection or of the moment, and no part of the answer. */
@@ -38,7 +45,7 @@ function essence({ status, rawHeaders, body }: RawResponse) {
 /** Asks all three ways, and holds them to the same answer. @returns the answer of the node alone. */
 async function askAll(ways: Ways, path: string, options: RawRequest = {}): Promise<RawResponse> {
   const asked = `${options.method ?? 'GET'} ${path} ${JSON.stringify(options.headers ?? {})}`
-  const alone = await rawRequest(ways.alone, path, options)
+  const alone = await rawRequest(ways.alone.url, path, options)
   const accelerated = await rawRequest(ways.accelerated, path, options)
   const direct = await rawRequest(ways.direct, path, options)
   assert.deepEqual(essence(accelerated), essence(alone), `through nginx: ${asked}`)
@@ -48,7 +55,7 @@ async function askAll(ways: Ways, path: string, options: RawRequest = {}): Promi
 
 test('A picture is the same, header by header, from nginx, through nginx and from the node alone', async (t) => {
   const ways = await startWays(t)
-  const id = await uploadFixture(ways.alone, 'mountains.jpg', TOKEN)
+  const id = await uploadPhotograph(ways)
   const cases = [
     [`/image/${id}/160w/a-name.jpg`, {}],
     [`/image/${id}/160w/a-name.avif`, { Accept: 'text/html' }],
@@ -123,7 +130,7 @@ function conditionsWith(etag: string, modified: string): readonly (readonly [num
 
 test('Every other spelling of a picture’s URL is redirected once, the query kept, the same three ways', async (t) => {
   const ways = await startWays(t)
-  const id = await uploadFixture(ways.alone, 'mountains.jpg', TOKEN)
+  const id = await uploadPhotograph(ways)
   const upper = id.toUpperCase()
   const redirects = {
     // Reticulum's own URLs, of the services that this one takes over from.
@@ -145,7 +152,7 @@ test('Every other spelling of a picture’s URL is redirected once, the query ke
 
 test('An error is the same JSON whichever way the request came', async (t) => {
   const ways = await startWays(t)
-  const id = await uploadFixture(ways.alone, 'mountains.jpg', TOKEN)
+  const id = await uploadPhotograph(ways)
   const unknown = 'ab'.repeat(20)
   for (const path of [`/image/${id}/160w.jpg`, `/image/${id}/160w`]) await askAll(ways, path)
   const errors = [
@@ -185,7 +192,7 @@ test('What nginx itself finds wrong with a path has the status and the shape tha
   const ways = await startWays(t)
   for (const path of [`/image/${'ab'.repeat(20)}/160w/%zz.jpg`, '/image/../../etc/passwd']) {
     const shapes = await Promise.all(
-      [ways.direct, ways.accelerated, ways.alone].map(async (origin) => {
+      [ways.direct, ways.accelerated, ways.alone.url].map(async (origin) => {
         const { status, headers, body } = await rawRequest(origin, path)
         const { date: _date, server: _server, connection: _connection, 'content-length': _length, ...rest } = headers
         return { status, rest, fields: Object.keys(jsonFields(body)) }
