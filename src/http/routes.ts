@@ -28,6 +28,7 @@ import {
 } from './api/node-handlers.ts'
 import { openApiHandler } from './api/openapi.ts'
 import { OPERATIONS, type OperationName } from './api/openapi-operations.ts'
+import { type RejectionHandlerOptions, rejectionHandler } from './api/rejection-handler.ts'
 import { reticulumUploadHandler } from './api/reticulum-handler.ts'
 import { type AccessReport, accessLog } from './connection/access-log.ts'
 import { dropUnreadBody } from './connection/server.ts'
@@ -41,6 +42,7 @@ export interface RoutesOptions {
   readonly infos: InfoHandlerOptions
   readonly events: EventsHandlerOptions
   readonly feeds: FeedHandlersOptions
+  readonly rejections: RejectionHandlerOptions
   readonly pictures: PictureHandlers
   readonly metrics: Metrics
   readonly readiness: Readiness
@@ -66,7 +68,7 @@ const BELOW = '{/*path}'
 
 /** Every URL of the service, exactly as it is spelled here. A `GET` answers `HEAD` too. */
 function routeTable(options: RoutesOptions): readonly Route[] {
-  const { images, infos, events, feeds, pictures, metrics, readiness, home, requestTimeoutMs } = options
+  const { images, infos, events, feeds, rejections, pictures, metrics, readiness, home, requestTimeoutMs } = options
   const within = deadline(requestTimeoutMs)
   const slowly = deadline(UPLOAD_TIMEOUT_MS)
   const limited = notFoundLimited(options.notFoundLimit)
@@ -83,6 +85,7 @@ function routeTable(options: RoutesOptions): readonly Route[] {
     { operations: ['info'], path: '/images/:id/info', handlers: [within, limited, aliased, infoHandler(infos)] },
     { operations: ['original'], path: '/images/:id/original', handlers: [within, aliased, originalHandler(images)] },
     { operations: ['feed'], path: '/events', handlers: [within, feedHandler(feeds)] },
+    { operations: ['reportRejection'], path: '/events', handlers: [within, rejectionHandler(rejections)] },
     { operations: ['events'], path: '/events/s3', handlers: [within, eventsHandler(events)] },
     { operations: ['reticulumUpload'], path: '/', handlers: [slowly, reticulumUploadHandler(images)] },
     { operations: ['home'], path: '/', handlers: [homeHandler(home)] },

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { noisePicture } from '../../tools/pictures/picture.ts'
 import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
-import { AUTHORIZATION, newStore, startNodeFor, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
+import { startFaultProxy } from '../../tools/servers/fault-proxy.ts'
+import { AUTHORIZATION, newStore, startNodeFor, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
 
 type Line = Readonly<Record<string, unknown>>
 
@@ -117,3 +118,80 @@ for (const [name, makeStore] of Object.entries(STORES)) {
     assert.deepEqual(cats.map(({ id }) => String(id)).toSorted(), labelled.toSorted())
   })
 }
+
+const REJECTED = {
+  path: 'agency/2026/cut ü.png',
+  source: 'agency',
+  labels: ['news'],
+  bytes: 20_480,
+  error: 'original_broken',
+  message: 'The end is missing',
+  arrivedAt: '2026-11-30T20:15:00.123Z',
+} as const
+
+async function report(url: string, body: unknown, headers: Readonly<Record<string, string>> = AUTHORIZATION) {
+  const sent = { 'Content-Type': 'application/json', ...headers }
+  const text = typeof body === 'string' ? body : JSON.stringify(body)
+  const answer = await rawRequest(url, '/events', { method: 'POST', headers: sent, body: Buffer.from(text) })
+  return { status: answer.status, fields: jsonFields(answer.body) }
+}
+
+test('A reported rejection is in the feed, once also if it is reported twice', async (t) => {
+  const { url } = await startSite(t, { ...(await newStore()).env, UPLOAD_TOKENS: TOKEN })
+  const message = { type: 'image.rejected', data: REJECTED } as const
+  const first = await report(url, message)
+  assert.equal(first.status, 202)
+  assert.deepEqual(await report(url, message), first)
+  const { lines } = await page(url, '/events?wait=0')
+  const { path, ...data } = REJECTED
+  assert.deepEqual(lines, [
+    {
+      specversion: '1.0',
+      datacontenttype: 'application/json',
+      id: first.fields['id'],
+      source: '/images',
+      type: 'image.rejected',
+      subject: path,
+      time: REJECTED.arrivedAt,
+      data: { version: Date.parse(REJECTED.arrivedAt), name: 'cut ü.png', ...data },
+    },
+  ])
+})
+
+test('A report that is wrong, too large or without a token is refused, and the mistake is named', async (t) => {
+  const { url } = await startNodeFor(t)
+  const cases: readonly [unknown, RegExp][] = [
+    ['{', /not an event image\.rejected/],
+    [{ type: 'image.stored', data: REJECTED }, /type: .*image\.rejected/],
+    [{ type: 'image.rejected', data: { ...REJECTED, bytes: -1 } }, /data: bytes/],
+    [{ type: 'image.rejected', data: { ...REJECTED, arrivedAt: 'today' } }, /should be a time such as/],
+    [{ type: 'image.rejected', data: { ...REJECTED, labels: ['A'] } }, /labels: 0: a label has/],
+    [
+      { type: 'image.rejected', data: { ...REJECTED, labels: Array.from({ length: 21 }, (_, n) => `l${n}`) } },
+      /labels/,
+    ],
+    [{ type: 'image.rejected', data: { ...REJECTED, path: 'x'.repeat(1025) } }, /data: path/],
+    [{ type: 'image.rejected', data: { ...REJECTED, more: 1 } }, /more/],
+    [' '.repeat(16_385), /exceeds the limit of 16 KiB/],
+  ]
+  for (const [body, expected] of cases) {
+    const { status, fields } = await report(url, body)
+    assert.deepEqual([status, fields['error']], [400, 'invalid_event'])
+    assert.match(String(fields['message']), expected)
+  }
+  assert.equal((await report(url, { type: 'image.rejected', data: REJECTED }, {})).status, 401)
+  assert.deepEqual((await page(url, '/events?wait=0')).lines, [])
+})
+
+test('A report is a 503 while its event cannot be written', async (t) => {
+  const { env } = await newStore()
+  const proxy = await startFaultProxy({ target: env['S3_ENDPOINT'] ?? '' })
+  t.after(proxy.stop)
+  const { url } = await startNodeFor(t, { env: { ...env, S3_ENDPOINT: proxy.endpoint, UPLOAD_TOKENS: TOKEN } })
+  await proxy.setFault({ kind: 'status', status: 403, matching: { method: /^PUT$/, path: /outbox/ } })
+  const message = { type: 'image.rejected', data: REJECTED } as const
+  assert.equal((await report(url, message)).status, 503)
+  await proxy.setFault(undefined)
+  assert.equal((await report(url, message)).status, 202)
+  assert.equal((await page(url, '/events?wait=0')).lines.length, 1)
+})

@@ -9,6 +9,7 @@ import { mountSmallDisk } from '../../tools/processes/small-disk.ts'
 import { filesBelow } from '../../tools/requests/ask.ts'
 import { jsonFields } from '../../tools/requests/raw-request.ts'
 import { fixture } from '../../tools/servers/darkroom.ts'
+import { startFaultProxy } from '../../tools/servers/fault-proxy.ts'
 import { ingestOnce, startIntake } from '../../tools/servers/intake.ts'
 import { AUTHORIZATION, startNodeFor, temporaryFolder } from '../../tools/servers/site.ts'
 
@@ -86,6 +87,47 @@ test('Complete files are stored and removed; others are in the quarantine with t
     await readFile(join(spool, '.quarantine', 'camera', reason.slice(0, -'.json'.length))),
     png.subarray(0, -4),
   )
+  const reported = (await rejections(url)).find(({ subject }) => subject === 'camera/cut.png')?.data
+  const { arrivedAt, version, ...told } = reported ?? {}
+  assert.equal(version, Date.parse(String(arrivedAt)))
+  const reasonGiven = { error: 'original_broken', message }
+  assert.deepEqual(told, { name: 'cut.png', source: 'camera', labels: [], bytes: png.length - 4, ...reasonGiven })
+  assert.equal((await rejections(url)).length, 4)
+})
+
+interface ReportedRejection {
+  readonly id: unknown
+  readonly subject: unknown
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+/** The events `image.rejected` of the feed. */
+async function rejections(url: string): Promise<readonly ReportedRejection[]> {
+  const text = await (await fetch(`${url}/events?wait=0`, { headers: AUTHORIZATION })).text()
+  const events = text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(jsonFields)
+  return events.flatMap(({ type, id, subject, data }) =>
+    type === 'image.rejected' ? [{ id, subject, data: jsonFields(JSON.stringify(data)) }] : [],
+  )
+}
+
+test('A rejection whose report is not answered is reported again with the same id, also after kill -9', async (t) => {
+  const { spool, url } = await setUp(t)
+  const front = await startFaultProxy({ target: url })
+  t.after(front.stop)
+  await put(join(spool, 'camera'), 'page.jpg', Buffer.from('<html></html>'))
+  await front.setFault({ kind: 'lose-answer', matching: { method: /^POST$/, path: /^\/events$/ } })
+  const intake = startIntake(t, { spool, url: front.endpoint, ...RENAMED })
+  await until(async () => (await rejections(url)).length > 0, 'the event')
+  await intake.end('SIGKILL')
+  assert.deepEqual(await readdir(join(spool, 'camera')), ['page.jpg'], 'not in the quarantine without an answer')
+  await front.setFault(undefined)
+  assert.equal((await ingestOnce({ spool, url: front.endpoint, ...RENAMED })).code, 3)
+  const events = await rejections(url)
+  assert.equal(new Set(events.map(({ id }) => id)).size, 1)
+  assert.equal((await readdir(join(spool, '.quarantine', 'camera'))).length, 2)
 })
 
 test('Over HTTP a PNG without its end is stored as before, unless the upload demands the end', async (t) => {

@@ -159,6 +159,7 @@ function fileOf({ local, path }: Folder, stats: BigIntStats): LocalFile {
     version: versionOf(stats),
     sizeBytes: Number(stats.size),
     modifiedMs: Number(stats.mtimeMs),
+    arrivedMs: Number(stats.ctimeMs),
     // A write sets both times to the same value, and a rename one of them.
     isCommitted: stats.ctimeNs !== stats.mtimeNs,
   }

@@ -14,6 +14,7 @@ const GUARDED = {
   original: 'Access to originals',
   metadata: 'Access to private metadata (such as EXIF)',
   events: 'Access to the feed of events',
+  rejection: 'Reporting a rejected file',
   list: 'Listing images',
   record: 'With SIZE_POLICY=signed, access to image records',
 } as const

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { parseJson } from '../text/json-text.ts'
+import { fileName } from './image-labels.ts'
 import type { ImageRecord } from './image-record.ts'
 
 const TYPES = ['image.stored', 'image.deleted', 'image.rejected'] as const
@@ -8,7 +9,7 @@ export type EventType = (typeof TYPES)[number]
 /** What identifies an event. */
 export interface EventKey {
   readonly type: EventType
-  /** Id of the image; of a rejected file, its name. */
+  /** Id of the image; of a rejected file, its path. */
   readonly subject: string
   /** Rises with each event of the same image. Milliseconds since 1970, for the order only. */
   readonly version: number
@@ -32,11 +33,14 @@ export function deletedEvent(id: string, version: number): ImageEvent {
 }
 
 /** A file that an unattended entry point did not accept. */
-export interface Rejection {
-  /** By `fileName`. */
-  readonly name: string
+export interface RejectedFile {
+  /** Relative to the folder of the entry point. */
+  readonly path: string
   /** As in `UploadDetails`. */
   readonly source: string
+  readonly labels: readonly string[]
+  /** Size of the file. */
+  readonly bytes: number
   /** Code and message of the error. */
   readonly error: string
   readonly message: string
@@ -45,9 +49,9 @@ export interface Rejection {
 }
 
 /** For unattended entry points, where no client receives the error. */
-export function rejectedEvent({ name, source, error, message, arrivedAt }: Rejection): ImageEvent {
-  const key = { type: 'image.rejected', subject: name, version: Math.trunc(arrivedAt) } as const
-  return imageEvent(key, { name, source, error, message, arrivedAt: isoTime(arrivedAt) })
+export function rejectedEvent({ path, arrivedAt, ...rest }: RejectedFile): ImageEvent {
+  const key = { type: 'image.rejected', subject: path, version: Math.trunc(arrivedAt) } as const
+  return imageEvent(key, { name: fileName(path), ...rest, arrivedAt: isoTime(arrivedAt) })
 }
 
 function imageEvent(key: EventKey, data: ImageEvent['data']): ImageEvent {
@@ -56,7 +60,7 @@ function imageEvent(key: EventKey, data: ImageEvent['data']): ImageEvent {
 
 /** A rejected file of which no more is known. */
 export function keyEvent(key: EventKey): ImageEvent {
-  return imageEvent(key, { name: key.subject })
+  return imageEvent(key, { name: fileName(key.subject) })
 }
 
 /** 32 hex digits. */

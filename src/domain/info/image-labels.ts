@@ -2,15 +2,15 @@ import { RequestError } from '../../errors.ts'
 
 /** Maximum number of labels of an image. */
 export const MAX_LABELS = 20
-const LABEL = /^[a-z0-9][a-z0-9._-]{0,63}$/
-const RULE = 'a label has 1 to 64 of the characters a-z 0-9 . _ - and begins with a letter or a digit'
+export const LABEL_PATTERN = /^[a-z0-9][a-z0-9._-]{0,63}$/
+export const LABEL_RULE = 'a label has 1 to 64 of the characters a-z 0-9 . _ - and begins with a letter or a digit'
 /** Characters of a wrong label that its error repeats. */
 const MOST_QUOTED = 70
 const MAX_NAME_LENGTH = 255
 
 /** Whether the text is a label. It becomes part of a key in the store. */
 export function isLabel(text: string): boolean {
-  return LABEL.test(text)
+  return LABEL_PATTERN.test(text)
 }
 
 /**
@@ -24,7 +24,7 @@ export function parseLabels(query: URLSearchParams): readonly string[] {
   const wrong = labels.find((text) => !isLabel(text))
   if (wrong !== undefined) {
     const lower = wrong.toLowerCase()
-    const right = isLabel(lower) ? `write "${lower}"` : RULE
+    const right = isLabel(lower) ? `write "${lower}"` : LABEL_RULE
     throw new RequestError('invalid_upload', `labels: "${wrong.slice(0, MOST_QUOTED)}" is not a label: ${right}`)
   }
   if (labels.length <= MAX_LABELS) return labels

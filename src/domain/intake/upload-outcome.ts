@@ -16,8 +16,14 @@ export type UploadOutcome =
   | { readonly kind: 'rejected'; readonly code: string; readonly message: string }
   /** The node failed with this file; others may succeed. */
   | { readonly kind: 'failed'; readonly message: string }
-  /** The node takes no file for now. */
-  | { readonly kind: 'unavailable'; readonly message: string; readonly retryAfterSeconds: number }
+  | Unavailable
+
+/** The node takes no files for now. */
+export interface Unavailable {
+  readonly kind: 'unavailable'
+  readonly message: string
+  readonly retryAfterSeconds: number
+}
 
 /** Of the file itself: too large, not an image, broken. A wrong request is another status, and no fault of the file. */
 const OF_THE_FILE: readonly number[] = [413, 415, 422]
@@ -31,14 +37,29 @@ export function judgeUpload(answer: UploadAnswer): UploadOutcome {
   if (status === 200 || status === 201) return { kind: 'stored' }
   if (OF_THE_FILE.includes(status)) return { kind: 'rejected', code: error, message }
   if (OF_FILE_OR_NODE.includes(status)) return { kind: 'failed', message }
-  const isWrongRequest = status < 500 && status !== 408 && status !== 429
-  const retryAfterSeconds = answer.retryAfterSeconds ?? (isWrongRequest ? MISCONFIGURED_SECONDS : 0)
   const advice = adviceFor(status)
   return {
     kind: 'unavailable',
     message: `the node answered ${status} ${error}: ${message}${advice === undefined ? '' : ` (${advice})`}`,
-    retryAfterSeconds,
+    retryAfterSeconds: answer.retryAfterSeconds ?? (isWrongRequest(status) ? MISCONFIGURED_SECONDS : 0),
   }
+}
+
+/**
+ * What a node answered to the report of a rejected file.
+ * @returns undefined if its event is durable. @throws Error for a status that another attempt does not change.
+ */
+export function judgeReport(answer: UploadAnswer): Unavailable | undefined {
+  const { status, error = `http_${status}`, message = `The node answered ${status}` } = answer
+  if (status === 202) return undefined
+  const text = `the node answered ${status} ${error} to POST /events: ${message}`
+  if (isWrongRequest(status))
+    throw new Error(`${text} (${adviceFor(status) ?? 'the node may be older than this command'})`)
+  return { kind: 'unavailable', message: text, retryAfterSeconds: answer.retryAfterSeconds ?? 0 }
+}
+
+function isWrongRequest(status: number): boolean {
+  return status < 500 && status !== 408 && status !== 429
 }
 
 function adviceFor(status: number): string | undefined {

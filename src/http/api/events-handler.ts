@@ -1,13 +1,9 @@
-import type { IncomingMessage } from 'node:http'
-import { addAbortSignal } from 'node:stream'
 import type { Middleware } from 'koa'
 import { assertMayNotify } from '../../domain/access/write-access.ts'
-import { formatByteAmount } from '../../domain/text/byte-amount.ts'
 import { type BucketEvent, parseBucketEvents } from '../../domain/url/bucket-event.ts'
-import { RequestError } from '../../errors.ts'
 import { API_HEADERS } from '../answer/error-response.ts'
-import { pacedBody } from '../request/request-body.ts'
 import type { RequestState } from '../request/request-state.ts'
+import { readSmallBody } from '../request/small-body.ts'
 
 export interface EventsHandlerOptions {
   /** Accepted tokens. Empty: notifications are disabled. */
@@ -30,32 +26,4 @@ export function eventsHandler({ tokens, onEvents }: EventsHandlerOptions): Middl
     ctx.set({ ...API_HEADERS, 'Cache-Control': 'no-store' })
     ctx.status = 204
   }
-}
-
-/**
- * Reads a small body as text.
- *
- * @param signal Aborts reading, with its reason.
- * @throws RequestError `invalid_event` if it is larger or incomplete, `client_too_slow`.
- */
-async function readSmallBody(request: IncomingMessage, maxBytes: number, signal: AbortSignal): Promise<string> {
-  signal.throwIfAborted()
-  const body: AsyncIterable<Buffer> = addAbortSignal(signal, pacedBody(request, 'invalid_event'))
-  const chunks: Buffer[] = []
-  let sizeBytes = 0
-  try {
-    for await (const chunk of body) {
-      sizeBytes += chunk.length
-      if (sizeBytes > maxBytes) throw tooLong(maxBytes)
-      chunks.push(chunk)
-    }
-  } catch (error) {
-    signal.throwIfAborted()
-    throw error
-  }
-  return Buffer.concat(chunks).toString()
-}
-
-function tooLong(maxBytes: number): RequestError {
-  return new RequestError('invalid_event', `The request body exceeds the limit of ${formatByteAmount(maxBytes)}`)
 }

@@ -1,6 +1,7 @@
 import { OUTPUT_FORMATS } from '../../domain/spec/image-format.ts'
 import type { ErrorCode } from '../../errors.ts'
-import { MAX_FEED_EVENTS, MAX_LISTED } from './feed-handlers.ts'
+import { MAX_LISTED } from './feed-handlers.ts'
+import { EVENT_OPERATIONS } from './openapi-event-operations.ts'
 import { NODE_OPERATIONS } from './openapi-node-operations.ts'
 import {
   BUCKET,
@@ -12,6 +13,7 @@ import {
   inQuery,
   json,
   KEY,
+  LINES,
   type Parameter,
   SIGNATURE,
   SPEC,
@@ -36,8 +38,6 @@ export interface Operation {
 
 const TOKEN = [{ token: [] }] as const
 const TOKEN_OR_NONE = [{}, { token: [] }] as const
-
-const LINES = { 'application/x-ndjson': { schema: { type: 'string' } } } as const
 
 const binary = (types: readonly string[]) =>
   Object.fromEntries(types.map((type) => [type, { schema: { type: 'string', format: 'binary' } }]))
@@ -202,27 +202,6 @@ export const OPERATIONS = {
     errors: ['invalid_path', 'invalid_cursor', ...TOKEN_ERRORS],
     security: TOKEN,
   },
-  feed: {
-    method: 'get',
-    path: '/events',
-    summary: 'Events of stored and deleted images, at least once each',
-    description:
-      'JSON lines, each a CloudEvent. The header Link has the URL of the next request. Without new events the response is delayed.',
-    parameters: [
-      inQuery('after', 'Cursor of the Link header of an earlier response. Absent: the oldest event.', {
-        type: 'string',
-      }),
-      inQuery('limit', 'No batch is added when a page has so many events. Default: 1000.', {
-        type: 'integer',
-        minimum: 1,
-        maximum: MAX_FEED_EVENTS,
-      }),
-      inQuery('wait', 'Longest wait for events. Seconds. Default: 20.', { type: 'integer', minimum: 0 }),
-    ],
-    responses: { 200: { description: 'An event on each line.', content: LINES } },
-    errors: ['invalid_path', 'invalid_cursor', 'cursor_expired', ...TOKEN_ERRORS],
-    security: TOKEN,
-  },
   record: {
     method: 'get',
     path: '/images/{id}',
@@ -272,18 +251,6 @@ export const OPERATIONS = {
     errors: [...RECORD_ERRORS, 'range_not_satisfiable'],
     security: TOKEN,
   },
-  events: {
-    method: 'post',
-    path: '/events/s3',
-    summary: 'Event notifications of a bucket (EVENT_TOKENS)',
-    parameters: [
-      inQuery('access_token', 'The token, for senders without an Authorization header.', { type: 'string' }),
-    ],
-    requestBody: { required: true, content: json({ type: 'object', properties: { Records: { type: 'array' } } }) },
-    responses: { 204: { description: 'The caches are purged.' } },
-    errors: ['invalid_event', 'token_required'],
-    security: [{ eventToken: [] }],
-  },
   reticulumUpload: {
     method: 'post',
     path: '/',
@@ -293,6 +260,7 @@ export const OPERATIONS = {
     errors: [...UPLOAD_ERRORS],
     security: TOKEN_OR_NONE,
   },
+  ...EVENT_OPERATIONS,
   ...NODE_OPERATIONS,
 } as const satisfies Readonly<Record<string, Operation>>
 export type OperationName = keyof typeof OPERATIONS

@@ -4,6 +4,9 @@ import { INPUT_FORMATS } from '../../domain/spec/image-format.ts'
 /** Content of a response or a request body. */
 export const json = (schema: object) => ({ 'application/json': { schema } })
 
+/** Content of a response with a JSON value on each line. */
+export const LINES = { 'application/x-ndjson': { schema: { type: 'string' } } } as const
+
 const COUNT = { type: 'integer', minimum: 1 } as const
 const TEXT = { type: 'string' } as const
 const GROUP = { type: 'object' } as const

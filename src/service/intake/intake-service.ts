@@ -1,7 +1,8 @@
+import type { Unavailable } from '../../domain/intake/upload-outcome.ts'
 import type { Quarantine, SpoolFile, SpoolFolder } from '../ports/intake.ts'
 import type { FileMemory } from './file-memory.ts'
 import { interleave } from './interleave.ts'
-import type { Taken, Unavailable } from './take-file.ts'
+import type { Taken } from './take-file.ts'
 
 /** Since the start. */
 export interface IntakeCounts {

@@ -1,7 +1,7 @@
 import { type SourceRules, sourceOf } from '../../domain/intake/intake-source.ts'
-import { judgeUpload, type UploadOutcome } from '../../domain/intake/upload-outcome.ts'
+import { judgeReport, judgeUpload, type Unavailable, type UploadOutcome } from '../../domain/intake/upload-outcome.ts'
 import { DamagedFileError } from '../../errors.ts'
-import type { Quarantine, Rejection, SpoolFile, SpoolFolder, UploadClient } from '../ports/intake.ts'
+import type { Quarantine, RejectedUpload, Rejection, SpoolFile, SpoolFolder, UploadClient } from '../ports/intake.ts'
 import type { FileMemory } from './file-memory.ts'
 
 /** What happened to a file. */
@@ -10,11 +10,7 @@ export type Taken =
   /** It is still in the spool folder, and may be tried again. */
   | { readonly kind: 'left'; readonly afterMs: number; readonly unavailable?: Unavailable }
 
-/** The node takes no files for now. */
-export interface Unavailable {
-  readonly message: string
-  readonly retryAfterSeconds: number
-}
+type Reason = Pick<Rejection, 'code' | 'message'>
 
 export interface TakeFileOptions<F extends SpoolFile> {
   readonly spool: Pick<SpoolFolder<F>, 'open' | 'remove'>
@@ -37,7 +33,8 @@ const RETRY_MS = 5000
 const ATTEMPTS = 3
 
 /**
- * Takes a file of the spool folder: uploads it, and then removes it, or moves it to the quarantine if the node rejects it.
+ * Takes a file of the spool folder: uploads it, and then removes it, or if the node rejects it, reports that and moves it to
+ * the quarantine.
  * Its end may come at any moment: the next attempt with the same bytes has the same result.
  */
 export function createTakeFile<F extends SpoolFile>(
@@ -62,30 +59,42 @@ export function createTakeFile<F extends SpoolFile>(
     } catch (error) {
       signal.throwIfAborted()
       if (body.errored instanceof DamagedFileError) throw body.errored
-      const message = error instanceof Error ? error.message : String(error)
-      return { kind: 'unavailable', message: `the node cannot be reached: ${message}`, retryAfterSeconds: 0 }
+      return unreachable(error)
     } finally {
       body.destroy()
     }
   }
 
-  async function reject(file: F, { code, message }: Pick<Rejection, 'code' | 'message'>): Promise<Taken> {
+  /** @returns undefined if the event is durable. @throws Error if it never will be. */
+  async function report(file: RejectedUpload, signal: AbortSignal): Promise<Unavailable | undefined> {
+    const answer = await uploads.reportRejected(file, signal).catch((error: unknown) => {
+      signal.throwIfAborted()
+      return unreachable(error)
+    })
+    return 'kind' in answer ? answer : judgeReport(answer)
+  }
+
+  async function reject(file: F, { code, message }: Reason, signal: AbortSignal): Promise<Taken> {
     const unchangedMs = now() - file.modifiedMs
     if (!file.isCommitted && unchangedMs < patienceMs) {
       return { kind: 'left', afterMs: memory.postpone(file, Math.min(patienceMs, patienceMs - unchangedMs)) }
     }
-    const source = sourceOf(file.path, rules, otherwise).name
+    const { name: source, labels } = sourceOf(file.path, rules, otherwise)
     const rejection = { source, code, message, rejectedMs: now() }
+    const { path, sizeBytes, arrivedMs } = file
+    // First: a crash between the two repeats the event.
+    const unavailable = await report({ path, sizeBytes, arrivedMs, labels, ...rejection }, signal)
+    if (unavailable) return { kind: 'left', afterMs: memory.postpone(file, RETRY_MS), unavailable }
     const fate = await quarantine.put(file, rejection)
     if (fate === 'changed') return { kind: 'left', afterMs: 0 }
     onRejected(file.path, { ...rejection, fate })
     return { kind: 'rejected' }
   }
 
-  async function fail(file: F, message: string): Promise<Taken> {
+  async function fail(file: F, message: string, signal: AbortSignal): Promise<Taken> {
     const failures = memory.countFailure(file)
     if (failures >= ATTEMPTS)
-      return await reject(file, { code: 'failed', message: `${message} (${failures} attempts)` })
+      return await reject(file, { code: 'failed', message: `${message} (${failures} attempts)` }, signal)
     return { kind: 'left', afterMs: memory.postpone(file, RETRY_MS) }
   }
 
@@ -97,12 +106,17 @@ export function createTakeFile<F extends SpoolFile>(
       case 'stored':
         return (await spool.remove(file)) ? { kind: 'stored' } : { kind: 'left', afterMs: 0 }
       case 'rejected':
-        return await reject(file, outcome)
+        return await reject(file, outcome, signal)
       case 'failed':
-        return await fail(file, outcome.message)
+        return await fail(file, outcome.message, signal)
       case 'unavailable':
         // The next pass begins with another file, in case that this one makes the node fail.
         return { kind: 'left', afterMs: memory.postpone(file, RETRY_MS), unavailable: outcome }
     }
   }
+}
+
+function unreachable(error: unknown): Unavailable {
+  const message = error instanceof Error ? error.message : String(error)
+  return { kind: 'unavailable', message: `the node cannot be reached: ${message}`, retryAfterSeconds: 0 }
 }

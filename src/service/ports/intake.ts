@@ -8,6 +8,8 @@ export interface SpoolFile extends FileState {
   readonly path: string
   /** Changes with the content. */
   readonly version: string
+  /** When the file got its content and its name. Milliseconds since 1970, by the clock of the file system. */
+  readonly arrivedMs: number
 }
 
 export interface SpoolFolder<F extends SpoolFile> {
@@ -47,6 +49,15 @@ export interface Quarantine<F extends SpoolFile> {
   sweep(): Promise<void>
 }
 
+/** A file that the intake rejects, for an event. */
+export interface RejectedUpload extends Rejection {
+  readonly path: string
+  readonly sizeBytes: number
+  readonly labels: readonly string[]
+  /** Milliseconds since 1970; the same for each attempt with the file. */
+  readonly arrivedMs: number
+}
+
 export interface FileUpload {
   readonly body: Readable
   readonly sizeBytes: number
@@ -60,4 +71,6 @@ export interface FileUpload {
 export interface UploadClient {
   /** @throws Error if the node cannot be reached, or `body` fails. */
   upload(file: FileUpload, signal: AbortSignal): Promise<UploadAnswer>
+  /** Reports a rejected file: with status 202 its event is durable. @throws Error if the node cannot be reached. */
+  reportRejected(file: RejectedUpload, signal: AbortSignal): Promise<UploadAnswer>
 }

@@ -32,7 +32,15 @@ const TIME = Date.parse(RECORD.uploadedAt)
 const EVENTS: readonly ImageEvent[] = [
   storedEvent(RECORD),
   deletedEvent(ID, TIME + 5),
-  rejectedEvent({ name: 'a\tb\n.jpg', source: 'ftp:alice', error: 'original_broken', message: 'Cut', arrivedAt: TIME }),
+  rejectedEvent({
+    path: 'alice/a\tb\n.jpg',
+    source: 'alice',
+    labels: ['news'],
+    bytes: 17,
+    error: 'original_broken',
+    message: 'Cut',
+    arrivedAt: TIME,
+  }),
 ]
 
 test('Keys of batches sort by time, and parse back', () => {

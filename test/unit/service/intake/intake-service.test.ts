@@ -8,21 +8,26 @@ import { createIntakeService } from '../../../../src/service/intake/intake-servi
 import { interleave } from '../../../../src/service/intake/interleave.ts'
 import { runIntake } from '../../../../src/service/intake/run-intake.ts'
 import { createTakeFile } from '../../../../src/service/intake/take-file.ts'
-import type { FileUpload, SpoolFile } from '../../../../src/service/ports/intake.ts'
+import type { FileUpload, RejectedUpload, SpoolFile } from '../../../../src/service/ports/intake.ts'
 
 const SIGNAL = new AbortController().signal
 
 function fileOf(path: string, more: Partial<SpoolFile> = {}): SpoolFile {
-  return { path, version: '1', sizeBytes: path.length, modifiedMs: 0, isCommitted: true, ...more }
+  return { path, version: '1', sizeBytes: path.length, modifiedMs: 0, arrivedMs: 50_000, isCommitted: true, ...more }
 }
 
 /** A spool folder, a node and a quarantine in memory, with a clock of their own. */
-function stage(files: readonly SpoolFile[], answer: (file: FileUpload) => UploadAnswer | Promise<UploadAnswer>) {
+function stage(
+  files: readonly SpoolFile[],
+  answer: (file: FileUpload) => UploadAnswer | Promise<UploadAnswer>,
+  answerReport: () => UploadAnswer = () => ({ status: 202 }),
+) {
   const spool = new Map(files.map((file) => [file.path, file]))
   const state = {
     now: 100_000,
     uploads: new Array<FileUpload>(),
     rejected: new Array<string>(),
+    reports: new Array<RejectedUpload>(),
     quarantine: new Array<string>(),
   }
   const now = () => state.now
@@ -53,6 +58,10 @@ function stage(files: readonly SpoolFile[], answer: (file: FileUpload) => Upload
         await text(file.body)
         state.uploads.push(file)
         return await answer(file)
+      },
+      async reportRejected(file) {
+        state.reports.push(file)
+        return answerReport()
       },
     },
     memory,
@@ -159,6 +168,34 @@ test('Empty files and those above the limit of their source are rejected without
   assert.deepEqual(state.uploads, [])
 })
 
+test('A file moves to the quarantine only after the node has taken the report of it', async () => {
+  const answers = [{ status: 503 }, { status: 405 }, { status: 202 }]
+  const { spool, intake, state } = stage(
+    [fileOf('a/x/1.jpg')],
+    () => ({ status: 422, error: 'original_broken', message: 'Cut' }),
+    () => answers.shift() ?? { status: 500 },
+  )
+  assert.match((await intake.pass(SIGNAL)).unavailable?.message ?? '', /^the node answered 503/)
+  state.now += 30_000
+  assert.equal((await intake.pass(SIGNAL)).unavailable, undefined, 'another method: no fault of the node')
+  assert.deepEqual([state.rejected, state.quarantine, spool.size], [['a/x/1.jpg trouble'], [], 1])
+  state.now += 30_000
+  await intake.pass(SIGNAL)
+  assert.deepEqual([state.rejected.at(-1), state.quarantine], ['a/x/1.jpg original_broken', ['a/x/1.jpg']])
+  assert.equal(state.reports.length, 3)
+  const [report] = state.reports
+  assert.deepEqual(report, {
+    path: 'a/x/1.jpg',
+    source: 'a',
+    labels: ['news'],
+    sizeBytes: 9,
+    code: 'original_broken',
+    message: 'Cut',
+    arrivedMs: 50_000,
+    rejectedMs: 100_000,
+  })
+})
+
 test('While the node is away the pauses grow, and respect Retry-After', async () => {
   const { folder, intake } = stage([], () => ({ status: 201 }))
   const pauses: number[] = []
@@ -183,5 +220,6 @@ test('While the node is away the pauses grow, and respect Retry-After', async ()
 })
 
 function awayFor(retryAfterSeconds: number) {
-  return { files: 1, bytes: 1, oldestMs: 0, nextLookMs: 0, unavailable: { message: 'away', retryAfterSeconds } }
+  const unavailable = { kind: 'unavailable', message: 'away', retryAfterSeconds } as const
+  return { files: 1, bytes: 1, oldestMs: 0, nextLookMs: 0, unavailable }
 }
