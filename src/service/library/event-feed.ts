@@ -1,11 +1,12 @@
 import pLimit from 'p-limit'
 import type { ImageEvent } from '../../domain/info/image-event.ts'
-import { advance, type EventCursor, formatCursor, isRead, parseCursor } from '../../domain/stored/event-cursor.ts'
-import { type BatchName, batchesSince, OUTBOX_PREFIX, parseBatchKey } from '../../domain/stored/outbox-batch.ts'
+import { advance, type EventCursor, formatCursor, parseCursor } from '../../domain/stored/event-cursor.ts'
+import { type BatchName, batchesSince, OUTBOX_PREFIX } from '../../domain/stored/outbox-batch.ts'
 import { CursorExpiredError, RequestError, UnavailableError } from '../../errors.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { type BatchReader, createBatchReader } from './batch-reader.ts'
+import { createOutboxListing, type ListedBatch } from './outbox-listing.ts'
 
 /** The events of all nodes, in about the order of their time, for consumers that remember a cursor. */
 export interface EventFeed {
@@ -64,6 +65,7 @@ const REMOVED_AT_ONCE = 8
 
 export function createEventFeed({ store, meter, now, keepMs }: EventFeedOptions): EventFeed {
   const reader = createBatchReader(store, meter)
+  const listing = createOutboxListing(store, now)
   const pause = createPause()
 
   function cursorOf(text: string): EventCursor {
@@ -81,12 +83,11 @@ export function createEventFeed({ store, meter, now, keepMs }: EventFeedOptions)
   }
 
   async function look(cursor: EventCursor, limit: number, signal: AbortSignal) {
-    const began = now()
-    const { names, isWhole } = await unreadBatches(store, { cursor, limit }, signal)
+    const { names, isWhole, lookedAt } = await listing.unread(cursor, limit, signal)
     const { events, read } = await readInOrder(reader, { names, limit }, signal)
     const isDrained = isWhole && read.length === names.length
     // A node whose clock is ahead must not hide the batches of the others.
-    const before = Math.min(began, isDrained ? began : (read.at(-1)?.time ?? 0))
+    const before = Math.min(lookedAt, isDrained ? lookedAt : (read.at(-1)?.time ?? 0))
     return { events, cursor: advance(cursor, read, before) }
   }
 
@@ -125,25 +126,8 @@ export function createEventFeed({ store, meter, now, keepMs }: EventFeedOptions)
   }
 }
 
-interface Wanted {
-  readonly cursor: EventCursor
-  readonly limit: number
-}
-
-/** Every batch has at least one event. */
-async function unreadBatches(store: ObjectStore, { cursor, limit }: Wanted, signal: AbortSignal) {
-  const names: (BatchName & { readonly key: string })[] = []
-  for await (const key of store.list(OUTBOX_PREFIX, batchesSince(cursor.floor + 1), signal)) {
-    const name = parseBatchKey(key)
-    if (name === undefined || isRead(cursor, name)) continue
-    if (names.length === limit) return { names, isWhole: false }
-    names.push({ ...name, key })
-  }
-  return { names, isWhole: true }
-}
-
 interface WantedBatches {
-  readonly names: readonly (BatchName & { readonly key: string })[]
+  readonly names: readonly ListedBatch[]
   readonly limit: number
 }
 

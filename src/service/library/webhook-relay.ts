@@ -162,6 +162,8 @@ function createDelivery(options: WebhookRelayOptions, { oldest, counters, signal
       // Also after a freeze of this process, at whatever point.
       if (!lease.isHeld) return false
       const failure = await attempt(options, { sink, message }, signal)
+      // The progress is another node's by now: an older cursor would repeat all that it has delivered since.
+      if (!lease.isHeld) return false
       if (failure !== undefined) {
         await failed({ sink, state, message, cursor }, failure)
         return false

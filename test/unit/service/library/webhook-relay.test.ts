@@ -120,6 +120,26 @@ test('Another node continues where the first one ended, and a node without the l
   assert.deepEqual(stage.received(), subjects(1, 2))
 })
 
+test('A node that loses the lease during a delivery leaves the progress to the other node', async () => {
+  const stage = setUp()
+  await stage.write(1)
+  await stage.tick()
+  const saved = stage.store.objects.get('relay/sinks/indexer.json')?.bytes.toString()
+  await stage.write(2)
+  // Frozen for longer than the lease, after the sink has received the message.
+  stage.sink.answer = () => {
+    stage.lease.isHeld = false
+    return { status: 204 }
+  }
+  await stage.tick()
+  assert.deepEqual(stage.received(), subjects(1, 2))
+  assert.equal(stage.store.objects.get('relay/sinks/indexer.json')?.bytes.toString(), saved)
+  stage.lease.isHeld = true
+  stage.sink.answer = () => ({ status: 204 })
+  await stage.tick()
+  assert.deepEqual(stage.received(), subjects(1, 2, 2))
+})
+
 test('A message that a sink refuses each time becomes a dead letter, and the next ones are delivered', async () => {
   const stage = setUp()
   await stage.write(1)
