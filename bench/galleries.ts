@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import pLimit from 'p-limit'
+import { withComment } from '../tools/pictures/distinct-copy.ts'
 import { inScope, type Scope } from '../tools/processes/scope.ts'
 import { rawRequest } from '../tools/requests/raw-request.ts'
 import { launchBrowser } from '../tools/servers/browser.ts'
 import { fixture } from '../tools/servers/darkroom.ts'
 import { askAtOnce, type GallerySite, openGallery, type Shown, startGallerySite } from '../tools/servers/gallery.ts'
-import { withComment } from './distinct-copy.ts'
 import { type BenchOptions, type BenchReport, type Figure, median } from './measure.ts'
 import { readPhotographs } from './render-photographs.ts'
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
+import { distinctCopy, extensionOf } from '../tools/pictures/distinct-copy.ts'
 import { jsonFields } from '../tools/requests/raw-request.ts'
 import { upload } from '../tools/servers/darkroom.ts'
-import { distinctCopy, extensionOf } from './distinct-copy.ts'
 
 const UPLOADS_AT_ONCE = 4
 

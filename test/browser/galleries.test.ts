@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import pLimit from 'p-limit'
-import { withComment } from '../../bench/distinct-copy.ts'
+import { withComment } from '../../tools/pictures/distinct-copy.ts'
 import { type Answer, ask, post } from '../../tools/requests/ask.ts'
 import { jsonFields } from '../../tools/requests/raw-request.ts'
 import { launchBrowser } from '../../tools/servers/browser.ts'

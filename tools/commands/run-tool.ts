@@ -9,8 +9,10 @@ export interface Tool<Options extends ParseArgsOptionsConfig> {
   readonly usage: string
   /** Without `--help`, which every tool has. */
   readonly options: Options
+  /** Whether words beside the options are accepted. */
+  readonly hasOperands?: boolean
   /** @returns the exit code. */
-  readonly run: (values: Values<Options>) => Promise<number>
+  readonly run: (values: Values<Options>, operands: readonly string[]) => Promise<number>
 }
 
 /** Runs a developer tool with the arguments of this process and sets the exit code; 2 if the tool cannot do its work. */
@@ -20,8 +22,11 @@ export async function runTool<const Options extends ParseArgsOptionsConfig>(tool
     return
   }
   try {
-    const { values } = parseArgs<{ options: Options }>({ options: tool.options })
-    process.exitCode = await tool.run(values)
+    const { values, positionals } = parseArgs<{ options: Options; allowPositionals: boolean }>({
+      options: tool.options,
+      allowPositionals: tool.hasOperands ?? false,
+    })
+    process.exitCode = await tool.run(values, positionals)
   } catch (error) {
     process.stderr.write(`npm run ${tool.name}: ${describe(error)}\n`)
     process.exitCode = 2

@@ -1,11 +1,13 @@
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import type { Proftpd } from '../servers/proftpd.ts'
 
 /** How a transfer ends before its file does. */
 export type Cut = 'fin' | 'rst'
 
-/** A session that sends exactly what a test says, over plain FTP. */
+/** A session that sends exactly what a test says. */
 export interface FtpSession {
   /** @returns the answer, such as "230 User logged in". */
   send(command: string): Promise<string>
@@ -14,44 +16,79 @@ export interface FtpSession {
   close(): void
 }
 
-/** Logs in. */
-export async function openFtpSession({ ftpPort, user, password }: Proftpd): Promise<FtpSession> {
-  const control = connect(ftpPort, '127.0.0.1')
+export interface FtpSessionOptions {
+  /** FTPS: AUTH TLS, with protected data connections. */
+  readonly tls?: boolean
+}
+
+/** Logs in. @throws Error if the server refuses it, or is not there. */
+export async function openFtpSession(
+  { ftpPort, user, password, certificate }: Proftpd,
+  { tls = false }: FtpSessionOptions = {},
+): Promise<FtpSession> {
+  const plain = connect(ftpPort, '127.0.0.1')
+  const ca = tls ? await readFile(certificate) : undefined
+  const secured = (socket: Socket): Socket => (ca === undefined ? socket : withoutErrors(connectTls({ socket, ca })))
+  withoutErrors(plain)
+  if (tls) await requestTls(plain)
+  const control = secured(plain)
   const answers = answersOf(control)
   const answer = async () => (await answers.next()).value ?? 'closed'
   const send = async (command: string) => {
     control.write(`${command}\r\n`)
     return await answer()
   }
-  await answer()
+  if (!tls) await answer()
   await send(`USER ${user}`)
   const welcome = await send(`PASS ${password}`)
   if (!welcome.startsWith('230')) throw new Error(welcome)
+  if (tls) for (const command of ['PBSZ 0', 'PROT P']) await send(command)
   return {
     send,
     async store(name, bytes, cut) {
       const [, high, low] = /(\d+),(\d+)\)/.exec(await send('PASV')) ?? []
-      const data = connect(Number(high) * 256 + Number(low), '127.0.0.1')
-      // A connection that the server resets is told by its answer.
-      data.on('error', () => {})
+      if (high === undefined) return 'closed'
+      const plainData = withoutErrors(connect(Number(high) * 256 + Number(low), '127.0.0.1'))
       const begun = await send(`STOR ${name}`)
       if (!begun.startsWith('150')) {
-        data.destroy()
+        plainData.destroy()
         return begun
       }
+      const data = secured(plainData)
       if (cut === 'rst') {
         data.write(bytes)
-        if (data.writableNeedDrain) await once(data, 'drain')
-        data.resetAndDestroy()
-        control.resetAndDestroy()
+        if (data.writableNeedDrain) await Promise.race([once(data, 'drain'), once(plainData, 'close')])
+        plainData.resetAndDestroy()
+        plain.resetAndDestroy()
         return 'reset'
       }
-      data.end(bytes)
-      await once(data, 'close').catch(() => {})
+      const closed = once(plainData, 'close')
+      // Without the end of TLS, as from a client that was killed.
+      if (cut === 'fin') data.write(bytes, () => plainData.end())
+      else data.end(bytes)
+      await closed
       return await answer()
     },
-    close: () => control.destroy(),
+    close: () => plain.destroy(),
   }
+}
+
+/** What goes wrong with a connection is told by the missing answer. */
+function withoutErrors(socket: Socket): Socket {
+  return socket.on('error', () => {})
+}
+
+/** Asks for TLS on the control connection. */
+async function requestTls(control: Socket): Promise<void> {
+  const closed = (async (): Promise<never> => {
+    await once(control, 'close')
+    throw new Error('closed')
+  })()
+  const next = async (): Promise<unknown> => (await Promise.race([once(control, 'data'), closed]))[0]
+  await next()
+  control.write('AUTH TLS\r\n')
+  const answer = String(await next())
+  if (!answer.startsWith('234')) throw new Error(answer)
 }
 
 async function* answersOf(control: Socket): AsyncGenerator<string, undefined> {

@@ -17,12 +17,20 @@ export interface Indexer {
   readonly subjects: ReadonlyMap<string, number>
 }
 
-export async function startIndexer(scope: Scope, secret: string): Promise<Indexer> {
+/** @param onEvent Called for each accepted event with its subject. */
+export async function startIndexer(
+  scope: Scope,
+  secret: string,
+  onEvent: (subject: string) => void = () => {},
+): Promise<Indexer> {
   const subjects = new Map<string, number>()
   const state: { answer: Indexer['answer']; posts: number } = { answer: '204', posts: 0 }
 
   function accept(body: string): void {
-    for (const { subject } of Events.parse(JSON.parse(body))) subjects.set(subject, (subjects.get(subject) ?? 0) + 1)
+    for (const { subject } of Events.parse(JSON.parse(body))) {
+      subjects.set(subject, (subjects.get(subject) ?? 0) + 1)
+      onEvent(subject)
+    }
   }
 
   const server = createServer((request, response) => {

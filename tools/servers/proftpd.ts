@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { freePort } from '../processes/free-port.ts'
 import { createServerFolder, type RunningServer, runQuietly, startServer } from '../processes/process.ts'
+import { untilGone } from '../processes/renderers.ts'
 import { ensureProftpd } from './install-servers.ts'
 
 /** Debian's user `nobody`: a user of FTP may not be root. */
@@ -30,7 +31,9 @@ export interface Proftpd {
   readonly certificate: string
   /** Of a user's key for SFTP. */
   readonly privateKey: string
-  readonly server: RunningServer
+  readonly server: Pick<RunningServer, 'stop'>
+  /** SIGKILL for the server and its sessions; starts it again with the same users, keys and ports. */
+  restart(): Promise<void>
   /** Process ids of the sessions. */
   sessions(): Promise<readonly number[]>
 }
@@ -52,14 +55,17 @@ export async function startProftpd({ spool, user, ports }: ProftpdOptions): Prom
   const sftpPort = ports?.sftp ?? (await freePort())
   const configuration = join(folder, 'proftpd.conf')
   await writeFile(configuration, await confFor(folder, { ftpPort, sftpPort, passive: await passivePorts() }))
-  const server = await startServer({
-    name: 'proftpd',
-    command,
-    args: ['--nodaemon', '--config', configuration],
-    folder,
-    isReady: async () => (await greets(ftpPort)) && (await greets(sftpPort)),
-    readyTimeoutMs: 30_000,
-  })
+  const start = (): Promise<RunningServer> =>
+    startServer({
+      name: 'proftpd',
+      command,
+      args: ['--nodaemon', '--config', configuration],
+      folder,
+      isReady: async () => (await greets(ftpPort)) && (await greets(sftpPort)),
+      readyTimeoutMs: 30_000,
+    })
+  const started = [await start()]
+  const pid = () => started.at(-1)?.pid ?? 0
   return {
     ftpPort,
     sftpPort,
@@ -67,9 +73,14 @@ export async function startProftpd({ spool, user, ports }: ProftpdOptions): Prom
     password,
     certificate: join(folder, 'crt'),
     privateKey: join(folder, 'user-key'),
-    server,
+    server: { stop: async () => void (await Promise.all(started.map((server) => server.stop()))) },
+    async restart() {
+      process.kill(-pid(), 'SIGKILL')
+      await untilGone([pid()])
+      started.push(await start())
+    },
     async sessions() {
-      const children = await readFile(`/proc/${server.pid}/task/${server.pid}/children`, 'utf8')
+      const children = await readFile(`/proc/${pid()}/task/${pid()}/children`, 'utf8')
       return children.split(' ').filter(Boolean).map(Number)
     },
   }

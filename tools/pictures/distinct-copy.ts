@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
-import { sniffFormat } from '../src/domain/picture/file-structure.ts'
+import { sniffFormat } from '../../src/domain/picture/file-structure.ts'
 
 const START_OF_IMAGE_BYTES = 2
 /** The signature and the chunk IHDR. */

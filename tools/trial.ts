@@ -1,0 +1,81 @@
+// The body of `npm run trial`: long runs under faults, with random moments.
+import { runTool, say } from './commands/run-tool.ts'
+import { wholeNumber } from './commands/whole-number.ts'
+import { inScope, type Scope } from './processes/scope.ts'
+import { tryEvents } from './trials/events-trial.ts'
+import { tryFtp } from './trials/ftp-trial.ts'
+import { formatFigures, type TrialFigure } from './trials/trial-report.ts'
+
+const USAGE = `Usage: npm run trial -- <trial> [<options>]
+
+  ftp      Real and broken images through eight parallel sessions of FTP, FTPS and SFTP to ProFTPD, then the intake, two
+           nodes, an S3 store and a webhook. Some transfers are cut at a random byte, by FIN or RST. Nodes, the relay,
+           ProFTPD and the intake are killed at random. Clients repeat what was not acknowledged. Requires root.
+
+  --files 10000        number of files
+  --kills 40           kill -9 of a process
+
+  events   Events through the outboxes of two writers, a store and the relay of two nodes to a webhook, during kill -9,
+           SIGSTOP, an outage of the store, a changed byte in the outbox and a sink that is down. Pictures, their
+           decoding and their originals are left out; outbox, store, feed, lease and relay are those of a node.
+
+  --events 1000000     number of events
+  --store s3           s3 (SeaweedFS) or file
+  --kills 5            kill -9 of writers, and as many of nodes
+  --stops 2            SIGSTOP of the node that delivers
+  --outage 60          seconds for which the store refuses connections; not with --store file
+  --sink-down 600      seconds for which the sink answers 503
+  --rate-seconds 60    seconds of 600 events per second, with all writers and nodes on one core
+
+  --seed 1             seed of the random generator
+  --help               print this help
+
+Prints a table. Exit code: 0 all requirements are met; 1 one is not; 2 the trial could not run.
+`
+
+await runTool({
+  name: 'trial',
+  usage: USAGE,
+  hasOperands: true,
+  options: {
+    events: { type: 'string', default: '1000000' },
+    store: { type: 'string', default: 's3' },
+    files: { type: 'string', default: '10000' },
+    kills: { type: 'string' },
+    stops: { type: 'string', default: '2' },
+    outage: { type: 'string', default: '60' },
+    'sink-down': { type: 'string', default: '600' },
+    'rate-seconds': { type: 'string', default: '60' },
+    seed: { type: 'string', default: '1' },
+  },
+  async run(values, [trial, ...others]) {
+    const { store } = values
+    if (store !== 's3' && store !== 'file') throw new Error(`--store: "${store}" should be s3 or file`)
+    const seed = wholeNumber('seed', values.seed)
+    const kills = (usual: string): number => wholeNumber('kills', values.kills ?? usual)
+    const runs: Readonly<Record<string, (scope: Scope) => Promise<readonly TrialFigure[]>>> = {
+      ftp: (scope) => tryFtp(scope, { files: wholeNumber('files', values.files), seed, kills: kills('40'), say }),
+      events: (scope) =>
+        tryEvents(scope, {
+          events: wholeNumber('events', values.events),
+          seed,
+          store,
+          kills: kills('5'),
+          stops: wholeNumber('stops', values.stops),
+          outageSeconds: wholeNumber('outage', values.outage),
+          downSeconds: wholeNumber('sink-down', values['sink-down']),
+          rateSeconds: wholeNumber('rate-seconds', values['rate-seconds']),
+          say,
+        }),
+    }
+    const run = runs[trial ?? '']
+    if (run === undefined || others.length > 0) throw new Error('name a trial: ftp or events; see --help')
+    say(`seed ${seed}`)
+    return conclude(await inScope(run))
+  },
+})
+
+function conclude(figures: readonly TrialFigure[]): number {
+  for (const line of formatFigures(figures)) say(line)
+  return figures.every(({ isMet }) => isMet !== false) ? 0 : 1
+}
