@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'invalid_path'
   | 'invalid_upload'
   | 'invalid_event'
+  | 'invalid_purge'
   | 'invalid_cursor'
   | 'cursor_expired'
   | 'token_required'
@@ -53,6 +54,16 @@ export class RequestError extends ServiceError {}
 
 /** The original is missing, deleted or not a supported image. Repeating the request will not help. */
 export class OriginalError extends ServiceError {}
+
+/**
+ * The image was deleted or purged while a result was made of it. After a deletion the next attempt finds it deleted; after a purge,
+ * or if it was uploaded again, that attempt succeeds.
+ */
+export class InvalidatedError extends OriginalError {
+  constructor() {
+    super('original_deleted', 'This image was deleted')
+  }
+}
 
 /** A cursor is older than the events that are kept. */
 export class CursorExpiredError extends RequestError {

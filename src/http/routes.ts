@@ -28,6 +28,7 @@ import {
 } from './api/node-handlers.ts'
 import { openApiHandler } from './api/openapi.ts'
 import { OPERATIONS, type OperationName } from './api/openapi-operations.ts'
+import { type PurgeHandlerOptions, purgeHandler } from './api/purge-handler.ts'
 import { type RejectionHandlerOptions, rejectionHandler } from './api/rejection-handler.ts'
 import { reticulumUploadHandler } from './api/reticulum-handler.ts'
 import { type AccessReport, accessLog } from './connection/access-log.ts'
@@ -43,6 +44,7 @@ export interface RoutesOptions {
   readonly events: EventsHandlerOptions
   readonly feeds: FeedHandlersOptions
   readonly rejections: RejectionHandlerOptions
+  readonly purges: PurgeHandlerOptions
   readonly pictures: PictureHandlers
   readonly metrics: Metrics
   readonly readiness: Readiness
@@ -68,7 +70,8 @@ const BELOW = '{/*path}'
 
 /** Every URL of the service, exactly as it is spelled here. A `GET` answers `HEAD` too. */
 function routeTable(options: RoutesOptions): readonly Route[] {
-  const { images, infos, events, feeds, rejections, pictures, metrics, readiness, home, requestTimeoutMs } = options
+  const { images, infos, events, feeds, rejections, purges, pictures, metrics, readiness, home, requestTimeoutMs } =
+    options
   const within = deadline(requestTimeoutMs)
   const slowly = deadline(UPLOAD_TIMEOUT_MS)
   const limited = notFoundLimited(options.notFoundLimit)
@@ -87,6 +90,7 @@ function routeTable(options: RoutesOptions): readonly Route[] {
     { operations: ['feed'], path: '/events', handlers: [within, feedHandler(feeds)] },
     { operations: ['reportRejection'], path: '/events', handlers: [within, rejectionHandler(rejections)] },
     { operations: ['events'], path: '/events/s3', handlers: [within, eventsHandler(events)] },
+    { operations: ['purge'], path: '/purge', handlers: [within, purgeHandler(purges)] },
     { operations: ['reticulumUpload'], path: '/', handlers: [slowly, reticulumUploadHandler(images)] },
     { operations: ['home'], path: '/', handlers: [homeHandler(home)] },
     { operations: ['robots'], path: '/robots.txt', handlers: [robotsHandler()] },
@@ -129,7 +133,7 @@ function unmatched(router: Router<RequestState>): Middleware<RequestState> {
 }
 
 /** Routes to suggest: not those that are disabled at the front of several nodes, or that nginx blocks. */
-const NAMED = /^\/(?:images(?:\/[0-9a-f]{40}(?:\/(?:info|original))?)?|healthz|readyz|events(?:\/s3)?)$/
+const NAMED = /^\/(?:images(?:\/[0-9a-f]{40}(?:\/(?:info|original))?)?|healthz|readyz|purge|events(?:\/s3)?)$/
 
 /** The route with the same spelling except for case and slashes, if there is one. */
 function nearestRoute(path: string): string | undefined {

@@ -17,6 +17,7 @@ import { createImageList } from '../service/library/image-list.ts'
 import { createInfoService, createRecordService } from '../service/library/info-service.ts'
 import { createIngestService } from '../service/library/ingest-service.ts'
 import { createOutbox } from '../service/library/outbox.ts'
+import { createPurgeService } from '../service/library/purge-service.ts'
 import { createWorkQueue, type WorkQueue } from '../service/load/work-queue.ts'
 import { createBuckets } from '../service/originals/buckets.ts'
 import { createOriginalService } from '../service/originals/fetch.ts'
@@ -176,6 +177,7 @@ function createLibrary(config: Config, made: Foundation & Originals & Renditions
     imageList: createImageList(made.store),
     events: parts.add(createEventService({ ...made, buckets: made.elsewhere.told })),
     ingest: createIngestService({ ...made, derived: made, outbox, maxUploadBytes: config.MAX_UPLOAD_BYTES }),
+    purges: parts.add(createPurgeService({ ...made, ...made.elsewhere, node })),
     records: createRecordService(made.store),
     deletions: createDeletionService({ ...made, outbox }),
     aliases: createAliasService(made.store, made.maxRemembered),

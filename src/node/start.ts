@@ -11,6 +11,7 @@ import { CACHE_FOLDERS } from '../domain/stored/cache-layout.ts'
 import { close, listen } from '../http/connection/server.ts'
 import type { InvalidationWatch } from '../service/deletion/guard.ts'
 import type { EventFeed } from '../service/library/event-feed.ts'
+import type { PurgeService } from '../service/library/purge-service.ts'
 import { createAccessWatch, createDegradation, type Degradation } from '../service/load/access-watch.ts'
 import type { Meter } from '../service/ports/meter.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
@@ -69,6 +70,7 @@ const POLL_MS = 750
 const FIRST_LOOK_MS = 2000
 const ACCESS_MS = 30_000
 const TRIM_MS = 3_600_000
+const RESUME_MS = 30_000
 const RELAY_MS = 1000
 const RELAY_TROUBLE = 'The lease for delivering events could not be read or renewed in the object store'
 
@@ -169,6 +171,7 @@ async function openOutside(options: OutsideOptions): Promise<Outside> {
 
 interface Watched extends Pick<Outside, 'store' | 'elsewhere' | 'meter'> {
   readonly feed: EventFeed
+  readonly purges: PurgeService
   readonly watch: InvalidationWatch
   readonly degradation: Degradation
   readonly writeAccess: NodeAccess
@@ -177,7 +180,7 @@ interface Watched extends Pick<Outside, 'store' | 'elsewhere' | 'meter'> {
 /** Polls for deletions, checks permissions, and removes expired invalidations. */
 function addStoreWatches(
   parts: Parts,
-  { store, elsewhere, meter, feed, watch, degradation, writeAccess }: Watched,
+  { store, elsewhere, meter, feed, purges, watch, degradation, writeAccess }: Watched,
 ): void {
   const accessWatch = createAccessWatch({
     buckets: elsewhere.buckets,
@@ -203,6 +206,7 @@ function addStoreWatches(
     ),
   )
   if (writeAccess.tokens.length > 0) {
+    parts.add(begun(repeating(RESUME_MS, reporting('Interrupted purges could not be resumed', purges.resume))))
     parts.add(
       begun(repeating(TRIM_MS, reporting('Expired events could not be deleted from the object store', feed.trim))),
     )

@@ -93,6 +93,7 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
       maxWaitSeconds: Math.max(0, Math.min(MAX_FEED_WAIT_SECONDS, config.REQUEST_TIMEOUT_SECONDS - 5)),
     },
     rejections: shared,
+    purges: shared,
     events: { tokens: config.EVENT_TOKENS, onEvents: events.tell },
     pictures,
     metrics,

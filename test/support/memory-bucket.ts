@@ -38,6 +38,10 @@ export function createMemoryBucket(): MemoryBucket {
       const bytes = find('open', key)
       return bytes && etagOf(bytes) === etag ? { body: Readable.from([bytes]), sizeBytes: bytes.length } : undefined
     },
+    async *list(prefix) {
+      find('list', prefix)
+      yield* [...objects.keys()].filter((key) => key.startsWith(prefix)).toSorted()
+    },
     async check() {},
     close() {},
   }

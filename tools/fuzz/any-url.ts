@@ -317,6 +317,7 @@ const OTHERS = [
   '/images',
   '/image',
   '/events/s3',
+  '/purge',
   '/favicon.ico',
   '/.git/config',
   '/_renditions/image/',

@@ -252,6 +252,16 @@ export function createS3Bucket(settings: S3BucketSettings): Bucket {
       return isServed(address) ? unless('taken', reader.open(address, signal, etag)) : undefined
     },
 
+    async *list(prefix, signal) {
+      for (let last = '', more = true; more; ) {
+        const page = await reader.list({ Prefix: prefix, ...(last !== '' && { StartAfter: last }) }, signal)
+        const keys = (page.Contents ?? []).flatMap(({ Key }) => Key ?? [])
+        yield* keys
+        last = keys.at(-1) ?? last
+        more = page.IsTruncated === true && keys.length > 0
+      }
+    },
+
     async check(signal) {
       await reader.list({ MaxKeys: 1, ...(keyPrefix !== '' && { Prefix: keyPrefix }) }, signal)
     },

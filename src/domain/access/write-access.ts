@@ -11,6 +11,7 @@ export interface WriteAccess {
 const GUARDED = {
   upload: 'Uploading',
   deletion: 'Deletion',
+  purge: 'Purging',
   original: 'Access to originals',
   metadata: 'Access to private metadata (such as EXIF)',
   events: 'Access to the feed of events',

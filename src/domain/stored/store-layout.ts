@@ -90,6 +90,14 @@ export function labelKey(label: string, id: string): string {
   return `${labelPrefix(label)}${id}`
 }
 
+/** Purges that are not finished. */
+export const PURGES_PREFIX = 'purges/'
+
+/** Key of a purge that was accepted. @param name Its time in ms since 1970, and what no other purge has. */
+export function purgeKey({ time, name }: { readonly time: number; readonly name: string }): string {
+  return `${PURGES_PREFIX}${String(Math.trunc(time)).padStart(15, '0')}-${name}.json`
+}
+
 export const INVALIDATIONS_PREFIX = 'invalidations/'
 
 /** An image, or an original that may change, that all nodes have to invalidate. */

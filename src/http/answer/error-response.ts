@@ -16,6 +16,7 @@ export const ERROR_STATUS = {
   invalid_path: 400,
   invalid_upload: 400,
   invalid_event: 400,
+  invalid_purge: 400,
   invalid_cursor: 400,
   token_required: 401,
   tokens_not_configured: 403,

@@ -13,7 +13,7 @@ export interface EventsHandlerOptions {
 }
 
 /** A message has one event, with AWS several, of one or two kilobytes each. */
-const MAX_BODY_BYTES = 2 ** 20
+const BODY = { maxBytes: 2 ** 20, onBreak: 'invalid_event' } as const
 
 /** `POST /events/s3`: notifications of a bucket. `204` when they have been processed. */
 export function eventsHandler({ tokens, onEvents }: EventsHandlerOptions): Middleware<RequestState> {
@@ -21,7 +21,7 @@ export function eventsHandler({ tokens, onEvents }: EventsHandlerOptions): Middl
     const { authorization } = ctx.req.headers
     const inQuery = new URLSearchParams(ctx.querystring).get('access_token') ?? undefined
     assertMayNotify({ authorization, inQuery }, tokens)
-    const events = parseBucketEvents(await readSmallBody(ctx.req, MAX_BODY_BYTES, ctx.state.signal))
+    const events = parseBucketEvents(await readSmallBody(ctx.req, BODY, ctx.state.signal))
     if (events.length > 0) await onEvents(events, ctx.state.signal)
     ctx.set({ ...API_HEADERS, 'Cache-Control': 'no-store' })
     ctx.status = 204

@@ -1,8 +1,16 @@
 import { MAX_FEED_EVENTS } from './feed-handlers.ts'
-import { inQuery, json, LINES } from './openapi-schemas.ts'
+import { inQuery, json, LINES, TOKEN, TOKEN_ERRORS } from './openapi-schemas.ts'
 import { REJECTION_REPORT } from './rejection-handler.ts'
 
-/** Operations on events: see `Operation`. */
+const STRINGS = { type: 'array', items: { type: 'string' } } as const
+const PURGE = {
+  type: 'object',
+  additionalProperties: false,
+  minProperties: 1,
+  properties: { ids: STRINGS, keys: STRINGS, prefixes: STRINGS, urls: STRINGS, hosts: STRINGS, labels: STRINGS },
+} as const
+
+/** Operations on events and on the caches of all nodes. */
 export const EVENT_OPERATIONS = {
   feed: {
     method: 'get',
@@ -22,8 +30,8 @@ export const EVENT_OPERATIONS = {
       inQuery('wait', 'Longest wait for events. Seconds. Default: 20.', { type: 'integer', minimum: 0 }),
     ],
     responses: { 200: { description: 'An event on each line.', content: LINES } },
-    errors: ['invalid_path', 'invalid_cursor', 'cursor_expired', 'token_required', 'tokens_not_configured'],
-    security: [{ token: [] }],
+    errors: ['invalid_path', 'invalid_cursor', 'cursor_expired', ...TOKEN_ERRORS],
+    security: TOKEN,
   },
   reportRejection: {
     method: 'post',
@@ -36,8 +44,8 @@ export const EVENT_OPERATIONS = {
         content: json({ type: 'object', required: ['id'], properties: { id: { type: 'string' } } }),
       },
     },
-    errors: ['invalid_event', 'token_required', 'tokens_not_configured'],
-    security: [{ token: [] }],
+    errors: ['invalid_event', ...TOKEN_ERRORS],
+    security: TOKEN,
   },
   events: {
     method: 'post',
@@ -50,5 +58,21 @@ export const EVENT_OPERATIONS = {
     responses: { 204: { description: 'The caches are purged.' } },
     errors: ['invalid_event', 'token_required'],
     security: [{ eventToken: [] }],
+  },
+  purge: {
+    method: 'post',
+    path: '/purge',
+    summary: 'Make all nodes forget renditions and copies of images; originals of uploads stay',
+    description:
+      'JSON lists, at most 1000 entries in all: ids of uploads, keys and prefixes of objects (alias/key), urls and hosts of remote images, labels. What is unknown is accepted.',
+    requestBody: { required: true, content: json(PURGE) },
+    responses: {
+      202: {
+        description: 'The purge has begun, and is finished even if this node ends. Accepted entries by list.',
+        content: json({ type: 'object', properties: { accepted: { type: 'object' } } }),
+      },
+    },
+    errors: ['invalid_purge', 'bucket_not_found', ...TOKEN_ERRORS],
+    security: TOKEN,
   },
 } as const

@@ -18,6 +18,8 @@ import {
   SIGNATURE,
   SPEC,
   SPEC_GRAMMAR,
+  TOKEN,
+  TOKEN_ERRORS,
   VERSION,
   VERSION_INFO,
 } from './openapi-schemas.ts'
@@ -36,7 +38,6 @@ export interface Operation {
   readonly security?: readonly Readonly<Record<string, readonly string[]>>[]
 }
 
-const TOKEN = [{ token: [] }] as const
 const TOKEN_OR_NONE = [{}, { token: [] }] as const
 
 const binary = (types: readonly string[]) =>
@@ -67,7 +68,6 @@ const PICTURE_ERRORS = [
 ] as const satisfies readonly ErrorCode[]
 const OBJECT_ERRORS = [...PICTURE_ERRORS, 'bucket_not_found'] as const
 const REMOTE_ERRORS = [...PICTURE_ERRORS, 'remote_not_allowed', 'remote_failed'] as const
-const TOKEN_ERRORS = ['token_required', 'tokens_not_configured'] as const
 const RECORD_ERRORS = ['invalid_path', 'original_not_found', 'original_deleted', ...TOKEN_ERRORS] as const
 const LIMITED_RECORD_ERRORS = [...RECORD_ERRORS, 'too_many_requests'] as const
 const UPLOAD_ERRORS = [

@@ -1,11 +1,15 @@
 import { IMAGE_ID_PATTERN } from '../../domain/identity/image-id.ts'
 import { INPUT_FORMATS } from '../../domain/spec/image-format.ts'
+import type { ErrorCode } from '../../errors.ts'
 
 /** Content of a response or a request body. */
 export const json = (schema: object) => ({ 'application/json': { schema } })
 
 /** Content of a response with a JSON value on each line. */
 export const LINES = { 'application/x-ndjson': { schema: { type: 'string' } } } as const
+/** For an operation that needs a token, and its errors. */
+export const TOKEN = [{ token: [] }] as const
+export const TOKEN_ERRORS = ['token_required', 'tokens_not_configured'] as const satisfies readonly ErrorCode[]
 
 const COUNT = { type: 'integer', minimum: 1 } as const
 const TEXT = { type: 'string' } as const

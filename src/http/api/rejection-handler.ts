@@ -15,7 +15,7 @@ export interface RejectionHandlerOptions {
   readonly access: WriteAccess
 }
 
-const MAX_BODY_BYTES = 16 * 1024
+const BODY = { maxBytes: 16 * 1024, onBreak: 'invalid_event' } as const
 
 const Text = z.string().transform((text) => text.replaceAll(/\p{Cc}/gu, '').toWellFormed())
 
@@ -39,7 +39,7 @@ export const REJECTION_REPORT = z.toJSONSchema(Report, { io: 'input' })
 export function rejectionHandler({ outbox, access }: RejectionHandlerOptions): Middleware<RequestState> {
   return async (ctx) => {
     assertMay('rejection', ctx, access)
-    const { arrivedAt, ...file } = parseReport(await readSmallBody(ctx.req, MAX_BODY_BYTES, ctx.state.signal))
+    const { arrivedAt, ...file } = parseReport(await readSmallBody(ctx.req, BODY, ctx.state.signal))
     const event = rejectedEvent({ ...file, arrivedAt: Date.parse(arrivedAt) })
     await outbox.report(event, ctx.state.signal)
     ctx.set({ ...API_HEADERS, 'Cache-Control': 'no-store' })

@@ -13,13 +13,16 @@ const CHECK_MS = 1000
 /** Characters of a wrong media type that its error repeats. */
 const MOST_QUOTED = 60
 
+/** Code of the error for a body that is incomplete. */
+export type BodyError = 'invalid_upload' | 'invalid_event' | 'invalid_purge'
+
 /**
  * A request's body as a stream. It fails with `client_too_slow` if no byte arrives for 30 s, or if the average rate falls below
  * 8 KiB/s after 20 s: each connection holds a place, and a client could hold many.
  *
  * @param onBreak Code of the error if the client closes the connection before the end.
  */
-export function pacedBody(request: IncomingMessage, onBreak: 'invalid_upload' | 'invalid_event'): Readable {
+export function pacedBody(request: IncomingMessage, onBreak: BodyError): Readable {
   const began = performance.now()
   let lastByte = began
   let receivedBytes = 0

@@ -2,23 +2,35 @@ import type { IncomingMessage } from 'node:http'
 import { addAbortSignal } from 'node:stream'
 import { formatByteAmount } from '../../domain/text/byte-amount.ts'
 import { RequestError } from '../../errors.ts'
-import { pacedBody } from './request-body.ts'
+import { type BodyError, pacedBody } from './request-body.ts'
+
+export interface SmallBody {
+  readonly maxBytes: number
+  /** Code of the error for a body that is larger or incomplete. */
+  readonly onBreak: BodyError
+}
 
 /**
  * Reads a small body as text.
  *
  * @param signal Aborts reading, with its reason.
- * @throws RequestError `invalid_event` if it is larger or incomplete, `client_too_slow`.
+ * @throws RequestError with the code `onBreak`, or `client_too_slow`.
  */
-export async function readSmallBody(request: IncomingMessage, maxBytes: number, signal: AbortSignal): Promise<string> {
+export async function readSmallBody(
+  request: IncomingMessage,
+  { maxBytes, onBreak }: SmallBody,
+  signal: AbortSignal,
+): Promise<string> {
   signal.throwIfAborted()
-  const body: AsyncIterable<Buffer> = addAbortSignal(signal, pacedBody(request, 'invalid_event'))
+  const body: AsyncIterable<Buffer> = addAbortSignal(signal, pacedBody(request, onBreak))
   const chunks: Buffer[] = []
   let sizeBytes = 0
   try {
     for await (const chunk of body) {
       sizeBytes += chunk.length
-      if (sizeBytes > maxBytes) throw tooLong(maxBytes)
+      if (sizeBytes > maxBytes) {
+        throw new RequestError(onBreak, `The request body exceeds the limit of ${formatByteAmount(maxBytes)}`)
+      }
       chunks.push(chunk)
     }
   } catch (error) {
@@ -26,8 +38,4 @@ export async function readSmallBody(request: IncomingMessage, maxBytes: number, 
     throw error
   }
   return Buffer.concat(chunks).toString()
-}
-
-function tooLong(maxBytes: number): RequestError {
-  return new RequestError('invalid_event', `The request body exceeds the limit of ${formatByteAmount(maxBytes)}`)
 }

@@ -6,7 +6,7 @@ import {
   invalidationsSince,
   parseInvalidationKey,
 } from '../../domain/stored/store-layout.ts'
-import { OriginalError } from '../../errors.ts'
+import { InvalidatedError } from '../../errors.ts'
 import type { ImageCache } from '../ports/cache.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
@@ -48,7 +48,7 @@ export interface GuardedWork {
    * files of the image are hidden, even if `put` did not run. So the next attempt of the caller cannot read files that the
    * deletion has not hidden yet.
    * @param discard Undoes what hiding the files does not. It also runs if `put` did not.
-   * @throws OriginalError `original_deleted`
+   * @throws InvalidatedError
    */
   publish<T>(put: () => T | Promise<T>, discard?: () => void | Promise<void>): Promise<T>
   /** The same, without an error. @returns false if the image is invalidated. */
@@ -85,7 +85,7 @@ export function createDeletionGuard({ watch }: DeletionGuardOptions): DeletionGu
         async publish(put, discard) {
           const published = await settle(put, discard)
           if (published) return published.value
-          throw new OriginalError('original_deleted', 'This image was deleted')
+          throw new InvalidatedError()
         },
         tryPublish: async (put) => (await settle(put)) !== undefined,
       }

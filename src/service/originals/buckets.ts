@@ -67,9 +67,7 @@ export function createBuckets(options: BucketsOptions): ChangingSource<ObjectRef
 
   return {
     assertServed({ bucket: alias }) {
-      if (buckets.has(alias)) return
-      const reason = `Unknown bucket alias "${alias}": aliases are the keys of "buckets" in BUCKETS_FILE`
-      throw new RequestError('bucket_not_found', reason)
+      if (!buckets.has(alias)) throw unknownBucket(alias)
     },
     /** After a start, what the bucket said before it is used while the bucket does not respond, and only then. */
     async recall(ref) {
@@ -142,4 +140,10 @@ function versionOf(
     ref: { ...ref, key: unsharedText(ref.key) },
     object,
   }
+}
+
+/** An alias that is not configured. */
+export function unknownBucket(alias: string): RequestError {
+  const reason = `Unknown bucket alias "${alias}": aliases are the keys of "buckets" in BUCKETS_FILE`
+  return new RequestError('bucket_not_found', reason)
 }

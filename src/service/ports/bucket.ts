@@ -48,6 +48,8 @@ export interface Bucket {
   read(address: ObjectAddress, signal: AbortSignal): Promise<ReadVersion | undefined>
   /** @returns undefined if the object has another ETag by now, or no longer exists. */
   open(address: ObjectAddress, etag: string, signal: AbortSignal): Promise<OpenObject | undefined>
+  /** The keys that begin with this prefix, in bytewise order. Each page has a deadline of its own. */
+  list(prefix: string, signal: AbortSignal): AsyncIterable<string>
   /** Resolves if the server responds, accepts the credentials and has the bucket; else the message names the cause. */
   check(signal: AbortSignal): Promise<void>
   /** Absent: it is not a server. */

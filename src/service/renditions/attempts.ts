@@ -1,7 +1,7 @@
 import { CHANGE_ATTEMPTS } from '../originals/resolve.ts'
 
 /**
- * How often one view is attempted for each reason, the first attempt included: four attempts in all for an upload, five for an
+ * How often one view is attempted for each reason, the first attempt included: six attempts in all for an upload, five for an
  * object or a remote image, whose versions are never deleted. All of them end with the request, after `REQUEST_TIMEOUT_SECONDS`.
  */
 const ATTEMPTS = {
@@ -9,8 +9,8 @@ const ATTEMPTS = {
   file_gone: 2,
   /** The object or the remote image was replaced. If it keeps changing, the last picture that was read is the answer. */
   original_changed: CHANGE_ATTEMPTS,
-  /** The image was deleted during the attempt. It may have been uploaded again since. */
-  deleted_meanwhile: 2,
+  /** The image was deleted or purged during the attempt. Only the next one tells whether it exists. Purges may follow each other. */
+  invalidated: 4,
   /** The copy on this disk is damaged or unreadable. The next attempt fetches the original from the store. */
   source_damaged: 2,
 } as const
@@ -35,7 +35,7 @@ export interface Attempts {
 }
 
 export function createAttempts(): Attempts {
-  const failures = { file_gone: 0, original_changed: 0, deleted_meanwhile: 0, source_damaged: 0 }
+  const failures = { file_gone: 0, original_changed: 0, invalidated: 0, source_damaged: 0 }
   return {
     hadFailed: (reason) => failures[reason] > 0,
     mayRepeat(reason) {

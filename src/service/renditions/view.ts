@@ -5,7 +5,7 @@ import { expectedCost, withoutHurry } from '../../domain/picture/transform-plan.
 import type { FormatChoice, OutputFormat } from '../../domain/spec/image-format.ts'
 import { assertSideLimit, formatSpec } from '../../domain/spec/spec.ts'
 import { renditionFile } from '../../domain/stored/cache-layout.ts'
-import { ChangedError, OriginalError, UnavailableError } from '../../errors.ts'
+import { ChangedError, InvalidatedError, OriginalError, UnavailableError } from '../../errors.ts'
 import type { GuardedWork } from '../deletion/guard.ts'
 import type { Place, Viewer } from '../load/admission.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
@@ -169,7 +169,9 @@ async function make(stage: Stage, attempt: Attempt, signal: AbortSignal): Promis
     return await makeRendition(stage, { ...attempt, as }, work, signal)
   } catch (error) {
     const isDeleted = error instanceof OriginalError && error.code === 'original_deleted'
-    if (isDeleted && work.isInvalidated) throw new RetryError('deleted_meanwhile', error)
+    // The error may be that of a fetch that others began before.
+    const mayExist = error instanceof InvalidatedError || (isDeleted && work.isInvalidated)
+    if (mayExist) throw new RetryError('invalidated', error)
     throw error
   }
 }
