@@ -84,7 +84,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
       await report(existing, signal)
       return { record: existing, created: false }
     }
-    const facts = await engine.inspect(spooled.source)
+    const facts = await engine.inspect(spooled.source, spooled.head)
     const verified = await verify(spooled, facts, signal)
     const written = await uploads.write(
       { ...newRecord(id, spooled, facts, now()), ...uploadDetails(details) },
