@@ -26,10 +26,9 @@ export async function openFtpSession(
   { ftpPort, user, password, certificate }: Proftpd,
   { tls = false }: FtpSessionOptions = {},
 ): Promise<FtpSession> {
-  const plain = connect(ftpPort, '127.0.0.1')
   const ca = tls ? await readFile(certificate) : undefined
+  const plain = withoutErrors(connect(ftpPort, '127.0.0.1'))
   const secured = (socket: Socket): Socket => (ca === undefined ? socket : withoutErrors(connectTls({ socket, ca })))
-  withoutErrors(plain)
   if (tls) await requestTls(plain)
   const control = secured(plain)
   const answers = answersOf(control)

@@ -49,6 +49,7 @@ export async function readStore(store: ObjectStore): Promise<Stored> {
 }
 
 interface Facts {
+  readonly user: string
   readonly all: readonly TrialFile[]
   readonly stored: Stored
   readonly feed: ReadFeed
@@ -57,16 +58,17 @@ interface Facts {
   readonly rejected: ReadonlySet<string>
 }
 
-export function verdicts({ all, stored, feed, indexer, rejected }: Facts): readonly TrialFigure[] {
+export function verdicts({ user, all, stored, feed, indexer, rejected }: Facts): readonly TrialFigure[] {
   const of = (kind: TrialFile['kind']): readonly TrialFile[] => all.filter((file) => file.kind === kind)
   const [whole, truncated, flipped] = [of('whole'), of('truncated'), of('flipped')]
   const known = new Set([...whole, ...flipped].map(({ id }) => id))
   const isStored = ({ id }: TrialFile): boolean => stored.originals.has(id) && stored.records.has(id)
   const strangers = [...stored.originals, ...stored.records].filter((id) => !known.has(id))
   const undecided = flipped.filter((file) => isStored(file) === rejected.has(file.name))
-  const unreported = [...stored.records].filter((id) => !feed.subjects.has(id) || !indexer.subjects.has(id))
+  const unreported = [...stored.records].filter((id) => !feed.stored.has(id) || !indexer.subjects.has(id))
   const wholeStored = whole.filter(isStored).length
   const refused = truncated.filter(({ name }) => rejected.has(name)).length
+  const silent = [...rejected].filter((name) => !feed.rejected.has(`${user}/${name}`))
   const duplicates = [...indexer.subjects.values()].reduce((sum, often) => sum + often - 1, 0)
   return [
     claim('whole images stored', count(wholeStored), count(whole.length), wholeStored === whole.length),
@@ -86,10 +88,16 @@ export function verdicts({ all, stored, feed, indexer, rejected }: Facts): reado
       stored.originals.size === stored.records.size && feed.events === stored.records.size,
     ),
     claim(
-      'stored images without event in the feed or at the webhook',
+      'stored images without an event in the feed or at the webhook',
       count(unreported.length),
       '0',
       unreported.length === 0,
+    ),
+    claim(
+      'names in the quarantine without an event of rejection in the feed',
+      count(silent.length),
+      '0',
+      silent.length === 0,
     ),
     { name: 'repeated deliveries to the webhook', value: count(duplicates) },
   ]

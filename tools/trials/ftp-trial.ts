@@ -193,13 +193,21 @@ export async function tryFtp(scope: Scope, options: FtpTrialOptions): Promise<re
   const { running } = stage.intake
   await running.end()
   const stored = await readStore(stage.store)
+  const { subjects } = stage.indexer
   await until(
     'all events are delivered',
-    () => stage.indexer.subjects.size >= stored.records.size,
-    () => stage.indexer.subjects.size,
+    () => [...stored.records].every((id) => subjects.has(id)),
+    () => subjects.size,
   )
   clearInterval(progress)
   const feed = await readWholeFeed(stage.nodes.all[0]?.url ?? '')
-  const facts = { all, stored, feed, indexer: stage.indexer, rejected: await quarantined(stage.spool, USER) }
+  const facts = {
+    user: USER,
+    all,
+    stored,
+    feed,
+    indexer: stage.indexer,
+    rejected: await quarantined(stage.spool, USER),
+  }
   return [...verdicts(facts), ...sentFigures(sessions, options.kills), ...timeFigures(files, { sentMs, emptyMs })]
 }
