@@ -1,9 +1,11 @@
 // The body of `npm run trial`: long runs under faults, with random moments.
 import { runTool, say } from './commands/run-tool.ts'
 import { wholeNumber } from './commands/whole-number.ts'
+import { createRandom } from './pictures/seeded-random.ts'
 import { inScope, type Scope } from './processes/scope.ts'
 import { tryEvents } from './trials/events-trial.ts'
 import { tryFtp } from './trials/ftp-trial.ts'
+import { cutPower } from './trials/outbox-power-cuts.ts'
 import { formatFigures, type TrialFigure } from './trials/trial-report.ts'
 
 const USAGE = `Usage: npm run trial -- <trial> [<options>]
@@ -25,6 +27,7 @@ const USAGE = `Usage: npm run trial -- <trial> [<options>]
   --stops 2            SIGSTOP of the node that delivers
   --outage 60          seconds for which the store refuses connections; not with --store file
   --sink-down 600      seconds for which the sink answers 503
+  --cuts 20            power cuts of the disk of a file store, at the end; require root
   --rate-seconds 60    seconds of 600 events per second, with all writers and nodes on one core
 
   --seed 1             seed of the random generator
@@ -45,6 +48,7 @@ await runTool({
     stops: { type: 'string', default: '2' },
     outage: { type: 'string', default: '60' },
     'sink-down': { type: 'string', default: '600' },
+    cuts: { type: 'string', default: '20' },
     'rate-seconds': { type: 'string', default: '60' },
     seed: { type: 'string', default: '1' },
   },
@@ -55,8 +59,8 @@ await runTool({
     const kills = (usual: string): number => wholeNumber('kills', values.kills ?? usual)
     const runs: Readonly<Record<string, (scope: Scope) => Promise<readonly TrialFigure[]>>> = {
       ftp: (scope) => tryFtp(scope, { files: wholeNumber('files', values.files), seed, kills: kills('40'), say }),
-      events: (scope) =>
-        tryEvents(scope, {
+      events: async (scope) => [
+        ...(await tryEvents(scope, {
           events: wholeNumber('events', values.events),
           seed,
           store,
@@ -66,7 +70,9 @@ await runTool({
           downSeconds: wholeNumber('sink-down', values['sink-down']),
           rateSeconds: wholeNumber('rate-seconds', values['rate-seconds']),
           say,
-        }),
+        })),
+        ...(await cutPower(wholeNumber('cuts', values.cuts), createRandom(seed))),
+      ],
     }
     const run = runs[trial ?? '']
     if (run === undefined || others.length > 0) throw new Error('name a trial: ftp or events; see --help')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { decoded, noisePicture } from '../pictures/picture.ts'
@@ -10,6 +10,7 @@ import { ask, filesBelow, post } from '../requests/ask.ts'
 import { jsonFields } from '../requests/raw-request.ts'
 import { fixture } from '../servers/darkroom.ts'
 import { startSite } from '../servers/site.ts'
+import { MANY_ROUNDS, readControl, writeControlUntil } from './control-files.ts'
 import { type CutDisk, mountCutDisk } from './cut-disk.ts'
 
 export interface PowerCutOptions {
@@ -37,10 +38,6 @@ export interface PowerCutReport {
 const VIEWERS = 4
 const SHORTEST_MS = 300
 const LONGEST_MS = 4000
-const CONTROL_EVERY_MS = 20
-const CONTROL_BYTES = 30_000
-/** Older ones are removed. */
-const CONTROL_FILES = 1000
 /** New sizes of the originals, which a node makes after a cut. */
 const NEW_SIZES = 12
 /** Small enough that the cache is swept now and then, and that some originals have mezzanines. */
@@ -87,9 +84,6 @@ export async function survivePowerCuts({ rounds, seed, folder, onRound }: PowerC
   })
 }
 
-/** After so many, chance explains no lack of damage. */
-const MANY_ROUNDS = 10
-
 async function uploadOriginals(url: string): Promise<string[]> {
   const photograph = await fixture('mountains.jpg')
   const noise = [await noisePicture(1, 320, 240), await noisePicture(2, 200, 300)].map(({ bytes }) => bytes)
@@ -130,19 +124,6 @@ async function viewOne({ url, ids, random, shown }: Viewing): Promise<void> {
   shown.set(`${id}/${file}`, hashOf(body))
 }
 
-/** Writes files as nothing should: without a sync before the rename. */
-async function writeControlUntil(life: Life, path: string): Promise<void> {
-  const folder = join(path, 'control')
-  await mkdir(folder)
-  for (let at = 1; !life.over; at += 1) {
-    const aside = join(path, 'control-file')
-    await writeFile(aside, Buffer.alloc(CONTROL_BYTES, 'control'))
-    await rename(aside, join(folder, String(at)))
-    await rm(join(folder, String(at - CONTROL_FILES)), { force: true })
-    await delay(CONTROL_EVERY_MS)
-  }
-}
-
 interface Cut extends Omit<Viewing, 'url'> {
   readonly disk: CutDisk
   readonly round: number
@@ -162,12 +143,9 @@ async function assertSurvived(until: Scope, cut: Cut): Promise<void> {
   const news = found.filter((path) => !checked.has(path))
   report.files += news.length
   for (const path of news) checked.add(path)
-  const control = join(place, 'control')
-  const expected = Buffer.alloc(CONTROL_BYTES, 'control')
-  for (const path of await filesBelow(control)) {
-    report.control += 1
-    if (!(await readFile(join(control, path))).equals(expected)) report.controlDamaged += 1
-  }
+  const control = await readControl(place)
+  report.control += control.files
+  report.controlDamaged += control.damaged
   const { url } = await startSite(until, { ...env, CACHE_DIR: join(place, 'cache') })
   for (const path of news.filter((name) => !name.includes('.auto-'))) {
     const { status, body } = await ask(`${url}/image/${nameOf(path)}`)

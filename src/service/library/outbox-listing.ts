@@ -1,4 +1,4 @@
-import { type EventCursor, isRead } from '../../domain/stored/event-cursor.ts'
+import { type EventCursor, HORIZON_MS, isRead } from '../../domain/stored/event-cursor.ts'
 import { type BatchName, batchesSince, OUTBOX_PREFIX, parseBatchKey } from '../../domain/stored/outbox-batch.ts'
 import type { ObjectStore } from '../ports/store.ts'
 
@@ -20,7 +20,8 @@ export interface OutboxListing {
 
 /**
  * Under load, the horizon of a cursor has more than ten thousand batches, which take a dozen requests to list. So a long listing is used
- * again for this time, and only its tail is listed. A batch that appears before the tail is found at its end.
+ * again for this time, and only its tail is listed. A batch that appears before the tail is found at its end. The part of a listing that
+ * is older than the horizon never changes.
  */
 const FRESH_MS = 10_000
 /** Greater than usual differences of clocks, and than usual puts. */
@@ -73,20 +74,24 @@ export function createOutboxListing(store: Pick<ObjectStore, 'list'>, now: () =>
     if (keys.size > size) names.sort((a, b) => (a.key < b.key ? -1 : 1))
   }
 
-  /** @returns undefined if it has to be looked at again. */
+  /** @returns undefined if another listing is needed. */
   async function unreadIn(window: Window, { cursor, limit }: Wanted, signal: AbortSignal) {
+    const isFresh = now() - window.lookedAt < FRESH_MS
     let names = unreadOf(window, cursor)
-    if (names.length < limit && window.isWhole) {
+    if (isFresh && window.isWhole) {
+      if (names.length >= limit) return firstOf(window, names, limit)
       await lookAtTail(window, signal)
-      names = unreadOf(window, cursor)
+      return firstOf(window, unreadOf(window, cursor), limit)
     }
-    return names.length === 0 && !window.isWhole ? undefined : firstOf(window, names, limit)
+    if (!isFresh) names = names.filter(({ time }) => time < window.lookedAt - HORIZON_MS)
+    return names.length === 0 ? undefined : firstOf({ ...window, isWhole: false }, names, limit)
   }
 
   return {
     async unread(cursor, limit, signal) {
       const time = now()
-      windows = windows.filter(({ lookedAt }) => lookedAt <= time && time - lookedAt < FRESH_MS)
+      // The clock may be set back.
+      windows = windows.filter(({ lookedAt, isWhole }) => lookedAt <= time && !(isWhole && time - lookedAt >= FRESH_MS))
       for (const window of windows.filter(({ floor }) => floor <= cursor.floor)) {
         const found = await unreadIn(window, { cursor, limit }, signal)
         if (found !== undefined) return found

@@ -51,6 +51,18 @@ test('A consumer that is far behind reads thousands of batches by few pages of l
   assert.ok(listed.pages <= 100 + 2000, `${listed.pages} pages`)
 })
 
+test('A slow consumer that is far behind does not cause a listing every ten seconds', async () => {
+  const { listing, listed, clock } = setUp(everyTenth(12_000).map((time) => time - 2 * HORIZON_MS))
+  let cursor = from(START - 4_000_000)
+  for (let turn = 0; turn < 100; turn += 1) {
+    const { names, lookedAt } = await listing.unread(cursor, 5, never)
+    assert.equal(names.length, 5)
+    cursor = advance(cursor, names, Math.min(lookedAt, names.at(-1)?.time ?? 0))
+    clock.ms += 11_000
+  }
+  assert.ok(listed.pages <= 3, `${listed.pages} pages`)
+})
+
 test('A consumer that follows 12,000 batches finds the next ones by listing their tail', async () => {
   const { listing, listed, clock, add } = setUp(everyTenth(12_000))
   const first = await listing.unread(from(START - 2_000_000), 10_000, never)
