@@ -134,6 +134,13 @@ function createOriginals(config: Config, foundation: Foundation, parts: Parts) {
     maxOriginalBytes: config.MAX_UPLOAD_BYTES,
     maxLooseBytes: maxHeldBytes,
   })
+  for (const source of [hosts, buckets]) {
+    parts.add({
+      get pending() {
+        return source.pending
+      },
+    })
+  }
   return { versions: parts.add(versions), originals: parts.add(originals) }
 }
 

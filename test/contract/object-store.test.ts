@@ -293,7 +293,7 @@ function shardedKey(kind: string, extension = ''): string {
   return `${kind}/${id.slice(0, 2)}/${id.slice(2, 4)}/${id}${extension}`
 }
 
-function optionsFor(bytes: Buffer): PutOptions {
+function optionsFor(bytes: Buffer): PutOptions & { readonly md5: string } {
   return { contentType: 'application/octet-stream', sizeBytes: bytes.length, md5: md5(bytes) }
 }
 

@@ -10,11 +10,11 @@ import type { PutOptions } from '../../src/service/ports/store.ts'
 
 const never = new AbortController().signal
 const BYTES = Buffer.from('the bytes of an object')
-const OPTIONS: PutOptions = {
+const OPTIONS = {
   contentType: 'application/octet-stream',
   sizeBytes: BYTES.length,
   md5: createHash('md5').update(BYTES).digest('hex'),
-}
+} as const satisfies PutOptions
 
 test('an object is a file under its key, readable by its owner and group, with nothing left beside it', async (t) => {
   const root = await temporaryFolder(t)
@@ -33,6 +33,40 @@ test('a put that fails leaves nothing behind', async (t) => {
   const missing = store.put('originals/3f/2a/3f2a', { path: join(root, 'missing') }, OPTIONS, never)
   await assert.rejects(missing, { code: 'store_unavailable' })
   assert.deepEqual(await readdir(root, { recursive: true }), ['tmp'])
+})
+
+test('a file that is never written to again is kept itself, with nothing left beside it', async (t) => {
+  const root = await temporaryFolder(t)
+  const path = join(await temporaryFolder(t), 'file')
+  await writeFile(path, BYTES, { mode: 0o640 })
+  const store = createFileStore(root)
+  const { md5: _, ...options } = { ...OPTIONS, overwrite: true, mayLink: true }
+  for (const rebuildable of [true, false]) {
+    assert.equal(await store.put('remotes/3f/2a/3f2a', { path }, { ...options, rebuildable }, never), 'created')
+    assert.equal((await stat(join(root, 'remotes/3f/2a/3f2a'))).ino, (await stat(path)).ino)
+  }
+  assert.equal(await store.put('remotes/3f/2a/3f2a', { path }, { ...options, overwrite: false }, never), 'exists')
+  await rm(path)
+  assert.deepEqual((await store.open('remotes/3f/2a/3f2a', never))?.bytes, BYTES)
+  assert.deepEqual(await readdir(join(root, 'tmp')), [])
+  const missing = store.put('remotes/3f/2a/3f2b', { path }, options, never)
+  await assert.rejects(missing, { code: 'store_unavailable' })
+})
+
+test('a file of another file system is copied, and its length is verified', async (t) => {
+  const root = await temporaryFolder(t)
+  const elsewhere = await mkdtemp('/dev/shm/darkroom-')
+  t.after(() => rm(elsewhere, { recursive: true }))
+  assert.notEqual((await stat(elsewhere)).dev, (await stat(root)).dev)
+  const path = join(elsewhere, 'file')
+  await writeFile(path, BYTES)
+  const store = createFileStore(root)
+  const { md5: _, ...options } = { ...OPTIONS, overwrite: true, mayLink: true }
+  assert.equal(await store.put('remotes/3f/2a/3f2a', { path }, options, never), 'created')
+  assert.deepEqual((await store.open('remotes/3f/2a/3f2a', never))?.bytes, BYTES)
+  const cut = store.put('remotes/3f/2a/3f2b', { path }, { ...options, sizeBytes: BYTES.length + 1 }, never)
+  await assert.rejects(cut, { code: 'store_unavailable' })
+  assert.deepEqual(await readdir(join(root, 'tmp')), [])
 })
 
 test('a removed object leaves no empty folders, and no folder in use goes', async (t) => {

@@ -32,10 +32,11 @@ export function createMemoryStore(): ObjectStore & { readonly objects: Map<strin
       return found && { sizeBytes: found.bytes.length, md5: found.md5, modifiedAt: found.modifiedAt }
     },
 
-    async put(key, source, { contentType, md5, sizeBytes, overwrite }, signal) {
+    async put(key, source, { contentType, md5: expected, sizeBytes, overwrite }, signal) {
       const bytes = 'bytes' in source ? Buffer.from(source.bytes) : await readFile(source.path)
       signal.throwIfAborted()
-      if (bytes.length !== sizeBytes || createHash('md5').update(bytes).digest('hex') !== md5) {
+      const md5 = createHash('md5').update(bytes).digest('hex')
+      if (bytes.length !== sizeBytes || (expected ?? md5) !== md5) {
         throw new UnavailableError('store_unavailable', 'The object was damaged in transit to the object store')
       }
       if (objects.has(key) && overwrite !== true) return 'exists'
@@ -73,6 +74,7 @@ export function createMemoryStore(): ObjectStore & { readonly objects: Map<strin
       return true
     },
 
+    checksMd5: true,
     close() {},
   }
 }

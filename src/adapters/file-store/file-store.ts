@@ -6,7 +6,7 @@ import { Readable } from 'node:stream'
 import { UnavailableError } from '../../errors.ts'
 import type { ObjectSource, ObjectStat, ObjectStore, OpenObject, PutOptions } from '../../service/ports/store.ts'
 import { objectBody } from '../calls/timed-body.ts'
-import { FOLDER_MODE, ignoring, makeFolder, placeNewFile, systemErrorCode } from '../files/new-file.ts'
+import { FOLDER_MODE, ignoring, makeFolder, placeLink, placeNewFile, systemErrorCode } from '../files/new-file.ts'
 import { keyPath, TMP, toUnavailable, walkKeys } from './file-store-paths.ts'
 import { type FileStoreReserve, RESERVE } from './file-store-reserve.ts'
 
@@ -130,6 +130,7 @@ export function createFileStore(folder: string, { reserve, readOnly = false }: F
       return true
     },
 
+    checksMd5: false,
     close() {},
   }
 }
@@ -153,16 +154,13 @@ interface Place {
 async function putFile(
   { path, root }: Place,
   source: ObjectSource,
-  { overwrite = false, rebuildable = false, ...expected }: PutOptions,
+  { overwrite = false, rebuildable = false, mayLink = false, ...expected }: PutOptions,
   signal: AbortSignal,
 ): Promise<'created' | 'exists'> {
-  const outcome = await placeNewFile({
-    temporary: join(root, TMP),
-    path,
-    overwrite,
-    durable: !rebuildable,
-    write: (file) => writeObject(file, source, expected, signal),
-  })
+  const placement = { temporary: join(root, TMP), path, overwrite, durable: !rebuildable }
+  const linked = mayLink && 'path' in source ? await placeLink(source.path, placement) : undefined
+  const write = (file: FileHandle) => writeObject(file, source, expected, signal)
+  const outcome = linked ?? (await placeNewFile({ ...placement, write }))
   if (rebuildable) return outcome
   // Also for a file that exists: the process that made it may not have synced yet.
   await syncDirectories(dirname(path), root)
@@ -175,15 +173,15 @@ async function writeObject(
   { md5, sizeBytes }: Pick<PutOptions, 'md5' | 'sizeBytes'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const hash = createHash('md5')
+  const hash = md5 === undefined ? undefined : createHash('md5')
   let writtenBytes = 0
   for await (const chunk of 'bytes' in source ? [source.bytes] : readInParts(source.path, sizeBytes)) {
     signal.throwIfAborted()
-    hash.update(chunk)
+    hash?.update(chunk)
     writtenBytes += chunk.length
     await file.writeFile(chunk)
   }
-  if (writtenBytes !== sizeBytes || hash.digest('hex') !== md5) {
+  if (writtenBytes !== sizeBytes || hash?.digest('hex') !== md5) {
     throw new UnavailableError('store_unavailable', 'The object was damaged in transit to the object store')
   }
 }

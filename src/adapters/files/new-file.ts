@@ -76,7 +76,7 @@ function syncFile(path: string): void {
   }
 }
 
-export interface PlacedFile {
+interface Placement {
   /** Folder for the file while it is incomplete; on the same file system. It must exist. */
   readonly temporary: string
   readonly path: string
@@ -84,6 +84,9 @@ export interface PlacedFile {
   readonly overwrite: boolean
   /** Whether the content must be on the disk before the file has its name. Default: true. */
   readonly durable?: boolean
+}
+
+export interface PlacedFile extends Placement {
   /** Default: `FILE_MODE`. */
   readonly mode?: number
   write(file: FileHandle): Promise<void>
@@ -95,14 +98,44 @@ export interface PlacedFile {
  * @returns `exists` if there is a file already, and `overwrite` is false. @throws The error of `write` or of the disk.
  */
 export async function placeNewFile(file: PlacedFile): Promise<'created' | 'exists'> {
-  const { temporary, path, overwrite, durable = true, mode = FILE_MODE, write } = file
+  const { durable = true, mode = FILE_MODE, write } = file
+  return await place(file, async (aside) => {
+    await using handle = await open(aside, 'wx', mode)
+    await write(handle)
+    if (durable) await handle.sync()
+  })
+}
+
+/**
+ * Gives a complete file another name, as `placeNewFile` does with a new one. Both names share the bytes.
+ * @returns undefined if the file system cannot do that, or the file is on another one.
+ */
+export async function placeLink(
+  source: string,
+  { durable = true, ...placement }: Placement,
+): Promise<'created' | 'exists' | undefined> {
+  try {
+    return await place(placement, async (aside) => {
+      await link(source, aside)
+      if (!durable) return
+      await using handle = await open(aside, 'r')
+      await handle.sync()
+    })
+  } catch (error) {
+    if (!UNLINKABLE.has(systemErrorCode(error))) throw error
+    return undefined
+  }
+}
+
+const UNLINKABLE = new Set(['EXDEV', 'EPERM', 'EACCES', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])
+
+async function place(
+  { temporary, path, overwrite }: Placement,
+  make: (aside: string) => Promise<void>,
+): Promise<'created' | 'exists'> {
   const aside = join(temporary, randomUUID())
   try {
-    {
-      await using handle = await open(aside, 'wx', mode)
-      await write(handle)
-      if (durable) await handle.sync()
-    }
+    await make(aside)
     // `link` refuses a taken name, `rename` replaces it.
     await inFolder(dirname(path), () => (overwrite ? rename(aside, path) : link(aside, path)))
     return 'created'

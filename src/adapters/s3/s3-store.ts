@@ -58,7 +58,7 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
           Body: body,
           ContentLength: options.sizeBytes,
           ContentType: options.contentType,
-          ContentMD5: Buffer.from(options.md5, 'hex').toString('base64'),
+          ...(options.md5 !== undefined && { ContentMD5: Buffer.from(options.md5, 'hex').toString('base64') }),
           ...(options.overwrite !== true && { IfNoneMatch: '*' }),
         })
         try {
@@ -72,7 +72,8 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
       const outcome = await unless('taken', reader.run('PUT', key, signal, send))
       if (outcome !== undefined) return outcome
       // An earlier attempt may have written it and lost only its response.
-      return attempts > 1 && (await stat(key, signal))?.md5 === options.md5 ? 'created' : 'exists'
+      const isOurs = attempts > 1 && options.md5 !== undefined && (await stat(key, signal))?.md5 === options.md5
+      return isOurs ? 'created' : 'exists'
     },
 
     remove,
@@ -98,6 +99,7 @@ export function createS3Store(settings: S3StoreSettings): ObjectStore {
       return isWritten !== 'refused'
     },
 
+    checksMd5: true,
     calls: reader.calls,
     close: reader.close,
   }

@@ -115,6 +115,9 @@ export function createBuckets(options: BucketsOptions): ChangingSource<ObjectRef
     forget(ids) {
       for (const id of ids) if (noticed.has(id)) noticed.set(id, { id: '', at: -Infinity })
     },
+    get pending() {
+      return background.pending
+    },
     async stop() {
       arrivals.clear()
       await background.stop()

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import pLimit from 'p-limit'
 import type { RemoteRef } from '../../domain/identity/image-id.ts'
 import { resourceId } from '../../domain/identity/image-id.ts'
 import { contentTypeOf, type InputFormat } from '../../domain/spec/image-format.ts'
@@ -21,6 +22,7 @@ import type { MadeRendition, Spooled } from '../ports/cache.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore, OpenObject } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
+import { createLines } from '../tools/lines.ts'
 import { createSharing, readText, readWhole } from '../tools/small-object.ts'
 
 /** One version of a remote image. */
@@ -38,16 +40,13 @@ export interface RemoteVersionName {
 export interface HostShelf {
   /** The last result of any node. */
   recall(ref: RemoteRef, signal: AbortSignal): Promise<RemotePointer | undefined>
+  /** Whether a request need not wait for the end of `keep`: not many originals are being written. */
+  hasRoom(sizeBytes: number): boolean
   /**
-   * Writes an original; its pointer follows in the background.
-   * @returns false if the store could not take it.
+   * Writes an original and then its pointer. Goes on without its caller.
+   * @returns false if the store could not take it, which is logged. Never rejects.
    */
-  keep(
-    version: RemoteVersionName,
-    pointer: RemotePointer,
-    original: KeptOriginal,
-    signal: AbortSignal,
-  ): Promise<boolean>
+  keep(version: RemoteVersionName, pointer: RemotePointer, original: KeptOriginal): Promise<boolean>
   /** In the background: writes a new pointer. */
   renew(resource: string, pointer: RemotePointer): void
   /** In the background, once a week for each image: marks it as used. */
@@ -60,7 +59,9 @@ export interface HostShelf {
   findRendition(version: RemoteVersionName, file: string, signal: AbortSignal): Promise<Buffer | undefined>
   /** In the background. */
   keepRendition(version: RemoteVersionName, file: string, made: MadeRendition): void
-  /** Cancels waiting work, and resolves when no work is in progress. */
+  /** Tasks in the background. */
+  readonly pending: number
+  /** Waits some seconds for the originals, cancels other waiting work, and resolves when no work is in progress. */
   stop(): Promise<void>
 }
 
@@ -80,19 +81,27 @@ const TOUCH_AGAIN_MS = 86_400_000
 /** An evicted entry costs one more read. */
 const MAX_TOUCHED = 100_000
 const MAX_RENDITION_BYTES = 16 * 1024 * 1024
+const SHARING_TROUBLE =
+  'The metadata of remote images could not be written to the object store: other nodes will request it again'
+/** Originals that are being written while nobody waits for it. */
+const BEHIND = { max: 64, bytes: 256 * 1024 * 1024, atOnce: 4 } as const
+/** A shutdown takes 10 s at most. */
+const STOP_MS = 4_000
 
 export function createHostShelf({ store, meter, now }: HostShelfOptions): HostShelf {
-  const trouble =
-    'The metadata of remote images could not be written to the object store: other nodes will request it again'
-  const sharing = createSharing({ store, meter, trouble })
+  const sharing = createSharing({ store, meter, trouble: SHARING_TROUBLE })
   const background = createBackground()
+  // A pointer must not be replaced by that of an older version.
+  const lines = createLines()
+  const originals = createOriginalWriter({ store, meter }, background.signal)
   const touchedAt = new LRUCache<string, number>({ max: MAX_TOUCHED })
 
-  function track(work: Promise<unknown>): void {
-    const report = (error: unknown): void => {
-      if (!background.signal.aborted) meter.trouble('The stored metadata of a remote image could not be updated', error)
-    }
-    background.track(work.catch(report))
+  /** @returns when it has ended, successfully or not. */
+  async function track(work: Promise<unknown>): Promise<void> {
+    const what = 'The stored metadata of a remote image could not be updated'
+    const reported = work.catch((error: unknown) => background.signal.aborted || meter.trouble(what, error))
+    background.track(reported)
+    await reported
   }
 
   async function readPointer(resource: string, signal: AbortSignal): Promise<RemotePointer | undefined> {
@@ -126,24 +135,23 @@ export function createHostShelf({ store, meter, now }: HostShelfOptions): HostSh
       const pointer = await unlessDown(() => readPointer(resourceId(ref), signal), what, { meter, signal })
       return pointer?.url === ref.url ? pointer : undefined
     },
-    async keep({ resource, id }, pointer, { source, sizeBytes, md5, format }, signal) {
-      const what = 'A remote image could not be written to the object store: other nodes will fetch it from its host'
-      const put = { contentType: contentTypeOf(format), sizeBytes, md5, overwrite: true }
-      const write = () => store.put(remoteOriginalKey(resource, id), source, put, signal)
-      // The pointer must not be there before its original.
-      const isWritten = (await unlessDown(write, what, { meter, signal })) !== undefined
-      if (isWritten) track(writePointer(resource, pointer))
-      return isWritten
-    },
-    renew: (resource, pointer) => track(writePointer(resource, pointer)),
+    hasRoom: originals.hasRoom,
+    keep: (version, pointer, original) =>
+      lines.run(version.resource, async () => {
+        const isWritten = await originals.put(version, original)
+        // Afterwards: the pointer must not be there before its original.
+        if (isWritten) await track(writePointer(version.resource, pointer))
+        return isWritten
+      }),
+    renew: (resource, pointer) => void track(lines.run(resource, () => writePointer(resource, pointer))),
     touch(resource, pointer) {
       const isRecent = now() - (touchedAt.get(resource) ?? -Infinity) < TOUCH_AGAIN_MS
       if (isRecent || !isDueForTouch(pointer, now())) return
       touchedAt.set(resource, now())
-      track(touchNow(resource, pointer))
+      void track(touchNow(resource, pointer))
     },
     open: ({ resource, id }, signal) => store.open(remoteOriginalKey(resource, id), signal),
-    drop: (version) => track(remove(version)),
+    drop: (version) => void track(lines.run(version.resource, () => remove(version))),
     async findRendition({ resource, id }, file, signal) {
       const what = 'A stored rendition could not be read: it is rendered again'
       const read = async () => {
@@ -155,9 +163,53 @@ export function createHostShelf({ store, meter, now }: HostShelfOptions): HostSh
     keepRendition({ resource, id }, file, { bytes, format }) {
       if (bytes.length > MAX_RENDITION_BYTES / 2) return
       const key = remoteRenditionKey(resource, id, file)
-      track(sharing.share({ key, bytes: seal(bytes), contentType: contentTypeOf(format) }, background.signal))
+      void track(sharing.share({ key, bytes: seal(bytes), contentType: contentTypeOf(format) }, background.signal))
     },
-    stop: background.stop,
+    get pending() {
+      return background.pending + lines.pending
+    },
+    async stop() {
+      await within(STOP_MS, lines.idle())
+      await background.stop()
+      await lines.idle()
+    },
+  }
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const tooLate = Promise.withResolvers<void>()
+  const timer = setTimeout(tooLate.resolve, ms)
+  await Promise.race([work, tooLate.promise])
+  clearTimeout(timer)
+}
+
+/** Puts originals while nobody waits for it. @param signal Cancels them. */
+function createOriginalWriter({ store, meter }: Pick<HostShelfOptions, 'store' | 'meter'>, signal: AbortSignal) {
+  const turns = pLimit(BEHIND.atOnce)
+  let count = 0
+  let bytes = 0
+
+  return {
+    hasRoom: (sizeBytes: number) => count < BEHIND.max && bytes + sizeBytes <= BEHIND.bytes,
+    /** @returns false if the store could not take it, which is logged. */
+    async put({ resource, id }: RemoteVersionName, { source, sizeBytes, md5, format }: KeptOriginal): Promise<boolean> {
+      // A reader compares the bytes with the SHA-256 in the pointer; if they differ, the host is asked again.
+      const nature = { overwrite: true, rebuildable: true, mayLink: true }
+      const put = { ...nature, contentType: contentTypeOf(format), sizeBytes, ...(md5 !== '' && { md5 }) }
+      count += 1
+      bytes += sizeBytes
+      try {
+        await turns(() => store.put(remoteOriginalKey(resource, id), source, put, signal))
+        return true
+      } catch (error) {
+        const what = 'A remote image could not be written to the object store: other nodes will fetch it from its host'
+        if (!signal.aborted) meter.trouble(what, error)
+        return false
+      } finally {
+        count -= 1
+        bytes -= sizeBytes
+      }
+    },
   }
 }
 

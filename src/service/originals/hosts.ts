@@ -43,6 +43,8 @@ export interface LocatedRemote extends Version {
 }
 
 const MAX_LOST = 10_000
+/** Then the store is tried again, as the host may be away for longer. */
+const LOST_MS = 60_000
 /** Approximate memory of a version, without its URL and validators. */
 const ENTRY_BYTES = 700
 /** For the renditions of one page. */
@@ -57,8 +59,8 @@ export function createHosts(options: HostsOptions): ChangingSource<AskedRemote, 
   const shelf = createHostShelf(options)
   const held = createHeld(options.maxHeldBytes)
   const ask = createHostRequest({ ...options, shelf, held })
-  // Versions whose bytes are missing from the store.
-  const lost = new LRUCache<string, true>(entryBound(Math.min(maxRemembered, MAX_LOST)))
+  // Versions whose bytes are missing from the store, or damaged there.
+  const lost = new LRUCache<string, true>({ ...entryBound(Math.min(maxRemembered, MAX_LOST)), ttl: LOST_MS })
 
   const isKept = (id: string) => keptRenditions !== undefined && !isTransientId(id)
   const shelfName = (file: string) => `${keptRenditions}-${file}`
@@ -81,14 +83,14 @@ export function createHosts(options: HostsOptions): ChangingSource<AskedRemote, 
     async resolve(ref, known, signal) {
       if (known !== undefined) return await askAgain(ref, known, signal)
       const place = newRemotes.enter(ref.client)
-      let isAdded = false
       try {
-        const asked = await ask(ref, undefined, signal)
-        isAdded = asked.isAdded
-        lost.delete(asked.version.id)
-        return asked.version
-      } finally {
-        place.leave(isAdded)
+        const { version, isAdded } = await ask(ref, undefined, signal)
+        void isAdded.then(place.leave)
+        lost.delete(version.id)
+        return version
+      } catch (error) {
+        place.leave(false)
+        throw error
       }
     },
     used(version) {
@@ -96,7 +98,7 @@ export function createHosts(options: HostsOptions): ChangingSource<AskedRemote, 
     },
     held: ({ id }) => held.get(id)?.source,
     async open(version, signal) {
-      const object = await shelf.open(version, signal)
+      const object = lost.has(version.id) ? undefined : await shelf.open(version, signal)
       if (object !== undefined) return object
       // An operator has deleted it, or another node has a newer version: the next request to the host is unconditional.
       lost.set(version.id, true)
@@ -104,7 +106,11 @@ export function createHosts(options: HostsOptions): ChangingSource<AskedRemote, 
     },
     sizeBytes: async ({ sizeBytes }) => sizeBytes,
     hashes: () => ['sha256'],
-    isGenuine: (version, { sha256 }) => version.sha256 === sha256,
+    isGenuine({ id, sha256 }, spooled) {
+      if (sha256 === spooled.sha256) return true
+      lost.set(id, true)
+      return false
+    },
     async findRendition(version, file, signal) {
       return isKept(version.id) ? await shelf.findRendition(version, shelfName(file), signal) : undefined
     },
@@ -113,6 +119,9 @@ export function createHosts(options: HostsOptions): ChangingSource<AskedRemote, 
     },
     memoryBytes: ({ url, validators: { etag = '', lastModified = '' } }) =>
       ENTRY_BYTES + url.length + etag.length + lastModified.length,
+    get pending() {
+      return shelf.pending
+    },
     stop: shelf.stop,
   }
 }
@@ -134,11 +143,14 @@ interface HostRequestOptions extends HostsOptions {
   readonly held: Held
 }
 
-/** The version that a host has, and whether the store got a new original. */
+/** The version that a host has. */
 interface Asked {
   readonly version: LocatedRemote
-  readonly isAdded: boolean
+  /** Whether the store got a new original: when it has been written. */
+  readonly isAdded: Promise<boolean>
 }
+
+const NOT_ADDED = Promise.resolve(false)
 
 interface FetchedBody extends Omit<Extract<RemoteAnswer, { kind: 'body' }>, 'body'> {
   readonly spooled: Spooled
@@ -149,8 +161,9 @@ type Fetched = Extract<RemoteAnswer, { kind: 'unchanged' }> | FetchedBody
 /** @returns a function that sends one request to a host, conditional if `known` is given, and keeps a new body. */
 function createHostRequest(options: HostRequestOptions) {
   const { source, shelf, held, spool, engine, cache, now, staleIfErrorSeconds } = options
-  // The version is named by the SHA-256, and the store verifies the MD5.
-  const intake: Intake = { maxBytes: options.maxOriginalBytes, hashes: ['sha256', 'md5'] }
+  // The version is named by the SHA-256.
+  const hashes = options.store.checksMd5 ? (['sha256', 'md5'] as const) : (['sha256'] as const)
+  const intake: Intake = { maxBytes: options.maxOriginalBytes, hashes }
 
   async function ask(ref: RemoteRef, known: LocatedRemote | undefined, signal: AbortSignal): Promise<Asked> {
     const checkedAt = now()
@@ -163,14 +176,14 @@ function createHostRequest(options: HostRequestOptions) {
     }
     if (fetched.kind === 'body') {
       const version = versionOf(ref, fetched, { checkedAt, freshness })
-      return { version, isAdded: await keep(version, fetched, signal) }
+      return await keep(version, fetched)
     }
     if (known === undefined)
       throw new RemoteError('remote_failed', 'The remote host responded with status 304 to an unconditional request')
     const validators = { ...known.validators, ...fetched.validators }
     const version = { ...known, checkedAt, freshness, validators }
     shelf.renew(version.resource, toPointer(version))
-    return { version, isAdded: false }
+    return { version, isAdded: NOT_ADDED }
   }
 
   /** A body that may be stored goes to the disk. If the disk cannot take it, it is fetched once more, into memory. */
@@ -189,20 +202,25 @@ function createHostRequest(options: HostRequestOptions) {
     return { ...again, spooled: await spool.toMemory(again.body, intake, signal) }
   }
 
-  /** @returns whether the store has it. If neither the store nor the disk can take it, memory holds it for a while. */
-  async function keep(version: LocatedRemote, { spooled, freshness }: FetchedBody, signal: AbortSignal) {
-    const { source: bytes } = spooled
+  /**
+   * With the bytes on this disk the first view does not wait for the store. If neither can take them, memory holds them for a
+   * while.
+   */
+  async function keep(version: LocatedRemote, { spooled, freshness }: FetchedBody): Promise<Asked> {
+    const { source: bytes, sizeBytes } = spooled
     try {
       const format = await inspect(spooled)
       if (!freshness.storable) {
         held.set(version.id, spooled)
-        return false
+        return { version, isAdded: NOT_ADDED }
       }
-      const isInStore = await shelf.keep(version, toPointer(version), { ...spooled, format }, signal)
-      // The first view then needs no fetch from the store. A failure costs only that.
       const path = 'path' in bytes ? await cache.adoptOriginal(version.id, bytes.path) : undefined
       if (path === undefined && 'bytes' in bytes) held.set(version.id, spooled)
-      return isInStore
+      const isBehind = path !== undefined && shelf.hasRoom(sizeBytes)
+      const original = { ...spooled, format, ...(path !== undefined && { source: { path } }) }
+      const isAdded = shelf.keep(version, toPointer(version), original)
+      if (!isBehind) await isAdded
+      return { version, isAdded }
     } finally {
       if (held.peek(version.id) !== spooled) await spooled.discard()
     }

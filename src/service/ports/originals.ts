@@ -56,6 +56,8 @@ export interface ChangingSource<R, V extends Version> extends OriginalSource<R, 
   /** Approximate memory of a version, in bytes. */
   memoryBytes(version: V): number
   forget?(ids: ReadonlySet<string>): void
+  /** Background tasks. */
+  readonly pending: number
   /** Ends background work. */
   stop(): Promise<void>
 }

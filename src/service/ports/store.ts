@@ -36,14 +36,22 @@ export type ObjectSource = { readonly path: string } | { readonly bytes: Buffer 
 export interface PutOptions {
   readonly contentType: string
   readonly sizeBytes: number
-  /** Lower-case hex MD5 of the bytes; sent as `Content-MD5`, so that the store rejects corrupt uploads. */
-  readonly md5: string
+  /**
+   * Lower-case hex MD5 of the bytes; sent as `Content-MD5`, so that the store rejects corrupt uploads. Absent: only the length is
+   * verified, and a reader has to detect damage.
+   */
+  readonly md5?: string
   /** Replace an existing object. Absent: create-only. */
   readonly overwrite?: boolean
   /** Part of a deletion: it may use the space that a file store reserves for deletions. */
   readonly forDeletion?: boolean
   /** It can be made again, and its reader detects damage: a crash of the machine may damage it or remove it. */
   readonly rebuildable?: boolean
+  /**
+   * The file is never written to again, and its reader detects damage: a store on the same file system keeps the file itself,
+   * by a hard link, instead of a copy.
+   */
+  readonly mayLink?: boolean
 }
 
 /**
@@ -69,6 +77,8 @@ export interface ObjectStore {
   check(signal: AbortSignal): Promise<void>
   /** Whether originals may be written. Leaves no object behind. */
   mayWrite(signal: AbortSignal): Promise<boolean>
+  /** Whether a put is verified by its MD5 on the way. False: nothing is on the way, as with a disk. */
+  readonly checksMd5: boolean
   /** Absent: it is not a server. */
   readonly calls?: EndpointCalls
   /** Ends idle connections. No call may be in progress. */

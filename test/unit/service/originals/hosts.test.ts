@@ -374,3 +374,64 @@ test('A host or a query parameter that is not on the list costs no look into the
   assert.deepEqual([stage.asked, stage.remote.asked], [[], []])
   await current('https://b.example/b.jpg?v=1')
 })
+
+/** A stage whose store takes nothing until `go`. */
+function setSlowStage() {
+  const store = createMemoryStore()
+  const held = Promise.withResolvers<void>()
+  const put: typeof store.put = async (...args) => {
+    await held.promise
+    return await store.put(...args)
+  }
+  return { stage: setStage({ store: { ...store, put }, newRemotes: 2 }), objects: store.objects, go: held.resolve }
+}
+
+test('A view does not wait for the store to take the original, and a shutdown does', async () => {
+  const { stage, objects, go } = setSlowStage()
+  const id = await stage.render()
+  assert.equal(objects.size, 0)
+  assert.equal(stage.engine.rendered.length, 1)
+  const stopped = stage.versions.stop()
+  go()
+  await stopped
+  const key = remotePointerKey(RESOURCE)
+  assert.deepEqual([...objects.keys()].toSorted(), [key.replace('pointer.json', id), key].toSorted())
+})
+
+test('An original that the store is still taking counts as a new one', async () => {
+  const { stage, go } = setSlowStage()
+  await stage.currentOf(refOf('2'), never)
+  await stage.currentOf(refOf('3'), never)
+  await assert.rejects(stage.currentOf(refOf('4'), never), { code: 'too_many_requests' })
+  go()
+  await settled(stage)
+})
+
+test('The pointer names the newest version though the store takes the older one late', async () => {
+  const { stage, objects, go } = setSlowStage()
+  await stage.current()
+  stage.remote.bytes = NEW
+  stage.pass(91)
+  const { id } = await stage.current()
+  go()
+  await settled(stage)
+  const key = remotePointerKey(RESOURCE)
+  assert.deepEqual([...objects.keys()].toSorted(), [key.replace('pointer.json', id), key].toSorted())
+  assert.equal(parseRemotePointer(String(objects.get(key)?.bytes))?.sizeBytes, NEW.length)
+})
+
+test('An original that is damaged in the store is fetched from its host again', async () => {
+  const first = setStage()
+  const id = await first.render()
+  await settled(first)
+  const key = remotePointerKey(RESOURCE).replace('pointer.json', id)
+  const stored = first.objects.get(key)
+  assert.ok(stored)
+  first.objects.set(key, { ...stored, bytes: Buffer.alloc(stored.bytes.length) })
+  const second = setStage({ store: first.memory })
+  assert.equal(await second.render(), id)
+  assert.deepEqual(second.remote.asked, [undefined])
+  assert.ok(second.troubles.some((line) => line.includes(id)))
+  await settled(second)
+  assert.deepEqual(first.objects.get(key)?.bytes, OLD)
+})
