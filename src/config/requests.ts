@@ -242,7 +242,7 @@ export const LIMITS = {
     .meta(
       facts({
         about:
-          'Rate limit of each client (an IPv4 address, or the first 64 bits of an IPv6 address) for images that do not exist: an unknown id counts as 5 requests to the store, an unknown key or URL as 1. Above it, images that this node knows are served, and others are answered 429. Requests from this machine or with an upload token are exempt. 0 disables the limit.',
+          'Rate limit of each client (an IPv4 address, or the first 64 bits of an IPv6 address) for images that do not exist: an unknown id counts as 4 requests to the store, an unknown key or URL as 1. Half of it is the rate at which requests are let through; those above it wait for up to 5 s and are then answered 429, except for images that this node knows. Requests from this machine or with an upload token are exempt. 0 disables the limit.',
         unit: 'requests to the store per minute',
       }),
     ),

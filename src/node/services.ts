@@ -107,8 +107,6 @@ function createQueues(config: Config, { disk, meter }: Outside): Queues {
     name: 'the object store',
     concurrency: config.FETCH_CONCURRENCY,
     maxWaiting: config.FETCH_QUEUE_MAX,
-    // The requests that are in progress while a client spends its budget are no more than the fetches at once.
-    onBegin: (viewer) => viewer?.assertMayAsk?.(),
     ...patience,
   })
   return { renderQueue, fetchQueue }

@@ -18,7 +18,7 @@ import { createNotFoundLimit, type NotFoundLimit } from '../http/request/not-fou
 import { type ClientOf, createAskedBy, createClientOf, createViewerOf } from '../http/request/request-state.ts'
 import { createApp } from '../http/routes.ts'
 import type { Degradation } from '../service/load/access-watch.ts'
-import { createNotFoundBudget } from '../service/load/not-found-budget.ts'
+import { createNotFoundBudget, type NotFoundBudget } from '../service/load/not-found-budget.ts'
 import { createKnownOriginals } from '../service/originals/known.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -39,17 +39,20 @@ export interface WebServerOptions extends Services {
 }
 
 /** The limit for images that do not exist; if there is an nginx, it rejects clients above it. */
-function createLimit(config: Config, options: WebServerOptions, clientOf: ClientOf): NotFoundLimit {
+function createLimit(
+  config: Config,
+  options: WebServerOptions,
+  budget: NotFoundBudget,
+  clientOf: ClientOf,
+): NotFoundLimit {
   const { parts, writeAccess: access, disk, meter } = options
-  const budget = createNotFoundBudget({ perMinute: config.NOT_FOUND_PER_MINUTE, now: () => performance.now() })
-  const isKnown = createKnownOriginals({ ...options, cache: disk.cache })
-  const limit = { budget, isKnown, clientOf, viewerOf: createViewerOf(clientOf), access }
+  const known = createKnownOriginals({ ...options, cache: disk.cache })
+  const limit = { budget, known, clientOf, viewerOf: createViewerOf(clientOf), access }
   if (config.ACCEL_PREFIX === '') return createNotFoundLimit(limit)
   const onStuck = (error: unknown) =>
     meter.trouble('nginx rejects requests of a client for uncached images: its flag file cannot be removed', error)
   const flags = parts.add(createFlagFolder({ folder: join(config.CACHE_DIR, NOT_FOUND_FLAGS), onStuck }))
-  const isSpent = (network: string) => budget.refusal(network) !== undefined
-  return createNotFoundLimit({ ...limit, onRejected: createNotFoundFlags({ isSpent, flags }).rejected })
+  return createNotFoundLimit({ ...limit, onRejected: createNotFoundFlags({ isSpent: budget.isSpent, flags }).rejected })
 }
 
 /** Less than the timeout of a request in nginx.conf. */
@@ -69,7 +72,8 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
   }
   const report = createAccessReport(log, metrics)
   const clientOf = createClientOf(trustedProxies(config))
-  const notFoundLimit = createLimit(config, options, clientOf)
+  const budget = createNotFoundBudget({ perMinute: config.NOT_FOUND_PER_MINUTE, now: () => performance.now() })
+  const notFoundLimit = createLimit(config, options, budget, clientOf)
   const pictures = pictureHandlers({
     ...shared,
     cache: disk.cache,
@@ -112,6 +116,7 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
   const shed = createShed({
     refusal: (network) => options.renderQueue.refusal('viewer', network),
     takeSeat: (network) => options.renderQueue.takeSeat('viewer', network),
+    isKnown: budget.isKnown,
     diskFails: () => disk.keeper.degraded,
     report,
     clientOf,

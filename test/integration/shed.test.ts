@@ -26,6 +26,7 @@ async function setUp(t: TestContext) {
   })
   const error = new UnavailableError('overloaded', 'Too many', { retryAfterSeconds: 3 })
   const shed = createShed({
+    isKnown: () => false,
     refusal: (client) => (state.overloaded || client === state.greedy ? error : undefined),
     takeSeat() {
       state.seats += 1

@@ -13,8 +13,9 @@ export interface NotFoundFlagsOptions {
   readonly flags: FlagFolder
 }
 
-/** Rejections within a second or two that raise the flag. */
+/** Rejections within a second or two that raise the flag. If many addresses are rejected, the first one does. */
 const REJECTIONS = 5
+const MANY = 50
 /** A flag stands for at least as many looks, so that a client above its limit reaches the node only every few seconds. */
 const LOOKS = 10
 const LOOK_MS = 1000
@@ -26,6 +27,7 @@ const MAX_CLIENTS = 4096
 interface Tally {
   readonly network: string
   rejections: number
+  isRaised: boolean
   looks: number
 }
 
@@ -37,7 +39,7 @@ export function createNotFoundFlags({ isSpent, flags }: NotFoundFlagsOptions): N
     let ended = 0
     for (const [address, tally] of tallies) {
       tally.looks += 1
-      const isRaised = tally.rejections >= REJECTIONS
+      const { isRaised } = tally
       if (!isRaised && tally.looks > 1) tallies.delete(address)
       if (!isRaised || tally.looks <= LOOKS || ended === ENDS_AT_ONCE || isSpent(tally.network)) continue
       tallies.delete(address)
@@ -51,13 +53,14 @@ export function createNotFoundFlags({ isSpent, flags }: NotFoundFlagsOptions): N
 
   return {
     rejected(address, network) {
-      const tally = tallies.get(address) ?? { network, rejections: 0, looks: 0 }
+      const tally = tallies.get(address) ?? { network, rejections: 0, isRaised: false, looks: 0 }
       // The address becomes a file name.
       if (!tallies.has(address) && (tallies.size >= MAX_CLIENTS || parseIpAddress(address) === undefined)) return
       tallies.set(address, tally)
       tally.rejections += 1
       timer ??= setInterval(look, LOOK_MS).unref()
-      if (tally.rejections !== REJECTIONS) return
+      if (tally.isRaised || (tally.rejections < REJECTIONS && tallies.size <= MANY)) return
+      tally.isRaised = true
       tally.looks = 0
       flags.raise(address)
     },

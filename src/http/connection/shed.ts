@@ -6,12 +6,15 @@ import { errorAnswer } from '../answer/error-response.ts'
 import type { ClientOf } from '../request/request-state.ts'
 import { hasBody } from '../request/request-state.ts'
 import { type AccessReport, requestIdOf } from './access-log.ts'
+import { createTurnstile } from './turnstile.ts'
 
 export interface ShedOptions {
   /** Why no render is possible now for this client; without one: for a new client. */
   readonly refusal: (network?: string) => UnavailableError | undefined
   /** Counts a request of this client as waiting for a renderer. @returns Ends that. */
   readonly takeSeat: (network: string | undefined) => () => void
+  /** Whether this client has viewed new pictures lately. Its requests and those of others take turns. */
+  readonly isKnown: (network: string) => boolean
   /** Whether pictures may be in memory only. */
   readonly diskFails: () => boolean
   readonly report: AccessReport
@@ -28,7 +31,7 @@ export type Shed = (request: IncomingMessage, response: ServerResponse, goOn: ()
  * renderers. So a request for a picture that nginx has not found on the disk is rejected before any other work while no
  * render is possible, unless it is already being rendered. After many rejections nginx is told to reject.
  */
-export function createShed({ refusal, takeSeat, diskFails, report, clientOf, flags }: ShedOptions): Shed {
+export function createShed({ refusal, takeSeat, isKnown, diskFails, report, clientOf, flags }: ShedOptions): Shed {
   // A request costs about 2 ms of CPU before it waits for a renderer. After a burst of a thousand, rejections waited up
   // to a second behind them.
   const turnstile = createTurnstile()
@@ -69,7 +72,7 @@ export function createShed({ refusal, takeSeat, diskFails, report, clientOf, fla
     const error = refusal(network)
     if (error !== undefined) return refuse(asked, error)
     const leaveSeat = takeSeat(network)
-    return turnstile(() => {
+    return turnstile({ group: isKnown(network) ? 'known' : 'others', client: network }, () => {
       leaveSeat()
       if (response.destroyed) return
       const late = underWay.has(url) ? undefined : refusal(network)
@@ -94,31 +97,6 @@ function isOfAbsentPicture(request: IncomingMessage): boolean {
   const { method, headers } = request
   const isRead = method === 'GET' || method === 'HEAD'
   return isRead && headers['x-not-on-disk'] === '1' && headers['x-render-again'] === undefined && !hasBody(request)
-}
-
-/** Starts one task in each turn of the event loop; the others wait in order of arrival. */
-export type Turnstile = (task: () => void) => void
-
-export function createTurnstile(): Turnstile {
-  const waiting: (() => void)[] = []
-  let isTaken = false
-
-  function nextTurn(): void {
-    isTaken = false
-    const task = waiting.shift()
-    if (task) begin(task)
-  }
-
-  function begin(task: () => void): void {
-    isTaken = true
-    setImmediate(nextTurn)
-    task()
-  }
-
-  return (task) => {
-    if (isTaken) waiting.push(task)
-    else begin(task)
-  }
 }
 
 /** Files whose existence tells nginx which clients to reject. */

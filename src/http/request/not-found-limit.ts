@@ -1,15 +1,17 @@
 import type { Context, Middleware } from 'koa'
 import type { WriteAccess } from '../../domain/access/write-access.ts'
 import type { OriginalRef } from '../../domain/identity/image-id.ts'
-import { NotFoundLimitError, OriginalError } from '../../errors.ts'
+import { NotFoundLimitError, OriginalError, ServiceError } from '../../errors.ts'
 import type { Viewer } from '../../service/load/admission.ts'
-import type { NotFoundBudget } from '../../service/load/not-found-budget.ts'
+import { type NotFoundBudget, STORE_REQUESTS } from '../../service/load/not-found-budget.ts'
+import type { Ask } from '../../service/load/not-found-tokens.ts'
 import type { KnownOriginals } from '../../service/originals/known.ts'
 import { type ClientOf, idOf, isTrusted, type RequestState, type ViewerOf } from './request-state.ts'
 
 /**
- * Runs the work of a request for an original. A 404 is charged to the client. While its budget is spent, originals that this
- * node knows are still served, and the store is not asked for others. Requests from this machine and with a token are exempt.
+ * Runs the work of a request for an original. Before the store is asked, the request takes the tokens that a missing original costs; a
+ * 404 spends them. While there are none, originals that this node knows are still served, and other requests wait a little. Requests
+ * from this machine and with a token are exempt.
  *
  * @throws NotFoundLimitError, and the errors of `work`.
  */
@@ -21,7 +23,7 @@ export type NotFoundLimit = (
 
 export interface NotFoundLimitOptions {
   readonly budget: NotFoundBudget
-  readonly isKnown: KnownOriginals
+  readonly known: KnownOriginals
   readonly clientOf: ClientOf
   readonly viewerOf: ViewerOf
   readonly access: WriteAccess
@@ -29,52 +31,54 @@ export interface NotFoundLimitOptions {
   readonly onRejected?: (client: string, network: string) => void
 }
 
-/** Store requests for an original that does not exist. An id: mezzanine, original twice, mark of a deletion, alias. */
-const STORE_REQUESTS = { image: 5, object: 1, remote: 1 } as const
 const THIS_MACHINE = new Set(['127.0.0.1', '::1'])
-/** The work of a request may have been that of another client, whose budget was spent. */
-const ATTEMPTS = 3
 
 export function createNotFoundLimit(options: NotFoundLimitOptions): NotFoundLimit {
-  const { budget, isKnown, clientOf, viewerOf, access, onRejected } = options
+  const { budget, known, clientOf, viewerOf, access, onRejected } = options
 
-  async function charged(ctx: Context, original: OriginalRef, viewer: Viewer, work: (viewer: Viewer) => Promise<void>) {
-    const assertMayAsk = () => {
-      const refusal = budget.refusal(viewer.client)
-      if (refusal) throw refusal
-    }
+  /** @returns undefined if the request is exempt. */
+  async function ask(ctx: Context & { state: RequestState }, original: OriginalRef, client: string) {
+    const cost = STORE_REQUESTS[original.kind]
+    const taken = budget.take(client, cost)
+    if (taken) return taken
+    if (isTrusted(ctx, access) || (await known.isHere(original))) return undefined
     try {
-      await work({ ...viewer, assertMayAsk })
+      return await budget.wait(client, cost, ctx.state.signal)
     } catch (error) {
-      const isMissing = error instanceof OriginalError && error.code === 'original_not_found'
-      if (isMissing && !isTrusted(ctx, access)) budget.spend(viewer.client, STORE_REQUESTS[original.kind])
+      const isRejected = error instanceof NotFoundLimitError && original.kind === 'image'
+      if (isRejected) onRejected?.(clientOf(ctx.req), client)
       throw error
     }
   }
 
   return async (ctx, original, work) => {
     const viewer = viewerOf(ctx.req)
-    const client = clientOf(ctx.req)
-    if (THIS_MACHINE.has(client)) return await work(viewer)
-    for (let attempt = 1; ; attempt += 1) {
-      const refusal = budget.refusal(viewer.client)
-      if (refusal) {
-        if (isTrusted(ctx, access) || (await isKnown(original))) return await work(viewer)
-        if (original.kind === 'image') onRejected?.(client, viewer.client)
-        throw refusal
-      }
-      try {
-        return await charged(ctx, original, viewer, work)
-      } catch (error) {
-        if (!(error instanceof NotFoundLimitError) || attempt === ATTEMPTS) throw error
-      }
+    if (THIS_MACHINE.has(clientOf(ctx.req)) || known.isInMemory(original)) return await work(viewer)
+    const asked = await ask(ctx, original, viewer.client)
+    if (asked === undefined) return await work(viewer)
+    try {
+      await work({ ...viewer, found: asked.found })
+      asked.end()
+    } catch (error) {
+      if (isTrusted(ctx, access)) asked.end()
+      else settle(asked, error)
+      throw error
     }
   }
+}
+
+function settle(asked: Ask, error: unknown): void {
+  if (error instanceof OriginalError && error.code === 'original_not_found') asked.missing()
+  else if (error instanceof ServiceError) asked.end()
+  else asked.leave()
 }
 
 /** The same for the routes below `/images/<id>`. */
 export function notFoundLimited(limit: NotFoundLimit): Middleware<RequestState> {
   return async (ctx, next) => {
-    await limit(ctx, { kind: 'image', id: idOf(ctx) }, () => next())
+    await limit(ctx, { kind: 'image', id: idOf(ctx) }, async ({ found }) => {
+      await next()
+      found?.()
+    })
   }
 }

@@ -7,8 +7,8 @@ export interface Viewer {
   readonly client: string
   /** When the request arrived, by `performance.now()`. */
   readonly since: number
-  /** Called before the store is asked for something that may not exist. @throws NotFoundLimitError */
-  readonly assertMayAsk?: () => void
+  /** Called when the store, a bucket or a remote host has the original. */
+  readonly found?: () => void
 }
 
 /** Work that a client waits for. The two kinds take turns, each with half of the time. */

@@ -63,8 +63,6 @@ export interface WorkQueueOptions {
   readonly maxHeldBytes?: number
   /** Called with the seconds that a task waited for its turn; not for the background. */
   readonly onTurn?: (waitedSeconds: number) => void
-  /** Called when a task begins. Its error is the result of the task. */
-  readonly onBegin?: (viewer: Viewer | undefined) => void
 }
 
 interface Waiter {
@@ -77,7 +75,7 @@ interface Waiter {
 }
 
 export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
-  const { name, concurrency, maxWaiting, maxWaitMs = Infinity, maxAgeMs = Infinity, onTurn, onBegin } = options
+  const { name, concurrency, maxWaiting, maxWaitMs = Infinity, maxAgeMs = Infinity, onTurn } = options
   const admission = createAdmission({ name, concurrency, maxWaiting, maxWaitMs, maxAgeMs })
   const lines = createLines(options, admission)
   const holds = createHolds(beginNext)
@@ -101,14 +99,13 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   /** Takes a slot now, and holds it until the task has ended. The task itself begins asynchronously. */
   async function hold<T>(task: () => Promise<T>, signal: AbortSignal, waiter: Waiter): Promise<T> {
     active += 1
-    const { place, viewer } = waiter.work
+    const { place } = waiter.work
     lines.took(waiter, place?.costMs ?? USUAL_COST_MS)
     const ended = admission.begin(place?.costMs)
     place?.leave()
     try {
       await Promise.resolve()
       signal.throwIfAborted()
-      onBegin?.(viewer)
       return await task()
     } finally {
       active -= 1

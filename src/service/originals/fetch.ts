@@ -34,6 +34,8 @@ export interface OriginalService {
   assertNotAbsent(id: string): void
   /** Facts in memory. @throws as `assertNotAbsent` */
   remembered(id: string): OriginalFacts | undefined
+  /** Whether memory has its facts. */
+  isInMemory(id: string): boolean
   /** Whether memory or the disk of this node has anything of it. */
   knows(id: string): Promise<boolean>
   /** Whether it is on this node, so that it needs no fetch. */
@@ -87,6 +89,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     await absences.untilMayAsk(id, signal)
     const wanted = { id, asked: performance.now(), maxBytes: maxOriginalBytes }
     const { source, head } = await fetchQueue.run(() => fetch(wanted, signal), signal, { viewer })
+    viewer?.found?.()
     try {
       return { source, facts: await inspect(id, source, head) }
     } catch (error) {
@@ -119,6 +122,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
       absences.assertNone(id)
       return facts.get(id)
     },
+    isInMemory: (id) => facts.has(id),
     knows: async (id) => facts.has(id) || (await cache.has(id)),
     isHere: async (id) => (await local.find(id)) !== undefined,
     async ready(wanted, signal) {

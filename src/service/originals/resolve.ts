@@ -2,14 +2,15 @@ import { LRUCache } from 'lru-cache'
 import { judgeAge } from '../../domain/caching/http-caching.ts'
 import type { AskedRef, AskedRemote, ObjectRef, RemoteRef } from '../../domain/identity/image-id.ts'
 import { isResourceId, isVersionId, resourceId } from '../../domain/identity/image-id.ts'
-import { ChangedError, OriginalError, RemoteError, type ServiceError, UnavailableError } from '../../errors.ts'
+import { ChangedError, OriginalError } from '../../errors.ts'
 import type { DeletionGuard } from '../deletion/guard.ts'
 import type { HashName, MadeRendition, RenditionShelf, Spooled } from '../ports/cache.ts'
 import type { ChangingSource, Located, OriginalSource, Version } from '../ports/originals.ts'
 import type { ObjectSource, OpenObject } from '../ports/store.ts'
 import { type Background, createBackground } from '../tools/background.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
-import { createRememberedFailures, entryBound, memoryBounds } from '../tools/memoize.ts'
+import { memoryBounds } from '../tools/memoize.ts'
+import { createResults, isOutage } from './resolve-results.ts'
 
 /** The current version of an original. */
 export interface Resolved extends Located {
@@ -49,6 +50,7 @@ export interface Resolver {
 export interface OriginalAccess {
   held(): ObjectSource | undefined
   open(signal: AbortSignal): Promise<OpenObject>
+  absence(signal: AbortSignal): Promise<OriginalError>
   sizeBytes(signal: AbortSignal): Promise<number | undefined>
   hashes(): readonly HashName[]
   isGenuine(spooled: Spooled): boolean
@@ -142,6 +144,7 @@ function accessTo<L extends Located>(source: OriginalSource<never, L>, located: 
   return {
     held: () => source.held?.(located),
     open: (signal) => source.open(located, signal),
+    absence: async (signal) => (await source.absence?.(located, signal)) ?? notFound(),
     sizeBytes: (signal) => source.sizeBytes(located, signal),
     hashes: () => source.hashes(located),
     isGenuine: (spooled) => source.isGenuine(located, spooled),
@@ -150,21 +153,21 @@ function accessTo<L extends Located>(source: OriginalSource<never, L>, located: 
   }
 }
 
+function notFound(): OriginalError {
+  return new OriginalError('original_not_found', 'Image not found')
+}
+
 /** Access to a version that is no longer in memory: the request resolves its original again. */
 const NO_ACCESS: OriginalAccess = {
   held: () => undefined,
   open: () => Promise.reject(new ChangedError()),
+  absence: async () => notFound(),
   sizeBytes: async () => undefined,
   hashes: () => [],
   isGenuine: () => false,
   findRendition: async () => undefined,
   keepRendition() {},
 }
-
-/** A missing original is asked for again soon, because it may be uploaded at any time. */
-const ABSENCE_MS = 1_000
-/** A failing source is spared for longer. */
-const OUTAGE_MS = 5_000
 
 /** The results of one source: answers from memory, and asks the source again in time. */
 function createRevalidation<R extends ObjectRef | AskedRemote, V extends Version>(
@@ -246,54 +249,4 @@ function createRevalidation<R extends ObjectRef | AskedRemote, V extends Version
       source.forget?.(ids)
     },
   }
-}
-
-/** The last version or failure of each resource, and the number of its invalidations. */
-function createResults<V extends Version>(versions: LRUCache<string, V>, { maxRemembered, now }: ResolverOptions) {
-  const failures = createRememberedFailures({ maxRemembered, now })
-  const generations = new LRUCache<string, number>(entryBound(maxRemembered))
-
-  function invalidated(resource: string): void {
-    generations.set(resource, (generations.get(resource) ?? 0) + 1)
-    failures.delete(resource)
-  }
-
-  return {
-    last: (resource: string) => versions.get(resource),
-    failure: failures.get,
-    generation: (resource: string) => generations.get(resource) ?? 0,
-    /** An invalidated result must not come back from an earlier process or another node. */
-    isKnown: (resource: string) => generations.has(resource) || failures.has(resource),
-    recalled(resource: string, version: V) {
-      if (!generations.has(resource) && !versions.has(resource)) versions.set(resource, version)
-    },
-    succeeded: (resource: string, version: V) => void versions.set(resource, version),
-    failed(resource: string, error: unknown) {
-      if (isOutage(error)) failures.set(resource, error, OUTAGE_MS)
-      if (!(error instanceof OriginalError)) return
-      failures.set(resource, error, ABSENCE_MS)
-      // It is gone, or no image: the last version must not be served instead.
-      versions.delete(resource)
-    },
-    expire(resource: string) {
-      const last = versions.get(resource)
-      if (last) versions.set(resource, withoutFreshness(last))
-      invalidated(resource)
-    },
-    forget(resources: readonly string[]) {
-      for (const resource of resources) {
-        versions.delete(resource)
-        invalidated(resource)
-      }
-    },
-  }
-}
-
-function withoutFreshness<V extends Version>(version: V): V {
-  return { ...version, freshness: { ...version.freshness, freshSeconds: 0, staleWhileRevalidateSeconds: 0 } }
-}
-
-/** The source did not respond, so its last result may be used while stale-if-error lasts. */
-function isOutage(error: unknown): error is ServiceError {
-  return error instanceof UnavailableError || error instanceof RemoteError
 }

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { PictureVersion } from '../../domain/caching/http-caching.ts'
+import type { OriginalError } from '../../errors.ts'
 import type { HashName, MadeRendition, Spooled } from './cache.ts'
 import type { ObjectSource, OpenObject } from './store.ts'
 
@@ -29,6 +30,8 @@ export interface OriginalSource<R, L extends Located> {
   resolve(ref: R, known: L | undefined, signal: AbortSignal): L | Promise<L>
   /** @throws OriginalError `original_not_found`, `original_deleted`; ChangedError; UnavailableError */
   open(located: L, signal: AbortSignal): Promise<OpenObject>
+  /** The error for an original that does not exist: whether it was deleted. Default: `original_not_found`. */
+  absence?(located: L, signal: AbortSignal): Promise<OriginalError>
   /** @returns undefined if the original no longer exists. */
   sizeBytes(located: L, signal: AbortSignal): Promise<number | undefined>
   /** The hashes that `isGenuine` needs. */

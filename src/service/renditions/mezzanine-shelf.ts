@@ -10,6 +10,7 @@ import type { Resolver } from '../originals/resolve.ts'
 import type { ImageCache } from '../ports/cache.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectSource, ObjectStore, OpenObject } from '../ports/store.ts'
+import { isMissing } from '../originals/absences.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
 import { entryBound } from '../tools/memoize.ts'
 import { readWhole } from '../tools/small-object.ts'
@@ -164,11 +165,12 @@ const ABSENCE_MS = 5_000
 
 /**
  * Fetches and verifies mezzanines from the store, each once for all requests that wait for it.
- * @returns a function whose result is undefined if there is none, or it is damaged. It throws UnavailableError.
+ * @returns a function whose result is undefined if there is none, or it is damaged. It throws OriginalError if the store has no
+ *   original either, and UnavailableError.
  */
 export function createMezzanineFetch(options: MezzanineFetchOptions) {
   const { store, versions, shelf, guard, fetchQueue, meter, maxRemembered, fetchTimeoutMs } = options
-  const flights = createCoalescer<Mezzanine | undefined>()
+  const flights = createCoalescer<Mezzanine | undefined>(isMissing)
   const absences = new LRUCache<string, true>({ ...entryBound(Math.min(maxRemembered, MAX_ABSENCES)), ttl: ABSENCE_MS })
   const firstByte = createFirstByteBudget(() => performance.now())
 
@@ -180,7 +182,9 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
     if (absences.has(key)) return undefined
     const asked = performance.now()
     const fly = (within: AbortSignal) => fetchQueue.run(() => fetch({ id, level, asked }, within), within, { viewer })
-    return (await flights.run(key, fly, signal)).value
+    const { value } = await flights.run(key, fly, signal)
+    if (value) viewer?.found?.()
+    return value
   }
 
   async function fetch({ id, level, asked }: Fetch, signal: AbortSignal): Promise<Mezzanine | undefined> {
@@ -198,8 +202,9 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
       const facts = bytes && openMezzanine(bytes)
       if (bytes && facts) return await keepMezzanine(shelf, { id, level, bytes, facts }, work)
       if (bytes) meter.trouble(`The object store returned a damaged mezzanine of image ${id}`, undefined)
-      const isUnknown = object === undefined && (await isMissing(original))
+      const isUnknown = object === undefined && (await hasNone(original))
       for (const each of isUnknown ? MEZZANINE_LEVELS : [level]) absences.set(mezzanineKey(id, each), true)
+      if (isUnknown) throw await versions.locate(id).absence(within)
       return undefined
     } catch (error) {
       throw limit.isOver ? storeTooSlow(error) : error
@@ -233,7 +238,7 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
 }
 
 /** Whether the store has no original, so that it has no mezzanine of any level. A failed call says nothing. */
-async function isMissing(original: Promise<number | undefined>): Promise<boolean> {
+async function hasNone(original: Promise<number | undefined>): Promise<boolean> {
   return await original.then(
     (sizeBytes) => sizeBytes === undefined,
     () => false,

@@ -25,7 +25,7 @@ export interface MezzanineService {
   /**
    * From this node or from the store, verified.
    * @returns undefined if there is none, or it is damaged: then the original is the source.
-   * @throws UnavailableError if the store does not answer.
+   * @throws OriginalError if the store has no original either; UnavailableError if it does not answer.
    */
   find(wanted: WantedMezzanine, signal: AbortSignal): Promise<Mezzanine | undefined>
   /**

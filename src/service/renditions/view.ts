@@ -130,6 +130,7 @@ async function repeat(stage: Stage, view: View, answer: Answer, signal: AbortSig
       const { original, again = false, ...rest } = view
       const resolved = await stage.versions.resolve(original, signal)
       const { id } = resolved
+      if (resolved.version) view.viewer?.found?.()
       const fileWasGone = attempts.hadFailed('file_gone')
       const fromOriginal = attempts.hadFailed('source_damaged')
       const attempt = { ...rest, id, again: again || fileWasGone, fileWasGone, fromOriginal }
