@@ -26,6 +26,8 @@ export interface BenchOptions {
   readonly rows?: readonly string[]
   /** Of the rows of first views and uploads. Absent: three. */
   readonly rounds?: number
+  /** Of each measurement of `storm` and each load of `overload`. Absent: their own. */
+  readonly seconds?: number
 }
 
 /**

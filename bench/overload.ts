@@ -56,8 +56,9 @@ interface Stage {
  * First views at 1, 3 and 10 times what the node can do, by requests that come whether or not it answers, while others look at
  * pictures that are on disk.
  */
-export async function benchOverload({ smoke, imagesDir }: BenchOptions): Promise<BenchReport> {
-  const scale = smoke ? SMOKE : FULL
+export async function benchOverload({ smoke, imagesDir, seconds }: BenchOptions): Promise<BenchReport> {
+  const full = { ...FULL, load: seconds ?? FULL.load, alone: seconds ?? FULL.alone }
+  const scale = smoke ? SMOKE : full
   const photographs = smoke
     ? [await fixture('mountains.jpg')]
     : await readPhotographs({ folder: imagesDir, prefix: '12mp' })

@@ -22,7 +22,7 @@ import { benchStoreCalls } from './store-calls.ts'
 import { benchStorm } from './storm.ts'
 import { benchUploads } from './uploads.ts'
 
-const USAGE = `Usage: npm run bench [-- [--smoke] [--rows name,...] [--rounds n] [part ...]]
+const USAGE = `Usage: npm run bench [-- [--smoke] [--rows name,...] [--rounds n] [--seconds n] [part ...]]
 
 Runs benchmarks and prints their figures: ratios to a baseline or a peer that is measured in the same run.
 
@@ -48,6 +48,7 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
   --rows     rows of render whose names contain one of these texts; default: all.
              ${RENDER_ROW_NAMES.join(', ').replaceAll(/(.{60,90}), /g, '$1,\n             ')}
   --rounds   of these rows except firstViews to memory; default: 3
+  --seconds  of each measurement of storm and each load of overload; default: 60 and 20
   --smoke    short runs that verify the benchmarks; their figures are meaningless
   --help     print this help
 
@@ -82,11 +83,12 @@ async function main(): Promise<void> {
       help: { type: 'boolean', default: false },
       rows: { type: 'string' },
       rounds: { type: 'string' },
+      seconds: { type: 'string' },
     },
     allowPositionals: true,
   })
   const named = positionals.length === 0 && values.rows !== undefined ? ['render'] : positionals
-  const selection = readSelection(values.rows, values.rounds)
+  const selection = readSelection(values)
   if (values.help || selection === undefined || !named.every(isPart)) {
     process.stdout.write(USAGE)
     process.exitCode = values.help ? 0 : 2
@@ -106,13 +108,20 @@ async function main(): Promise<void> {
   else await keep(reports)
 }
 
+interface SelectionTexts {
+  readonly rows?: string | undefined
+  readonly rounds?: string | undefined
+  readonly seconds?: string | undefined
+}
+
 /** @returns undefined for a name that no row contains, and for a number that is not a positive integer. */
-function readSelection(rowsText?: string, roundsText?: string): Pick<BenchOptions, 'rows' | 'rounds'> | undefined {
-  const rows = rowsText?.split(',')
-  const rounds = Number(roundsText ?? 1)
+function readSelection(texts: SelectionTexts): Pick<BenchOptions, 'rows' | 'rounds' | 'seconds'> | undefined {
+  const rows = texts.rows?.split(',')
+  const [rounds, seconds] = [texts.rounds, texts.seconds].map((text) => (text === undefined ? undefined : Number(text)))
   if (rows?.some((text) => !RENDER_ROW_NAMES.some((name) => name.includes(text)))) return undefined
-  if (!Number.isInteger(rounds) || rounds < 1) return undefined
-  return { ...(rows && { rows }), ...(roundsText !== undefined && { rounds }) }
+  if ([rounds, seconds].some((given) => given !== undefined && !(Number.isInteger(given) && given >= 1)))
+    return undefined
+  return { ...(rows && { rows }), ...(rounds !== undefined && { rounds }), ...(seconds !== undefined && { seconds }) }
 }
 
 function isPart(name: string): name is Part {

@@ -82,6 +82,17 @@ export async function startProxyCache({ origin, path }: { readonly origin: strin
   return await startWith(config, withServer(await readFile(config.file, 'utf8'), server), path)
 }
 
+/** Answers 404 to every request but one, with the settings and the log of nginx.conf: the least that a request can cost. */
+export async function startNotFoundNginx(): Promise<StaticNginx> {
+  const config = await writeSiteConfig({ nodePort: 9, cacheDir: '/nonexistent' })
+  const server = `  server {
+    listen 127.0.0.1:${config.port} default_server;
+    location = /ready { return 204; }
+    location / { return 404; }
+  }`
+  return await startWith(config, withServer(await readFile(config.file, 'utf8'), server), 'ready')
+}
+
 /** The same for all files of a folder. @param path A file in it. @returns The URL of the folder, with a slash at its end. */
 export async function startFolderNginx(root: string, path: string): Promise<StaticNginx> {
   const config = await writeSiteConfig({ nodePort: 9, cacheDir: '/nonexistent' })

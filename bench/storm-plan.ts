@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { constants, setPriority } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { z } from 'zod'
@@ -25,6 +26,8 @@ export type StormPlan = z.infer<typeof StormPlan>
 const Storm = z
   .object({
     sent: z.number(),
+    /** Until the last one was sent. */
+    seconds: z.number(),
     /** Number of answers by status. */
     statuses: z.array(z.tuple([z.number(), z.number()])).readonly(),
     /** Of the sender itself. */
@@ -38,6 +41,8 @@ export async function sendStorm(plan: StormPlan, through: readonly string[] = []
   const own = [process.execPath, join(import.meta.dirname, 'storm-sender.ts'), JSON.stringify(plan)]
   const [command = '', ...args] = [...through, ...own]
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  // Real clients have processors of their own.
+  if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL)
   const [output] = await Promise.all([text(child.stdout), once(child, 'close')])
   if (child.exitCode !== 0) throw new Error(`The sender ended with ${child.exitCode}`)
   return Storm.parse(JSON.parse(output))

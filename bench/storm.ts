@@ -21,6 +21,7 @@ import { outcomeOf } from './overload-figures.ts'
 import { readPhotographs, uploadBytes } from './render-photographs.ts'
 import { askAll, percentile99 } from './render-views.ts'
 import { generateLoad } from './run-generator.ts'
+import { type StaticNginx, startNotFoundNginx } from './static-nginx.ts'
 import { type Storm, sendStorm, UNKNOWN_PREFIX } from './storm-plan.ts'
 import { type Measured, reportStorm } from './storm-report.ts'
 
@@ -31,6 +32,8 @@ const CRAWLER_CLIENTS = 16
 const HITS = { requestsPerSecond: 50, seed: 7 } as const
 const FIRST_VIEWS = { requestsPerSecond: 2, seed: 20_261_130 } as const
 const UPLOAD_EVERY_MS = 2000
+/** Measurements. */
+const LOADS = 5
 const never = new AbortController().signal
 
 interface Scale {
@@ -50,6 +53,8 @@ interface Stage {
   /** Of the same store. */
   readonly other: Darkroom
   readonly nginx: Nginx
+  /** Answers 404. */
+  readonly notFound: StaticNginx
   readonly proxy: FaultProxy
   readonly namespace: NetworkNamespace
   readonly namespacePort: number
@@ -65,8 +70,9 @@ interface Stage {
  * Requests for ids that do not exist, from one address and from a thousand, beside a crawler: what other viewers notice, and what
  * reaches the store. Uploads go to another node, and each is requested at once.
  */
-export async function benchStorm({ smoke, imagesDir }: BenchOptions): Promise<BenchReport> {
-  const scale = smoke ? SMOKE : FULL
+export async function benchStorm({ smoke, imagesDir, seconds }: BenchOptions): Promise<BenchReport> {
+  const full = { ...FULL, seconds: seconds ?? FULL.seconds }
+  const scale = smoke ? SMOKE : full
   const photographs = smoke
     ? [await fixture('mountains.jpg')]
     : await readPhotographs({ folder: imagesDir, prefix: '1mp-' })
@@ -74,9 +80,10 @@ export async function benchStorm({ smoke, imagesDir }: BenchOptions): Promise<Be
     const stage = await setStage(scope, scale, photographs)
     const alone = await measure(stage, { index: 0 })
     const crawler = await measure(stage, { index: 1, crawls: true })
-    const fromOne = await measure(stage, { index: 2, crawls: true, storm: 'one' })
-    const fromMany = await measure(stage, { index: 3, crawls: true, storm: 'many' })
-    return reportStorm(scale, { alone, crawler, fromOne, fromMany })
+    const floor = await measure(stage, { index: 2, crawls: true, storm: 'floor' })
+    const fromOne = await measure(stage, { index: 3, crawls: true, storm: 'one' })
+    const fromMany = await measure(stage, { index: 4, crawls: true, storm: 'many' })
+    return reportStorm(scale, { alone, crawler, floor, fromOne, fromMany })
   })
 }
 
@@ -91,6 +98,8 @@ async function setStage(scope: Scope, scale: Scale, photographs: readonly Buffer
   const other = await startNodeFor(scope, { env: shared })
   scope.after(proxy.stop)
   const namespacePort = await freePort()
+  const notFound = await startNotFoundNginx()
+  scope.after(notFound.stop)
   const alsoListen = `listen ${namespace.hostAddress}:${namespacePort};`
   const nginx = await startNginxFor(scope, node, { alsoListen })
   const hits = ids.slice(0, 20).map((id) => `/image/${id}/150w/x.jpg`)
@@ -104,6 +113,7 @@ async function setStage(scope: Scope, scale: Scale, photographs: readonly Buffer
     node,
     other,
     nginx,
+    notFound,
     proxy,
     namespace,
     namespacePort,
@@ -143,21 +153,24 @@ function picturesOf(ids: readonly string[], sizes: number, quality: number): rea
   )
 }
 
+type StormKind = 'one' | 'many' | 'floor'
+
 interface Load {
   /** Of the measurement: no two request the same picture first. */
   readonly index: number
   readonly crawls?: true
-  /** Addresses of the storm. */
-  readonly storm?: 'one' | 'many'
+  /** Addresses of the storm; `floor`: from one, to an nginx that answers 404 by itself. */
+  readonly storm?: StormKind
 }
 
 async function measure(stage: Stage, load: Load): Promise<Measured> {
-  const { scale, node, nginx, proxy } = stage
+  const { scale, node, nginx, notFound, proxy } = stage
   const { seconds } = scale
   const { port } = nginx
-  const from = Math.floor((load.index * stage.crawled.length) / 4)
-  const fromViewed = Math.floor((load.index * stage.viewed.length) / 4)
-  const serverCpu = async () => (await cpuSeconds(node.pid)) + (await cpuSeconds(nginx.pid))
+  const from = Math.floor((load.index * stage.crawled.length) / LOADS)
+  const fromViewed = Math.floor((load.index * stage.viewed.length) / LOADS)
+  const serverCpu = async () =>
+    (await cpuSeconds(node.pid)) + (await cpuSeconds(nginx.pid)) + (await cpuSeconds(notFound.pid))
   const cpuBefore = await serverCpu()
   const asked = proxy.requests.length
   const visit = ({ requestsPerSecond, seed }: typeof HITS | typeof FIRST_VIEWS, paths: readonly string[]) =>
@@ -191,12 +204,14 @@ async function measure(stage: Stage, load: Load): Promise<Measured> {
 }
 
 async function startStorm(
-  { scale, nginx, namespace, namespacePort }: Stage,
+  { scale, nginx, notFound, namespace, namespacePort }: Stage,
   index: number,
-  kind: 'one' | 'many',
+  kind: StormKind,
 ): Promise<Storm> {
   const plan = { ...STORM, seconds: scale.seconds, first: index * 1e9 }
-  if (kind === 'one') return await sendStorm({ ...plan, host: '127.0.0.1', port: nginx.port, addresses: [FROM.storm] })
+  const here = { ...plan, host: '127.0.0.1', addresses: [FROM.storm] }
+  if (kind === 'one') return await sendStorm({ ...here, port: nginx.port })
+  if (kind === 'floor') return await sendStorm({ ...here, port: Number(new URL(notFound.url).port) })
   const { hostAddress, addresses, through } = namespace
   return await sendStorm({ ...plan, host: hostAddress, port: namespacePort, addresses }, through)
 }
