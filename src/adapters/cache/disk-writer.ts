@@ -21,15 +21,22 @@ export type Prepared = { readonly path: string; readonly error?: undefined } | {
 
 /** One suffices for a fast disk, and takes 12 MB; on a slow disk a file is synced while others are written. */
 const MAX_THREADS = 2
-/** Tasks that wait for a thread before another one is started. */
-const LONG_QUEUE = 4
+/** Tasks that wait for a thread before another one is started: a start takes as much CPU time as writing 300 files. */
+const LONG_QUEUE = 16
+/** The same if the first of them is not done after this time: then the disk is slow. */
+const QUEUE_OF_SLOW_DISK = { tasks: 4, ms: 50 } as const
 /** An idle thread ends after this time, unless it is the last one, as it would keep its memory. */
 const IDLE_MS = 10_000
+
+interface Pending extends PromiseWithResolvers<readonly WriterAnswer[]> {
+  /** By `performance.now()`. */
+  readonly since: number
+}
 
 interface Thread {
   readonly worker: Worker
   /** In the order of the responses. */
-  readonly pending: PromiseWithResolvers<readonly WriterAnswer[]>[]
+  readonly pending: Pending[]
   idleTimer?: NodeJS.Timeout
 }
 
@@ -79,13 +86,13 @@ export function createDiskWriter({ idleMs = IDLE_MS, codeFolder }: DiskWriterOpt
   function leastBusy(): Thread {
     const [first = start(), ...others] = threads
     const least = others.reduce((one, other) => (other.pending.length < one.pending.length ? other : one), first)
-    return least.pending.length >= LONG_QUEUE && threads.length < MAX_THREADS ? start() : least
+    return isLong(least.pending) && threads.length < MAX_THREADS ? start() : least
   }
 
   function run(task: WriterTask): Promise<readonly WriterAnswer[]> {
     const { worker, pending, idleTimer } = leastBusy()
     clearTimeout(idleTimer)
-    const done = Promise.withResolvers<readonly WriterAnswer[]>()
+    const done = { ...Promise.withResolvers<readonly WriterAnswer[]>(), since: performance.now() }
     pending.push(done)
     // Pending writes keep the process alive; idle threads do not.
     worker.ref()
@@ -112,6 +119,13 @@ export function createDiskWriter({ idleMs = IDLE_MS, codeFolder }: DiskWriterOpt
       return threads.length
     },
   }
+}
+
+function isLong(pending: readonly Pending[]): boolean {
+  const { tasks, ms } = QUEUE_OF_SLOW_DISK
+  const [first] = pending
+  const isSlow = first !== undefined && pending.length >= tasks && performance.now() - first.since >= ms
+  return isSlow || pending.length >= LONG_QUEUE
 }
 
 function errorOf({ error, code }: Extract<WriterAnswer, { readonly error: string }>): Error {
