@@ -45,11 +45,17 @@ export interface RendererReady {
   readonly residentBytes: number
 }
 
-/** Messages of a renderer. `part`: index of the plan, else 0. */
-export type RendererReport =
-  | RendererReady
-  | { readonly kind: 'part'; readonly part: number; readonly outcome: RendererOutcome }
-  | { readonly kind: 'end'; readonly residentBytes: number }
+/** Messages of a renderer. */
+export type RendererReport = RendererReady | RendererPart
+
+export interface RendererPart {
+  readonly kind: 'part'
+  /** Index of the plan, else 0. */
+  readonly part: number
+  readonly outcome: RendererOutcome
+  /** Only with the last part of a task, which ends it. Resident memory in bytes. */
+  readonly residentBytes?: number
+}
 
 /** An error as data: instances of a class lose it between processes. */
 export type RendererFailure =

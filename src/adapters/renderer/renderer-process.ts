@@ -37,12 +37,16 @@ export function serveRenderer({ listen, send, residentBytes }: RendererChannel):
 
   async function work(task: RendererTask): Promise<void> {
     if (engine === undefined) throw new TypeError('A renderer received a task before its settings')
+    const values = perform(engine, { ...task, source: sources.load(task.source) })
+    let left = values.length
     await Promise.all(
-      perform(engine, { ...task, source: sources.load(task.source) }).map(async (value, part) =>
-        send({ kind: 'part', part, outcome: await settled(value) }),
-      ),
+      values.map(async (value, part) => {
+        const outcome = await settled(value)
+        left -= 1
+        // The last part also ends the task, which saves a message.
+        send({ kind: 'part', part, outcome, ...(left === 0 && { residentBytes: residentBytes() }) })
+      }),
     )
-    send({ kind: 'end', residentBytes: residentBytes() })
   }
 
   listen((message) => {

@@ -110,8 +110,7 @@ function startRendererChild(options: RendererChildOptions): RendererChild {
       case 'part':
         timer.refresh()
         running?.onPart(message.part, message.outcome)
-        return
-      case 'end':
+        if (message.residentBytes === undefined) return
         residentBytes = message.residentBytes
         endTask('done')
     }
