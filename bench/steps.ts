@@ -20,7 +20,7 @@ const STEPS = createSizeSteps({
   sizes: [parseSpec(LISTED)],
   maxSide: 8192,
 })
-const KINDS = ['plain', 'steps', 'lengths'] as const
+const KINDS = ['plain', 'steps', 'lengths', 'crops'] as const
 type Kind = (typeof KINDS)[number]
 
 /**
@@ -37,7 +37,7 @@ export async function benchSteps({ smoke }: BenchOptions): Promise<BenchReport> 
     const specs = distinctSpecs(smoke ? 300 : REQUESTS)
     const paths = specs.map((spec) => `/image/${id}/${spec}.jpg`)
     const statuses = await askEach(nginx.origin, paths)
-    const rates = await ratesOf({ plain, nginx, id, specs: specs.slice(0, 6000), smoke })
+    const rates = await ratesOf({ node, plain, nginx, id, specs: specs.slice(0, 6000), smoke })
     return await report({ node, statuses, rates })
   } finally {
     await plain.stop()
@@ -66,6 +66,9 @@ async function report({
     { name: 'files', value: files, unit: 'files', wanted: `<= ${bound}` },
     { name: 'hits between steps, of plain hits', value: rates.lengths.rate / rates.plain.rate, wanted: '>= 0.9' },
     { name: 'CPU of plain hits, of hits between steps', value: rates.plain.cpu / rates.lengths.cpu, wanted: '>= 0.9' },
+    { name: 'CPU of a plain hit', value: rates.plain.cpu, unit: 'us' },
+    { name: 'CPU of a hit between steps', value: rates.lengths.cpu, unit: 'us' },
+    { name: 'CPU of a crop between steps, with the node', value: rates.crops.cpu, unit: 'us' },
     { name: 'plain hits', value: rates.plain.rate, unit: 'requests/s' },
   ]
   return { figures, raw: { statuses: Object.fromEntries(statuses), files, renders, bound, rates } }
@@ -75,18 +78,20 @@ async function report({
 interface Rate {
   /** Requests per second. */
   readonly rate: number
-  /** Of nginx for a request, microseconds. */
+  /** Of nginx and the node for a request, microseconds. */
   readonly cpu: number
 }
 
-/** Hits of steps by an nginx that knows no steps and by one that does, and of lengths between them. nginx leaves crops to the node. */
+/** Hits of steps by an nginx that knows no steps and by one that does, and of lengths and crops between them. */
 async function ratesOf({
+  node,
   plain,
   nginx,
   id,
   specs,
   smoke,
 }: {
+  readonly node: Darkroom
   readonly plain: NginxServer
   readonly nginx: NginxServer
   readonly id: string
@@ -94,25 +99,28 @@ async function ratesOf({
   readonly smoke: boolean
 }): Promise<Readonly<Record<Kind, Rate>>> {
   const lengths = specs.filter((spec) => !spec.includes(','))
+  const crops = specs.filter((spec) => /^\d+w\d+h,cover$/.test(spec))
   const steps = lengths.map((spec) => formatSpec(stepSpec(parseSpec(spec), STEPS)))
   const pathsOf = (texts: readonly string[]) => texts.map((spec) => `/image/${id}/${spec}.jpg`)
   const targets = {
     plain: { server: plain, paths: pathsOf(steps) },
     steps: { server: nginx, paths: pathsOf(steps) },
     lengths: { server: nginx, paths: pathsOf(lengths) },
+    crops: { server: nginx, paths: pathsOf(crops) },
   } satisfies Record<Kind, unknown>
   const seconds = smoke ? 1 : 3
   const runs = await measureInTurn(KINDS, smoke ? 1 : 5, async (kind) => {
     const { server, paths } = targets[kind]
-    const before = await cpuSeconds(server.pid)
+    const used = async () => (await cpuSeconds(server.pid)) + (await cpuSeconds(node.pid))
+    const before = await used()
     const { requestsPerSecond: rate } = await loadWithWrk(server.origin, seconds, paths)
-    return { rate, cpu: (((await cpuSeconds(server.pid)) - before) / (rate * seconds)) * 1e6 }
+    return { rate, cpu: (((await used()) - before) / (rate * seconds)) * 1e6 }
   })
   const medians = (kind: Kind): Rate => ({
     rate: median((runs.get(kind) ?? []).map(({ rate }) => rate)),
     cpu: median((runs.get(kind) ?? []).map(({ cpu }) => cpu)),
   })
-  return { plain: medians('plain'), steps: medians('steps'), lengths: medians('lengths') }
+  return { plain: medians('plain'), steps: medians('steps'), lengths: medians('lengths'), crops: medians('crops') }
 }
 
 /** Asks for each path once. @returns the answers by status. */
