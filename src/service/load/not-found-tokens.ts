@@ -61,8 +61,8 @@ const MOST_TOKENS = 128
 /** A node refills the common bucket as fast as those of this many clients; it is full after a second. */
 const CLIENTS_WORTH = 20
 /**
- * Requests in progress of new clients, for which nothing was found in the last minute, while the common bucket is empty. A thousand
- * addresses that begin at once then leave the store to the clients that are known.
+ * Requests in progress of new clients, for which nothing was found in the last minute, while the common bucket has no tokens for more
+ * of them: otherwise 20 by default. A thousand addresses that begin at once leave the store to the clients that are known.
  */
 const MAX_NEW = 8
 /** The clients that asked the longest time ago are forgotten. An entry takes about 250 bytes. */
@@ -111,7 +111,9 @@ export function createNotFoundTokens({ perMinute, now, onSettled }: NotFoundToke
   const isSuspect = ({ missedAt }: Client) => now() - missedAt < MINUTE_MS
   const isKnown = ({ foundAt }: Client) => now() - foundAt < MINUTE_MS
   const isNew = ({ foundAt, missedAt }: Client) => now() - Math.max(foundAt, missedAt) >= MINUTE_MS
-  const isGated = (client: Client) => newAsks >= MAX_NEW && isNew(client) && commonTokens() < MOST_COST
+  // What is in progress may turn out to be missing: a slow store must not open the gate.
+  const isUsedUp = () => commonTokens() < (newAsks + 1) * MOST_COST
+  const isGated = (client: Client) => newAsks >= MAX_NEW && isNew(client) && isUsedUp()
 
   function begin(name: string, client: Client, cost: number): Ask {
     client.tokens -= cost

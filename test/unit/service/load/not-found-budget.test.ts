@@ -160,6 +160,30 @@ test('Many clients share the budget of the node, but never at the expense of one
   assert.ok(inAMinute >= 2900 && inAMinute <= 3100, `${inAMinute} requests in half a minute`)
 })
 
+test('At most 20 new clients are at the store before the first answer, eight while images are missing, others at any time', async () => {
+  const { take, wait, find } = setUp(600)
+  find(OTHER)
+  const asks: Ask[] = []
+  for (let client = 0; client < 1000; client += 1) {
+    const ask = take(`10.0.${client >> 8}.${client & 255}`, COST)
+    if (ask) asks.push(ask)
+  }
+  assert.equal(asks.length, 20)
+  assert.ok(take(OTHER, COST))
+  const granted: Ask[] = []
+  const waiting = Array.from({ length: 30 }, async (_, client) => {
+    granted.push(await wait(`10.1.0.${client}`, COST, never))
+  })
+  for (const ask of asks) ask.missing()
+  await delay(0)
+  assert.ok(granted.length >= 8 && granted.length < 20, `${granted.length} after missing images`)
+  for (let next = granted.shift(); next; next = granted.shift()) {
+    next.found()
+    await delay(0)
+  }
+  await Promise.all(waiting)
+})
+
 test('A rate of 0 is no limit', () => {
   const { untilRefused } = setUp(0)
   assert.equal(untilRefused(CLIENT, COST), 100_000)
