@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { cpuSecondsAtRest, ownCpuSeconds } from '../tools/processes/process-use.ts'
 import { backgroundIsDone, startDarkroom } from '../tools/servers/darkroom.ts'
 import { type BenchOptions, type BenchReport, median } from './measure.ts'
+import { benchPixelShare } from './pixel-share.ts'
 import { makeOriginals, newStageFolder } from './render-originals.ts'
 import { type Photograph, uploadFiles } from './render-photographs.ts'
 import { SMOKE_PREFIXES } from './render-row-list.ts'
@@ -57,7 +58,8 @@ export async function benchNodeShare({ smoke, imagesDir }: BenchOptions): Promis
     }
     const ms = perView.map((seconds) => (seconds / views) * 1000)
     const name = "the node's own CPU for a first view"
-    return { figures: [{ name, value: median(ms), unit: 'ms', wanted: `<= ${WANTED_MS}` }], raw: { ms } }
+    const pixels = await benchPixelShare(smoke ? FIXTURES : imagesDir, smoke)
+    return { figures: [{ name, value: median(ms), unit: 'ms', wanted: `<= ${WANTED_MS}` }, ...pixels], raw: { ms } }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
