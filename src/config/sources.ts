@@ -127,15 +127,15 @@ export const EVENTS = {
     unit: 'days',
   }),
   SINKS_FILE: text({
-    about: 'YAML or JSON file that lists the webhooks to which events are delivered (docs/events.md).',
+    about: 'YAML or JSON file that lists the webhooks and queues to which events are delivered (docs/events.md).',
     allowed: 'path of a file',
-    whenUnset: 'no webhooks; GET /events has all events',
+    whenUnset: 'no sinks; GET /events has all events',
   }),
   SINK_ALLOW_ADDRESSES: list(
     parseAddressBlock,
     {},
     {
-      about: 'Non-public addresses that webhooks may have. Requires SINKS_FILE.',
+      about: 'Non-public addresses that sinks may have. Requires SINKS_FILE.',
       allowed: 'addresses and CIDR blocks such as 10.1.0.0/16, separated by spaces',
       whenUnset: 'public addresses only',
     },

@@ -1,7 +1,7 @@
 import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
 import type { EventFeed } from '../service/library/event-feed.ts'
+import type { EventRelay } from '../service/library/event-relay.ts'
 import type { Outbox } from '../service/library/outbox.ts'
-import type { WebhookRelay } from '../service/library/webhook-relay.ts'
 import type { CacheKeeper } from '../service/load/cache-keeper.ts'
 import type { WorkQueue } from '../service/load/work-queue.ts'
 import type { EndpointCalls } from '../service/ports/meter.ts'
@@ -22,7 +22,7 @@ export interface Measured {
   readonly renderQueue: Pick<WorkQueue, 'active' | 'waiting' | 'expectedWaitMs'>
   readonly fetchQueue: Pick<WorkQueue, 'active' | 'waiting'>
   readonly outbox: Pick<Outbox, 'counters'>
-  readonly relay: Pick<WebhookRelay, 'counters'>
+  readonly relay: Pick<EventRelay, 'counters'>
   readonly feed: Pick<EventFeed, 'counters'>
   readonly store: Calling
   readonly elsewhere: {
@@ -179,19 +179,19 @@ function relayMetrics({ relay }: Measured): readonly SampledMetric[] {
     {
       type: 'gauge',
       name: 'darkroom_relay_holder',
-      help: '1 on the node that delivers events to the webhooks of SINKS_FILE, else 0',
+      help: '1 on the node that delivers events to the sinks of SINKS_FILE, else 0',
       read: () => Number(relay.counters.isHolder),
     },
     {
       type: 'counter',
       name: 'darkroom_relay_delivered_events_total',
-      help: 'Events that this node has delivered, counted for each webhook',
+      help: 'Events that this node has delivered, counted for each sink',
       read: () => relay.counters.delivered,
     },
     {
       type: 'counter',
       name: 'darkroom_relay_failed_attempts_total',
-      help: 'Deliveries of this node that a webhook did not accept',
+      help: 'Deliveries of this node that a sink did not accept',
       read: () => relay.counters.failedAttempts,
     },
     {

@@ -1,10 +1,13 @@
+import type { AmqpSender } from '../adapters/amqp/amqp-sender.ts'
+import { createSinkAddresses, type SinkAddresses } from '../adapters/hosts/sink-addresses.ts'
+import type { WebhookSender } from '../adapters/hosts/webhook-sender.ts'
 import type { Config } from '../config/env.ts'
 import { ConfigError } from '../config/env.ts'
 import type { SinkSettings } from '../config/sinks-file.ts'
 import { RequestError, ServiceError } from '../errors.ts'
 import type { EventFeed } from '../service/library/event-feed.ts'
+import { createEventRelay, type EventRelay } from '../service/library/event-relay.ts'
 import { createRelayLease } from '../service/library/relay-lease.ts'
-import { createWebhookRelay, type WebhookRelay } from '../service/library/webhook-relay.ts'
 import type { Meter } from '../service/ports/meter.ts'
 import type { SinkSender } from '../service/ports/sink.ts'
 import type { ObjectStore } from '../service/ports/store.ts'
@@ -26,12 +29,14 @@ export async function createRelay(
   config: Config,
   sinks: readonly SinkSettings[],
   { store, feed, meter, mayWrite, node }: RelayParts,
-): Promise<WebhookRelay> {
+): Promise<EventRelay> {
   if (sinks.length > 0 && !mayWrite)
     throw new ConfigError('SINKS_FILE: requires UPLOAD_TOKENS, because a node that delivers events writes to the store')
-  return createWebhookRelay({
+  const sender = openSinks(config)
+  await checkSinks(sender, sinks, meter)
+  const relay = createEventRelay({
     sinks,
-    sender: sinks.length === 0 ? NO_SENDER : await openSender(config, sinks, meter),
+    sender,
     lease: createRelayLease({ store, node, now: () => performance.now() }),
     feed,
     store,
@@ -40,24 +45,70 @@ export async function createRelay(
     now: Date.now,
     random: Math.random,
   })
+  return {
+    ...relay,
+    get isBusy() {
+      return relay.isBusy
+    },
+    get counters() {
+      return relay.counters
+    },
+    async stop() {
+      await relay.stop()
+      await sender.close()
+    },
+  }
 }
 
-const NO_SENDER: SinkSender = { send: () => Promise.reject(new Error('There are no sinks')) }
+interface Sinks extends SinkSender<SinkSettings> {
+  /**
+   * Looks up the host of a sink, as before each delivery.
+   * @throws RequestError `remote_not_allowed`; RemoteError if it has no address.
+   */
+  check(sink: SinkSettings, signal: AbortSignal): Promise<void>
+  close(): Promise<void>
+}
 
-/** Imported only if used: loading undici takes time and memory. */
-async function openSender(config: Config, sinks: readonly SinkSettings[], meter: Meter): Promise<SinkSender> {
-  const { createWebhookSender } = await import('../adapters/hosts/webhook-sender.ts')
-  const sender = createWebhookSender({
+/** The adapters of sinks, each imported when it is used first: they take time and memory. */
+function openSinks(config: Config): Sinks {
+  const addresses = createSinkAddresses({
     allowedAddresses: config.SINK_ALLOW_ADDRESSES,
     dnsServers: config.REMOTE_DNS,
   })
-  for (const { name, url } of sinks) {
-    await sender.check(url, AbortSignal.timeout(CHECK_TIMEOUT_MS)).catch((error: unknown) => {
-      if (error instanceof RequestError) throw new ConfigError(`SINKS_FILE.sinks.${name}.url: ${error.message}`)
+  let webhooks: Promise<WebhookSender> | undefined
+  let brokers: Promise<AmqpSender> | undefined
+  const webhookSender = async () => await (webhooks ??= openWebhooks(config))
+  const amqpSender = async () => await (brokers ??= openBrokers(addresses))
+  return {
+    check: async ({ url }, signal) => void (await addresses(url, signal)),
+    async send(sink, message, signal) {
+      return sink.kind === 'amqp'
+        ? await (await amqpSender()).send(sink, message, signal)
+        : await (await webhookSender()).send(sink, message, signal)
+    },
+    close: async () => await (await brokers)?.close(),
+  }
+}
+
+async function openWebhooks(config: Config): Promise<WebhookSender> {
+  const { createWebhookSender } = await import('../adapters/hosts/webhook-sender.ts')
+  const { SINK_ALLOW_ADDRESSES: allowedAddresses, REMOTE_DNS: dnsServers } = config
+  return createWebhookSender({ allowedAddresses, dnsServers, now: Date.now })
+}
+
+async function openBrokers(addresses: SinkAddresses): Promise<AmqpSender> {
+  const { createAmqpSender } = await import('../adapters/amqp/amqp-sender.ts')
+  return createAmqpSender({ addresses })
+}
+
+/** @throws ConfigError for a sink at an address that is not allowed. */
+async function checkSinks(sender: Sinks, sinks: readonly SinkSettings[], meter: Meter): Promise<void> {
+  for (const sink of sinks) {
+    await sender.check(sink, AbortSignal.timeout(CHECK_TIMEOUT_MS)).catch((error: unknown) => {
+      if (error instanceof RequestError) throw new ConfigError(`SINKS_FILE.sinks.${sink.name}.url: ${error.message}`)
       const reason = error instanceof ServiceError ? error.message : 'Its host cannot be looked up'
       // Deliveries look it up again.
-      meter.trouble(`The sink "${name}" of SINKS_FILE cannot be reached now: ${reason}`, error)
+      meter.trouble(`The sink "${sink.name}" of SINKS_FILE cannot be reached now: ${reason}`, error)
     })
   }
-  return sender
 }

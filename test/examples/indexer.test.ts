@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import { z } from 'zod'
 import { deletedEvent, type ImageEvent, storedEvent } from '../../src/domain/info/image-event.ts'
-import { parseWebhookSecret, webhookHeaders, webhookMessage } from '../../src/domain/info/webhook.ts'
+import { sinkMessage } from '../../src/domain/info/sink-message.ts'
+import { parseWebhookSecret, webhookHeaders } from '../../src/domain/info/webhook.ts'
 import { wellDescribed } from '../../tools/pictures/metadata.ts'
 import { noisePicture } from '../../tools/pictures/picture.ts'
 import { fixture } from '../../tools/servers/darkroom.ts'
@@ -83,7 +84,7 @@ test('The indexer of webhooks verifies signatures, and the greatest version of a
   const secrets = [1, 2].map(() => `whsec_${randomBytes(32).toString('base64')}`)
   const indexer = await start({ EVENTS: 'webhook', WEBHOOK_SECRET: secrets.join(' ') })
   const send = async (secret: string, events: readonly ImageEvent[], time = Date.now()) => {
-    const message = webhookMessage(events, '/images')
+    const message = sinkMessage(events, '/images')
     const headers = webhookHeaders(message, [parseWebhookSecret(secret)], Math.floor(time / 1000))
     return (await fetch(`${indexer.url}/events`, { method: 'POST', headers, body: message.body })).status
   }
@@ -112,7 +113,7 @@ test('The indexer of webhooks escapes names and queries', async (t) => {
   const { start } = await setUp(t)
   const secret = `whsec_${randomBytes(32).toString('base64')}`
   const indexer = await start({ EVENTS: 'webhook', WEBHOOK_SECRET: secret })
-  const message = webhookMessage([stored(TIME, '"><script>alert(1)</script>.jpg')], '/images')
+  const message = sinkMessage([stored(TIME, '"><script>alert(1)</script>.jpg')], '/images')
   const headers = webhookHeaders(message, [parseWebhookSecret(secret)], Math.floor(Date.now() / 1000))
   await fetch(`${indexer.url}/events`, { method: 'POST', headers, body: message.body })
   const page = await (await fetch(`${indexer.url}/?q=${encodeURIComponent('"><script> alert')}`)).text()

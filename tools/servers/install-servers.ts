@@ -37,6 +37,15 @@ export function ensureChromium(): Promise<string> {
   return ensureCommand('chromium', { packages: ['chromium'], services: [] })
 }
 
+/** RabbitMQ, and the name service of Erlang that it needs. */
+export function ensureRabbitmq(): Promise<void> {
+  return ensureCommands({
+    commands: ['rabbitmqctl', 'erl', 'epmd'],
+    packages: ['rabbitmq-server'],
+    services: ['rabbitmq-server.service', 'epmd.service', 'epmd.socket'],
+  })
+}
+
 /** @returns The path of `promtool`, Prometheus' own checker. */
 export function ensurePromtool(): Promise<string> {
   return ensureCommand('promtool', { packages: ['prometheus'], services: ['prometheus.service'] })

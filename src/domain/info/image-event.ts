@@ -82,6 +82,8 @@ export function isoTime(version: number): string {
   return new Date(version).toISOString()
 }
 
+export type CloudEvent = ReturnType<typeof cloudEvent>
+
 /** The event in the format of CloudEvents 1.0. @param source Base of the URLs of images. */
 export function cloudEvent({ id, type, subject, version, data }: ImageEvent, source: string) {
   const time = isoTime(version)

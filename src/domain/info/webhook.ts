@@ -1,22 +1,6 @@
-import { createHash, createHmac } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import { SettingError } from '../../errors.ts'
-import { cloudEvent, type ImageEvent } from './image-event.ts'
-
-/** A batch of events in the form of Standard Webhooks, with the content of a CloudEvents batch. */
-export interface WebhookMessage {
-  /** The same for each attempt. */
-  readonly id: string
-  readonly body: string
-}
-
-/** @param source Base of the URLs of images. */
-export function webhookMessage(events: readonly ImageEvent[], source: string): WebhookMessage {
-  const ids = events.map(({ id }) => id).join()
-  return {
-    id: `msg_${createHash('sha256').update(ids).digest('hex').slice(0, 32)}`,
-    body: JSON.stringify(events.map((event) => cloudEvent(event, source))),
-  }
-}
+import type { SinkMessage } from './sink-message.ts'
 
 /**
  * Headers of one attempt.
@@ -26,7 +10,7 @@ export function webhookMessage(events: readonly ImageEvent[], source: string): W
  * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
 export function webhookHeaders(
-  { id, body }: WebhookMessage,
+  { id, body }: Pick<SinkMessage, 'id' | 'body'>,
   secrets: readonly Buffer[],
   nowSeconds: number,
 ): Readonly<Record<string, string>> {
@@ -51,50 +35,4 @@ export function parseWebhookSecret(text: string): Buffer {
   throw new SettingError(
     `should be whsec_ and the base64 of at least ${FEWEST_BYTES} bytes: echo "whsec_$(openssl rand -base64 32)"`,
   )
-}
-
-const SECOND_MS = 1000
-const MINUTE_MS = 60 * SECOND_MS
-const HOUR_MS = 60 * MINUTE_MS
-
-/** Pauses after each failed attempt. After the last attempt, the batch is a dead letter. */
-const PAUSES_MS: readonly number[] = [
-  5 * SECOND_MS,
-  30 * SECOND_MS,
-  2 * MINUTE_MS,
-  5 * MINUTE_MS,
-  30 * MINUTE_MS,
-  2 * HOUR_MS,
-  5 * HOUR_MS,
-  10 * HOUR_MS,
-  14 * HOUR_MS,
-  20 * HOUR_MS,
-  24 * HOUR_MS,
-]
-/** Another attempt at the same message changes nothing about it, but other messages wait behind it. */
-const ATTEMPTS_AFTER_REFUSAL = 4
-const LONGEST_RETRY_AFTER_MS = 24 * HOUR_MS
-const JITTER = 0.2
-
-export interface FailedAttempt {
-  /** From 1. */
-  readonly attempts: number
-  /** Status of the response; absent: there was none. */
-  readonly status?: number
-  readonly retryAfterSeconds?: number
-}
-
-/**
- * Pause before the next attempt, with jitter; `Retry-After` lengthens it.
- * @param random From 0 to 1. @returns undefined: no further attempt.
- */
-export function pauseAfter(
-  { attempts, status = 0, retryAfterSeconds = 0 }: FailedAttempt,
-  random: number,
-): number | undefined {
-  const isRefusal = status >= 400 && status < 500 && ![408, 425, 429].includes(status)
-  const pauseMs = isRefusal && attempts >= ATTEMPTS_AFTER_REFUSAL ? undefined : PAUSES_MS[attempts - 1]
-  if (pauseMs === undefined) return undefined
-  const jittered = pauseMs * (1 + JITTER * (2 * random - 1))
-  return Math.max(jittered, Math.min(retryAfterSeconds * SECOND_MS, LONGEST_RETRY_AFTER_MS))
 }

@@ -1,4 +1,4 @@
-import type { WebhookMessage } from '../../domain/info/webhook.ts'
+import type { SinkMessage } from '../../domain/info/sink-message.ts'
 import {
   deadKey,
   formatSinkState,
@@ -18,7 +18,7 @@ export interface SinkProgress {
   load(sink: Sink, signal: AbortSignal): Promise<SinkState>
   save(sink: Sink, state: SinkState, signal: AbortSignal): Promise<void>
   /** Keeps a message that is given up. @returns Its key. */
-  bury(sink: Sink, message: WebhookMessage, signal: AbortSignal): Promise<string>
+  bury(sink: Sink, message: SinkMessage, signal: AbortSignal): Promise<string>
 }
 
 const JSON_TYPE = { contentType: 'application/json', overwrite: true } as const

@@ -1,24 +1,22 @@
-/** A webhook that receives events. */
+import type { SinkMessage } from '../../domain/info/sink-message.ts'
+
+/** A system that receives events: a webhook, or a queue of a broker. */
 export interface Sink {
   /** Part of keys in the store. */
   readonly name: string
-  readonly url: string
-  readonly secrets: readonly Buffer[]
 }
 
-export interface SinkAnswer {
+export interface SinkRefusal {
+  /** Of HTTP. */
   readonly status: number
   readonly retryAfterSeconds?: number
 }
 
-export interface SinkSender {
+export interface SinkSender<S extends Sink> {
   /**
-   * Posts a message. Redirects are not followed.
+   * Delivers a message.
+   * @returns undefined if the sink has accepted all of its events.
    * @throws RequestError `remote_not_allowed` for an address that is not allowed; RemoteError; the signal's reason.
    */
-  send(
-    sink: Sink,
-    message: { readonly headers: Readonly<Record<string, string>>; readonly body: string },
-    signal: AbortSignal,
-  ): Promise<SinkAnswer>
+  send(sink: S, message: SinkMessage, signal: AbortSignal): Promise<SinkRefusal | undefined>
 }

@@ -8,13 +8,32 @@ const WHOLE = sink('url: https://indexer.example/events; secret: ${INDEXER_SECRE
 
 test('A sink has a name, a URL, and one secret or two', () => {
   const [one] = parseSinks(WHOLE, { INDEXER_SECRET: SECRET })
-  assert.deepEqual([one?.name, one?.url, one?.secrets.length], ['indexer', 'https://indexer.example/events', 1])
+  assert.ok(one?.kind === 'webhook')
+  assert.deepEqual([one.name, one.url, one.secrets.length], ['indexer', 'https://indexer.example/events', 1])
   const [two] = parseSinks(WHOLE, { INDEXER_SECRET: ` ${SECRET}  ${SECRET}x2Y ` })
-  assert.equal(two?.secrets.length, 2)
+  assert.ok(two?.kind === 'webhook')
+  assert.equal(two.secrets.length, 2)
   assert.deepEqual(parseSinks('sinks: {}', {}), [])
 })
 
+const BROKER = 'kind: amqp; url: amqps://broker.example/images; user: darkroom; password: $PASSWORD; routingKey: images'
+
+test('A sink of kind amqp has a URL, a user, a password, and an exchange or a queue', () => {
+  const read = (more: string) => parseSinks(sink(BROKER + more), { PASSWORD: 'with space' })
+  const given = { kind: 'amqp', name: 'indexer', url: 'amqps://broker.example/images', user: 'darkroom' } as const
+  const queue = { ...given, password: 'with space', exchange: '', routingKey: 'images' }
+  assert.deepEqual(read(''), [queue])
+  assert.deepEqual(read('; exchange: events'), [{ ...queue, exchange: 'events' }])
+})
+
 const MISTAKES = {
+  [sink('kind: kafka; url: https://a.example; secret: $S')]: /indexer\S*: should be webhook or amqp/,
+  [sink(BROKER.replace('$PASSWORD', '$NOTHING'))]: /indexer.password: the environment variable NOTHING is not set/,
+  [sink(BROKER.replace('$PASSWORD', 'MfKQ'))]:
+    /indexer.password: should name an environment variable, such as \$BROKER/,
+  [sink(BROKER.replace('broker.', 'me:MfKQ@broker.'))]: /indexer.url: should be without user name and password/,
+  [sink(BROKER.replace('amqps:', 'https:'))]: /indexer.url: should be a URL such as amqps:/,
+  [sink(BROKER.replace('; routingKey: images', ''))]: /indexer.routingKey: should be a routing key/,
   'sinks: [': /^SINKS_FILE: /,
   'sinks: 3': /SINKS_FILE.sinks: should be a map from names to sinks/,
   'other: {}': /SINKS_FILE/,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { deletedEvent } from '../../../../src/domain/info/image-event.ts'
-import { parseWebhookSecret, pauseAfter, webhookHeaders, webhookMessage } from '../../../../src/domain/info/webhook.ts'
+import { pauseAfter, sinkMessage } from '../../../../src/domain/info/sink-message.ts'
+import { parseWebhookSecret, webhookHeaders } from '../../../../src/domain/info/webhook.ts'
 
 test('The signature is that of the example of Standard Webhooks', () => {
   const secret = parseWebhookSecret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')
@@ -28,9 +29,9 @@ for (const text of [
 
 test('The id of a message depends on its events only', () => {
   const events = [deletedEvent('1'.padStart(40, '0'), 1000), deletedEvent('2'.padStart(40, '0'), 1000)]
-  const { id, body } = webhookMessage(events, '/images')
-  assert.equal(webhookMessage(events, '/other').id, id)
-  assert.notEqual(webhookMessage(events.slice(1), '/images').id, id)
+  const { id, body } = sinkMessage(events, '/images')
+  assert.equal(sinkMessage(events, '/other').id, id)
+  assert.notEqual(sinkMessage(events.slice(1), '/images').id, id)
   const parsed: unknown = JSON.parse(body)
   assert.ok(Array.isArray(parsed) && parsed.length === 2)
 })

@@ -1,8 +1,8 @@
-import { pauseAfter, type WebhookMessage, webhookHeaders, webhookMessage } from '../../domain/info/webhook.ts'
+import { pauseAfter, type SinkMessage, sinkMessage } from '../../domain/info/sink-message.ts'
 import { NEW_SINK, type SinkState } from '../../domain/stored/relay-state.ts'
-import { CursorExpiredError, ServiceError } from '../../errors.ts'
+import { CursorExpiredError, RemoteError, ServiceError } from '../../errors.ts'
 import type { Meter } from '../ports/meter.ts'
-import type { Sink, SinkAnswer, SinkSender } from '../ports/sink.ts'
+import type { Sink, SinkRefusal, SinkSender } from '../ports/sink.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
 import { startTimeLimit } from '../tools/time-limit.ts'
@@ -10,8 +10,8 @@ import type { EventFeed, FeedPage } from './event-feed.ts'
 import type { RelayLease } from './relay-lease.ts'
 import { createSinkProgress } from './sink-progress.ts'
 
-/** Delivers the events of the feed to webhooks, if this node has the lease. */
-export interface WebhookRelay {
+/** Delivers the events of the feed to sinks, if this node has the lease. */
+export interface EventRelay {
   /** To be called every second. Deliveries go on in the background. */
   tick(signal: AbortSignal): Promise<void>
   /** Whether a delivery is in progress. */
@@ -29,9 +29,9 @@ export interface RelayCounters {
   readonly lagSeconds: number
 }
 
-export interface WebhookRelayOptions {
-  readonly sinks: readonly Sink[]
-  readonly sender: SinkSender
+export interface EventRelayOptions<S extends Sink> {
+  readonly sinks: readonly S[]
+  readonly sender: SinkSender<S>
   readonly lease: RelayLease
   readonly feed: Pick<EventFeed, 'read'>
   readonly store: ObjectStore
@@ -50,7 +50,7 @@ const SEND_TIMEOUT_MS = 20_000
 /** The cursor of a sink without events must not expire. */
 const SAVE_EVERY_MS = 3_600_000
 
-export function createWebhookRelay(options: WebhookRelayOptions): WebhookRelay {
+export function createEventRelay<S extends Sink>(options: EventRelayOptions<S>): EventRelay {
   const { sinks, lease, meter, now } = options
   const background = createBackground()
   const busy = new Set<string>()
@@ -58,7 +58,7 @@ export function createWebhookRelay(options: WebhookRelayOptions): WebhookRelay {
   const counters = { delivered: 0, failedAttempts: 0, deadLetters: 0 }
   const delivery = createDelivery(options, { oldest, counters, signal: background.signal })
 
-  async function deliver(sink: Sink): Promise<void> {
+  async function deliver(sink: S): Promise<void> {
     if (busy.has(sink.name)) return
     busy.add(sink.name)
     try {
@@ -98,23 +98,23 @@ interface DeliveryState {
 }
 
 interface Failure {
-  readonly answer?: SinkAnswer
+  readonly refusal?: SinkRefusal
   readonly cause?: unknown
 }
 
-interface Attempted {
-  readonly sink: Sink
+interface Attempted<S extends Sink> {
+  readonly sink: S
   readonly state: SinkState
-  readonly message: WebhookMessage
+  readonly message: SinkMessage
   /** Cursor after the message. */
   readonly cursor: string
 }
 
-function createDelivery(options: WebhookRelayOptions, { oldest, counters, signal }: DeliveryState) {
+function createDelivery<S extends Sink>(options: EventRelayOptions<S>, { oldest, counters, signal }: DeliveryState) {
   const { lease, feed, store, meter, eventSource, now, random } = options
   const progress = createSinkProgress(store, now)
 
-  async function nextPage(sink: Sink, after: string): Promise<FeedPage> {
+  async function nextPage(sink: S, after: string): Promise<FeedPage> {
     const wanted = { limit: MESSAGE_EVENTS, waitMs: 0 }
     try {
       return await feed.read({ ...wanted, after }, signal)
@@ -126,15 +126,15 @@ function createDelivery(options: WebhookRelayOptions, { oldest, counters, signal
     }
   }
 
-  async function failed({ sink, state, message, cursor }: Attempted, { answer, cause }: Failure): Promise<void> {
+  async function failed({ sink, state, message, cursor }: Attempted<S>, { refusal, cause }: Failure): Promise<void> {
     const attempts = state.attempts + 1
     counters.failedAttempts += 1
-    const reason = answer ? `answered ${answer.status}` : cause instanceof ServiceError ? cause.message : 'failed'
-    if (answer?.status === 410) {
+    const reason = refusal ? `answered ${refusal.status}` : cause instanceof ServiceError ? cause.message : 'failed'
+    if (refusal?.status === 410) {
       meter.trouble(`The sink "${sink.name}" answered 410: deliveries wait for scripts/replay ${sink.name}`, cause)
       return await progress.save(sink, { ...state, stopped: true }, signal)
     }
-    const pauseMs = pauseAfter({ attempts, ...answer }, random())
+    const pauseMs = pauseAfter({ attempts, ...refusal }, random())
     if (pauseMs !== undefined) {
       if (attempts === 1) meter.trouble(`A delivery to the sink "${sink.name}" is repeated: ${reason}`, cause)
       return await progress.save(sink, { ...state, attempts, retryAt: now() + pauseMs }, signal)
@@ -147,7 +147,7 @@ function createDelivery(options: WebhookRelayOptions, { oldest, counters, signal
 
   return {
     /** Delivers the next message. @returns Whether there may be more to deliver now. */
-    async next(sink: Sink): Promise<boolean> {
+    async next(sink: S): Promise<boolean> {
       const state = await progress.load(sink, signal)
       if (state.stopped || state.retryAt > now()) return false
       const { events, cursor } = await nextPage(sink, state.cursor)
@@ -158,7 +158,7 @@ function createDelivery(options: WebhookRelayOptions, { oldest, counters, signal
         return false
       }
       oldest.set(sink.name, first.version)
-      const message = webhookMessage(events, eventSource)
+      const message = sinkMessage(events, eventSource)
       // Also after a freeze of this process, at whatever point.
       if (!lease.isHeld) return false
       const failure = await attempt(options, { sink, message }, signal)
@@ -176,16 +176,19 @@ function createDelivery(options: WebhookRelayOptions, { oldest, counters, signal
 }
 
 /** @returns undefined for a success. */
-async function attempt(
-  { sender, now }: WebhookRelayOptions,
-  { sink, message }: Pick<Attempted, 'sink' | 'message'>,
+async function attempt<S extends Sink>(
+  { sender }: Pick<EventRelayOptions<S>, 'sender'>,
+  { sink, message }: Pick<Attempted<S>, 'sink' | 'message'>,
   signal: AbortSignal,
 ): Promise<Failure | undefined> {
-  const limit = startTimeLimit(signal, SEND_TIMEOUT_MS, () => new Error('The sink did not answer in time'))
-  const headers = webhookHeaders(message, sink.secrets, Math.floor(now() / 1000))
+  const limit = startTimeLimit(
+    signal,
+    SEND_TIMEOUT_MS,
+    () => new RemoteError('remote_failed', `no answer within ${SEND_TIMEOUT_MS / 1000} s`),
+  )
   try {
-    const answer = await sender.send(sink, { headers, body: message.body }, limit.signal)
-    return answer.status >= 200 && answer.status < 300 ? undefined : { answer }
+    const refusal = await sender.send(sink, message, limit.signal)
+    return refusal && { refusal }
   } catch (cause) {
     signal.throwIfAborted()
     return { cause }

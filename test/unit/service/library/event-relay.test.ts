@@ -6,8 +6,8 @@ import { batchKey, formatBatch } from '../../../../src/domain/stored/outbox-batc
 import { formatSinkState, NEW_SINK, replayKey } from '../../../../src/domain/stored/relay-state.ts'
 import { RemoteError } from '../../../../src/errors.ts'
 import { createEventFeed } from '../../../../src/service/library/event-feed.ts'
-import { createWebhookRelay } from '../../../../src/service/library/webhook-relay.ts'
-import type { SinkAnswer } from '../../../../src/service/ports/sink.ts'
+import { createEventRelay } from '../../../../src/service/library/event-relay.ts'
+import type { SinkRefusal } from '../../../../src/service/ports/sink.ts'
 import { putBytes } from '../../../../src/service/tools/small-object.ts'
 import { createMemoryStore } from '../../../support/memory-store.ts'
 import { never } from '../../../support/service-stage.ts'
@@ -25,15 +25,14 @@ function setUp() {
   const now = () => clock.ms
   const lease = { isHeld: true, look: async () => {} }
   const posts: { readonly id: string; readonly events: readonly string[] }[] = []
-  const sink = { answer: (): SinkAnswer => ({ status: 204 }) }
-  const relay = createWebhookRelay({
-    sinks: [{ name: 'indexer', url: 'https://indexer.example/', secrets: [Buffer.alloc(32)] }],
+  const sink = { answer: (): SinkRefusal | undefined => undefined }
+  const relay = createEventRelay({
+    sinks: [{ name: 'indexer' }],
     sender: {
-      async send(_, { headers, body }) {
+      async send(_, { id, body }) {
         const answer = sink.answer()
         const events = Subjects.parse(JSON.parse(body))
-        if (answer.status < 300)
-          posts.push({ id: headers['webhook-id'] ?? '', events: events.map(({ subject }) => subject) })
+        if (answer === undefined) posts.push({ id, events: events.map(({ subject }) => subject) })
         return answer
       },
     },
@@ -97,7 +96,7 @@ test('While a sink fails nothing is lost; the same message is attempted after a 
   }
   await stage.tick()
   await stage.write(2)
-  stage.sink.answer = () => ({ status: 204 })
+  stage.sink.answer = () => undefined
   await stage.tick()
   assert.deepEqual(stage.received(), [], 'the pause is not over')
   assert.ok(stage.relay.counters.lagSeconds > 0)
@@ -155,7 +154,7 @@ test('A message that a sink refuses each time becomes a dead letter, and the nex
     letter.map(({ subject }) => subject),
     subjects(1),
   )
-  stage.sink.answer = () => ({ status: 200 })
+  stage.sink.answer = () => undefined
   await stage.write(2)
   await stage.tick()
   assert.deepEqual(stage.received(), subjects(2))
@@ -169,7 +168,7 @@ test('A sink that answers 410 gets nothing until a replay, which begins where it
   stage.sink.answer = () => ({ status: 410 })
   await stage.write(2)
   await stage.tick()
-  stage.sink.answer = () => ({ status: 200 })
+  stage.sink.answer = () => undefined
   stage.clock.ms += 86_400_000
   await stage.tick()
   assert.deepEqual(stage.received(), subjects(1))
