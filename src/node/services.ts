@@ -16,8 +16,10 @@ import { createEventService } from '../service/library/event-service.ts'
 import { createImageList } from '../service/library/image-list.ts'
 import { createInfoService, createRecordService } from '../service/library/info-service.ts'
 import { createIngestService } from '../service/library/ingest-service.ts'
+import { createNightly } from '../service/library/nightly.ts'
 import { createOutbox } from '../service/library/outbox.ts'
 import { createPurgeService } from '../service/library/purge-service.ts'
+import { createReconciliation } from '../service/library/reconciliation.ts'
 import { createWorkQueue, type WorkQueue } from '../service/load/work-queue.ts'
 import { createBuckets } from '../service/originals/buckets.ts'
 import { createOriginalService } from '../service/originals/fetch.ts'
@@ -171,14 +173,17 @@ type Renditions = ReturnType<typeof createRenditions>
 
 /** Operations on uploaded images and on buckets. */
 function createLibrary(config: Config, made: Foundation & Originals & Renditions, parts: Parts) {
-  const feed = parts.add(createEventFeed({ ...made, keepMs: config.EVENTS_KEEP_DAYS * 86_400_000 }), 'requests')
+  const keepMs = config.EVENTS_KEEP_DAYS * 86_400_000
+  const feed = parts.add(createEventFeed({ ...made, keepMs }), 'requests')
   const node = randomBytes(4).toString('hex')
   const outbox = parts.add(createOutbox({ ...made, node, onWritten: feed.wake }))
+  const reconciliation = createReconciliation({ ...made, outbox })
   return {
     /** Identifies this process in the keys of the store. */
     node,
     outbox,
     feed,
+    nightly: createNightly({ ...made, reconciliation, keepMs }),
     imageList: createImageList(made.store),
     events: parts.add(createEventService({ ...made, buckets: made.elsewhere.told })),
     ingest: createIngestService({ ...made, derived: made, outbox, maxUploadBytes: config.MAX_UPLOAD_BYTES }),

@@ -172,6 +172,8 @@ async function openOutside(options: OutsideOptions): Promise<Outside> {
 interface Watched extends Pick<Outside, 'store' | 'elsewhere' | 'meter'> {
   readonly feed: EventFeed
   readonly purges: PurgeService
+  /** Reports images without an event. */
+  readonly nightly: (signal: AbortSignal) => Promise<void>
   readonly watch: InvalidationWatch
   readonly degradation: Degradation
   readonly writeAccess: NodeAccess
@@ -180,7 +182,7 @@ interface Watched extends Pick<Outside, 'store' | 'elsewhere' | 'meter'> {
 /** Polls for deletions, checks permissions, and removes expired invalidations. */
 function addStoreWatches(
   parts: Parts,
-  { store, elsewhere, meter, feed, purges, watch, degradation, writeAccess }: Watched,
+  { store, elsewhere, meter, feed, purges, nightly, watch, degradation, writeAccess }: Watched,
 ): void {
   const accessWatch = createAccessWatch({
     buckets: elsewhere.buckets,
@@ -210,6 +212,7 @@ function addStoreWatches(
     parts.add(
       begun(repeating(TRIM_MS, reporting('Expired events could not be deleted from the object store', feed.trim))),
     )
+    parts.add(begun(repeating(TRIM_MS, reporting('Images without an event could not be looked for', nightly))))
   }
   parts.add(
     begun(
