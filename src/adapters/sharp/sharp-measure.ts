@@ -67,7 +67,9 @@ async function read({ exif, iptc, xmp, icc }: Metadata): Promise<ReadMetadata> {
 export async function smallPicture(source: PixelSource, facts: OriginalFacts): Promise<SmallPicture> {
   const base = await toPixels(decodeMeasurable(source, facts), source.timeoutSeconds)
   const { pixels } = await encodeLevels(base, facts, { chain: possibleLevels(facts), levels: [], copyright: {} })
-  return await readSmall(pixels, facts)
+  const small = await readSmall(pixels, facts)
+  pixels.free()
+  return small
 }
 
 /** The levels of an original, regardless of the settings. */

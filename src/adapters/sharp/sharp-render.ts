@@ -63,15 +63,30 @@ async function decodeBase(source: PixelSource, plans: readonly Plan[]): Promise<
   return await toPixels(toSrgb(whole, { ...plans[0] }), source.timeoutSeconds)
 }
 
+/** Pixels in memory. */
+export interface HeldPixels extends PixelSource {
+  /**
+   * Frees the memory when nothing reads the pixels any more. Otherwise V8 collects all garbage each time that some 64 MB have been
+   * allocated: after one to two uploads of 12 MP. May be repeated.
+   */
+  free(): void
+}
+
 /** Executes the operations on an image so far. */
-export async function toPixels(image: Sharp, timeoutSeconds: number): Promise<PixelSource> {
+export async function toPixels(image: Sharp, timeoutSeconds: number): Promise<HeldPixels> {
   const { data, info } = await image.raw().toBuffer({ resolveWithObject: true })
   const { width, height, channels } = info
   const raw = { width, height, channels }
   return {
     open: () => sharp(data, { raw }).timeout({ seconds: timeoutSeconds }),
     timeoutSeconds,
+    free: () => freeBuffer(data),
   }
+}
+
+/** A small buffer may share its memory with others. */
+function freeBuffer({ buffer, byteLength }: Buffer): void {
+  if (byteLength > 0 && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
 
 async function renderPlan(source: PixelSource, plan: Plan): Promise<Sharp> {

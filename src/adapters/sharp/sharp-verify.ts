@@ -6,7 +6,7 @@ import type { Verified } from '../../service/ports/engine.ts'
 import { copyrightOf } from './metadata-reader.ts'
 import { decodeMeasurable, measurePicture, possibleLevels, readSmall } from './sharp-measure.ts'
 import { encodeLevels } from './sharp-reduce.ts'
-import { type PixelSource, toPixels } from './sharp-render.ts'
+import { type HeldPixels, type PixelSource, toPixels } from './sharp-render.ts'
 
 const LONGEST_SIDE = 32
 /** A TIFF is decoded strictly first; an SVG has no pixels of its own. */
@@ -39,7 +39,9 @@ export async function verifyAndReduce(
   const metadata = await source.open({}).metadata()
   const copyright = copyrightOf(metadata)
   const { reduced, pixels } = await encodeLevels(base, facts, { chain: possibleLevels(facts), levels, copyright })
-  return { reduced, info: await measurePicture(await readSmall(pixels, facts), facts, metadata) }
+  const small = await readSmall(pixels, facts)
+  pixels.free()
+  return { reduced, info: await measurePicture(small, facts, metadata) }
 }
 
 /**
@@ -47,12 +49,14 @@ export async function verifyAndReduce(
  * of the file for either.
  * @returns undefined for a format whose check needs more, and if it did not decode without any warning: `verifyPicture` decides.
  */
-async function decodeSound(source: PixelSource, facts: OriginalFacts): Promise<PixelSource | undefined> {
+async function decodeSound(source: PixelSource, facts: OriginalFacts): Promise<HeldPixels | undefined> {
   if (facts.frames > 1 || NEEDS_MORE.includes(facts.format)) return undefined
   const picture = decodeMeasurable(source, facts)
   const warnings = warningsOf(picture)
   const base = await toPixels(picture, source.timeoutSeconds).catch(() => undefined)
-  return warnings.size === 0 ? base : undefined
+  if (warnings.size === 0) return base
+  base?.free()
+  return undefined
 }
 
 /**
