@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
-import { mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
@@ -67,6 +67,29 @@ test('a file of another file system is copied, and its length is verified', asyn
   const cut = store.put('remotes/3f/2a/3f2b', { path }, { ...options, sizeBytes: BYTES.length + 1 }, never)
   await assert.rejects(cut, { code: 'store_unavailable' })
   assert.deepEqual(await readdir(join(root, 'tmp')), [])
+})
+
+test('a file of several parts is stored whole, and refused without the SHA-256 announced', async (t) => {
+  const root = await temporaryFolder(t)
+  const store = createFileStore(root)
+  const path = join(await temporaryFolder(t), 'upload')
+  const bytes = randomBytes(2_500_000)
+  await writeFile(path, bytes)
+  const hash = (name: string) => createHash(name).update(bytes).digest('hex')
+  const options = { contentType: 'image/jpeg', sizeBytes: bytes.length, md5: hash('md5'), sha256: hash('sha256') }
+  assert.equal(await store.put('originals/3f/2a/3f2a', { path }, options, never), 'created')
+  assert.ok(bytes.equals(await readFile(join(root, 'originals/3f/2a/3f2a'))))
+  const others = [
+    { ...options, sha256: hash('sha512').slice(0, 64) },
+    { ...options, sizeBytes: bytes.length - 1 },
+  ]
+  for (const other of others) {
+    await assert.rejects(store.put('originals/3f/2a/other', { path }, other, never), { code: 'store_unavailable' })
+  }
+  bytes.writeUInt8(bytes.readUInt8(2_000_000) ^ 1, 2_000_000)
+  await writeFile(path, bytes)
+  await assert.rejects(store.put('originals/3f/2a/other', { path }, options, never), { code: 'store_unavailable' })
+  assert.deepEqual(await readdir(join(root, 'originals/3f/2a')), ['3f2a'])
 })
 
 test('a removed object leaves no empty folders, and no folder in use goes', async (t) => {

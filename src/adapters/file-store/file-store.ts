@@ -170,10 +170,11 @@ async function putFile(
 async function writeObject(
   file: FileHandle,
   source: ObjectSource,
-  { md5, sizeBytes }: Pick<PutOptions, 'md5' | 'sizeBytes'>,
+  { md5, sha256, sizeBytes }: Pick<PutOptions, 'md5' | 'sha256' | 'sizeBytes'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const hash = md5 === undefined ? undefined : createHash('md5')
+  const [name, expected] = sha256 === undefined ? (['md5', md5] as const) : (['sha256', sha256] as const)
+  const hash = expected === undefined ? undefined : createHash(name)
   let writtenBytes = 0
   for await (const chunk of 'bytes' in source ? [source.bytes] : readInParts(source.path, sizeBytes)) {
     signal.throwIfAborted()
@@ -181,7 +182,7 @@ async function writeObject(
     writtenBytes += chunk.length
     await file.writeFile(chunk)
   }
-  if (writtenBytes !== sizeBytes || hash?.digest('hex') !== md5) {
+  if (writtenBytes !== sizeBytes || hash?.digest('hex') !== expected) {
     throw new UnavailableError('store_unavailable', 'The object was damaged in transit to the object store')
   }
 }

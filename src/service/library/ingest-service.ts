@@ -179,8 +179,8 @@ const ROUNDS = 3
 
 function createUploadStore(store: ObjectStore, now: () => number): UploadStore {
   async function putOriginal({ id, format }: ImageRecord, spooled: Spooled, signal: AbortSignal): Promise<void> {
-    const { source, sizeBytes, md5 } = spooled
-    const put = { contentType: contentTypeOf(format), sizeBytes, md5 }
+    const { source, sizeBytes, md5, sha256 } = spooled
+    const put = { contentType: contentTypeOf(format), sizeBytes, md5, sha256 }
     if ((await store.put(originalKey(id), source, put, signal)) === 'created') return
     if (await isIntact(id, spooled, signal)) return
     await store.put(originalKey(id), source, { ...put, overwrite: true }, signal)

@@ -41,6 +41,11 @@ export interface PutOptions {
    * verified, and a reader has to detect damage.
    */
   readonly md5?: string
+  /**
+   * Lower-case hex SHA-256 of the bytes, if the caller has it. A store may verify it instead of the MD5: with the instructions
+   * for it, a processor takes a third of the time.
+   */
+  readonly sha256?: string
   /** Replace an existing object. Absent: create-only. */
   readonly overwrite?: boolean
   /** Part of a deletion: it may use the space that a file store reserves for deletions. */
