@@ -9,6 +9,7 @@ import { benchEncoders } from './encoders.ts'
 import { benchEvents } from './events.ts'
 import { benchGalleries } from './galleries.ts'
 import { benchHits } from './hits.ts'
+import { benchIngest } from './ingest.ts'
 import type { BenchOptions, BenchReport, Figure } from './measure.ts'
 import { benchMisses } from './misses.ts'
 import { benchNginxLog } from './nginx-log.ts'
@@ -43,6 +44,7 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
   store      CPU of a GET and a HEAD to an S3 store, against the SDK and bare HTTP
   purge      sweep of a cache of a million files, against find -delete
   uploads    memory over a hundred large uploads
+  ingest     sustained uploads of 2 and 12 MP: CPU and memory, and what five million a day need
   part ...   parts to run; default: all
 
   --rows     rows of render whose names contain one of these texts; default: all.
@@ -73,6 +75,7 @@ const PARTS = {
   store: benchStoreCalls,
   purge: benchPurge,
   uploads: benchUploads,
+  ingest: benchIngest,
 } as const satisfies Record<string, (options: BenchOptions) => BenchReport | Promise<BenchReport>>
 type Part = keyof typeof PARTS
 
