@@ -10,8 +10,8 @@ import { newStore, startNodeFor } from '../tools/servers/site.ts'
 import type { BenchOptions, BenchReport, Figure } from './measure.ts'
 
 const SIZES = [
-  { name: '2 MP', prefix: '2mp', photographs: 6, uploads: 600 },
-  { name: '12 MP', prefix: '12mp', photographs: 7, uploads: 140 },
+  { name: '2 MP', prefix: '2mp', photographs: 6, uploads: 3000 },
+  { name: '12 MP', prefix: '12mp', photographs: 7, uploads: 300 },
 ] as const
 const CLIENTS = 8
 /** Memory is compared between the ends of these parts of a run. */

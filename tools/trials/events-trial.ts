@@ -16,6 +16,7 @@ const MESSAGE_EVENTS = 200
 /** Five million images a day are 58 events per second, 600 at peak. */
 const PEAK_PER_SECOND = 600
 const LONG_SECONDS = 30
+const MANY_EVENTS = 500_000
 const POLL_MS = 20
 const PROGRESS_MS = 10_000
 /** Without any progress. */
@@ -236,8 +237,9 @@ export async function tryEvents(scope: Scope, options: EventsTrialOptions): Prom
   clearInterval(progress)
   const tookMs = performance.now() - began
   const duplicates = [...indexer.subjects.values()].reduce((sum, times) => sum + times - 1, 0)
+  const inProgress = kills * (IN_FLIGHT + MESSAGE_EVENTS) + options.stops * MESSAGE_EVENTS
   // Of a short run, the faults are a greater share.
-  const most = Math.max(events / 1000, kills * (IN_FLIGHT + MESSAGE_EVENTS) + options.stops * MESSAGE_EVENTS)
+  const most = events >= MANY_EVENTS ? events / 1000 : inProgress
   const feed = await readWholeFeed(nodes.all[0]?.url ?? '')
   const dead = (await Promise.all(nodes.all.map((node) => node.metric('darkroom_relay_dead_letters_total')))).reduce(
     (a, b) => a + b,

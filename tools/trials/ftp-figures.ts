@@ -14,12 +14,21 @@ import { claim, count, seconds, type TrialFigure } from './trial-report.ts'
 const MAX_IMAGE_BYTES = 2 ** 24
 const never = new AbortController().signal
 
-/** Names of the files in the quarantine. */
-export async function quarantined(spool: string, user: string): Promise<ReadonlySet<string>> {
+/** Names and sizes, as the part of a file that was cut has the name of the whole. */
+export async function quarantined(spool: string, user: string): Promise<readonly RejectedFile[]> {
   const folder = join(spool, '.quarantine')
   const reasons = (await filesBelow(folder)).filter((name) => name.endsWith('.json'))
-  const files = await Promise.all(reasons.map(async (name) => jsonFields(await readFile(join(folder, name)))['file']))
-  return new Set(files.map((file) => String(file).slice(user.length + 1)))
+  return await Promise.all(
+    reasons.map(async (reason) => {
+      const { file, bytes } = jsonFields(await readFile(join(folder, reason)))
+      return { name: String(file).slice(user.length + 1), sizeBytes: Number(bytes) }
+    }),
+  )
+}
+
+interface RejectedFile {
+  readonly name: string
+  readonly sizeBytes: number
 }
 
 interface Stored {
@@ -54,8 +63,7 @@ interface Facts {
   readonly stored: Stored
   readonly feed: ReadFeed
   readonly indexer: Indexer
-  /** Names. */
-  readonly rejected: ReadonlySet<string>
+  readonly rejected: readonly RejectedFile[]
 }
 
 export function verdicts({ user, all, stored, feed, indexer, rejected }: Facts): readonly TrialFigure[] {
@@ -64,11 +72,13 @@ export function verdicts({ user, all, stored, feed, indexer, rejected }: Facts):
   const known = new Set([...whole, ...flipped].map(({ id }) => id))
   const isStored = ({ id }: TrialFile): boolean => stored.originals.has(id) && stored.records.has(id)
   const strangers = [...stored.originals, ...stored.records].filter((id) => !known.has(id))
-  const undecided = flipped.filter((file) => isStored(file) === rejected.has(file.name))
+  const inQuarantine = new Set(rejected.map(({ name, sizeBytes }) => `${name} ${sizeBytes}`))
+  const isRejected = ({ name, sizeBytes }: TrialFile): boolean => inQuarantine.has(`${name} ${sizeBytes}`)
+  const undecided = flipped.filter((file) => isStored(file) === isRejected(file))
   const unreported = [...stored.records].filter((id) => !feed.stored.has(id) || !indexer.subjects.has(id))
   const wholeStored = whole.filter(isStored).length
-  const refused = truncated.filter(({ name }) => rejected.has(name)).length
-  const silent = [...rejected].filter((name) => !feed.rejected.has(`${user}/${name}`))
+  const refused = truncated.filter(isRejected).length
+  const silent = rejected.filter(({ name }) => !feed.rejected.has(`${user}/${name}`))
   const duplicates = [...indexer.subjects.values()].reduce((sum, often) => sum + often - 1, 0)
   return [
     claim('whole images stored', count(wholeStored), count(whole.length), wholeStored === whole.length),

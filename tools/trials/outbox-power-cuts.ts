@@ -68,6 +68,7 @@ async function cutPowerOf(scope: Scope, folder: string, { rounds, random }: Cuts
   const control = writeControlUntil(life, disk.path)
   const uploads = uploaders.upload(Number.MAX_SAFE_INTEGER)
   const sums = { acknowledged: 0, lost: 0, damaged: 0, batches: 0, control: 0, controlDamaged: 0 }
+  while (acknowledged.size === 0) await Promise.race([control, uploads, delay(SHORTEST_MS)])
   for (let round = 1; round <= rounds; round += 1) {
     await Promise.race([control, uploads, delay(SHORTEST_MS + (random() % (LONGEST_MS - SHORTEST_MS)))])
     const before = [...acknowledged]

@@ -10,6 +10,7 @@ export interface TrialFile {
   readonly name: string
   readonly kind: FileKind
   readonly id: string
+  readonly sizeBytes: number
   readonly bytes: Buffer
 }
 
@@ -38,7 +39,7 @@ export function trialFile(photographs: readonly Buffer[], number: number, random
   const kind = number % BROKEN !== 0 ? 'whole' : number % (2 * BROKEN) === 0 ? 'truncated' : 'flipped'
   const bytes = damaged(photograph, kind, random)
   const name = `${kind}-${String(number).padStart(5, '0')}.${extensionOf(photograph)}`
-  return { name, kind, id: idOf(bytes), bytes }
+  return { name, kind, id: idOf(bytes), sizeBytes: bytes.length, bytes }
 }
 
 function damaged(file: Buffer, kind: FileKind, random: () => number): Buffer {
