@@ -8,13 +8,14 @@ import { proxiesCheck } from './proxies.ts'
 import { readinessCheck } from './readiness.ts'
 import { renderCheck } from './render.ts'
 import { roundTripCheck } from './round-trip.ts'
+import { sinksCheck } from './sinks.ts'
 
 /**
  * The checks that --local omits, by stage. The proxies are those of the requests before; what the node has noticed of all
  * requests, it reports last.
  */
 export const NETWORK_STAGES: readonly (readonly Check[])[] = [
-  [bucketsCheck, clockCheck, dnsCheck, certificateCheck, renderCheck, nginxFilesCheck, roundTripCheck],
+  [bucketsCheck, sinksCheck, clockCheck, dnsCheck, certificateCheck, renderCheck, nginxFilesCheck, roundTripCheck],
   [proxiesCheck],
   [readinessCheck],
 ]

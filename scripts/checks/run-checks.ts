@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { bucketVariables, loadBuckets } from '../../src/config/buckets-file.ts'
 import { type Config, ConfigError, loadConfig } from '../../src/config/env.ts'
+import { loadSinks } from '../../src/config/sinks-file.ts'
 import { atStart } from '../../src/node/start-trouble.ts'
 import { becomeOwner } from '../become-owner.ts'
 import type { DoctorOptions } from '../doctor-options.ts'
@@ -77,16 +78,20 @@ async function hungFolder({ setting, path }: Folder): Promise<readonly Finding[]
 interface LoadedSettings {
   readonly results: readonly Result[]
   /** Absent: the settings are invalid. */
-  readonly loaded?: Pick<Checked, 'config' | 'buckets'>
+  readonly loaded?: Pick<Checked, 'config' | 'buckets' | 'sinks'>
 }
 
 async function loadSettings(): Promise<LoadedSettings> {
   const path = process.env['BUCKETS_FILE'] ?? ''
   const place = { name: 'BUCKETS_FILE', path, example: '/etc/darkroom-buckets.yaml' }
+  const sinksPath = process.env['SINKS_FILE'] ?? ''
+  const sinksPlace = { name: 'SINKS_FILE', path: sinksPath, example: '/etc/darkroom-sinks.yaml' }
   try {
-    const config = loadConfig(process.env, await atStart(place, bucketVariables(path)))
+    const used = [await atStart(place, bucketVariables(path)), await atStart(sinksPlace, bucketVariables(sinksPath))]
+    const config = loadConfig(process.env, new Set(used.flatMap((names) => [...names])))
     const buckets = await atStart(place, loadBuckets(config.BUCKETS_FILE, process.env))
-    return { results: [ok('The settings are valid.')], loaded: { config, buckets } }
+    const sinks = await atStart(sinksPlace, loadSinks(config.SINKS_FILE, process.env))
+    return { results: [ok('The settings are valid.')], loaded: { config, buckets, sinks } }
   } catch (error) {
     if (!(error instanceof ConfigError)) return { results: [failure(`${reasonOf(error)}.`, fixOf('BUCKETS_FILE'))] }
     return { results: error.message.split('\n').map((line) => failure(`${line}.`, fixOf(line))) }
@@ -95,8 +100,10 @@ async function loadSettings(): Promise<LoadedSettings> {
 
 /** @param mistake Begins with the name of its setting. */
 function fixOf(mistake: string): string {
-  const [setting = ''] = mistake.split(':')
+  const [setting = ''] = mistake.split(/[:.]/)
   if (setting === 'BUCKETS_FILE') return 'Correct the file that BUCKETS_FILE names; docs/buckets.md describes it.'
+  if (setting === 'SINKS_FILE')
+    return 'Correct the file that SINKS_FILE names, or its variables; docs/events.md describes it.'
   return `Correct ${setting} in the environment of the node (/etc/darkroom.env); docs/settings.md has the allowed values.`
 }
 

@@ -66,11 +66,13 @@ interface Sinks extends SinkSender<SinkSettings> {
    * @throws RequestError `remote_not_allowed`; RemoteError if it has no address.
    */
   check(sink: SinkSettings, signal: AbortSignal): Promise<void>
+  /** Also logs in at a broker, and looks for its exchange or queue. @throws as `check` */
+  probe(sink: SinkSettings, signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 
 /** The adapters of sinks, each imported when it is used first: they take time and memory. */
-function openSinks(config: Config): Sinks {
+export function openSinks(config: Config): Sinks {
   const addresses = createSinkAddresses({
     allowedAddresses: config.SINK_ALLOW_ADDRESSES,
     dnsServers: config.REMOTE_DNS,
@@ -81,6 +83,10 @@ function openSinks(config: Config): Sinks {
   const amqpSender = async () => await (brokers ??= openBrokers(addresses))
   return {
     check: async ({ url }, signal) => void (await addresses(url, signal)),
+    async probe(sink, signal) {
+      await addresses(sink.url, signal)
+      if (sink.kind === 'amqp') await (await amqpSender()).probe(sink, signal)
+    },
     async send(sink, message, signal) {
       return sink.kind === 'amqp'
         ? await (await amqpSender()).send(sink, message, signal)
