@@ -3,6 +3,7 @@ import { createDarkroom } from './darkroom.mjs'
 import { followFeed } from './feed.mjs'
 import { openIndex } from './image-index.mjs'
 import { listAll, readDetails } from './images.mjs'
+import { consumeQueue } from './queue.mjs'
 import { serve } from './server.mjs'
 
 const {
@@ -12,13 +13,15 @@ const {
   DARKROOM_TOKEN,
   EVENTS = 'feed',
   WEBHOOK_SECRET,
+  AMQP_URL = 'amqp://127.0.0.1',
+  AMQP_QUEUE = 'darkroom',
   DATABASE = 'index.sqlite',
   HOST = '127.0.0.1',
   PORT = '3000',
 } = process.env
 
 if (!DARKROOM_TOKEN) fail('DARKROOM_TOKEN is not set: it should be one of the UPLOAD_TOKENS of Darkroom')
-if (!['feed', 'webhook'].includes(EVENTS)) fail(`EVENTS: "${EVENTS}" should be feed or webhook`)
+if (!['feed', 'webhook', 'amqp'].includes(EVENTS)) fail(`EVENTS: "${EVENTS}" should be feed, webhook or amqp`)
 if (EVENTS === 'webhook' && !WEBHOOK_SECRET) fail('EVENTS=webhook requires WEBHOOK_SECRET, the secret of SINKS_FILE')
 
 const stop = new AbortController()
@@ -31,6 +34,7 @@ console.log(`Search at http://${HOST}:${server.address().port}/`)
 for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => stop.abort())
 const tasks = [listAll(darkroom, index), readDetails(darkroom, index)]
 if (EVENTS === 'feed') tasks.push(followFeed(darkroom, index))
+if (EVENTS === 'amqp') tasks.push(consumeQueue(darkroom, index, { url: AMQP_URL, queue: AMQP_QUEUE, signal: stop.signal }))
 await Promise.all(tasks)
 server.close()
 server.closeAllConnections()
