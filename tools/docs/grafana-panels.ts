@@ -311,4 +311,37 @@ export const PANEL_ROWS: readonly PanelRow[] = [
       },
     ],
   },
+  {
+    title: 'Events',
+    graphs: [
+      {
+        'Events written and delivered': {
+          about: 'Written by uploads, deletions and the intake; delivered to each sink of SINKS_FILE',
+          unit: 'ops',
+          queries: {
+            written: rate('darkroom_outbox_events_total'),
+            delivered: rate('darkroom_relay_delivered_events_total'),
+          },
+        },
+        'Age of the oldest event': {
+          about: 'That waits for the store, or for a sink',
+          unit: 's',
+          queries: {
+            'store, {{instance}}': gauge('darkroom_outbox_age_seconds'),
+            'sinks, {{instance}}': gauge('darkroom_relay_lag_seconds'),
+          },
+        },
+        'Event failures': {
+          about:
+            'Batches that the store did not take, deliveries that a sink did not accept, messages that were given up',
+          unit: 'none',
+          queries: {
+            store: increase('darkroom_outbox_failures_total'),
+            sinks: increase('darkroom_relay_failed_attempts_total'),
+            'dead letters': increase('darkroom_relay_dead_letters_total'),
+          },
+        },
+      },
+    ],
+  },
 ]
