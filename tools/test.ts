@@ -28,9 +28,9 @@ Starts real servers (S3, nginx, Chromium) and runs the tests against them. A ski
 
 Missing servers are installed on Debian, as root. Not part of npm test: npm run test:browser (the page at /, galleries
 and the recipes), test:frameworks (the examples for web frameworks), test:operator (doctor, alerts, Prometheus, TLS,
-logs), test:openapi, test:troubleshooting (common mistakes), test:ftp (intake, FTP), test:docker (the image and
-docker-compose.yml, in a Docker engine of its own), and test:examples, which also needs Python, PHP, Ruby and Go:
-Debian's packages python3, php-cli, ruby and golang-go.
+logs), test:openapi, test:troubleshooting (common mistakes), test:ftp (intake, FTP), test:haproxy (the front),
+test:docker (the image and docker-compose.yml, in a Docker engine of its own), and test:examples, which also needs
+Python, PHP, Ruby and Go: Debian's packages python3, php-cli, ruby and golang-go.
 
 Exit code: 0 all tests passed; 1 otherwise.
 `

@@ -1,62 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import sharp from 'sharp'
 import { anyUrl } from '../../tools/fuzz/any-url.ts'
-import { parseAnswers, type RawAnswer, rawExchange } from '../../tools/requests/raw-exchange.ts'
-import { jsonFields } from '../../tools/requests/raw-request.ts'
-import { backgroundIsDone, type Darkroom, upload } from '../../tools/servers/darkroom.ts'
-import { TOKEN } from '../../tools/servers/site.ts'
+import { backgroundIsDone } from '../../tools/servers/darkroom.ts'
+import { ask, essence, isDirectHit, newId } from '../support/path-answers.ts'
 import { SPELLINGS, type Spelling } from '../support/path-spellings.ts'
 import { startWholeSite } from '../support/whole-site.ts'
 
 const CONCURRENCY = 4
-/** Every server closes the connection after its answer. */
-const ANSWERED_WITHIN_MS = 30_000
-const DIRECT_HIT = 'cache;desc="nginx"'
 /** These are on disk, so that what is spelled wrongly has a file beside it. */
 const NEIGHBOURS = ['40w', '40w.webp', '40w/x.jpg', '400w', '400w.webp']
-
-let made = 0
-/** A PNG that no other test case has. */
-function newPicture(): Promise<Buffer> {
-  made += 1
-  const background = { r: made % 256, g: Math.floor(made / 256), b: 77 }
-  return sharp({ create: { width: 64, height: 48, channels: 3, background } })
-    .png()
-    .toBuffer()
-}
-
-async function newId({ url }: Darkroom): Promise<string> {
-  const { id } = jsonFields(await (await upload(url, await newPicture(), 'image/png', TOKEN)).text())
-  assert.ok(typeof id === 'string')
-  return id
-}
-
-/** Sends the target as it stands, byte for byte. */
-async function ask(origin: string, { target, method = 'GET', upload: isUpload = false }: Spelling): Promise<RawAnswer> {
-  const body = isUpload ? (await newPicture()).toString('latin1') : ''
-  const lines = isUpload ? [`Authorization: Bearer ${TOKEN}`, 'Content-Type: image/png'] : []
-  const head = [`${method} ${target} HTTP/1.1`, 'Host: pictures.example', 'Connection: close', ...lines]
-  const text = `${head.join('\r\n')}\r\nContent-Length: ${body.length}\r\n\r\n${body}`
-  const [answer, ...more] = parseAnswers(await rawExchange(origin, text, ANSWERED_WITHIN_MS))
-  assert.ok(answer && more.length === 0, `${target} is answered once`)
-  return answer
-}
-
-function isDirectHit({ headers }: RawAnswer): boolean {
-  return headers['server-timing'] === DIRECT_HIT
-}
-
-/** What must be the same at every server. */
-function essence({ status, headers, body }: RawAnswer, id = '') {
-  const type = headers['content-type']?.replace(/;.*/, '')
-  if (status === 301) return { status, answer: headers['location']?.replaceAll(id || '{id}', '{id}') }
-  if (status < 400 || type !== 'application/json') return { status, answer: type }
-  const { error, message, ...more } = jsonFields(body)
-  assert.deepEqual(more, {})
-  return { status, answer: error, message }
-}
 
 test(`The node, its nginx with and without the file, and the front agree on ${SPELLINGS.length} spellings`, async (t) => {
   assert.ok(SPELLINGS.length >= 200)

@@ -1,4 +1,5 @@
 import { grafanaDashboard } from './grafana-dashboard.ts'
+import { haproxyConf } from './haproxy-conf.ts'
 import { metricsPage } from './metrics-page.ts'
 import { nginxConf } from './nginx-conf.ts'
 import { settingsPage } from './settings-page.ts'
@@ -10,6 +11,8 @@ export function generatedFiles(): Readonly<Record<string, string>> {
     'docs/settings.md': settingsPage(),
     'nginx.conf': nginxConf('node'),
     'packaging/grafana/darkroom.json': grafanaDashboard(),
+    'packaging/haproxy/haproxy.cfg': haproxyConf('haproxy.cfg'),
+    'packaging/haproxy/originals.map': haproxyConf('originals.map'),
     'packaging/nginx/front.conf': nginxConf('front'),
     'packaging/nginx/redirect.conf': nginxConf('redirect'),
   }

@@ -32,6 +32,11 @@ export function ensureNginx(): Promise<string> {
   return ensureCommand('nginx', { packages: ['nginx'], services: ['nginx.service'] })
 }
 
+/** @returns The path of HAProxy. */
+export function ensureHaproxy(): Promise<string> {
+  return ensureCommand('haproxy', { packages: ['haproxy'], services: ['haproxy.service'] })
+}
+
 /** @returns The path of a Chromium that can run headless. */
 export function ensureChromium(): Promise<string> {
   return ensureCommand('chromium', { packages: ['chromium'], services: [] })

@@ -189,7 +189,7 @@ export function replaceSiteLines(config: string, replacements: Readonly<Record<s
     unused.delete(setting)
     return `${replacement} # site`
   })
-  if (unused.size > 0) throw new Error(`nginx.conf has no site line that says ${[...unused].join(' or ')}`)
+  if (unused.size > 0) throw new Error(`The configuration has no site line that says ${[...unused].join(' or ')}`)
   return lines.join('\n')
 }
 

@@ -18,6 +18,11 @@ interface Versioned {
   readonly version?: string
 }
 
+/** An encoded URL is encoded as a whole; proxies merge slashes. */
+const PATH = /^\/+v1\/(?<head>(?:[^/]*\/)*?)(?<url>https?(?::|%3[Aa]).*)$/s
+/** `npm run docs` writes it into the rules of HAProxy. */
+export const RETHUMB_PATH_PATTERN = PATH.source
+
 /**
  * Reads a URL of rethumb.
  *
@@ -33,8 +38,7 @@ interface Versioned {
  * @throws RequestError `invalid_path` naming the invalid part.
  */
 export function parseRethumbPath(target: string): RethumbRequest {
-  // An encoded URL is encoded as a whole; proxies merge slashes.
-  const { head, url } = /^\/+v1\/(?<head>(?:[^/]*\/)*?)(?<url>https?(?::|%3[Aa]).*)$/s.exec(target)?.groups ?? {}
+  const { head, url } = PATH.exec(target)?.groups ?? {}
   if (head === undefined || url === undefined) {
     throw invalidPath(
       'Malformed path: use /v1/{parameter}/{value}/…, ending with the URL of an image (http://… or https://…)',

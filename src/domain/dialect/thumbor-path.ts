@@ -79,6 +79,8 @@ function acceptedText(first: string, rest: string, settings: ThumborSettings): A
 
 const PARTS =
   /^(?:(?<debug>debug)\/)?(?:(?<meta>meta)\/)?(?:(?<trim>trim(?::[^/]*)?)\/)?(?:(?<crop>[\d.]+x[\d.]+:[\d.]+x[\d.]+)\/)?(?:(?<adaptive>adaptive-)?(?<full>full-)?(?<fitIn>fit-in)\/)?(?:(?<stretch>stretch)\/)?(?<size>(?<flop>-)?(?<width>\d+|orig)?x(?<flip>-)?(?<height>\d+|orig)?\/)?(?:(?<padding>\d+x\d+(?::\d+x\d+)?)\/)?(?:(?<halign>left|right|center)\/)?(?:(?<valign>top|bottom|middle)\/)?(?:(?<smart>smart)\/)?(?<rest>.*)$/s
+/** `npm run docs` writes it into the rules of HAProxy. */
+export const THUMBOR_PARTS_PATTERN = PARTS.source
 
 type Parts = Readonly<Record<string, string | undefined>>
 
