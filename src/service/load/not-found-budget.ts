@@ -108,17 +108,22 @@ export function createNotFoundBudget(options: NotFoundBudgetOptions): NotFoundBu
       const leaveSeat = seats.take(client)
       const line = lineOf(client)
       const turn = Promise.withResolvers<Ask>()
-      const waiter: Waiter = { cost, grant: turn.resolve, reject: turn.reject }
+      // Whoever gives up leaves the line at once, as tokens that are granted later would be lost.
+      const giveUp = (reason: unknown) => {
+        line.remove(waiter)
+        turn.reject(reason)
+      }
+      const waiter: Waiter = { cost, grant: turn.resolve, reject: giveUp }
       // The tokens of a client without missing images only have to come back.
       const look = () => {
-        if (tokens.isSuspect(client)) turn.reject(refusal(client, cost))
+        if (tokens.isSuspect(client)) giveUp(refusal(client, cost))
         else timer = setTimeout(look, maxWaitMs)
       }
       let timer = setTimeout(look, maxWaitMs)
       line.add(waiter)
       cut(client)
       try {
-        return await unlessAborted(turn.promise, signal, () => {})
+        return await unlessAborted(turn.promise, signal, giveUp)
       } finally {
         clearTimeout(timer)
         line.remove(waiter)
