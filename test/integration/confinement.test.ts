@@ -19,6 +19,7 @@ const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.met
 const UNIT = path('packaging/systemd/darkroom.service')
 const PURGE_UNIT = path('packaging/systemd/darkroom-purge.service')
 const DOCTOR_UNIT = path('packaging/systemd/darkroom-doctor.service')
+const INGEST_UNIT = path('packaging/systemd/darkroom-ingest.service')
 const PURGE_REMOTES_UNIT = path('packaging/systemd/darkroom-purge-remotes.service')
 
 /** The settings of a unit; of one that is given several times, all, joined. */
@@ -110,6 +111,14 @@ const SERVICE = {
 const PURGE = { ...BOTH, PrivateNetwork: /^yes$/, RestrictAddressFamilies: /^AF_UNIX$/ } as const
 const PURGE_REMOTES = { ...BOTH, RestrictAddressFamilies: /^AF_INET AF_INET6 AF_UNIX AF_NETLINK$/ } as const
 
+/** The group may move and delete what an FTP server wrote. */
+const INGEST = {
+  ...BOTH,
+  RestrictAddressFamilies: /^AF_INET AF_INET6 AF_UNIX$/,
+  UMask: /^0007$/,
+  Restart: /^always$/,
+} as const
+
 const { ProtectProc: _seesNginx, ...DOCTOR } = PURGE_REMOTES
 
 for (const [unit, wanted] of [
@@ -117,6 +126,7 @@ for (const [unit, wanted] of [
   [PURGE_UNIT, PURGE],
   [PURGE_REMOTES_UNIT, PURGE_REMOTES],
   [DOCTOR_UNIT, DOCTOR],
+  [INGEST_UNIT, INGEST],
 ] as const) {
   const name = unit.slice(unit.lastIndexOf('/') + 1)
   test(`${name} gives up all that the service can do without`, async () => {
