@@ -30,7 +30,8 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
   hits       cache hits through nginx and through Koa, against the fastest possible response of each
   log        what nginx's access log, and mtail reading it, cost per hit
   misses     first views, against sharp alone
-  share      CPU of the node's own process, without its renderers, for the first view of an upload; and of rendering alone
+  share      CPU of the node's own process, without its renderers, for the first view of an upload;
+             and of rendering alone
   render     first views by original, source and output, srcsets, negotiated URLs, uploads and memory,
              against ipx, sharp alone and imgproxy
   encoders   quality, size and CPU time of the settings of every encoder
