@@ -8,9 +8,9 @@ import {
 
 export const USAGE = `Usage: scripts/reconcile [options]
 
-Finds images without an event in the outbox, and reports them to the consumers of the feed and of sinks. Every night
-one of the nodes does the same by itself. The command is safe while nodes serve, may be interrupted, and may be repeated:
-the same image has the same event, which consumers ignore if they have processed it.
+Finds images without an event in the outbox, and reports them to the consumers of the feed and of sinks. Every
+night one of the nodes does the same by itself. The command is safe while nodes serve, may be interrupted, and
+may be repeated: the same image has the same event, which consumers ignore if they have processed it.
 
   --all       check all images, not only those since the last time. Once, for images that were stored by a version
               without events; events older than EVENTS_KEEP_DAYS are then reported again
