@@ -5,8 +5,12 @@ export const NO_CLIENT = ''
 export interface FairTurns<Key extends string> {
   /** @returns The waiting key that has the next turn. */
   next(waiting: Iterable<Key>): Key | undefined
-  /** @param cost Cost of this turn, in any unit. */
-  took(key: Key, cost: number): void
+  /**
+   * @param cost Cost of this turn, in any unit.
+   * @param waiting Number of keys that wait. The clock advances by their share of the cost: otherwise keys that are new, one after the
+   *   other, would all come before one that has had its turn.
+   */
+  took(key: Key, cost: number, waiting?: number): void
 }
 
 /** When more keys than this owe something, the half that owes the least is forgiven. */
@@ -37,9 +41,10 @@ export function createFairTurns<Key extends string>(): FairTurns<Key> {
       for (const key of waiting) if (best === undefined || due(key) < due(best)) best = key
       return best
     },
-    took(key, cost) {
-      clock = due(key)
-      dueAt.set(key, clock + cost)
+    took(key, cost, waiting = Infinity) {
+      const began = due(key)
+      dueAt.set(key, began + cost)
+      clock = began + cost / Math.max(1, waiting)
       forget()
     },
   }
@@ -79,7 +84,7 @@ export function createFairLine<T>(): FairLine<T> {
       const [first] = waiting.get(client ?? NO_CLIENT) ?? []
       return first
     },
-    took: turns.took,
+    took: (client, cost) => turns.took(client, cost, waiting.size),
     get size() {
       return size
     },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createFairTurns } from '../../../../src/service/load/fair-shares.ts'
+import { createFairLine, createFairTurns } from '../../../../src/service/load/fair-shares.ts'
 
 type Kind = 'viewer' | 'upload'
 
@@ -44,4 +44,19 @@ test('of very many keys those that owe the most are remembered', () => {
   assert.equal(turns.next(['owes', 'new']), 'new')
   turns.took('new', 100)
   assert.equal(turns.next(['owes', 'new']), 'new')
+})
+
+test('A client that has had its turn comes before an endless stream of new clients, ten at a time', () => {
+  const line = createFairLine<string>()
+  line.took('viewer', 1)
+  for (let stranger = 0; stranger < 10; stranger += 1) line.add(`stranger ${stranger}`, `stranger ${stranger}`)
+  line.add('viewer', 'viewer')
+  let turns = 0
+  for (; turns < 1000 && line.next() !== 'viewer'; turns += 1) {
+    const next = line.next() ?? ''
+    line.remove(next, next)
+    line.took(next, 1)
+    line.add(`stranger ${turns + 10}`, `stranger ${turns + 10}`)
+  }
+  assert.ok(turns <= 20, `${turns} turns`)
 })
