@@ -7,9 +7,10 @@ RUN apt-get update \
   && mkdir -p /var/cache/darkroom /var/lib/darkroom \
   && chown -R node:node /var/cache/darkroom /var/lib/darkroom /var/lib/nginx \
   # Mount points of the secrets of docker-compose.yml. The group root is MinIO's user.
-  && mkdir -p /secrets/node /secrets/minio \
-  && chown node:root /secrets/node /secrets/minio \
-  && chmod 0750 /secrets/node /secrets/minio
+  && mkdir -p /secrets/node /secrets/minio /secrets/ftp /secrets/broker \
+  && chown node:root /secrets/* \
+  && chmod 0750 /secrets/* \
+  && install --directory --owner=node --group=node --mode=2770 /var/spool/darkroom
 
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./

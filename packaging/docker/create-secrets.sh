@@ -22,8 +22,12 @@ secret() {
 
 secret /secrets/minio/root-password "${MINIO_ROOT_PASSWORD:-}"
 secret /secrets/node/s3-secret "${S3_SECRET:-}"
+# Of docker-compose.intake.yml.
+if [ -w /secrets/ftp ]; then secret /secrets/ftp/password "${FTP_PASSWORD:-}"; fi
+if [ -w /secrets/broker ]; then secret /secrets/broker/password ''; fi
 token=/secrets/node/upload-token
 if [ ! -s "$token" ]; then is_new=1; fi
 secret "$token" "${UPLOAD_TOKENS:-}"
 if [ -n "${is_new:-}" ] && [ -z "${UPLOAD_TOKENS:-}" ]; then echo "Upload token: $(cat "$token")"; fi
+if [ -w /secrets/ftp ]; then echo "To read the password of the FTP user camera: docker-compose exec ftp cat /secrets/ftp/password"; fi
 echo "To read the upload token: docker-compose exec node cat $token"

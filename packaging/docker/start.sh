@@ -1,8 +1,9 @@
 #!/bin/bash
-# The container's first process.        usage: start.sh node | dev | front | run COMMAND...
+# The container's first process.        usage: start.sh node | dev | front | ingest | run COMMAND...
 #   node   the node process and its nginx on port 8080; when one ends, or the container is stopped, both end
 #   dev    the same, and the node process starts again when a file of src/ changes; needs tools/, which the image lacks
 #   front  nginx on port 8080 that gives each image to one of the addresses that the name $NODES has
+#   ingest uploads the files of /var/spool/darkroom to the node or front at $DARKROOM_URL
 #   run    a command with the settings of the node: docker-compose exec node packaging/docker/start.sh run scripts/doctor
 # A setting that is not in the environment is taken from DEFAULT_<setting>, or from the file <setting>_FILE for secrets.
 set -euo pipefail
@@ -36,7 +37,7 @@ load_settings() {
     if [ -z "${!name:-}" ]; then export "$name=${!default}"; fi
     unset "$default"
   done
-  for name in AWS_SECRET_ACCESS_KEY UPLOAD_TOKENS EVENT_TOKENS URL_KEYS THUMBOR_KEYS IMGPROXY_KEYS; do
+  for name in AWS_SECRET_ACCESS_KEY UPLOAD_TOKENS EVENT_TOKENS URL_KEYS THUMBOR_KEYS IMGPROXY_KEYS BROKER_PASSWORD; do
     file=${name}_FILE
     if [ -n "${!file:-}" ] && [ -z "${!name:-}" ]; then export "$name=$(cat "${!file}")"; fi
     unset "$file"
@@ -120,11 +121,20 @@ run_front() {
   exit 1
 }
 
+run_ingest() {
+  load_settings
+  # The first one.
+  export DARKROOM_TOKEN="${UPLOAD_TOKENS%% *}"
+  unset UPLOAD_TOKENS
+  exec scripts/ingest --spool /var/spool/darkroom --renamed --sources packaging/darkroom-sources.yml
+}
+
 case "${1:-}" in
   node) run_node ;;
   # Not node --watch: it misses files that only renderers import, and with --watch-path it ends at a file that it cannot read.
   dev) run_node tools/dev.ts ;;
   front) run_front ;;
+  ingest) run_ingest ;;
   run) shift; load_settings; exec "$@" ;;
-  *) sed -n 's/^# //p; 8q' "$0" >&2; exit 2 ;;
+  *) sed -n 's/^# //p; 9q' "$0" >&2; exit 2 ;;
 esac

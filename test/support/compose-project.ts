@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { dockerEnv, dockerForTests } from '../../tools/docker/docker-engine.ts'
-import { copyCheckout, MINIO_IMAGE, PROMETHEUS_IMAGE } from '../../tools/docker/docker-images.ts'
+import { copyCheckout, MINIO_IMAGE, PROMETHEUS_IMAGE, RABBITMQ_IMAGE } from '../../tools/docker/docker-images.ts'
 import { freePort, isFree } from '../../tools/processes/free-port.ts'
 import { runQuietly } from '../../tools/processes/process.ts'
 
@@ -20,6 +20,8 @@ export interface ComposeProject {
   readonly s3Endpoint: string
   readonly consoleUrl: string
   readonly prometheusUrl: string
+  readonly ftpPorts: { readonly ftp: number; readonly sftp: number }
+  readonly indexerUrl: string
   /** Runs `docker-compose` in the clone. @returns its standard output. */
   compose(...args: readonly string[]): Promise<string>
   docker(...args: readonly string[]): Promise<string>
@@ -36,6 +38,7 @@ export async function createProject(t: TestContext, files: readonly string[] = [
   await copyCheckout(folder)
   const front = await twoPorts()
   const [minio, console, prometheus] = [await freePort(), await freePort(), await freePort()]
+  const [ftp, sftp, indexer, passive] = [await freePort(), await freePort(), await freePort(), await twoPorts()]
   const name = `darkroom-${front}`
   const env = {
     ...dockerEnv(dockerForTests()),
@@ -43,10 +46,16 @@ export async function createProject(t: TestContext, files: readonly string[] = [
     ...(files.length > 0 && { COMPOSE_FILE: files.join(':') }),
     MINIO_IMAGE,
     PROMETHEUS_IMAGE,
+    RABBITMQ_IMAGE,
     FRONT_PORT: `${front}-${front + 1}`,
     MINIO_PORT: String(minio),
     MINIO_CONSOLE_PORT: String(console),
     PROMETHEUS_PORT: String(prometheus),
+    FTP_PORT: String(ftp),
+    SFTP_PORT: String(sftp),
+    FTP_PASSIVE_PORTS: `${passive}-${passive + 1}`,
+    INDEXER_PORT: String(indexer),
+    ...(files.includes('docker-compose.intake.yml') && { PUBLIC_URL: `http://127.0.0.1:${front}` }),
     NOFILE_LIMIT: String(await openFilesLimit()),
   }
   const docker = (...args: readonly string[]) => runQuietly('docker', args, env)
@@ -76,6 +85,8 @@ export async function createProject(t: TestContext, files: readonly string[] = [
     s3Endpoint: `http://127.0.0.1:${minio}`,
     consoleUrl: `http://127.0.0.1:${console}`,
     prometheusUrl: `http://127.0.0.1:${prometheus}`,
+    ftpPorts: { ftp, sftp },
+    indexerUrl: `http://127.0.0.1:${indexer}`,
     compose,
     docker,
     async nodeUrls() {

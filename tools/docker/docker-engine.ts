@@ -78,11 +78,14 @@ export interface ImageSource {
   readonly tag: string
   /** Folder with the Dockerfile and what it copies. */
   readonly folder: string
+  /** Path of the Dockerfile in it. Default: `Dockerfile`. */
+  readonly file?: string
 }
 
 /** Builds an image on the network of this machine, so that packages come from where this machine has them from. */
-export async function buildImage({ host, tag, folder }: ImageSource): Promise<void> {
-  await runQuietly('docker', ['build', '--quiet', '--network', 'host', '--tag', tag, folder], dockerEnv(host))
+export async function buildImage({ host, tag, folder, file = 'Dockerfile' }: ImageSource): Promise<void> {
+  const options = ['--quiet', '--network', 'host', '--tag', tag, '--file', join(folder, file)]
+  await runQuietly('docker', ['build', ...options, folder], dockerEnv(host))
 }
 
 async function assertNothingLeft(folder: string, network: string): Promise<void> {

@@ -11,10 +11,12 @@ const ROOT = resolve(import.meta.dirname, '../..')
 const DEBIAN = 'darkroom-test/debian'
 export const MINIO_IMAGE = 'darkroom-test/minio'
 export const PROMETHEUS_IMAGE = 'darkroom-test/prometheus'
+export const RABBITMQ_IMAGE = 'darkroom-test/rabbitmq'
 
 /**
- * Makes all images of docker-compose.yml but Grafana's, without a registry of images: the base of the Dockerfile from Debian's
- * packages and the locked Node, those of MinIO and Prometheus from the binaries that the other tests run.
+ * Makes all images of docker-compose.yml and docker-compose.intake.yml but Grafana's, without a registry of images: the base of the
+ * Dockerfile from Debian's packages and the locked Node, those of MinIO and Prometheus from the binaries that the other tests run,
+ * and that of RabbitMQ from Debian's package.
  */
 export async function makeImages({ host }: DockerEngine): Promise<void> {
   process.stderr.write('Building the images, which takes a minute or two\n')
@@ -37,9 +39,12 @@ export async function makeImages({ host }: DockerEngine): Promise<void> {
       'CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]',
     ],
   })
+  await buildBroker(host)
   await inFolder(async (folder) => {
     await copyCheckout(folder)
     await buildImage({ host, tag: 'darkroom', folder })
+    await buildImage({ host, tag: 'darkroom-ftp', folder, file: 'packaging/docker/ftp.Dockerfile' })
+    await buildImage({ host, tag: 'darkroom-indexer', folder: join(folder, 'examples/indexer') })
   })
 }
 
@@ -66,6 +71,22 @@ async function buildNodeBase(host: string): Promise<void> {
         'COPY npm /usr/local/lib/node_modules/npm',
         'RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm',
         'RUN useradd --user-group --create-home --uid 1000 node',
+      ],
+    })
+  })
+}
+
+async function buildBroker(host: string): Promise<void> {
+  await inFolder(async (settings) => {
+    await copyRegistrySettings(settings)
+    const install = 'apt-get install --yes --no-install-recommends rabbitmq-server'
+    await buildFrom(host, RABBITMQ_IMAGE, {
+      files: { settings, 'docker-entrypoint.sh': join(ROOT, 'tools/docker/rabbitmq-entrypoint.sh') },
+      steps: [
+        'COPY settings /',
+        `RUN apt-get update && ${install} && rm -rf /var/lib/apt/lists/*`,
+        'COPY docker-entrypoint.sh /usr/local/bin/',
+        'VOLUME /var/lib/rabbitmq',
       ],
     })
   })
