@@ -409,7 +409,8 @@ test('A method that a URL does not know is 405 and says which ones it knows', as
   const id = await uploadFixture(url, 'fig-alpha.png', TOKEN)
   const cases = [
     ['DELETE', '/images', ['POST', 'GET', 'HEAD']],
-    ['POST', '/events', ['GET', 'HEAD']],
+    ['DELETE', '/events', ['GET', 'HEAD', 'POST']],
+    ['GET', '/purge', ['POST']],
     ['PUT', `/images/${id}`, ['GET', 'HEAD', 'DELETE']],
     ['POST', `/images/${id}`, ['GET', 'HEAD', 'DELETE']],
     ['DELETE', `/images/${id}/original`, ['GET', 'HEAD']],

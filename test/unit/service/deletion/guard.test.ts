@@ -8,7 +8,7 @@ import { createMemoryCache, createMemoryDisk } from '../../../support/memory-cac
 import { original } from '../../../support/memory-engine.ts'
 import { createStage, never } from '../../../support/service-stage.ts'
 
-const DELETED = { name: 'OriginalError', code: 'original_deleted' }
+const DELETED = { name: 'InvalidatedError', code: 'original_deleted' }
 
 /** A guard over the stage's real watch, and a cache whose files and hidden images can be looked at. */
 function createGuarded() {

@@ -335,7 +335,7 @@ test('A file that is gone each time it is opened is answered with 503, after two
   assert.deepEqual(tiers, ['miss', 'disk'])
 })
 
-test('An image that is deleted during each attempt is attempted twice', async () => {
+test('An image that is deleted or purged during each attempt is attempted four times', async () => {
   const stage = createStage()
   const id = await stage.plant(original())
   let renders = 0
@@ -344,7 +344,7 @@ test('An image that is deleted during each attempt is attempted twice', async ()
     await stage.watch.forget(new Set([id]))
   }
   await assert.rejects(stage.renditions.rendition(wanted(id, '400w'), never), { code: 'original_deleted' })
-  assert.equal(renders, 2)
+  assert.equal(renders, 4)
 })
 
 test('An image that is deleted and uploaded again during an attempt is answered by the next attempt', async () => {
