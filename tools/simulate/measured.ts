@@ -8,14 +8,14 @@ export interface Measured {
 
 /** What the cost model calculates with: change these after a run of the benchmarks, then run `npm run simulate -- --write`. */
 export const MEASURED = {
-  hitCpu: { value: 17, unit: 'µs', source: 'a hit by nginx alone: `npm run bench -- hits`' },
-  firstViewCpu: { value: 13, unit: 'ms', source: 'first view of a 12 MP upload: `npm run bench -- render`' },
+  hitCpu: { value: 15, unit: 'µs', source: 'a hit by nginx alone: `npm run bench -- hits`' },
+  firstViewCpu: { value: 10, unit: 'ms', source: 'first view of a 12 MP upload: `npm run bench -- render`' },
   storeReadCpu: {
-    value: 4,
+    value: 1.5,
     unit: 'ms',
     source: 'the part of a first view whose mezzanine is in S3: `npm run bench -- render`',
   },
-  uploadCpu: { value: 250, unit: 'ms', source: 'upload of 12 MP until idle: `npm run bench -- sizing`' },
+  uploadCpu: { value: 137, unit: 'ms', source: 'upload of 12 MP until idle: `npm run bench -- render`' },
   originalBytes: { value: 2.3e6, unit: 'bytes', source: 'a photograph of 12 MP: `npm run bench -- sizing`' },
   mezzanineShare: { value: 0.16, unit: '', source: "mezzanines' bytes, of the original's: `npm run bench -- render`" },
   gets: { value: 2, unit: '', source: 'GET for a first view whose mezzanine is in S3: `npm run bench -- sizing`' },
