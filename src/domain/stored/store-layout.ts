@@ -98,6 +98,14 @@ export function purgeKey({ time, name }: { readonly time: number; readonly name:
   return `${PURGES_PREFIX}${String(Math.trunc(time)).padStart(15, '0')}-${name}.json`
 }
 
+/** Prefix of the keys of all members. */
+export const NODES_PREFIX = 'nodes/'
+
+/** Key of the entry of a node. @param name By `isNodeName`. */
+export function nodeKey(name: string): string {
+  return `${NODES_PREFIX}${name}.json`
+}
+
 export const INVALIDATIONS_PREFIX = 'invalidations/'
 
 /** An image, or an original that may change, that all nodes have to invalidate. */
