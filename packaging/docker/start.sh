@@ -66,6 +66,7 @@ run_node() {
   if [ "${SIZE_POLICY:-}" = steps ] && [ "${SIZES_FALLBACK:-}" != redirect ]; then
     site 'map "" $size_steps ' 'map "" $size_steps { default on; }'
   fi
+  if [ -n "${CACHE_TAG_HEADERS:-}" ]; then site 'map "" $tag_headers ' "map \"\" \$tag_headers { default \"$CACHE_TAG_HEADERS\"; }"; fi
   # From where the front's word on who asks is believed, and where the monitoring may ask from.
   site 'set_real_ip_from ' "$(printf 'set_real_ip_from %s; ' $TRUSTED_NETWORKS)"
   site '127.0.0.1 1;' "$(printf '%s 1; ' $TRUSTED_NETWORKS)"

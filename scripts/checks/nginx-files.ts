@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { writeNewFile } from '../../src/adapters/files/new-file.ts'
+import { CACHE_TAG_HEADERS } from '../../src/domain/caching/cache-tags.ts'
 import { CACHE_FOLDERS, renditionFile, renditionFolder } from '../../src/domain/stored/cache-layout.ts'
 import type { Check } from './check.ts'
 import { failure, ok, reasonOf, skipped, warning } from './finding.ts'
@@ -21,6 +22,12 @@ const NOT_ROUNDING = warning(
   'nginx passes sizes between the steps to the node, although their files are in the cache.',
   'Set $size_steps in nginx.conf to on, write the rows of SIZE_STEPS below it, and reload nginx.',
 )
+
+const OTHER_TAGS = (names: readonly string[]) =>
+  failure(
+    'nginx sends files of the cache with other tag headers than the node: a CDN would not find them in a purge.',
+    `Set $tag_headers in nginx.conf to "${names.join(',')}" (CACHE_TAG_HEADERS), and reload nginx.`,
+  )
 
 /**
  * nginx sends a file of the cache by itself, or with signed URLs it does not. The file is a probe of a random id, with a modification time that makes the node
@@ -42,9 +49,11 @@ export const nginxFilesCheck: Check = {
     try {
       const temporary = join(cacheDir, CACHE_FOLDERS.temporary)
       writeNewFile({ temporary, folder, name: renditionFile(`${step}w`, 'webp'), bytes, durable: false })
-      const { status, isSent } = await view(`${url}/image/${id}/${step}w.webp`, bytes)
+      const { status, isSent, headers } = await view(`${url}/image/${id}/${step}w.webp`, bytes)
       if (isSigned) return [isSent ? UNSIGNED : ok('nginx sends no file before the node has checked its signature.')]
       if (isSent) {
+        const names = config.CACHE_TAG_HEADERS
+        if (CACHE_TAG_HEADERS.some((name) => names.includes(name) !== headers.has(name))) return [OTHER_TAGS(names)]
         const isRounded = (await view(`${url}/image/${id}/${step - 1}w.webp`, bytes)).isSent
         if (isRounded && !rounds) return [ROUNDING]
         if (!isRounded && rounds) return [NOT_ROUNDING]
@@ -69,9 +78,15 @@ export const nginxFilesCheck: Check = {
   },
 }
 
+interface Viewed {
+  readonly status: number
+  readonly headers: Headers
+  readonly isSent: boolean
+}
+
 /** @param bytes Of the file that nginx should send. */
-async function view(url: string, bytes: Buffer): Promise<{ readonly status: number; readonly isSent: boolean }> {
+async function view(url: string, bytes: Buffer): Promise<Viewed> {
   const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) })
   const received = Buffer.from(await response.arrayBuffer())
-  return { status: response.status, isSent: response.ok && received.equals(bytes) }
+  return { status: response.status, headers: response.headers, isSent: response.ok && received.equals(bytes) }
 }

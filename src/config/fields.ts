@@ -74,6 +74,8 @@ export const optionalByteSize = (about: Facts) => amount.optional().meta(facts({
 interface ListOptions {
   readonly preset?: string
   readonly max?: number
+  /** Default: spaces. */
+  readonly separator?: RegExp
 }
 
 /** For `transform`: what a parser returns, or the message of its `SettingError` as an issue. */
@@ -89,13 +91,17 @@ export const readBy =
     }
   }
 
-/** Words separated by spaces, each read by `parse`. @param parse Throws `SettingError` for a word that is wrong. */
-export const list = <T>(parse: (word: string) => T, { preset = '', max = Infinity }: ListOptions, about: Facts) =>
+/** Words, each read by `parse`. @param parse Throws `SettingError` for a word that is wrong. */
+export const list = <T>(
+  parse: (word: string) => T,
+  { preset = '', max = Infinity, separator = /\s+/ }: ListOptions,
+  about: Facts,
+) =>
   z
     .string()
     .default(preset)
     .transform((value, context): readonly T[] => {
-      const words = value.split(/\s+/).filter((word) => word !== '')
+      const words = value.split(separator).filter((word) => word !== '')
       if (words.length > max) context.addIssue({ code: 'custom', message: `should have at most ${max} entries` })
       return words.map((word) => readBy(parse)(word, context))
     })

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
+import { CACHE_TAG_HEADERS, parseCacheTagHeader } from '../domain/caching/cache-tags.ts'
 import { parseDialectMount } from '../domain/dialect/dialects.ts'
 import { parseAddressBlock } from '../domain/network/ip-address.ts'
 import { INPUT_FORMATS } from '../domain/spec/image-format.ts'
@@ -50,6 +51,15 @@ export const SERVER = {
         whenUnset: 'the server sends files itself',
       }),
     ),
+  CACHE_TAG_HEADERS: list(
+    parseCacheTagHeader,
+    { preset: 'Cache-Tag', separator: /[\s,]+/ },
+    {
+      about:
+        'Response headers with the tag of a picture, by which a CDN purges all of its sizes. nginx.conf has the same names in $tag_headers.',
+      allowed: `names among ${CACHE_TAG_HEADERS.join(', ')}, separated by commas`,
+    },
+  ),
   TRUSTED_PROXIES: list(
     parseAddressBlock,
     {},

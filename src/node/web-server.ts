@@ -85,6 +85,7 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
       now: performance.now.bind(performance),
       access: cacheAccess,
     }),
+    cacheTagHeaders: config.CACHE_TAG_HEADERS,
     now: Date.now,
     dialects: dialectSettings(config),
     errorPicture: readFileSync(new URL('../http/answer/error-picture.png', import.meta.url)),

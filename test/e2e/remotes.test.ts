@@ -33,7 +33,7 @@ test('An image of an allowed host is served at any size, and nothing else of its
   assert.match(String(headers['cache-control']), /^public, max-age=90, stale-if-error=\d+$/)
   assert.equal(headers['set-cookie'], undefined)
   assert.equal(headers['x-secret'], undefined)
-  assert.match(String(headers['cache-tag']), /^images\.test,http:\/\/images\.test:\d+\/a%20b\.jpg\?c=d$/)
+  assert.match(String(headers['cache-tag']), /^r[0-9a-f]{40},images\.test,http:\/\/images\.test:\d+\/a%20b\.jpg\?c=d$/)
   assert.equal((await rawRequest(url, path, { headers: { 'If-None-Match': String(headers.etag) } })).status, 304)
   assert.equal((await rawRequest(url, path, { headers: { Cookie: 'x=y', 'X-Forwarded-For': '1.2.3.4' } })).status, 200)
   assert.equal(host.requests.length, 1)

@@ -4,6 +4,7 @@ import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { createSizeSteps, DEFAULT_STEPS, stepSpec } from '../../src/domain/access/size-steps.ts'
+import { CACHE_TAG_HEADERS } from '../../src/domain/caching/cache-tags.ts'
 import { acceptClass } from '../../src/domain/spec/image-format.ts'
 import { formatSpec, parseSpec } from '../../src/domain/spec/spec.ts'
 import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
@@ -31,6 +32,21 @@ test('A rendition on disk is sent by nginx alone, with all headers of a picture'
       'server-timing': 'cache;desc="nginx"',
     })
     assert.equal(rawHeaders.length / 2, Object.keys(headers).length, 'no header came twice')
+  }
+  assert.deepEqual(node.requests, [])
+})
+
+test('A direct hit has the tag headers of the site line, and no others', async (t) => {
+  const line = (names: string) => `map "" $tag_headers { default "${names}"; }`
+  const site = { [line('Cache-Tag')]: line('surrogate-key, Edge-Cache-Tag,xkey,Cache-Groups') }
+  const { nginx, node, publish } = await setStage(t, answerOwn, { site })
+  await publish(`${FOLDER}/400w.webp`, 'a picture')
+  for (const method of ['GET', 'HEAD']) {
+    const { headers } = await rawRequest(nginx.origin, `/image/${ID}/400w.webp`, { method })
+    assert.deepEqual(
+      CACHE_TAG_HEADERS.map((name) => headers[name.toLowerCase()]),
+      [undefined, ID, ID, ID, `"${ID}"`],
+    )
   }
   assert.deepEqual(node.requests, [])
 })

@@ -90,6 +90,16 @@ test('An nginx that sends files without checking signatures is found', async (t)
   })
 })
 
+test('An nginx with other tag headers than the node is found', async (t) => {
+  const { env, args } = await site(t, { CACHE_TAG_HEADERS: 'Cache-Tag,Surrogate-Key' })
+  assertFound(await doctorReport(env, args), {
+    check: 'nginx files',
+    status: 'failure',
+    message: /other tag headers/,
+    fix: /\$tag_headers in nginx\.conf to "Cache-Tag,Surrogate-Key"/,
+  })
+})
+
 test('An nginx whose size steps do not match the size policy is found', async (t) => {
   const on = { site: { 'map "" $size_steps { default off; }': 'map "" $size_steps { default on; }' } }
   const open = await site(t, {}, on)

@@ -1,4 +1,5 @@
 import { DEFAULT_STEPS } from '../../src/domain/access/size-steps.ts'
+import { CACHE_TAG_HEADERS, type CacheTagHeader } from '../../src/domain/caching/cache-tags.ts'
 import { ERROR_HEADERS, PICTURE_HEADERS, renditionCacheControl } from '../../src/domain/caching/http-caching.ts'
 import { IMAGE_ID_PATTERN } from '../../src/domain/identity/image-id.ts'
 import {
@@ -44,6 +45,9 @@ export const NGINX_VALUES: ReadonlyMap<string, string> = new Map([
   ['not-found-body', errorBody(NOT_FOUND_LIMIT)],
   ['retry-after', retryAfter()],
   ['rendition-cache-control', quote(renditionCacheControl())],
+  ['tag-maps', tagMaps()],
+  ['hit-tags', addTags((header) => `$hit_${variable(header)}`)],
+  ['node-tags', addTags((header) => `$upstream_http_${variable(header)}`)],
   ['picture-headers', addHeaders(PICTURE_HEADERS)],
   ['error-headers', addHeaders(ERROR_HEADERS, ' always')],
 ])
@@ -122,6 +126,23 @@ function retryAfter(): string {
   return errors
     .flatMap(([status, { retryAfterSeconds: seconds }]) => (seconds === undefined ? [] : [`${status} ${seconds};`]))
     .join('\n')
+}
+
+/** A map for each header: the tag of an upload if the site sends the header. */
+function tagMaps(): string {
+  return CACHE_TAG_HEADERS.map((header) => {
+    const value = header === 'Cache-Groups' ? `'"$id"'` : '$id'
+    return `map $tag_headers $hit_${variable(header)} { "~*(?:^|[ ,])${header}(?:[ ,]|$)" ${value}; }`
+  }).join('\n')
+}
+
+function addTags(valueOf: (header: CacheTagHeader) => string): string {
+  return CACHE_TAG_HEADERS.map((header) => `add_header ${header} ${valueOf(header)};`).join('\n')
+}
+
+/** The name in a variable of nginx. */
+function variable(header: CacheTagHeader): string {
+  return header.toLowerCase().replaceAll('-', '_')
 }
 
 /** @param when Empty: for answers without an error only. */

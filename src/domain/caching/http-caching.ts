@@ -1,5 +1,4 @@
-import { isTransientId, type OriginalRef } from '../identity/image-id.ts'
-import { encodeKey } from '../url/picture-url.ts'
+import { isTransientId } from '../identity/image-id.ts'
 
 /** The conditional headers of a request, as sent. */
 export interface ConditionalHeaders {
@@ -185,22 +184,6 @@ export function versionCaching(
   if (expiresInSeconds === undefined) return { cacheControl: formatFreshness(freshness), validators, ageSeconds }
   const maxAge = Math.max(0, Math.min(freshness.freshSeconds, Math.floor(expiresInSeconds) + ageSeconds))
   return { cacheControl: `public, max-age=${maxAge}`, validators, ageSeconds }
-}
-
-/** CDNs accept tags of about this length, in characters. */
-const MAX_TAG_LENGTH = 1000
-
-/**
- * `Cache-Tag` of all renditions of an original, so that a CDN can purge all sizes at once. An object also has the tag
- * of its bucket, a remote image the tag of its host.
- */
-export function cacheTag(original: OriginalRef): string {
-  if (original.kind === 'image') return original.id
-  const { group, tag } =
-    original.kind === 'object'
-      ? { group: original.bucket, tag: `${original.bucket}/${encodeKey(original.key)}` }
-      : { group: new URL(original.url).hostname, tag: original.url.replaceAll(',', '%2C') }
-  return tag.length > MAX_TAG_LENGTH ? group : `${group},${tag}`
 }
 
 /** How long the known version of an original may be used, in whole seconds. */

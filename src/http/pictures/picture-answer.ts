@@ -1,6 +1,6 @@
 import type { Context } from 'koa'
+import { type CacheTagHeader, cacheTagValue } from '../../domain/caching/cache-tags.ts'
 import {
-  cacheTag,
   isNotModified,
   isPreconditionFailed,
   PICTURE_HEADERS,
@@ -30,6 +30,8 @@ export interface PictureAnswerOptions {
   readonly cache: ImageCache
   readonly askedBy: AskedBy
   readonly front: NginxFront
+  /** Headers that pictures have in addition. */
+  readonly cacheTagHeaders: readonly CacheTagHeader[]
   /** Ms since 1970. */
   readonly now: () => number
 }
@@ -56,7 +58,7 @@ export function choiceOf(ctx: Context, format: DialectFormat): View['as'] {
  * @param within Sets the signal of the request and limits its client. A hit in memory needs neither.
  */
 export function pictureAnswer(options: PictureAnswerOptions, within: NotFoundLimit): PictureAnswer {
-  const { views, askedBy, front } = options
+  const { views, askedBy, front, cacheTagHeaders } = options
   return async (ctx, { original, spec, as, expiresInSeconds }) => {
     const began = performance.now()
     // nginx sets or removes this header. Without nginx it could only come from the client.
@@ -67,7 +69,7 @@ export function pictureAnswer(options: PictureAnswerOptions, within: NotFoundLim
       // Without Koa's `ctx.set`, which took a tenth of the time of a hit.
       const { res } = ctx
       res.setHeader('Content-Type', contentTypeOf(rendition.format))
-      res.setHeader('Cache-Tag', cacheTag(original))
+      for (const header of cacheTagHeaders) res.setHeader(header, cacheTagValue(header, original))
       const tenths = Math.round((performance.now() - began) * 10)
       const milliseconds = `${Math.floor(tenths / 10)}.${tenths % 10}`
       res.setHeader('Server-Timing', `cache;desc="${rendition.tier}", node;dur=${milliseconds}`)

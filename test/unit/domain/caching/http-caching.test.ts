@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  cacheTag,
   fileValidators,
   isNotModified,
   isPreconditionFailed,
@@ -166,16 +165,3 @@ test('No copy outlives a signature', () => {
 test('A clock that was set back makes no negative age', () => {
   assert.equal(versionCaching(FILE, VERSION, NOW - 60_000).ageSeconds, 0)
 })
-
-const ID = '3f2a'.padEnd(40, '0')
-const TAGS = [
-  [{ kind: 'image', id: ID }, ID],
-  [{ kind: 'object', bucket: 'photos', key: 'a b/c,d.jpg' }, 'photos,photos/a%20b/c%2Cd.jpg'],
-  [{ kind: 'object', bucket: 'photos', key: 'x'.repeat(1024) }, 'photos'],
-  [{ kind: 'remote', url: 'https://a.example/b,c.jpg?d=%20' }, 'a.example,https://a.example/b%2Cc.jpg?d=%20'],
-] as const
-for (const [original, tag] of TAGS) {
-  test(`What is made of ${JSON.stringify(original).slice(0, 80)} has the tag ${tag}`, () => {
-    assert.equal(cacheTag(original), tag)
-  })
-}
