@@ -2,6 +2,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Writable } from 'node:stream'
+import { freeBuffer } from '../calls/free-buffer.ts'
 import { asError } from '../calls/timed-body.ts'
 import { FILE_MODE, inFolder } from '../files/new-file.ts'
 
@@ -14,8 +15,6 @@ export interface GatheredMemory {
 const BATCH_BYTES = 1024 * 1024
 /** Beyond this, chunks are written as they come. */
 const MAX_GATHERED_BYTES = 16 * 1024 * 1024
-/** Smaller buffers may be parts of Node's pool. */
-const LEAST_FREED_BYTES = 16 * 1024
 
 /** Writes a new file in few system calls. Emits `close` when the file is closed. */
 export function createFileSink(path: string, gathered: GatheredMemory): Writable {
@@ -69,15 +68,5 @@ async function writeAll(file: FileHandle | undefined, chunks: readonly Buffer[])
   const sizeBytes = chunks.reduce((sum, { length }) => sum + length, 0)
   // A disk that is nearly full takes a part. The next write tells why.
   if (bytesWritten < sizeBytes) await file.appendFile(Buffer.concat(chunks).subarray(bytesWritten))
-  for (const chunk of chunks) free(chunk)
-}
-
-/**
- * Frees the memory of a chunk that shares it with no other buffer. V8 collects all garbage each time that some 64 MB of buffers
- * were allocated since the last collection, and an original of 12 MP has 5 MB: without this, that took a tenth of a first view.
- */
-function free({ buffer, byteLength }: Buffer): void {
-  if (byteLength >= LEAST_FREED_BYTES && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) {
-    buffer.transfer(0)
-  }
+  for (const chunk of chunks) freeBuffer(chunk)
 }

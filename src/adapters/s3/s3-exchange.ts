@@ -1,5 +1,6 @@
 import { type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
+import { freeBuffer } from '../calls/free-buffer.ts'
 import type { S3Agents } from './s3-client.ts'
 import { percentEncode, type S3Request } from './s3-request.ts'
 
@@ -34,6 +35,9 @@ export function exchange(
   // The listener stays: an error after the response would otherwise end the process.
   outgoing.on('error', reject)
   outgoing.once('socket', (socket) => {
+    // Called after the parser, which has copied the body, and removed before the socket gets the parser of another request.
+    socket.on('data', freeBuffer)
+    outgoing.once('close', () => socket.off('data', freeBuffer))
     if (!socket.connecting) return
     const timer = setTimeout(() => outgoing.destroy(new ConnectTimeoutError()), connectTimeoutMs)
     const stop = (): void => clearTimeout(timer)

@@ -8,6 +8,7 @@ import {
   plannedSize,
   sizeBeforeTurn,
 } from '../../domain/picture/transform-plan.ts'
+import { freeBuffer } from '../calls/free-buffer.ts'
 import { type Copyright, withCopyright } from './metadata-reader.ts'
 
 /** Source pixels, opened again for each use. */
@@ -82,11 +83,6 @@ export async function toPixels(image: Sharp, timeoutSeconds: number): Promise<He
     timeoutSeconds,
     free: () => freeBuffer(data),
   }
-}
-
-/** A small buffer may share its memory with others. */
-function freeBuffer({ buffer, byteLength }: Buffer): void {
-  if (byteLength > 0 && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
 
 async function renderPlan(source: PixelSource, plan: Plan): Promise<Sharp> {
