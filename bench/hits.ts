@@ -10,7 +10,7 @@ import { measureTls, setTlsStage, type TlsRuns, tlsFigures } from './hits-tls.ts
 import { type BenchOptions, type BenchReport, measureInTurn, median } from './measure.ts'
 import { startNodeProcess } from './node-process.ts'
 import { startBareNginx, startProxyCache, startStaticNginx } from './static-nginx.ts'
-import { type Load, loadWithWrk } from './wrk.ts'
+import { type Load, loadWithWrk } from '../tools/requests/wrk.ts'
 
 const TOKEN = 'a token for the benchmark'.replaceAll(' ', '-')
 const KEY = 'a key for the benchmark'.replaceAll(' ', '-')

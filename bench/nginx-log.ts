@@ -8,7 +8,7 @@ import { startMtail } from '../tools/servers/mtail.ts'
 import { startNodeNginx } from '../tools/servers/nginx.ts'
 import { startNodeFor, stopAfter } from '../tools/servers/site.ts'
 import { type BenchOptions, type BenchReport, measureInTurn, median } from './measure.ts'
-import { type Load, loadWithWrk } from './wrk.ts'
+import { type Load, loadWithWrk } from '../tools/requests/wrk.ts'
 
 const ACCESS_LOG = 'access_log /var/log/nginx/darkroom.log darkroom buffer=64k flush=1s;'
 const WAYS = ['without', 'log', 'mtail'] as const

@@ -9,7 +9,7 @@ import { distinctSpecs } from '../tools/requests/size-steps.ts'
 import { type Darkroom, startDarkroom, uploadFixture } from '../tools/servers/darkroom.ts'
 import { type NginxServer, startNodeNginx } from '../tools/servers/nginx.ts'
 import { type BenchOptions, type BenchReport, measureInTurn, median } from './measure.ts'
-import { loadWithWrk } from './wrk.ts'
+import { loadWithWrk } from '../tools/requests/wrk.ts'
 
 const REQUESTS = 100_000
 const AT_ONCE = 32

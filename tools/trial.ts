@@ -1,4 +1,5 @@
 // The body of `npm run trial`: long runs under faults, with random moments.
+import { CLUSTER_SECTIONS, type ClusterSection, tryCluster } from './cluster/cluster-trial.ts'
 import { runTool, say } from './commands/run-tool.ts'
 import { wholeNumber } from './commands/whole-number.ts'
 import { createRandom } from './pictures/seeded-random.ts'
@@ -30,6 +31,18 @@ const USAGE = `Usage: npm run trial -- <trial> [<options>]
   --cuts 20            power cuts of the disk of a file store, at the end; require root
   --rate-seconds 60    seconds of 600 events per second, with all writers and nodes on one core
 
+  cluster  Nodes with their nginx, two HAProxy fronts and SeaweedFS on loopback, in these sections:
+           cold     1,000 concurrent cold requests for 20 sizes of one original, by three nodes
+           primed   first views of pictures that were rendered in advance by the node of their upload
+           hot      half of all requests for one picture, by four nodes
+           changes  a steady load while nodes join, leave, are killed, frozen, cut off from the store and restarted
+
+  --sections cold,…    of these; default: all
+  --hot-seconds 60     of the load for one picture; its balance is judged from 30 on
+  --pause 20           seconds after each change; p99 is judged from 16 on
+  --outage 60          seconds for which a node cannot reach the store
+  --rate 50            requests per second during the changes
+
   --seed 1             seed of the random generator
   --help               print this help
 
@@ -50,6 +63,10 @@ await runTool({
     'sink-down': { type: 'string', default: '600' },
     cuts: { type: 'string', default: '20' },
     'rate-seconds': { type: 'string', default: '60' },
+    sections: { type: 'string', default: CLUSTER_SECTIONS.join(',') },
+    'hot-seconds': { type: 'string', default: '60' },
+    pause: { type: 'string', default: '20' },
+    rate: { type: 'string', default: '50' },
     seed: { type: 'string', default: '1' },
   },
   async run(values, [trial, ...others]) {
@@ -73,9 +90,21 @@ await runTool({
         })),
         ...(await cutPower(wholeNumber('cuts', values.cuts), createRandom(seed))),
       ],
+      cluster: () =>
+        tryCluster({
+          sections: sectionsOf(values.sections),
+          hotSeconds: wholeNumber('hot-seconds', values['hot-seconds']),
+          changes: {
+            pauseSeconds: wholeNumber('pause', values.pause),
+            outageSeconds: wholeNumber('outage', values.outage),
+            rate: wholeNumber('rate', values.rate),
+            seed,
+          },
+          say,
+        }),
     }
     const run = runs[trial ?? '']
-    if (run === undefined || others.length > 0) throw new Error('name a trial: ftp or events; see --help')
+    if (run === undefined || others.length > 0) throw new Error('name a trial: ftp, events or cluster; see --help')
     say(`seed ${seed}`)
     return conclude(await inScope(run))
   },
@@ -84,4 +113,12 @@ await runTool({
 function conclude(figures: readonly TrialFigure[]): number {
   for (const line of formatFigures(figures)) say(line)
   return figures.every(({ isMet }) => isMet !== false) ? 0 : 1
+}
+
+function sectionsOf(text: string): readonly ClusterSection[] {
+  return text.split(',').map((name) => {
+    const section = CLUSTER_SECTIONS.find((each) => each === name)
+    if (section === undefined) throw new Error(`--sections: "${name}" should be one of ${CLUSTER_SECTIONS.join(', ')}`)
+    return section
+  })
 }

@@ -35,6 +35,8 @@ export interface NginxOptions {
   readonly edited?: string
   /** Lines that an nginx.conf of another version lacks: each that contains one of these texts goes. */
   readonly without?: readonly string[]
+  /** Of the node's nginx; by default one that is free. */
+  readonly port?: number
 }
 
 /** One nginx process. */
@@ -120,14 +122,19 @@ export async function writeSiteConfig(options: NginxOptions): Promise<SiteConfig
   const { nodePort, cacheDir, directHits = true, alsoListen = '', site, without = [] } = options
   const lines = (options.edited ?? (await readFile(NODE_CONFIG, 'utf8'))).split('\n')
   const kept = lines.filter((line) => !without.some((text) => line.includes(text)))
-  return await writeConfig(kept.join('\n'), options.user, {
-    'map "" $direct_hits { default on; }': `map "" $direct_hits { default ${directHits ? 'on' : 'off'}; }`,
-    'map "" $hit_tree { default /var/cache/darkroom/renditions; }': `map "" $hit_tree { default ${cacheDir}/renditions; }`,
-    'server 127.0.0.1:8080 max_conns=2560;': `server 127.0.0.1:${nodePort} max_conns=2560;`,
-    'server 127.0.0.1:8080 max_conns=256;': `server 127.0.0.1:${nodePort} max_conns=256;`,
-    '# listen [::]:80 default_server;': alsoListen,
-    ...site,
-  })
+  const { user, port } = options
+  return await writeConfig(
+    kept.join('\n'),
+    { user, port },
+    {
+      'map "" $direct_hits { default on; }': `map "" $direct_hits { default ${directHits ? 'on' : 'off'}; }`,
+      'map "" $hit_tree { default /var/cache/darkroom/renditions; }': `map "" $hit_tree { default ${cacheDir}/renditions; }`,
+      'server 127.0.0.1:8080 max_conns=2560;': `server 127.0.0.1:${nodePort} max_conns=2560;`,
+      'server 127.0.0.1:8080 max_conns=256;': `server 127.0.0.1:${nodePort} max_conns=256;`,
+      '# listen [::]:80 default_server;': alsoListen,
+      ...site,
+    },
+  )
 }
 
 export interface FrontOptions extends Pick<NginxOptions, 'user' | 'site' | 'edited'> {
@@ -139,19 +146,26 @@ export async function writeFrontConfig({ nodes, user, site = {}, edited }: Front
   const config = edited ?? (await readFile(FRONT_CONFIG, 'utf8'))
   const shared = Object.entries(site).filter(([setting]) => config.includes(`${setting} `))
   const servers = (settings: string) => nodes.map((node) => `server ${node} ${settings};`).join(' ')
-  return await writeConfig(config, user, {
-    'server 192.0.2.1:80 max_fails=2 fail_timeout=3s;': servers('max_fails=2 fail_timeout=3s'),
-    'server 192.0.2.1:80 max_fails=0;': servers('max_fails=0'),
-    ...Object.fromEntries(shared),
-  })
+  return await writeConfig(
+    config,
+    { user },
+    {
+      'server 192.0.2.1:80 max_fails=2 fail_timeout=3s;': servers('max_fails=2 fail_timeout=3s'),
+      'server 192.0.2.1:80 max_fails=0;': servers('max_fails=0'),
+      ...Object.fromEntries(shared),
+    },
+  )
 }
 
 async function writeConfig(
   config: string,
-  user = userInfo().username,
-  own: Readonly<Record<string, string>> = {},
+  {
+    user = userInfo().username,
+    port: given,
+  }: { readonly user?: string | undefined; readonly port?: number | undefined },
+  own: Readonly<Record<string, string>>,
 ): Promise<SiteConfig> {
-  const port = await freePort()
+  const port = given ?? (await freePort())
   const folder = await createServerFolder('nginx')
   // The workers may run as another user.
   await chmod(folder, 0o755)

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { ensureCommand } from '../tools/servers/debian-packages.ts'
+import { ensureCommand } from '../servers/debian-packages.ts'
 
 export interface Load {
   readonly requestsPerSecond: number

@@ -1,0 +1,91 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { idOf, noisePicture, type Picture } from '../pictures/picture.ts'
+import { createRandom } from '../pictures/seeded-random.ts'
+import type { Cluster } from './cluster.ts'
+import type { Exchange } from './viewers.ts'
+
+const PICTURES = 60
+const FIRST_SEED = 9000
+const HIT_WIDTH = 32
+const COLD_WIDTHS = { from: 33, to: 63 } as const
+/** Of all requests. */
+const SHARES = { upload: 0.05, cold: 0.2 } as const
+/** Half of the uploads fit into the buffer of a front, which can then send them once more. */
+const UPLOAD_SIDES = [48, 128] as const
+const TICK_MS = 10
+/** More than this waits for a frozen node. */
+const MOST_WAITING = 4000
+
+export interface SteadyLoad {
+  /** Exchanges that have ended, in the order of their ends. */
+  readonly exchanges: readonly Exchange[]
+  /** Sends no more, and resolves when all have ended. */
+  stop(): Promise<void>
+}
+
+/**
+ * Requests at a fixed rate, whatever the answers are: hits, first views of new sizes, uploads; each through the next front.
+ *
+ * @param perSecond Requests per second.
+ */
+export async function startSteadyLoad(cluster: Cluster, perSecond: number, seed: number): Promise<SteadyLoad> {
+  const random = createRandom(seed)
+  const chance = (): number => random() / 2 ** 32
+  const pictures = await uploadAll(cluster)
+  const ids = pictures.map(({ id }) => id)
+  // One upload is one file, so that a picture is never uploaded twice.
+  const uploads = await Promise.all(UPLOAD_SIDES.map((side) => noisePicture(FIRST_SEED - 1, side, side)))
+  const exchanges: Exchange[] = []
+  const waiting = new Set<Promise<void>>()
+  const state = { sent: 0, stopped: false }
+  const pathOf = (width: number): string => `/image/${ids[random() % ids.length]}/${width}w`
+
+  const send = (): Promise<Exchange> => {
+    const { sent } = state
+    const front = cluster.front(sent)
+    const share = chance()
+    if (share < SHARES.upload) {
+      const { bytes = Buffer.alloc(0) } = uploads[random() % uploads.length] ?? {}
+      return cluster.viewers.upload(front, '/images', Buffer.concat([bytes, Buffer.from(`upload ${seed} ${sent}`)]))
+    }
+    if (share >= SHARES.upload + SHARES.cold) return cluster.viewers.view(front, `${pathOf(HIT_WIDTH)}/x.webp`, 'hit')
+    const width = COLD_WIDTHS.from + (random() % (COLD_WIDTHS.to - COLD_WIDTHS.from))
+    // Nobody has asked for this quality.
+    return cluster.viewers.view(front, `${pathOf(width)},q${30 + (sent % 60)}/x.webp`, 'cold')
+  }
+  const one = async (): Promise<void> => {
+    exchanges.push(await send())
+  }
+  const run = async (): Promise<void> => {
+    const began = performance.now()
+    while (!state.stopped) {
+      const due = ((performance.now() - began) * perSecond) / 1000
+      for (; state.sent < due && waiting.size < MOST_WAITING; state.sent += 1) {
+        const sent: Promise<void> = one().finally(() => waiting.delete(sent))
+        waiting.add(sent)
+      }
+      await delay(TICK_MS)
+    }
+    await Promise.all(waiting)
+  }
+  const running = run()
+  return {
+    exchanges,
+    async stop() {
+      state.stopped = true
+      await running
+    },
+  }
+}
+
+/** Pictures that all nodes can show, each viewed once through a front. */
+async function uploadAll(cluster: Cluster): Promise<readonly Picture[]> {
+  const pictures = await Promise.all(Array.from({ length: PICTURES }, (_, at) => noisePicture(FIRST_SEED + at)))
+  for (const [turn, { bytes }] of pictures.entries()) {
+    const { status } = await cluster.viewers.upload(cluster.front(turn), '/images', bytes)
+    const path = `/image/${idOf(bytes)}/${HIT_WIDTH}w/x.webp`
+    const view = await cluster.viewers.view(cluster.front(turn), path, 'cold')
+    if (status !== 201 || view.status !== 200) throw new Error(`Answers were ${status} and ${view.status}`)
+  }
+  return pictures
+}
