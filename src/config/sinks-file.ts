@@ -1,24 +1,30 @@
 import { readFile } from 'node:fs/promises'
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
+import type { CdnTarget } from '../domain/info/cdn-purge.ts'
+import { CACHE_EVENTS, EVENT_TYPES, type EventType } from '../domain/info/image-event.ts'
 import { parseWebhookSecret } from '../domain/info/webhook.ts'
 import { SettingError } from '../errors.ts'
 import { ConfigError } from './env.ts'
 
 /** A system that receives events. */
-export type SinkSettings = WebhookSettings | AmqpSettings
+export type SinkSettings = WebhookSettings | AmqpSettings | CdnSettings
 
-export interface WebhookSettings {
-  readonly kind: 'webhook'
+interface Named {
   readonly name: string
+  /** Types of events that it receives. Absent: all. */
+  readonly types?: readonly EventType[]
+}
+
+export interface WebhookSettings extends Named {
+  readonly kind: 'webhook'
   readonly url: string
   readonly secrets: readonly Buffer[]
 }
 
 /** An exchange of a broker that speaks AMQP 0-9-1, such as RabbitMQ. */
-export interface AmqpSettings {
+export interface AmqpSettings extends Named {
   readonly kind: 'amqp'
-  readonly name: string
   /** The path is the virtual host, percent-encoded. */
   readonly url: string
   readonly user: string
@@ -28,6 +34,9 @@ export interface AmqpSettings {
   /** `{type}` stands for the type of the event. */
   readonly routingKey: string
 }
+
+/** A CDN that purges the pictures of these events. */
+export type CdnSettings = Named & CdnTarget & { readonly isCdn: true }
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -44,8 +53,15 @@ const reference = (example: string) => {
 const isShort = (text: string) => Buffer.byteLength(text) <= 255
 const SHORT_RULE = 'should have at most 255 bytes'
 
+const TYPES_RULE = `should be a list of ${EVENT_TYPES.join(', ')}`
+const types = z
+  .array(z.enum(EVENT_TYPES, { error: TYPES_RULE }), TYPES_RULE)
+  .min(1, TYPES_RULE)
+  .optional()
+
 const Webhook = z.strictObject({
   kind: z.literal('webhook').optional(),
+  types,
   url: z
     .url({ protocol: /^https?$/, error: 'should be a URL such as https://indexer.example.net/events' })
     .refine(withoutUser, 'should be without user name and password'),
@@ -54,6 +70,7 @@ const Webhook = z.strictObject({
 
 const Amqp = z.strictObject({
   kind: z.literal('amqp'),
+  types,
   url: z
     .url({
       protocol: /^amqps?$/,
@@ -69,7 +86,30 @@ const Amqp = z.strictObject({
     .refine(isShort, SHORT_RULE),
 })
 
-const Entry = z.discriminatedUnion('kind', [Webhook, Amqp], { error: 'should be webhook or amqp' })
+const apiOf = (url: string) =>
+  z
+    .url({ protocol: /^https?$/, error: `should be the base of the API; the default is ${url}` })
+    .refine(withoutUser, 'should be without user name and password')
+    .default(url)
+    .transform((base) => base.replace(/\/+$/, ''))
+
+const Fastly = z.strictObject({
+  kind: z.literal('fastly'),
+  url: apiOf('https://api.fastly.com'),
+  service: z.string('should be the id of the service').regex(/^\w+$/, 'should be the id of the service'),
+  token: reference('$FASTLY_TOKEN'),
+})
+
+const Cloudflare = z.strictObject({
+  kind: z.literal('cloudflare'),
+  url: apiOf('https://api.cloudflare.com'),
+  zone: z.string('should be the id of the zone').regex(/^[0-9a-f]{32}$/, 'should be the id of the zone, 32 hex digits'),
+  token: reference('$CLOUDFLARE_TOKEN'),
+})
+
+const Entry = z.discriminatedUnion('kind', [Webhook, Amqp, Fastly, Cloudflare], {
+  error: 'should be webhook, amqp, fastly or cloudflare',
+})
 
 const File = z.strictObject({
   sinks: z.record(z.string().regex(NAME, NAME_RULE), Entry, 'should be a map from names to sinks'),
@@ -105,18 +145,31 @@ export function parseSinks(text: string, env: Env): readonly SinkSettings[] {
     throw new ConfigError(mistakes.join('\n'))
   }
   const mistakes: string[] = []
-  const sinks = Object.entries(file.data.sinks).map(([name, entry]): SinkSettings => {
-    const complain = (problem: string) => mistakes.push(`SINKS_FILE.sinks.${name}.${problem}`)
-    if (entry.kind === 'amqp') {
-      const { variable, value } = lookUp(entry.password, env)
-      if (value === '') complain(`password: the environment variable ${variable} is not set`)
-      return { ...entry, name, password: value }
-    }
-    const secrets = secretsOf(entry.secret, env, (problem) => complain(`secret: ${problem}`))
-    return { kind: 'webhook', name, url: entry.url, secrets }
-  })
+  const sinks = Object.entries(file.data.sinks).map(([name, entry]) =>
+    sinkSettings(name, entry, env, (problem) => mistakes.push(`SINKS_FILE.sinks.${name}.${problem}`)),
+  )
   if (mistakes.length > 0) throw new ConfigError(mistakes.join('\n'))
   return sinks
+}
+
+function sinkSettings(
+  name: string,
+  entry: z.infer<typeof Entry>,
+  env: Env,
+  complain: (problem: string) => void,
+): SinkSettings {
+  const secretOf = (field: string, text: string): string => {
+    const { variable, value } = lookUp(text, env)
+    if (value === '') complain(`${field}: the environment variable ${variable} is not set`)
+    return value
+  }
+  if (entry.kind === 'fastly' || entry.kind === 'cloudflare')
+    return { ...entry, name, token: secretOf('token', entry.token), types: CACHE_EVENTS, isCdn: true }
+  const { types: chosen, ...rest } = entry
+  const named = { name, ...(chosen && { types: chosen }) }
+  if (rest.kind === 'amqp') return { ...rest, ...named, password: secretOf('password', rest.password) }
+  const secrets = secretsOf(rest.secret, env, (problem) => complain(`secret: ${problem}`))
+  return { ...named, kind: 'webhook', url: rest.url, secrets }
 }
 
 /** The environment variable that a reference names, and its value; empty: it is not set. */

@@ -1,15 +1,16 @@
 import type { AmqpSender } from '../adapters/amqp/amqp-sender.ts'
+import type { CdnSender } from '../adapters/hosts/cdn-sender.ts'
 import { createSinkAddresses, type SinkAddresses } from '../adapters/hosts/sink-addresses.ts'
 import type { WebhookSender } from '../adapters/hosts/webhook-sender.ts'
 import type { Config } from '../config/env.ts'
 import { ConfigError } from '../config/env.ts'
-import type { SinkSettings } from '../config/sinks-file.ts'
+import type { CdnSettings, SinkSettings } from '../config/sinks-file.ts'
 import { RequestError, ServiceError } from '../errors.ts'
 import type { EventFeed } from '../service/library/event-feed.ts'
 import { createEventRelay, type EventRelay } from '../service/library/event-relay.ts'
 import { createRelayLease } from '../service/library/relay-lease.ts'
 import type { Meter } from '../service/ports/meter.ts'
-import type { SinkSender } from '../service/ports/sink.ts'
+import type { Sink, SinkSender } from '../service/ports/sink.ts'
 import type { ObjectStore } from '../service/ports/store.ts'
 
 export interface RelayParts {
@@ -23,6 +24,8 @@ export interface RelayParts {
 }
 
 const CHECK_TIMEOUT_MS = 10_000
+/** By then every node forgets what was deleted or purged, and has sent its last copy. */
+const REPEAT_MS = 5000
 
 /** @throws ConfigError for a sink at an address that is not allowed. */
 export async function createRelay(
@@ -35,7 +38,7 @@ export async function createRelay(
   const sender = openSinks(config)
   await checkSinks(sender, sinks, meter)
   const relay = createEventRelay({
-    sinks,
+    sinks: withRepeats(sinks),
     sender,
     lease: createRelayLease({ store, node, now: () => performance.now() }),
     feed,
@@ -60,6 +63,23 @@ export async function createRelay(
   }
 }
 
+type Receiver = SinkSettings & Sink
+
+/** CDNs are purged twice: before a node knows of the first purge, it may have answered the CDN once more. */
+function withRepeats(sinks: readonly SinkSettings[]): readonly Receiver[] {
+  const again = (sink: SinkSettings): Receiver => ({ ...sink, name: `${sink.name}.again`, delayMs: REPEAT_MS })
+  return sinks.flatMap((sink): readonly Receiver[] => (isCdn(sink) ? [sink, again(sink)] : [sink]))
+}
+
+function isCdn(sink: SinkSettings): sink is CdnSettings {
+  return sink.kind === 'fastly' || sink.kind === 'cloudflare'
+}
+
+/** Whether a sink has to know of objects that change in a bucket. */
+export function purgesChanges(sinks: readonly SinkSettings[]): boolean {
+  return sinks.some(({ types }) => types?.includes('image.purged') ?? false)
+}
+
 interface Sinks extends SinkSender<SinkSettings> {
   /**
    * Looks up the host of a sink, as before each delivery.
@@ -79,6 +99,8 @@ export function openSinks(config: Config): Sinks {
   })
   let webhooks: Promise<WebhookSender> | undefined
   let brokers: Promise<AmqpSender> | undefined
+  let cdns: Promise<CdnSender> | undefined
+  const cdnSender = async () => await (cdns ??= openCdns(config))
   const webhookSender = async () => await (webhooks ??= openWebhooks(config))
   const amqpSender = async () => await (brokers ??= openBrokers(addresses))
   return {
@@ -88,9 +110,9 @@ export function openSinks(config: Config): Sinks {
       if (sink.kind === 'amqp') await (await amqpSender()).probe(sink, signal)
     },
     async send(sink, message, signal) {
-      return sink.kind === 'amqp'
-        ? await (await amqpSender()).send(sink, message, signal)
-        : await (await webhookSender()).send(sink, message, signal)
+      if (isCdn(sink)) return await (await cdnSender()).send(sink, message, signal)
+      if (sink.kind === 'amqp') return await (await amqpSender()).send(sink, message, signal)
+      return await (await webhookSender()).send(sink, message, signal)
     },
     close: async () => await (await brokers)?.close(),
   }
@@ -100,6 +122,12 @@ async function openWebhooks(config: Config): Promise<WebhookSender> {
   const { createWebhookSender } = await import('../adapters/hosts/webhook-sender.ts')
   const { SINK_ALLOW_ADDRESSES: allowedAddresses, REMOTE_DNS: dnsServers } = config
   return createWebhookSender({ allowedAddresses, dnsServers, now: Date.now })
+}
+
+async function openCdns(config: Config): Promise<CdnSender> {
+  const { createCdnSender } = await import('../adapters/hosts/cdn-sender.ts')
+  const { SINK_ALLOW_ADDRESSES: allowedAddresses, REMOTE_DNS: dnsServers } = config
+  return createCdnSender({ allowedAddresses, dnsServers })
 }
 
 async function openBrokers(addresses: SinkAddresses): Promise<AmqpSender> {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
 import type { Config } from '../config/env.ts'
 import type { DialectSettings } from '../domain/dialect/dialects.ts'
+import type { ImageEvent } from '../domain/info/image-event.ts'
 import { type AddressBlock, parseAddressBlock } from '../domain/network/ip-address.ts'
 import {
   createDeletionGuard,
@@ -36,6 +37,7 @@ import { createPrimeService } from '../service/renditions/prime.ts'
 import { createRenderBatcher } from '../service/renditions/render.ts'
 import { createSourceService } from '../service/renditions/source.ts'
 import { createViewService } from '../service/renditions/view.ts'
+import { createListeners } from '../service/tools/listeners.ts'
 import type { Disk, Elsewhere } from './outside.ts'
 import type { Parts } from './parts.ts'
 
@@ -46,6 +48,8 @@ export interface Outside {
   readonly renderers: RendererPool
   readonly meter: Meter
   readonly elsewhere: Elsewhere
+  /** Whether a cache outside has to know of objects that change in a bucket. */
+  readonly reportsChanges: boolean
 }
 
 /** The use cases. Those with a life cycle are added to the parts, in the order in which they forget a deleted image. */
@@ -176,18 +180,22 @@ function createLibrary(config: Config, made: Foundation & Originals & Renditions
   const keepMs = config.EVENTS_KEEP_DAYS * 86_400_000
   const feed = parts.add(createEventFeed({ ...made, keepMs }), 'requests')
   const node = randomBytes(4).toString('hex')
-  const outbox = parts.add(createOutbox({ ...made, node, onWritten: feed.wake }))
+  const written = createListeners<readonly ImageEvent[]>()
+  const outbox = parts.add(createOutbox({ ...made, node, onWritten: written.tell }))
+  written.add(feed.wake)
   const reconciliation = createReconciliation({ ...made, outbox })
   return {
     /** Identifies this process in the keys of the store. */
     node,
     outbox,
+    /** Called with the events of each batch that this process has written. */
+    onEvents: written.add,
     feed,
     nightly: createNightly({ ...made, reconciliation, keepMs }),
     imageList: createImageList(made.store),
-    events: parts.add(createEventService({ ...made, buckets: made.elsewhere.told })),
+    events: parts.add(createEventService({ ...made, outbox, buckets: made.elsewhere.told })),
     ingest: createIngestService({ ...made, derived: made, outbox, maxUploadBytes: config.MAX_UPLOAD_BYTES }),
-    purges: parts.add(createPurgeService({ ...made, ...made.elsewhere, node })),
+    purges: parts.add(createPurgeService({ ...made, ...made.elsewhere, outbox, node })),
     records: createRecordService(made.store),
     deletions: createDeletionService({ ...made, outbox }),
     aliases: createAliasService(made.store, made.maxRemembered),

@@ -7,6 +7,7 @@ import type { BucketSettings } from '../config/buckets-file.ts'
 import type { Config } from '../config/env.ts'
 import type { SinkSettings } from '../config/sinks-file.ts'
 import { startGreeting } from '../domain/access/write-access.ts'
+import { CACHE_EVENTS } from '../domain/info/image-event.ts'
 import { CACHE_FOLDERS } from '../domain/stored/cache-layout.ts'
 import { close, listen } from '../http/connection/server.ts'
 import type { InvalidationWatch } from '../service/deletion/guard.ts'
@@ -28,7 +29,7 @@ import {
 } from './outside.ts'
 import { createParts, delay, type Parts, type Repeating, repeating } from './parts.ts'
 import { createReadiness } from './readiness.ts'
-import { createRelay } from './relay.ts'
+import { createRelay, purgesChanges } from './relay.ts'
 import { createServices, type Outside } from './services.ts'
 import { atStart, listenTrouble } from './start-trouble.ts'
 import { createWebServer } from './web-server.ts'
@@ -90,12 +91,16 @@ export async function startNode(
   const parts = createParts()
   await prepareDisk(config)
   const writeAccess = await findAccess(config, log)
-  const outside = await openOutside({ config, bucketSettings, memoryBytes, writeAccess, log, meter, parts })
+  const outside = await openOutside({ config, bucketSettings, sinks, memoryBytes, writeAccess, log, meter, parts })
   const services = createServices(config, outside, parts)
   const degradation = createDegradation(meter, () => performance.now())
   addStoreWatches(parts, { ...outside, ...services, degradation, writeAccess })
   const mayWrite = writeAccess.tokens.length > 0
   const relay = parts.add(await createRelay(config, sinks, { ...outside, ...services, mayWrite }))
+  services.onEvents((events) => {
+    // Other events wait for the next look, so that a message has many.
+    if (events.some(({ type }) => CACHE_EVENTS.includes(type))) relay.wake()
+  })
   if (sinks.length > 0) parts.add(begun(repeating(RELAY_MS, untilItWorks(meter, RELAY_TROUBLE, relay.tick))))
   // After the first look for deletions, which may replace the whole cache.
   parts.add(outside.disk.keeper)
@@ -146,6 +151,7 @@ export async function startNode(
 interface OutsideOptions {
   readonly config: Config
   readonly bucketSettings: readonly BucketSettings[]
+  readonly sinks: readonly SinkSettings[]
   readonly memoryBytes: number
   readonly writeAccess: NodeAccess
   readonly log: Log
@@ -154,7 +160,7 @@ interface OutsideOptions {
 }
 
 async function openOutside(options: OutsideOptions): Promise<Outside> {
-  const { config, bucketSettings, memoryBytes, writeAccess, log, meter, parts } = options
+  const { config, bucketSettings, sinks, memoryBytes, writeAccess, log, meter, parts } = options
   const renderers = createRenderers(config, meter, memoryBytes)
   parts.add({ stop: renderers.stop }, 'renders')
   const { pipelineMtimeSeconds } = await renderers.ready()
@@ -166,7 +172,7 @@ async function openOutside(options: OutsideOptions): Promise<Outside> {
   const elsewhere = await createElsewhere(config, bucketSettings)
   parts.add({ stop: store.close }, 'connections')
   parts.add({ stop: elsewhere.close }, 'connections')
-  return { store, disk, renderers, meter, elsewhere }
+  return { store, disk, renderers, meter, elsewhere, reportsChanges: purgesChanges(sinks) }
 }
 
 interface Watched extends Pick<Outside, 'store' | 'elsewhere' | 'meter'> {

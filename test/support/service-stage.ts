@@ -50,6 +50,8 @@ export interface StageOptions {
   readonly keepBytes?: boolean
   /** Fewest pixels of an original that gets mezzanines. Absent: none does. */
   readonly minPixels?: number
+  /** Changed objects are reported in events. */
+  readonly reportsChanges?: boolean
   /** The size of an object with which its mezzanines are made. Default: the second. */
   readonly mezzaninesAt?: 'first' | 'second'
   /** By alias. */
@@ -193,7 +195,16 @@ export function createStage(options: StageOptions = {}) {
     versions,
     currentOf: (ref: AskedRef, signal: AbortSignal) => currentVersion(versions, ref, signal),
     primes,
-    events: createEventService({ buckets: options.told ?? [], watch, versions, primes, meter }),
+    events: createEventService({
+      buckets: options.told ?? [],
+      watch,
+      versions,
+      primes,
+      meter,
+      outbox,
+      reportsChanges: options.reportsChanges ?? false,
+      now,
+    }),
     outbox,
     ingest,
     upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), {}, never),

@@ -1,4 +1,5 @@
 import { BUCKET_ROWS } from './bucket-rows.ts'
+import { CDN_ROWS } from './cdn-rows.ts'
 import { CLIENT_ROWS } from './client-rows.ts'
 import { DAMAGE_ROWS } from './damage-rows.ts'
 import { DISK_ROWS } from './disk-rows.ts'
@@ -24,4 +25,5 @@ export const ALL_ROWS: readonly FaultRow[] = [
   ...FRONT_ROWS,
   ...REMOTE_ROWS,
   ...RELAY_ROWS,
+  ...CDN_ROWS,
 ].toSorted((a, b) => a.row - b.row)

@@ -3,13 +3,15 @@ import { parseJson } from '../text/json-text.ts'
 import { fileName } from './image-labels.ts'
 import type { ImageRecord } from './image-record.ts'
 
-const TYPES = ['image.stored', 'image.deleted', 'image.rejected'] as const
-export type EventType = (typeof TYPES)[number]
+export const EVENT_TYPES = ['image.stored', 'image.deleted', 'image.purged', 'image.rejected'] as const
+export type EventType = (typeof EVENT_TYPES)[number]
+/** After these, caches outside must forget the image. */
+export const CACHE_EVENTS: readonly EventType[] = ['image.deleted', 'image.purged']
 
 /** What identifies an event. */
 export interface EventKey {
   readonly type: EventType
-  /** Id of the image; of a rejected file, its path. */
+  /** Id of the image; of a purged object or remote image its `resourceId`; of a rejected file its path. */
   readonly subject: string
   /** Rises with each event of the same image. Milliseconds since 1970, for the order only. */
   readonly version: number
@@ -30,6 +32,11 @@ export function storedEvent(record: ImageRecord): ImageEvent {
 /** An image was deleted. @param version Greater than that of the image. */
 export function deletedEvent(id: string, version: number): ImageEvent {
   return imageEvent({ type: 'image.deleted', subject: id, version }, { id, deletedAt: isoTime(version) })
+}
+
+/** All nodes forget what they keep of an original, which may be unknown or unchanged. @param id Of an upload, or a `resourceId`. */
+export function purgedEvent(id: string, version: number): ImageEvent {
+  return imageEvent({ type: 'image.purged', subject: id, version }, { id, purgedAt: isoTime(version) })
 }
 
 /** A file that an unattended entry point did not accept. */
@@ -107,7 +114,7 @@ export function parseEvent(text: string): ImageEvent | undefined {
 
 /** @returns undefined if the values are not those of a key. */
 export function eventKey(type: unknown, subject: unknown, version: unknown): EventKey | undefined {
-  const known = TYPES.find((each) => each === type)
+  const known = EVENT_TYPES.find((each) => each === type)
   if (known === undefined || typeof subject !== 'string') return undefined
   if (typeof version !== 'number' || !Number.isSafeInteger(version)) return undefined
   return { type: known, subject, version }

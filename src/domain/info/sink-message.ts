@@ -41,6 +41,8 @@ const PAUSES_MS: readonly number[] = [
 ]
 /** Another attempt at the same message changes nothing about it, but other messages wait behind it. */
 const ATTEMPTS_AFTER_REFUSAL = 4
+const LONGEST_CDN_PAUSE_MS = 5 * MINUTE_MS
+const MOST_CDN_ATTEMPTS = 900
 const LONGEST_RETRY_AFTER_MS = 24 * HOUR_MS
 const JITTER = 0.2
 
@@ -50,6 +52,8 @@ export interface FailedAttempt {
   /** Status of the response; absent: there was none. */
   readonly status?: number
   readonly retryAfterSeconds?: number
+  /** Attempts go on for about three days, with short pauses: pictures that are deleted must not stay in a CDN for long. */
+  readonly isCdn?: boolean
 }
 
 /**
@@ -57,12 +61,21 @@ export interface FailedAttempt {
  * @param random From 0 to 1. @returns undefined: no further attempt.
  */
 export function pauseAfter(
-  { attempts, status = 0, retryAfterSeconds = 0 }: FailedAttempt,
+  { attempts, status = 0, retryAfterSeconds = 0, isCdn = false }: FailedAttempt,
   random: number,
 ): number | undefined {
-  const isRefusal = status >= 400 && status < 500 && ![408, 425, 429].includes(status)
-  const pauseMs = isRefusal && attempts >= ATTEMPTS_AFTER_REFUSAL ? undefined : PAUSES_MS[attempts - 1]
+  const pauseMs = isCdn ? cdnPause(attempts) : usualPause(attempts, status)
   if (pauseMs === undefined) return undefined
   const jittered = pauseMs * (1 + JITTER * (2 * random - 1))
   return Math.max(jittered, Math.min(retryAfterSeconds * SECOND_MS, LONGEST_RETRY_AFTER_MS))
+}
+
+function usualPause(attempts: number, status: number): number | undefined {
+  const isRefusal = status >= 400 && status < 500 && ![408, 425, 429].includes(status)
+  return isRefusal && attempts >= ATTEMPTS_AFTER_REFUSAL ? undefined : PAUSES_MS[attempts - 1]
+}
+
+function cdnPause(attempts: number): number | undefined {
+  if (attempts >= MOST_CDN_ATTEMPTS) return undefined
+  return Math.min(PAUSES_MS[attempts - 1] ?? LONGEST_CDN_PAUSE_MS, LONGEST_CDN_PAUSE_MS)
 }

@@ -3,6 +3,7 @@ import {
   type EventKey,
   type ImageEvent,
   keyEvent,
+  purgedEvent,
   recordVersion,
   storedEvent,
 } from '../../domain/info/image-event.ts'
@@ -47,6 +48,7 @@ export function createBatchReader(store: ObjectStore, meter: Pick<Meter, 'troubl
   /** An image that is gone or has a later version has a later event. */
   async function repair(key: EventKey, signal: AbortSignal): Promise<readonly ImageEvent[]> {
     if (key.type === 'image.deleted') return [deletedEvent(key.subject, key.version)]
+    if (key.type === 'image.purged') return [purgedEvent(key.subject, key.version)]
     if (key.type === 'image.rejected') return [keyEvent(key)]
     const record = await readRecord(store, key.subject, signal)
     return record !== undefined && recordVersion(record) === key.version ? [storedEvent(record)] : []

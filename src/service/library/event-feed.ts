@@ -30,7 +30,11 @@ export interface FeedRequest {
   /** No further batch is added when a page has so many events. */
   readonly limit: number
   readonly waitMs: number
+  /** Only batches before this time, ms since 1970. Absent: all. */
+  readonly before?: number
 }
+
+type Looked = Pick<FeedRequest, 'limit' | 'before'>
 
 export interface FeedPage {
   readonly events: readonly ImageEvent[]
@@ -82,21 +86,22 @@ export function createEventFeed({ store, meter, now, keepMs }: EventFeedOptions)
     return cursor
   }
 
-  async function look(cursor: EventCursor, limit: number, signal: AbortSignal) {
-    const { names, isWhole, lookedAt } = await listing.unread(cursor, limit, signal)
+  async function look(cursor: EventCursor, { limit, before = Infinity }: Looked, signal: AbortSignal) {
+    const { names: unread, isWhole, lookedAt } = await listing.unread(cursor, limit, signal)
+    const names = unread.filter(({ time }) => time < before)
     const { events, read } = await readInOrder(reader, { names, limit }, signal)
-    const isDrained = isWhole && read.length === names.length
+    const isDrained = isWhole && read.length === unread.length
     // A node whose clock is ahead must not hide the batches of the others.
-    const before = Math.min(lookedAt, isDrained ? lookedAt : (read.at(-1)?.time ?? 0))
-    return { events, cursor: advance(cursor, read, before) }
+    const readUntil = Math.min(lookedAt, isDrained ? lookedAt : (read.at(-1)?.time ?? 0))
+    return { events, cursor: advance(cursor, read, readUntil) }
   }
 
   return {
-    async read({ after, limit, waitMs }, signal) {
+    async read({ after, waitMs, ...looked }, signal) {
       const until = performance.now() + waitMs
       let cursor = cursorOf(after)
       for (;;) {
-        const found = await look(cursor, limit, signal)
+        const found = await look(cursor, looked, signal)
         const restMs = until - performance.now()
         if (found.events.length > 0 || restMs <= 0 || pause.isOver) {
           return { events: found.events, cursor: formatCursor(found.cursor) }

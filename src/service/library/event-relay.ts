@@ -14,6 +14,8 @@ import { createSinkProgress } from './sink-progress.ts'
 export interface EventRelay {
   /** To be called every second. Deliveries go on in the background. */
   tick(signal: AbortSignal): Promise<void>
+  /** There may be events to deliver: begins at once, if this node has the lease. */
+  wake(): void
   /** Whether a delivery is in progress. */
   readonly isBusy: boolean
   readonly counters: RelayCounters
@@ -46,6 +48,8 @@ export interface EventRelayOptions<S extends Sink> {
 
 /** Events of a message, unless one batch has more. */
 const MESSAGE_EVENTS = 100
+/** The same for a sink that receives some types of events only. */
+const FILTERED_EVENTS = 500
 const SEND_TIMEOUT_MS = 20_000
 /** The cursor of a sink without events must not expire. */
 const SAVE_EVERY_MS = 3_600_000
@@ -54,16 +58,18 @@ export function createEventRelay<S extends Sink>(options: EventRelayOptions<S>):
   const { sinks, lease, meter, now } = options
   const background = createBackground()
   const busy = new Set<string>()
+  /** Sinks that were woken while a delivery to them was in progress. */
+  const woken = new Set<string>()
   const oldest = new Map<string, number>()
   const counters = { delivered: 0, failedAttempts: 0, deadLetters: 0 }
   const delivery = createDelivery(options, { oldest, counters, signal: background.signal })
 
   async function deliver(sink: S): Promise<void> {
-    if (busy.has(sink.name)) return
+    if (busy.has(sink.name)) return void woken.add(sink.name)
     busy.add(sink.name)
     try {
       let isMore = true
-      while (isMore && lease.isHeld) isMore = await delivery.next(sink)
+      while (isMore && lease.isHeld) isMore = (await delivery.next(sink)) || woken.delete(sink.name)
     } catch (error) {
       if (!background.signal.aborted)
         meter.trouble(`Events could not be delivered to the sink "${sink.name}"; the next attempt follows`, error)
@@ -72,12 +78,19 @@ export function createEventRelay<S extends Sink>(options: EventRelayOptions<S>):
     }
   }
 
+  const deliverAll = (): void => {
+    for (const sink of sinks) background.track(deliver(sink))
+  }
+
   return {
     async tick(signal) {
       if (sinks.length === 0) return
       await lease.look(signal)
-      if (lease.isHeld) for (const sink of sinks) background.track(deliver(sink))
+      if (lease.isHeld) deliverAll()
       else oldest.clear()
+    },
+    wake() {
+      if (lease.isHeld) deliverAll()
     },
     get isBusy() {
       return busy.size > 0
@@ -115,7 +128,11 @@ function createDelivery<S extends Sink>(options: EventRelayOptions<S>, { oldest,
   const progress = createSinkProgress(store, now)
 
   async function nextPage(sink: S, after: string): Promise<FeedPage> {
-    const wanted = { limit: MESSAGE_EVENTS, waitMs: 0 }
+    const wanted = {
+      limit: sink.types ? FILTERED_EVENTS : MESSAGE_EVENTS,
+      waitMs: 0,
+      ...(sink.delayMs !== undefined && { before: now() - sink.delayMs }),
+    }
     try {
       return await feed.read({ ...wanted, after }, signal)
     } catch (error) {
@@ -130,11 +147,11 @@ function createDelivery<S extends Sink>(options: EventRelayOptions<S>, { oldest,
     const attempts = state.attempts + 1
     counters.failedAttempts += 1
     const reason = refusal ? `answered ${refusal.status}` : cause instanceof ServiceError ? cause.message : 'failed'
-    if (refusal?.status === 410) {
+    if (refusal?.status === 410 && !sink.isCdn) {
       meter.trouble(`The sink "${sink.name}" answered 410: deliveries wait for scripts/replay ${sink.name}`, cause)
       return await progress.save(sink, { ...state, stopped: true }, signal)
     }
-    const pauseMs = pauseAfter({ attempts, ...refusal }, random())
+    const pauseMs = pauseAfter({ attempts, ...refusal, isCdn: sink.isCdn === true }, random())
     if (pauseMs !== undefined) {
       if (attempts === 1) meter.trouble(`A delivery to the sink "${sink.name}" is repeated: ${reason}`, cause)
       return await progress.save(sink, { ...state, attempts, retryAt: now() + pauseMs }, signal)
@@ -149,15 +166,21 @@ function createDelivery<S extends Sink>(options: EventRelayOptions<S>, { oldest,
     /** Delivers the next message. @returns Whether there may be more to deliver now. */
     async next(sink: S): Promise<boolean> {
       const state = await progress.load(sink, signal)
-      if (state.stopped || state.retryAt > now()) return false
-      const { events, cursor } = await nextPage(sink, state.cursor)
+      const isPausing = state.retryAt > now()
+      // After a restart, the age of what waits is not known.
+      if (state.stopped || (isPausing && oldest.has(sink.name))) return false
+      const page = await nextPage(sink, state.cursor)
+      const { cursor } = page
+      const events = page.events.filter(({ type }) => sink.types?.includes(type) ?? true)
       const [first] = events
       if (first === undefined) {
         oldest.delete(sink.name)
-        if (now() - state.savedAt > SAVE_EVERY_MS) await progress.save(sink, { ...state, cursor }, signal)
-        return false
+        const hasPassed = page.events.length > 0
+        if (hasPassed || now() - state.savedAt > SAVE_EVERY_MS) await progress.save(sink, { ...state, cursor }, signal)
+        return hasPassed
       }
-      oldest.set(sink.name, first.version)
+      oldest.set(sink.name, first.version + (sink.delayMs ?? 0))
+      if (isPausing) return false
       const message = sinkMessage(events, eventSource)
       // Also after a freeze of this process, at whatever point.
       if (!lease.isHeld) return false

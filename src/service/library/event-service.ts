@@ -8,6 +8,8 @@ import type { Resolver } from '../originals/resolve.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { PrimeService } from '../renditions/prime.ts'
 import { createBackground } from '../tools/background.ts'
+import type { Outbox } from './outbox.ts'
+import { createPurgeReports } from './purge-reports.ts'
 
 /** Processes bucket notifications. */
 export interface EventService {
@@ -35,6 +37,11 @@ export interface ToldBucket {
 export interface EventServiceOptions {
   readonly buckets: readonly ToldBucket[]
   readonly watch: InvalidationWatch
+  readonly outbox: Pick<Outbox, 'report'>
+  /** Whether changed objects are reported in events, for caches outside. */
+  readonly reportsChanges: boolean
+  /** Milliseconds since 1970. */
+  readonly now: () => number
   readonly versions: Resolver
   readonly primes: PrimeService
   readonly meter: Meter
@@ -43,7 +50,8 @@ export interface EventServiceOptions {
 /** Maximum pending objects; others are rendered on request. */
 const MAX_PENDING = 10_000
 
-export function createEventService({ buckets, watch, versions, primes, meter }: EventServiceOptions): EventService {
+export function createEventService(options: EventServiceOptions): EventService {
+  const { buckets, watch, versions, primes, meter } = options
   const background = createBackground()
 
   async function primeObject(ref: ObjectRef, specs: readonly Spec[]): Promise<void> {
@@ -59,14 +67,18 @@ export function createEventService({ buckets, watch, versions, primes, meter }: 
 
   return {
     async tell(events, signal) {
+      const reports = createPurgeReports(options, signal)
       for (const { bucket: name, key, kind } of events) {
         for (const { alias, primeSizes } of buckets.filter(isOf(name, key))) {
           const ref = { kind: 'object', bucket: alias, key } as const
-          await watch.announce(resourceId(ref), signal)
+          const id = resourceId(ref)
+          await watch.announce(id, signal)
+          if (options.reportsChanges) await reports.add([id])
           if (kind === 'removed' || primeSizes.length === 0 || background.pending >= MAX_PENDING) continue
           background.track(primeObject(ref, primeSizes))
         }
       }
+      await reports.end()
     },
     get pending() {
       return background.pending

@@ -44,8 +44,8 @@ export interface OutboxOptions {
   readonly now: () => number
   /** 8 hex digits that no other process has. */
   readonly node: string
-  /** Called after each batch. */
-  readonly onWritten?: () => void
+  /** Called with the events of each batch. */
+  readonly onWritten?: (events: readonly ImageEvent[]) => void
 }
 
 /** At most; the next events wait for the next batch. */
@@ -117,8 +117,9 @@ export function createOutbox(options: OutboxOptions): Outbox {
   let isFailing = false
 
   async function settle(batch: readonly Entry[]): Promise<void> {
+    const events = batch.map(({ event }) => event)
     try {
-      await write(batch.map(({ event }) => event))
+      await write(events)
       counters.events += batch.length
       counters.batches += 1
       isFailing = false
@@ -126,7 +127,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
         remembered.set(event.id, true)
         written.resolve()
       }
-      onWritten?.()
+      onWritten?.(events)
     } catch (error) {
       counters.failures += 1
       if (!isFailing) meter.trouble(TROUBLE, error)

@@ -15,8 +15,10 @@ import type { ObjectStore } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
 import { pause } from '../tools/coalesce.ts'
 import { putBytes, readText, readWhole } from '../tools/small-object.ts'
+import type { Outbox } from './outbox.ts'
+import { createPurgeReports } from './purge-reports.ts'
 
-/** Makes every node forget what it keeps of images. The originals of uploads stay. */
+/** Makes every node forget what it keeps of images, and reports each in an event, for caches outside. The originals of uploads stay. */
 export interface PurgeService {
   /**
    * When this returns, the purge is in the store, and begins. It is finished even if this node ends before.
@@ -35,6 +37,7 @@ export interface PurgeService {
 export interface PurgeServiceOptions {
   readonly store: ObjectStore
   readonly watch: Pick<InvalidationWatch, 'announce'>
+  readonly outbox: Pick<Outbox, 'report'>
   /** By alias. */
   readonly buckets: ReadonlyMap<string, Pick<ServedBucket, 'bucket' | 'keyPrefix'>>
   readonly meter: Pick<Meter, 'trouble'>
@@ -86,11 +89,14 @@ export function createPurgeService(options: PurgeServiceOptions): PurgeService {
   }
 
   async function forgetAll(job: Job, signal: AbortSignal): Promise<void> {
+    const reports = createPurgeReports(options, signal)
     let done = 0
     let renewedAt = now()
     for await (const some of inGroups(targetsOf(job.request, signal), AT_ONCE)) {
       const began = performance.now()
       await Promise.all(some.map((target) => forget(target, signal)))
+      // After the nodes have been told: a cache outside may ask again at once.
+      await reports.add(some.map(({ id }) => id))
       done += some.length
       if (now() - renewedAt > RENEW_MS) {
         renewedAt = now()
@@ -99,6 +105,7 @@ export function createPurgeService(options: PurgeServiceOptions): PurgeService {
       const spacingMs = done > PACE.burst ? (1000 * some.length) / PACE.perSecond : 0
       await pause(spacingMs - (performance.now() - began), signal)
     }
+    await reports.end()
   }
 
   async function run(job: Job, signal: AbortSignal): Promise<void> {

@@ -71,9 +71,10 @@ export function createReconciliation({
     table.clear()
     let { end } = part
     const add = ({ type, subject, version }: ImageEvent): void => {
+      // The subject of a rejected file is its name, and a purge says nothing about what is stored.
+      if (type === 'image.rejected' || type === 'image.purged') return
       const number = idNumber(subject)
-      // The subject of a rejected file is its name.
-      if (type === 'image.rejected' || number < part.start || number >= end) return
+      if (number < part.start || number >= end) return
       while (number < end && !table.add(number, type === 'image.deleted' ? -version : version)) {
         end = part.start + Math.ceil((end - part.start) / 2)
         table.removeFrom(end)

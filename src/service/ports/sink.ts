@@ -1,9 +1,16 @@
+import type { EventType } from '../../domain/info/image-event.ts'
 import type { SinkMessage } from '../../domain/info/sink-message.ts'
 
-/** A system that receives events: a webhook, or a queue of a broker. */
+/** A system that receives events: a webhook, a queue of a broker, or the API of a CDN. */
 export interface Sink {
   /** Part of keys in the store. */
   readonly name: string
+  /** Types of events that it receives. Absent: all. */
+  readonly types?: readonly EventType[]
+  /** A refusal is never due to the events of a message, so that attempts go on: see `pauseAfter`. */
+  readonly isCdn?: boolean
+  /** Minimum age of a batch of events that it receives, in milliseconds. */
+  readonly delayMs?: number
 }
 
 export interface SinkRefusal {

@@ -26,8 +26,32 @@ test('A sink of kind amqp has a URL, a user, a password, and an exchange or a qu
   assert.deepEqual(read('; exchange: events'), [{ ...queue, exchange: 'events' }])
 })
 
+const FASTLY = 'kind: fastly; service: SU1Z0isx; token: $TOKEN'
+const CLOUDFLARE = 'kind: cloudflare; zone: 023e105f4ecef8ad9ca31a8372d0c353; token: $TOKEN'
+
+test('A CDN has an API, a service or zone, and a token, and receives deletions and purges', () => {
+  const common = { name: 'indexer', token: 'MfKQ', isCdn: true, types: ['image.deleted', 'image.purged'] } as const
+  assert.deepEqual(parseSinks(sink(FASTLY), { TOKEN: 'MfKQ' }), [
+    { ...common, kind: 'fastly', url: 'https://api.fastly.com', service: 'SU1Z0isx' },
+  ])
+  assert.deepEqual(parseSinks(sink(`${CLOUDFLARE}; url: http://127.0.0.1:1/`), { TOKEN: 'MfKQ' }), [
+    { ...common, kind: 'cloudflare', url: 'http://127.0.0.1:1', zone: '023e105f4ecef8ad9ca31a8372d0c353' },
+  ])
+})
+
+test('A webhook may receive some types of events only', () => {
+  const [one] = parseSinks(sink('url: https://a.example; secret: $S; types: [image.purged]'), { S: SECRET })
+  assert.deepEqual(one?.types, ['image.purged'])
+})
+
 const MISTAKES = {
-  [sink('kind: kafka; url: https://a.example; secret: $S')]: /indexer\S*: should be webhook or amqp/,
+  [sink(FASTLY.replace('$TOKEN', '$NOTHING'))]: /indexer.token: the environment variable NOTHING is not set/,
+  [sink(CLOUDFLARE.replace('023e', 'MfKQ'))]: /indexer.zone: should be the id of the zone/,
+  [sink(`${FASTLY}; url: https://me:MfKQ@a.example`)]: /indexer.url: should be without user name and password/,
+  [sink('url: https://a.example; secret: $S; types: [image.purge]')]:
+    /types.0: should be a list of image.stored, .*image.purged/,
+  [sink('kind: kafka; url: https://a.example; secret: $S')]:
+    /indexer\S*: should be webhook, amqp, fastly or cloudflare/,
   [sink(BROKER.replace('$PASSWORD', '$NOTHING'))]: /indexer.password: the environment variable NOTHING is not set/,
   [sink(BROKER.replace('$PASSWORD', 'MfKQ'))]:
     /indexer.password: should name an environment variable, such as \$BROKER/,

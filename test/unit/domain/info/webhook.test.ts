@@ -65,3 +65,15 @@ test('A pause has jitter, and Retry-After lengthens it within a bound', () => {
   assert.equal(pauseAfter({ attempts: 1, status: 503, retryAfterSeconds: 1 }, 0.5), 5000)
   assert.equal(pauseAfter({ attempts: 1, status: 503, retryAfterSeconds: 1e9 }, 0.5), 86_400_000)
 })
+
+test('A CDN is tried for about three days, at least every five minutes, whatever it answers', () => {
+  const pauses: number[] = []
+  for (let attempts = 1; ; attempts += 1) {
+    const pauseMs = pauseAfter({ attempts, status: 401, isCdn: true }, 0.5)
+    if (pauseMs === undefined) break
+    pauses.push(pauseMs)
+  }
+  assert.deepEqual(pauses.slice(0, 3), [5000, 30_000, 120_000])
+  assert.equal(Math.max(...pauses), 300_000)
+  assert.ok(pauses.reduce((sum, each) => sum + each, 0) > 3 * 86_400_000)
+})

@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z } from 'zod'
-import { deletedEvent, type ImageEvent } from '../../../../src/domain/info/image-event.ts'
+import {
+  CACHE_EVENTS,
+  deletedEvent,
+  type ImageEvent,
+  keyEvent,
+  purgedEvent,
+} from '../../../../src/domain/info/image-event.ts'
 import { batchKey, formatBatch } from '../../../../src/domain/stored/outbox-batch.ts'
-import { formatSinkState, NEW_SINK, replayKey } from '../../../../src/domain/stored/relay-state.ts'
+import { formatSinkState, NEW_SINK, replayKey, sinkKey } from '../../../../src/domain/stored/relay-state.ts'
 import { RemoteError } from '../../../../src/errors.ts'
 import { createEventFeed } from '../../../../src/service/library/event-feed.ts'
 import { createEventRelay } from '../../../../src/service/library/event-relay.ts'
-import type { SinkRefusal } from '../../../../src/service/ports/sink.ts'
+import type { Sink, SinkRefusal } from '../../../../src/service/ports/sink.ts'
 import { putBytes } from '../../../../src/service/tools/small-object.ts'
 import { createMemoryStore } from '../../../support/memory-store.ts'
 import { never } from '../../../support/service-stage.ts'
@@ -17,7 +23,7 @@ const KEEP_MS = 7 * 86_400_000
 const event = (number: number): ImageEvent => deletedEvent(String(number).padStart(40, '0'), 1000 + number)
 
 /** A relay over a store in memory, and a sink that answers as told. */
-function setUp() {
+function setUp(traits: Partial<Sink> = {}) {
   const store = createMemoryStore()
   const clock = { ms: 1_800_000_000_000 }
   const troubles: string[] = []
@@ -27,7 +33,7 @@ function setUp() {
   const posts: { readonly id: string; readonly events: readonly string[] }[] = []
   const sink = { answer: (): SinkRefusal | undefined => undefined }
   const relay = createEventRelay({
-    sinks: [{ name: 'indexer' }],
+    sinks: [{ name: 'indexer', ...traits }],
     sender: {
       async send(_, { id, body }) {
         const answer = sink.answer()
@@ -45,6 +51,13 @@ function setUp() {
     random: () => 0.5,
   })
   let batches = 0
+  const writeEvents = async (events: readonly ImageEvent[]) => {
+    batches += 1
+    clock.ms += 1
+    const key = batchKey({ time: clock.ms, node: '0000000a', number: batches })
+    const bytes = Buffer.from(formatBatch(events))
+    await putBytes(store, { key, bytes, contentType: 'text/plain' }, never)
+  }
   return {
     store,
     clock,
@@ -55,11 +68,12 @@ function setUp() {
     relay,
     keys: (prefix: string) => [...store.objects.keys()].filter((key) => key.startsWith(prefix)),
     async write(...numbers: readonly number[]) {
-      batches += 1
-      clock.ms += 1
-      const key = batchKey({ time: clock.ms, node: '0000000a', number: batches })
-      const bytes = Buffer.from(formatBatch(numbers.map(event)))
-      await putBytes(store, { key, bytes, contentType: 'text/plain' }, never)
+      await writeEvents(numbers.map(event))
+    },
+    writeEvents,
+    async wake() {
+      relay.wake()
+      while (relay.isBusy) await new Promise(setImmediate)
     },
     /** One look, and all deliveries that it starts. */
     async tick() {
@@ -202,4 +216,73 @@ test('The cursor of a sink without events is saved from time to time, so that it
   await stage.tick()
   assert.deepEqual(stage.received(), subjects(1, 2))
   assert.deepEqual(stage.troubles, [])
+})
+
+test('A sink with types receives these, and its cursor passes the others', async () => {
+  const { writeEvents, tick, received, store } = setUp({ types: CACHE_EVENTS })
+  const rejected = keyEvent({ type: 'image.rejected', subject: 'a.png', version: 1 })
+  const purged = purgedEvent(`r${'0'.repeat(40)}`, 2)
+  await writeEvents([rejected, event(1)])
+  await writeEvents([purged])
+  await tick()
+  assert.deepEqual(received(), [event(1).subject, purged.subject])
+  await writeEvents([rejected])
+  const before = store.objects.get(sinkKey('indexer'))?.bytes.toString()
+  await tick()
+  assert.deepEqual(received().length, 2)
+  assert.notEqual(store.objects.get(sinkKey('indexer'))?.bytes.toString(), before)
+})
+
+test('A delayed sink receives a batch when it is old enough, in time for each', async () => {
+  const { write, tick, clock, posts, relay } = setUp({ delayMs: 5000 })
+  await write(1)
+  await tick()
+  assert.deepEqual(posts, [])
+  assert.equal(relay.counters.lagSeconds, 0)
+  clock.ms += 4000
+  await write(2)
+  clock.ms += 1500
+  await tick()
+  assert.deepEqual(
+    posts.map(({ events }) => events),
+    [subjects(1)],
+  )
+  clock.ms += 4000
+  await tick()
+  assert.deepEqual(
+    posts.map(({ events }) => events),
+    [subjects(1), subjects(2)],
+  )
+})
+
+test('A relay that is woken delivers at once if it has the lease, and another one does not', async () => {
+  const { write, wake, lease, received } = setUp()
+  await write(1)
+  lease.isHeld = false
+  await wake()
+  assert.deepEqual(received(), [])
+  lease.isHeld = true
+  await wake()
+  assert.deepEqual(received(), subjects(1))
+})
+
+test('A CDN is tried again after each refusal, and the age of what waits is known to a new process', async () => {
+  const stage = setUp({ isCdn: true, types: CACHE_EVENTS })
+  stage.sink.answer = () => ({ status: 410 })
+  await stage.writeEvents([deletedEvent(event(1).subject, stage.clock.ms)])
+  for (let attempts = 0; attempts < 20; attempts += 1) {
+    await stage.tick()
+    stage.clock.ms += 6 * 60_000
+  }
+  assert.deepEqual([stage.relay.counters.failedAttempts, stage.keys('relay/dead/')], [20, []])
+  await stage.tick()
+  const other = setUp({ isCdn: true, types: CACHE_EVENTS })
+  for (const [key, object] of stage.store.objects) other.store.objects.set(key, object)
+  other.clock.ms = stage.clock.ms + 1000
+  await other.tick()
+  assert.deepEqual(other.received(), [], 'it still waits for its time')
+  assert.ok(other.relay.counters.lagSeconds >= 20 * 360)
+  other.clock.ms += 6 * 60_000
+  await other.tick()
+  assert.deepEqual(other.received(), subjects(1))
 })

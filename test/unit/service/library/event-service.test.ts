@@ -13,7 +13,7 @@ const KEY = 'public/a.jpg'
 const CREATED = { bucket: 'theirs', key: KEY, kind: 'created' } as const
 
 /** Two aliases of buckets of one name, and one of another. */
-function setStage(primeSizes: readonly string[] = []) {
+function setStage(primeSizes: readonly string[] = [], reportsChanges = false) {
   const bucket = createMemoryBucket()
   bucket.objects.set(KEY, original())
   const served = { bucket, keyPrefix: '', freshness: FRESHNESS }
@@ -21,6 +21,7 @@ function setStage(primeSizes: readonly string[] = []) {
   const stage = createStage({
     buckets: new Map(['one', 'two', 'other'].map((alias) => [alias, served])),
     minPixels: 1,
+    reportsChanges,
     told: [
       { ...told, alias: 'one', keyPrefix: '' },
       { ...told, alias: 'two', keyPrefix: 'private/' },
@@ -41,6 +42,16 @@ test('What a bucket tells makes every node look again, under the aliases that it
   const told = [...objects.keys()].filter((key) => key.startsWith(INVALIDATIONS_PREFIX))
   assert.equal(told.length, 1)
   assert.ok(told[0]?.endsWith(resourceId(ref)))
+})
+
+test('For caches outside, changed objects are reported in events with their tags', async () => {
+  for (const reports of [true, false]) {
+    const { events, ref, objects } = setStage([], reports)
+    await events.tell([CREATED], never)
+    const batches = [...objects].filter(([key]) => key.startsWith('outbox/')).map(([, { bytes }]) => String(bytes))
+    assert.equal(batches.length, reports ? 1 : 0)
+    if (reports) assert.match(String(batches), new RegExp(`"image.purged".*${resourceId(ref)}`))
+  }
 })
 
 test('What is removed is not to be had, and nothing is made ahead of it', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { resourceId } from '../../../../src/domain/identity/image-id.ts'
+import type { ImageEvent } from '../../../../src/domain/info/image-event.ts'
 import { parsePurgeRequest } from '../../../../src/domain/info/purge-request.ts'
 import { formatRemotePointer } from '../../../../src/domain/stored/remote-pointer.ts'
 import { labelKey, PURGES_PREFIX, remotePointerKey } from '../../../../src/domain/stored/store-layout.ts'
@@ -18,8 +19,9 @@ function setUp({ keyPrefix = '', down = false }: { readonly keyPrefix?: string; 
   const store = createMemoryStore()
   const bucket = createMemoryBucket()
   const announced: string[] = []
+  const reported: ImageEvent[] = []
   const troubles: string[] = []
-  const state = { down, now: Date.now() }
+  const state = { down, outboxDown: false, now: Date.now() }
   const put = (key: string, text = '') =>
     void store.objects.set(key, { bytes: Buffer.from(text), contentType: '', md5: '', modifiedAt: new Date(state.now) })
   const announce = async (id: string) => {
@@ -30,6 +32,13 @@ function setUp({ keyPrefix = '', down = false }: { readonly keyPrefix?: string; 
     createPurgeService({
       store,
       watch: { announce },
+      outbox: {
+        async report(event) {
+          if (!announced.includes(event.subject)) assert.fail('the nodes are told first')
+          if (state.outboxDown) throw new UnavailableError('store_unavailable', 'Down')
+          reported.push(event)
+        },
+      },
       buckets: new Map([['photos', { bucket, keyPrefix }]]),
       meter: { trouble: (message) => void troubles.push(message) },
       node,
@@ -42,7 +51,7 @@ function setUp({ keyPrefix = '', down = false }: { readonly keyPrefix?: string; 
     return id
   }
   const purges = () => [...store.objects.keys()].filter((key) => key.startsWith(PURGES_PREFIX))
-  return { store, bucket, announced, troubles, state, put, start, addRemote, purges }
+  return { store, bucket, announced, reported, troubles, state, put, start, addRemote, purges }
 }
 
 type Stage = ReturnType<typeof setUp>
@@ -119,10 +128,32 @@ test('A purge that cannot be stored is not accepted', async () => {
   const service = createPurgeService({
     store: { ...stage.store, put },
     watch: { announce: async () => assert.fail('not accepted') },
+    outbox: { report: async () => assert.fail('not accepted') },
     buckets: new Map(),
     meter: { trouble: (message) => assert.fail(message) },
     node: '0000000a',
     now: Date.now,
   })
   await assert.rejects(service.accept(parsePurgeRequest(`{"ids":["${ID}"]}`), '', never), { code: 'store_unavailable' })
+})
+
+test('Each purged original is reported in an event with its tag', async () => {
+  const stage = setUp()
+  const remote = stage.addRemote('https://a.example/1.jpg')
+  await purge(stage, { ids: [ID], keys: ['photos/a.jpg'], hosts: ['a.example'] })
+  assert.deepEqual(
+    stage.reported.map(({ type, subject, data }) => [type, subject, data['id']]),
+    [ID, objectId('a.jpg'), remote].map((id) => ['image.purged', id, id]),
+  )
+})
+
+test('A purge whose events cannot be written is repeated', async () => {
+  const stage = setUp()
+  stage.state.outboxDown = true
+  await purge(stage, { ids: [ID] })
+  assert.deepEqual([stage.reported.length, stage.purges().length, stage.troubles.length], [0, 1, 1])
+  stage.state.outboxDown = false
+  stage.state.now += 100_000
+  await stage.start('0000000b').resume(never)
+  assert.deepEqual([stage.reported.map(({ subject }) => subject), stage.purges()], [[ID], []])
 })
