@@ -62,6 +62,8 @@ export interface IngestServiceOptions {
 export function createIngestService(options: IngestServiceOptions): IngestService {
   const { store, spool, cache, engine, originals, derived, guard, outbox, renderQueue, maxUploadBytes, now } = options
 
+  // The id is the SHA-256. An MD5 takes more CPU time, so it is made only for a store that compares it.
+  const hashes = store.checksMd5 ? (['sha256', 'md5'] as const) : (['sha256'] as const)
   const uploads = createUploadStore(store, now)
   const labels = createLabelIndex(store)
 
@@ -141,7 +143,7 @@ export function createIngestService(options: IngestServiceOptions): IngestServic
   return {
     async ingest(body, details, signal) {
       assertRoom(body)
-      const spooled = await spool.toDisk(body, { maxBytes: maxUploadBytes, hashes: ['sha256', 'md5'] }, signal)
+      const spooled = await spool.toDisk(body, { maxBytes: maxUploadBytes, hashes }, signal)
       try {
         return await ingestSpooled(spooled, details, signal)
       } finally {
@@ -180,7 +182,7 @@ const ROUNDS = 3
 function createUploadStore(store: ObjectStore, now: () => number): UploadStore {
   async function putOriginal({ id, format }: ImageRecord, spooled: Spooled, signal: AbortSignal): Promise<void> {
     const { source, sizeBytes, md5, sha256 } = spooled
-    const put = { contentType: contentTypeOf(format), sizeBytes, md5, sha256 }
+    const put = { contentType: contentTypeOf(format), sizeBytes, ...(md5 !== '' && { md5 }), sha256 }
     if ((await store.put(originalKey(id), source, put, signal)) === 'created') return
     if (await isIntact(id, spooled, signal)) return
     await store.put(originalKey(id), source, { ...put, overwrite: true }, signal)

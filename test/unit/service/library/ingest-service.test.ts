@@ -9,8 +9,10 @@ import {
   originalKey,
   recordKey,
 } from '../../../../src/domain/stored/store-layout.ts'
+import type { PutOptions } from '../../../../src/service/ports/store.ts'
 import { putBytes } from '../../../../src/service/tools/small-object.ts'
 import { original } from '../../../support/memory-engine.ts'
+import { createMemoryStore } from '../../../support/memory-store.ts'
 import { createStage, idOf, never } from '../../../support/service-stage.ts'
 
 const BYTES = original({ orientation: 6 })
@@ -39,6 +41,21 @@ test('An upload stores the original first, then the record, then the event, and 
   assert.deepEqual(stage.objects.get(originalKey(ID))?.bytes, BYTES)
   assert.equal(stage.objects.get(originalKey(ID))?.contentType, 'image/png')
   assert.deepEqual(await stage.records.record(ID, never), record)
+})
+
+test('A store that compares no MD5 gets only the SHA-256 to verify', async () => {
+  for (const checksMd5 of [true, false]) {
+    const memory = createMemoryStore()
+    const given: PutOptions[] = []
+    const put: typeof memory.put = (key, source, options, signal) => {
+      if (key === originalKey(ID)) given.push(options)
+      return memory.put(key, source, options, signal)
+    }
+    await createStage({ store: { ...memory, put, checksMd5 } }).upload(BYTES)
+    const [options] = given
+    assert.equal(options?.sha256?.length, 64)
+    assert.equal(options?.md5?.length, checksMd5 ? 32 : undefined)
+  }
 })
 
 test('Labels, name and source of the first upload are in the record, and the labels in their index', async () => {
