@@ -170,6 +170,28 @@ test('The decoding that verifies a picture makes what reducing and measuring it 
   }
 })
 
+test('A level that is too large to keep is not made, and the others and the placeholders are the same', async () => {
+  const bytes = await sharp(await fixture('mountains.jpg'))
+    .resize(1600)
+    .jpeg()
+    .toBuffer()
+  const facts = await engine.inspect({ bytes })
+  const levels = mezzanineLevels(facts, 1)
+  assert.deepEqual(levels, [480, 768])
+  // Bytes after the end of the picture.
+  const large = Buffer.concat([bytes, Buffer.alloc(2_000_000)])
+  const [ofSmall, ofLarge] = [
+    await engine.verify({ bytes }, facts, levels),
+    await engine.verify({ bytes: large }, facts, levels),
+  ]
+  assert.deepEqual(
+    ofLarge.reduced?.map(({ level }) => level),
+    [480, 768],
+  )
+  assert.deepEqual(ofSmall, { reduced: ofLarge.reduced?.slice(0, 1), info: ofLarge.info })
+  assert.deepEqual(ofSmall.reduced, await engine.reduce({ bytes }, facts, levels))
+})
+
 test('Without levels only the placeholders are made, and nothing of what one decoding does not verify', async () => {
   const bytes = await fixture('mountains.jpg')
   const { reduced, info } = await engine.verify({ bytes }, await engine.inspect({ bytes }), [])

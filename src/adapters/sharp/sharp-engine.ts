@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { open, readFile } from 'node:fs/promises'
+import { open, readFile, stat } from 'node:fs/promises'
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp'
 import { pipelineTime } from '../../domain/picture/encoding.ts'
 import { SNIFF_BYTES, sniffFormat, walkGif } from '../../domain/picture/file-structure.ts'
@@ -131,7 +131,8 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
       if (facts.format === 'gif' && !(await isWholeGif(source).catch(gone))) {
         throw brokenOriginal('gif', new Error('The GIF ends before the trailer'))
       }
-      return await decoding(source, verifyAndReduce(await openPixels(source), facts, levels))
+      const wanted = levels && { levels, originalBytes: await sizeOf(source) }
+      return await decoding(source, verifyAndReduce(await openPixels(source), facts, wanted))
     },
     render(source, plans) {
       const copyright = keepCopyright ? readCopyright(source) : Promise.resolve({})
@@ -147,9 +148,14 @@ export function createSharpEngine(options: SharpEngineOptions): ImageEngine {
     async reduce(source, facts, levels) {
       // Always with its copyright, so that renditions of the reduced picture can have it.
       const copyright = await readCopyright(source)
-      return await decoding(source, reducePicture(await openPixels(source), facts, { levels, copyright }))
+      const reduction = { levels, copyright, originalBytes: await sizeOf(source) }
+      return await decoding(source, reducePicture(await openPixels(source), facts, reduction))
     },
   }
+}
+
+async function sizeOf(source: ObjectSource): Promise<number> {
+  return 'bytes' in source ? source.bytes.length : (await stat(source.path).catch(gone)).size
 }
 
 async function readHead(source: ObjectSource): Promise<Buffer> {

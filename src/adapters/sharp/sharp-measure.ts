@@ -66,7 +66,8 @@ async function read({ exif, iptc, xmp, icc }: Metadata): Promise<ReadMetadata> {
  */
 export async function smallPicture(source: PixelSource, facts: OriginalFacts): Promise<SmallPicture> {
   const base = await toPixels(decodeMeasurable(source, facts), source.timeoutSeconds)
-  const { pixels } = await encodeLevels(base, facts, { chain: possibleLevels(facts), levels: [], copyright: {} })
+  const nothing = { levels: [], copyright: {}, originalBytes: 0 }
+  const { pixels } = await encodeLevels(base, facts, { ...nothing, chain: possibleLevels(facts) })
   const small = await readSmall(pixels, facts)
   pixels.free()
   return small

@@ -1,5 +1,6 @@
 import type { Sharp } from 'sharp'
 import {
+  isTooLargeToKeep,
   MEZZANINE_LEVELS,
   type MezzanineLevel,
   mezzanineFormat,
@@ -18,18 +19,24 @@ const QUALITY = { 480: 93, 768: 92, 1536: 88 } as const satisfies Record<Mezzani
 export interface Reduction {
   readonly levels: readonly MezzanineLevel[]
   readonly copyright: Copyright
+  /** Bytes of the original. */
+  readonly originalBytes: number
 }
 
-/** Makes the reduced pictures of an original from one decoding: the largest from its pixels, each other from the next larger. */
+/**
+ * Makes the reduced pictures of an original from one decoding: the largest from its pixels, each other from the next larger. A
+ * level that is too large to be kept is left out.
+ */
 export async function reducePicture(
   source: PixelSource,
   facts: OriginalFacts,
-  { levels, copyright }: Reduction,
+  reduction: Reduction,
 ): Promise<readonly Reduced[]> {
+  const { levels } = reduction
   const largest = largestLevel(levels)
   if (largest === undefined) return []
   const base = await toPixels(decodeReduced(source, facts, largest), source.timeoutSeconds)
-  const { reduced, pixels } = await encodeLevels(base, facts, { chain: levels, levels, copyright })
+  const { reduced, pixels } = await encodeLevels(base, facts, { ...reduction, chain: levels })
   pixels.free()
   return reduced
 }
@@ -56,23 +63,41 @@ export function decodeReduced(source: PixelSource, facts: OriginalFacts, level: 
 export async function encodeLevels(
   base: HeldPixels,
   facts: OriginalFacts,
-  { chain, levels, copyright }: Reduction & { readonly chain: readonly MezzanineLevel[] },
+  { chain, levels, copyright, originalBytes }: Reduction & { readonly chain: readonly MezzanineLevel[] },
 ): Promise<{ readonly reduced: readonly Reduced[]; readonly pixels: HeldPixels }> {
+  const resized = await resizeLevels(base, facts, { chain, levels })
   const made: Reduced[] = []
-  const largest = largestLevel(chain)
-  let pixels = base
-  for (const level of MEZZANINE_LEVELS.toReversed().filter((each) => chain.includes(each))) {
-    if (level !== largest) {
-      const larger = pixels
-      const smaller = larger.open({}).resize({ ...mezzanineSize(facts, level), fit: 'fill' })
-      pixels = await toPixels(smaller, base.timeoutSeconds)
-      larger.free()
+  // The bytes of the smaller levels tell whether the next one is worth its encoding.
+  for (const { level, pixels } of resized) {
+    if (levels.includes(level) && !isTooLargeToKeep(facts, originalBytes, { level, smaller: made })) {
+      const image = withCopyright(encodeReduced(pixels.open({}), facts, level), copyright)
+      made.push({ level, bytes: await image.toBuffer() })
     }
-    if (!levels.includes(level)) continue
-    const image = withCopyright(encodeReduced(pixels.open({}), facts, level), copyright)
-    made.unshift({ level, bytes: await image.toBuffer() })
+    if (level !== resized[0]?.level) pixels.free()
   }
-  return { reduced: made, pixels }
+  return { reduced: made, pixels: resized[0]?.pixels ?? base }
+}
+
+interface ResizedLevel {
+  readonly level: MezzanineLevel
+  readonly pixels: HeldPixels
+}
+
+/** @returns the smallest level first. The pixels of a level that is not wanted are freed, except those of the smallest. */
+async function resizeLevels(
+  base: HeldPixels,
+  facts: OriginalFacts,
+  { chain, levels }: { readonly chain: readonly MezzanineLevel[]; readonly levels: readonly MezzanineLevel[] },
+): Promise<readonly ResizedLevel[]> {
+  const resized: ResizedLevel[] = []
+  for (const level of MEZZANINE_LEVELS.toReversed().filter((each) => chain.includes(each))) {
+    const [larger] = resized
+    const smaller = larger?.pixels.open({}).resize({ ...mezzanineSize(facts, level), fit: 'fill' })
+    const pixels = smaller ? await toPixels(smaller, base.timeoutSeconds) : base
+    if (larger && !levels.includes(larger.level)) larger.pixels.free()
+    resized.unshift({ level, pixels })
+  }
+  return resized
 }
 
 /** Optimised Huffman tables save 2 % of the bytes and take half of the time. */

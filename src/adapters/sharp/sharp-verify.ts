@@ -1,11 +1,10 @@
 import type { Sharp, SharpOptions } from 'sharp'
-import type { MezzanineLevel } from '../../domain/picture/mezzanine.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import type { InputFormat } from '../../domain/spec/image-format.ts'
 import type { Verified } from '../../service/ports/engine.ts'
 import { copyrightOf } from './metadata-reader.ts'
 import { decodeMeasurable, measurePicture, possibleLevels, readSmall } from './sharp-measure.ts'
-import { encodeLevels } from './sharp-reduce.ts'
+import { encodeLevels, type Reduction } from './sharp-reduce.ts'
 import { type HeldPixels, type PixelSource, toPixels } from './sharp-render.ts'
 
 const LONGEST_SIDE = 32
@@ -23,22 +22,22 @@ const ONE_WARNING = 'read gave 1 warnings'
 /**
  * Decodes a picture completely, with all frames. What can be made of a sound still picture is made of the same decoding.
  *
- * @param levels Absent: nothing is made.
+ * @param wanted Absent: nothing is made.
  * @throws Error with libvips' message if the picture has errors.
  */
 export async function verifyAndReduce(
   source: PixelSource,
   facts: OriginalFacts,
-  levels: readonly MezzanineLevel[] | undefined,
+  wanted: Omit<Reduction, 'copyright'> | undefined,
 ): Promise<Verified> {
-  const base = levels && (await decodeSound(source, facts))
-  if (levels === undefined || base === undefined) {
+  const base = wanted && (await decodeSound(source, facts))
+  if (wanted === undefined || base === undefined) {
     await verifyPicture((more) => source.open(more), facts)
     return {}
   }
   const metadata = await source.open({}).metadata()
   const copyright = copyrightOf(metadata)
-  const { reduced, pixels } = await encodeLevels(base, facts, { chain: possibleLevels(facts), levels, copyright })
+  const { reduced, pixels } = await encodeLevels(base, facts, { ...wanted, chain: possibleLevels(facts), copyright })
   const small = await readSmall(pixels, facts)
   pixels.free()
   return { reduced, info: await measurePicture(small, facts, metadata) }

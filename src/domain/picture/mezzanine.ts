@@ -92,18 +92,49 @@ export function mezzanineFormat({ alpha }: OriginalFacts): 'jpeg' | 'png' {
  * most a quarter of a JPEG; for other formats, which decode slowly or are drawings, at most the size of the original.
  * @param made The smallest first.
  */
-export function worthKeeping<T extends { readonly level: MezzanineLevel; readonly bytes: Uint8Array }>(
+export function worthKeeping<T extends SizedMezzanine>(
   original: OriginalFacts,
   originalBytes: number,
   made: readonly T[],
 ): readonly T[] {
-  let left = originalBytes * (original.format === 'jpeg' ? 0.25 : 1)
+  let left = bytesForLevels(original, originalBytes)
   return made.filter(({ level, bytes }) => {
     const most = level === SMALLEST ? originalBytes - 1 : left
     if (bytes.length > most) return false
     left -= bytes.length
     return true
   })
+}
+
+function bytesForLevels({ format }: OriginalFacts, originalBytes: number): number {
+  return originalBytes * (format === 'jpeg' ? 0.25 : 1)
+}
+
+/** The bytes of photographs grow with about this power of their pixels, or faster. */
+const LEAST_GROWTH = 0.6
+
+/**
+ * Whether the next level is too large for `worthKeeping`, judged by the smaller ones, so that it need not be encoded.
+ * @param smaller Those that were made, the smallest first. None: unknown, so false.
+ */
+export function isTooLargeToKeep(
+  original: OriginalFacts,
+  originalBytes: number,
+  { level, smaller }: { readonly level: MezzanineLevel; readonly smaller: readonly SizedMezzanine[] },
+): boolean {
+  const last = smaller.at(-1)
+  if (last === undefined) return false
+  const left = bytesForLevels(original, originalBytes) - smaller.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  const pixels = (of: MezzanineLevel): number => {
+    const { width, height } = mezzanineSize(original, of)
+    return width * height
+  }
+  return last.bytes.length * (pixels(level) / pixels(last.level)) ** LEAST_GROWTH > left
+}
+
+interface SizedMezzanine {
+  readonly level: MezzanineLevel
+  readonly bytes: Uint8Array
 }
 
 /**

@@ -32,7 +32,8 @@ export interface ImageEngine {
    */
   measure(source: ObjectSource, facts: OriginalFacts): Promise<ImageInfo>
   /**
-   * Makes upright sRGB pictures of an original from one decoding, without metadata except its copyright.
+   * Makes upright sRGB pictures of an original from one decoding, without metadata except its copyright. A level that `worthKeeping`
+   * would surely drop may be left out.
    * @throws OriginalError `original_broken`; UnavailableError `timed_out`
    */
   reduce(source: ObjectSource, facts: OriginalFacts, levels: readonly MezzanineLevel[]): Promise<readonly Reduced[]>

@@ -1,5 +1,5 @@
 import { isVersionId } from '../../domain/identity/image-id.ts'
-import { mezzanineFormat, worthKeeping } from '../../domain/picture/mezzanine.ts'
+import { type MezzanineLevel, mezzanineFormat, worthKeeping } from '../../domain/picture/mezzanine.ts'
 import type { OriginalFacts } from '../../domain/picture/original-facts.ts'
 import { contentTypeOf } from '../../domain/spec/image-format.ts'
 import { sealMezzanine } from '../../domain/stored/mezzanine-file.ts'
@@ -12,13 +12,18 @@ import type { ObjectStore } from '../ports/store.ts'
 import { createSharing } from '../tools/small-object.ts'
 import { keepMezzanine, MAX_MEZZANINE_BYTES, type MezzanineShelf } from './mezzanine-shelf.ts'
 
-/** The result of reducing an original to all of its levels. */
+/** The result of reducing an original to all of its levels that may be worth keeping. */
 export interface MadeMezzanines {
   readonly id: string
   readonly facts: OriginalFacts
   /** Of the original. */
   readonly sizeBytes: number
   readonly reduced: readonly Reduced[]
+}
+
+interface WantedMezzanines extends MadeMezzanines {
+  /** The levels that the engine was asked for. */
+  readonly wanted: readonly MezzanineLevel[]
 }
 
 export interface MezzaninePublisherOptions {
@@ -50,10 +55,10 @@ export function createMezzaninePublisher({ store, versions, shelf, meter, onUnwo
       await sharing.share({ key: mezzanineKey(id, level), bytes, contentType, rebuildable: true }, signal)
   }
 
-  return async (made: MadeMezzanines, work: GuardedWork, signal: AbortSignal): Promise<void> => {
-    const { id, facts, sizeBytes, reduced } = made
+  return async (made: WantedMezzanines, work: GuardedWork, signal: AbortSignal): Promise<void> => {
+    const { id, facts, sizeBytes, reduced, wanted } = made
     const worth = worthKeeping(facts, Math.min(sizeBytes, MAX_MEZZANINE_BYTES), reduced)
-    if (worth.length < reduced.length) onUnworthy(id)
+    if (worth.length < wanted.length) onUnworthy(id)
     // All of them have ended before the look at the original.
     const outcomes = await Promise.allSettled(worth.map((each) => publishOne(made, each, { work, signal })))
     // A deletion that ended during the writes has removed the original, but not these mezzanines.

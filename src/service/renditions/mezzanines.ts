@@ -94,7 +94,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     if (sizeBytes === undefined) return
     const reduce = () => engine.reduce(source, facts, missing)
     const reduced = await renderQueue.run(reduce, signal, { priority: 'background' })
-    await publish({ id, facts, sizeBytes, reduced }, work, signal)
+    await publish({ id, facts, sizeBytes, reduced, wanted: missing }, work, signal)
   }
 
   /** Levels that neither this disk nor the store has. */
@@ -131,7 +131,7 @@ export function createMezzanineService(options: MezzanineServiceOptions): Mezzan
     find,
     forget: shelf.forget,
     make: (id) => start(id, (signal) => build(id, signal)),
-    keep: (made, work) => start(made.id, (signal) => publish(made, work, signal)),
+    keep: (made, work) => start(made.id, (signal) => publish({ ...made, wanted: levels(made.facts) }, work, signal)),
     get pending() {
       return making.size
     },

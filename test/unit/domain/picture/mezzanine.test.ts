@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
+  isTooLargeToKeep,
   likelyMezzanines,
   type MezzanineLevel,
   mezzanineFormat,
@@ -138,6 +139,22 @@ test('The smallest mezzanine is kept if it is smaller than the original, and cou
   const made = ([480, 768] as const).map((level, index) => ({ level, bytes: Buffer.alloc([50, 100][index] ?? 0) }))
   const kept = (bytes: number) => worthKeeping(PHOTOGRAPH, bytes, made).map(({ level }) => level)
   assert.deepEqual([600, 599, 51, 50].map(kept), [[480, 768], [480], [480], []])
+})
+
+test('A level is left out only if it would surely be too large to keep', () => {
+  const sized = (level: MezzanineLevel, bytes: number) => ({ level, bytes: Buffer.alloc(bytes) })
+  const isLeftOut = (originalBytes: number, facts: Partial<OriginalFacts> = {}) =>
+    isTooLargeToKeep({ ...PHOTOGRAPH, ...facts }, originalBytes, { level: 768, smaller: [sized(480, 1000)] })
+  // 480 and 768 px: 2.5 times the pixels, so at least 1.7 times the bytes.
+  assert.deepEqual(
+    [9000, 10_000, 11_000, 12_000].map((bytes) => isLeftOut(bytes)),
+    [true, true, false, false],
+  )
+  assert.equal(isLeftOut(9000, { format: 'webp' }), false)
+  assert.equal(isTooLargeToKeep(PHOTOGRAPH, 1, { level: 480, smaller: [] }), false, 'unknown without a smaller one')
+  const smaller = [sized(480, 1000), sized(768, 2000)]
+  assert.equal(isTooLargeToKeep(PHOTOGRAPH, 20_000, { level: 1536, smaller }), true, 'all of them count')
+  assert.equal(isTooLargeToKeep(PHOTOGRAPH, 40_000, { level: 1536, smaller }), false)
 })
 
 test('The plan of a mezzanine costs what encoding it costs', () => {

@@ -30,6 +30,18 @@ test('A large original gets its mezzanines after the upload, in the store and on
   assert.deepEqual(stage.engine.reduced, [480, 768, 1536], 'a small one has none')
 })
 
+test('A level that the engine has left out is not tried again', async () => {
+  const stage = stageOf()
+  const { reduce } = stage.engine
+  stage.engine.reduce = (source, facts, levels) => reduce(source, facts, levels.slice(0, 2))
+  await stage.upload(LARGE)
+  await stage.mezzanines.make(ID)
+  assert.deepEqual(stage.engine.reduced, [480, 768])
+  await stage.mezzanines.make(ID)
+  assert.deepEqual(stage.engine.reduced, [480, 768])
+  assert.equal(stage.objects.has(mezzanineKey(ID, 1536)), false)
+})
+
 test('A node that has never seen the image fetches the mezzanine alone, and makes every size of it that it serves', async () => {
   const first = stageOf()
   await first.upload(LARGE)
