@@ -20,6 +20,7 @@ const UNIT = path('packaging/systemd/darkroom.service')
 const PURGE_UNIT = path('packaging/systemd/darkroom-purge.service')
 const DOCTOR_UNIT = path('packaging/systemd/darkroom-doctor.service')
 const INGEST_UNIT = path('packaging/systemd/darkroom-ingest.service')
+const FRONT_UNIT = path('packaging/systemd/darkroom-front.service')
 const PURGE_REMOTES_UNIT = path('packaging/systemd/darkroom-purge-remotes.service')
 
 /** The settings of a unit; of one that is given several times, all, joined. */
@@ -119,6 +120,9 @@ const INGEST = {
   Restart: /^always$/,
 } as const
 
+/** The socket of HAProxy belongs to its group. */
+const FRONT = { ...PURGE_REMOTES, SupplementaryGroups: /^haproxy$/, Restart: /^always$/ } as const
+
 const { ProtectProc: _seesNginx, ...DOCTOR } = PURGE_REMOTES
 
 for (const [unit, wanted] of [
@@ -127,6 +131,7 @@ for (const [unit, wanted] of [
   [PURGE_REMOTES_UNIT, PURGE_REMOTES],
   [DOCTOR_UNIT, DOCTOR],
   [INGEST_UNIT, INGEST],
+  [FRONT_UNIT, FRONT],
 ] as const) {
   const name = unit.slice(unit.lastIndexOf('/') + 1)
   test(`${name} gives up all that the service can do without`, async () => {

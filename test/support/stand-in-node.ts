@@ -31,14 +31,14 @@ export interface StandInNode {
   stop(): Promise<void>
 }
 
-/** In the node's place behind nginx: it says what the test wants said. @param onPort By default one that is free. */
-export async function startStandInNode(answer: Answer, onPort = 0): Promise<StandInNode> {
+/** In the node's place behind nginx: it says what the test wants said. @param onPort By default one that is free. @param host An address of loopback. */
+export async function startStandInNode(answer: Answer, onPort = 0, host = '127.0.0.1'): Promise<StandInNode> {
   const requests: string[] = []
   const server = createServer((request, response) => {
     requests.push(`${request.method} ${request.url}`)
     answer(request, response)
   })
-  await once(server.listen(onPort, '127.0.0.1'), 'listening')
+  await once(server.listen(onPort, host), 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new TypeError('A TCP server has a port')
   const stop = async () => {

@@ -1,6 +1,7 @@
 import { ERROR_HEADERS } from '../../src/domain/caching/http-caching.ts'
 import { RETHUMB_PATH_PATTERN } from '../../src/domain/dialect/rethumb-path.ts'
 import { THUMBOR_PARTS_PATTERN } from '../../src/domain/dialect/thumbor-path.ts'
+import { SERVER_OPTIONS } from '../../src/domain/network/front-plan.ts'
 import { SERVER_ERRORS, type ServerError } from '../../src/http/answer/error-response.ts'
 
 /** Statuses that HAProxy itself can answer; clients see its 502 and 504 as 503. */
@@ -20,6 +21,7 @@ const OWN_ERRORS: Readonly<Record<number, keyof typeof SERVER_ERRORS>> = {
 /** What the placeholders of the templates in tools/docs/haproxy/ stand for: text made from the tables of src/. */
 export const HAPROXY_VALUES: ReadonlyMap<string, string> = new Map([
   ['own-errors', ownErrors()],
+  ['server-options', SERVER_OPTIONS],
   ['rethumb-path', sourceOnly(RETHUMB_PATH_PATTERN, 'url')],
   ['thumbor-parts', sourceOnly(THUMBOR_PARTS_PATTERN.replace('(?<rest>.*)$', ''), '')],
 ])

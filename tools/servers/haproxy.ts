@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { FRONT_BACKENDS } from '../../src/domain/network/front-plan.ts'
 import { serverId } from '../../src/domain/network/server-id.ts'
 import { freePort } from '../processes/free-port.ts'
 import { createServerFolder, startServer } from '../processes/process.ts'
@@ -19,7 +20,7 @@ const READY_TIMEOUT_MS = 20_000
 const WAIT_MS = 30_000
 
 /** The backends of the configuration: every node is a server in each. */
-export const BACKENDS = ['ready', 'hot', 'living'] as const
+export const BACKENDS = FRONT_BACKENDS
 
 export interface HaproxyNode {
   readonly name: string
@@ -32,6 +33,10 @@ export interface HaproxyOptions {
   readonly nodes?: readonly HaproxyNode[]
   /** More lines marked `# site`: the text before the mark, and its replacement. */
   readonly site?: Readonly<Record<string, string>>
+  /** Path of the runtime socket. Default: in its temporary folder. */
+  readonly socket?: string
+  /** By default one that is free. */
+  readonly port?: number
 }
 
 /** A front with this repository's packaging/haproxy/haproxy.cfg. */
@@ -48,22 +53,24 @@ export interface Haproxy {
   state(backend: (typeof BACKENDS)[number], name: string): Promise<string | undefined>
   /** Waits until a server is in that state. */
   becomes(backend: (typeof BACKENDS)[number], name: string, state: string): Promise<void>
+  /** Waits until a backend has no such server. */
+  isGone(backend: (typeof BACKENDS)[number], name: string): Promise<void>
   /** The access log's lines, as soon as there are `atLeast` so many. */
   accessLog(atLeast: number): Promise<readonly Readonly<Record<string, unknown>>[]>
   stop(): Promise<void>
 }
 
 /** @throws Error with HAProxy's log if it does not accept connections in time. */
-export async function startHaproxy({ nodes = [], site = {} }: HaproxyOptions = {}): Promise<Haproxy> {
+export async function startHaproxy({ nodes = [], site = {}, ...own }: HaproxyOptions = {}): Promise<Haproxy> {
   const command = await ensureHaproxy()
   const folder = await createServerFolder('haproxy')
-  const [port, metricsPort] = [await freePort(), await freePort()]
-  const socket = join(folder, 'admin.sock')
+  const [port, metricsPort] = [own.port ?? (await freePort()), await freePort()]
+  const socket = own.socket ?? join(folder, 'admin.sock')
   const servers = nodes.map(({ name, address }) => `server ${name} ${address} id ${serverId(name)}`)
   const config = replaceSiteLines(await readFile(CONFIG, 'utf8'), {
     'user haproxy': '',
     'group haproxy': '',
-    'stats socket /run/haproxy/admin.sock mode 660 level admin': `stats socket ${socket} mode 660 level admin`,
+    'stats socket /run/haproxy/admin.sock mode 660 group haproxy level admin': `stats socket ${socket} mode 660 level admin`,
     'maxconn 8192': 'maxconn 4000',
     'bind :80': `bind 127.0.0.1:${port}`,
     'bind 127.0.0.1:8405': `bind 127.0.0.1:${metricsPort}`,
@@ -92,6 +99,8 @@ export async function startHaproxy({ nodes = [], site = {} }: HaproxyOptions = {
     state,
     becomes: (backend, name, wanted) =>
       until(`${backend}/${name} is ${wanted}`, async () => (await state(backend, name)) === wanted),
+    isGone: (backend, name) =>
+      until(`${backend}/${name} is gone`, async () => (await state(backend, name)) === undefined),
     accessLog: (atLeast) => linesOf(join(folder, 'haproxy.log'), atLeast),
     stop: server.stop,
   }

@@ -37,6 +37,11 @@ export function ensureHaproxy(): Promise<string> {
   return ensureCommand('haproxy', { packages: ['haproxy'], services: ['haproxy.service'] })
 }
 
+/** @returns The path of dnsmasq. */
+export function ensureDnsmasq(): Promise<string> {
+  return ensureCommand('dnsmasq', { packages: ['dnsmasq-base'], services: [] })
+}
+
 /** @returns The path of a Chromium that can run headless. */
 export function ensureChromium(): Promise<string> {
   return ensureCommand('chromium', { packages: ['chromium'], services: [] })
