@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { parseAddressBlock, parseDnsServer } from '../domain/network/ip-address.ts'
 import { parseRemoteHost } from '../domain/network/remote-hosts.ts'
-import { byteSize, count, facts, flag, list, optionalByteSize, text, webUrl, whole } from './fields.ts'
+import { byteSize, choice, count, facts, flag, list, optionalByteSize, text, webUrl, whole } from './fields.ts'
 
 const MIB = 2 ** 20
 
@@ -36,6 +36,20 @@ export const OBJECT_STORE = {
   }),
   AWS_SECRET_ACCESS_KEY: text({ about: 'Secret of AWS_ACCESS_KEY_ID.', whenUnset: 'see AWS_ACCESS_KEY_ID' }),
   AWS_SESSION_TOKEN: text({ about: 'Session token of temporary credentials.', whenUnset: 'none' }),
+  SHARE_RENDITIONS: choice(['auto', 'on', 'off'], 'auto', {
+    about:
+      'Write costly renditions, and those that were rendered in advance, to the store for all nodes, below renditions/. With auto: if the store is a bucket.',
+  }),
+  SHARE_RENDITIONS_OVER_MS: count(50, {
+    about:
+      'Share renditions whose expected CPU time is above this. Those of PRIME_SIZES, of primeSizes of a bucket, and those rendered in advance are shared whatever they cost.',
+    unit: 'milliseconds',
+  }),
+  SHARE_RENDITIONS_DAYS: count(30, {
+    about:
+      'Days for which a shared rendition is used. Then it is rendered again. scripts/set-lifecycle lets the bucket delete older ones; in a folder the nodes do it. To be equal on all nodes.',
+    unit: 'days',
+  }),
 } as const
 
 /** Settings of the images that Darkroom serves from elsewhere. */

@@ -1,4 +1,3 @@
-import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
 import type { EventFeed } from '../service/library/event-feed.ts'
 import type { EventRelay } from '../service/library/event-relay.ts'
 import type { Outbox } from '../service/library/outbox.ts'
@@ -8,16 +7,16 @@ import type { EndpointCalls } from '../service/ports/meter.ts'
 import type { ObjectStore } from '../service/ports/store.ts'
 import type { Sample, SampledMetric } from '../telemetry/metrics.ts'
 import type { NodeReadiness } from './readiness.ts'
+import { type RenditionSources, rendererMetrics, sharingMetrics } from './rendition-metrics.ts'
 
 type Calling = Pick<ObjectStore, 'calls'>
 
 /** The parts of a node whose values are read at each scrape. */
-export interface Measured {
+export interface Measured extends RenditionSources {
   /** The versions of Darkroom and of Node.js. */
   readonly versions: { readonly version: string; readonly node: string }
   readonly parts: { readonly pending: number }
   readonly readiness: Pick<NodeReadiness, 'isReady' | 'degraded'>
-  readonly renderers: Pick<RendererPool, 'counters'>
   readonly keeper: Pick<CacheKeeper, 'usedBytes' | 'degraded' | 'evicted' | 'sweepAgeSeconds'>
   readonly renderQueue: Pick<WorkQueue, 'active' | 'waiting' | 'expectedWaitMs'>
   readonly fetchQueue: Pick<WorkQueue, 'active' | 'waiting'>
@@ -39,6 +38,7 @@ export function nodeMetrics(measured: Measured): readonly SampledMetric[] {
     ...queueMetrics(measured),
     ...rendererMetrics(measured),
     ...cacheMetrics(measured),
+    ...sharingMetrics(measured),
     ...endpointMetrics(measured),
     ...outboxMetrics(measured),
     ...relayMetrics(measured),
@@ -106,35 +106,6 @@ function queueMetrics({ renderQueue, fetchQueue }: Measured): readonly SampledMe
       name: 'darkroom_original_fetches_queued',
       help: 'Fetches of originals waiting in the queue',
       read: () => fetchQueue.waiting,
-    },
-  ]
-}
-
-function rendererMetrics({ renderers }: Measured): readonly SampledMetric[] {
-  return [
-    {
-      type: 'counter',
-      name: 'darkroom_renderer_crashes_total',
-      help: 'Renderer processes that crashed',
-      read: () => renderers.counters.crashes,
-    },
-    {
-      type: 'counter',
-      name: 'darkroom_renderer_timeouts_total',
-      help: 'Renderer processes killed because a render exceeded its timeout',
-      read: () => renderers.counters.timeouts,
-    },
-    {
-      type: 'counter',
-      name: 'darkroom_renderer_memory_restarts_total',
-      help: 'Renderer processes replaced because of their memory use',
-      read: () => renderers.counters.replaced,
-    },
-    {
-      type: 'gauge',
-      name: 'darkroom_renderer_resident_memory_bytes',
-      help: 'Resident memory of all renderer processes',
-      read: () => renderers.counters.residentBytes,
     },
   ]
 }

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
 import type { Config } from '../config/env.ts'
+import { sizePolicy } from '../config/size-policy.ts'
+import { primedSpecs } from '../domain/access/size-policy.ts'
 import type { DialectSettings } from '../domain/dialect/dialects.ts'
 import type { ImageEvent } from '../domain/info/image-event.ts'
 import { type AddressBlock, parseAddressBlock } from '../domain/network/ip-address.ts'
+import { formatSpec } from '../domain/spec/spec.ts'
 import {
   createDeletionGuard,
   createInvalidationWatch,
@@ -35,6 +38,7 @@ import { createMezzanineDemand } from '../service/renditions/mezzanine-demand.ts
 import { createMezzanineService } from '../service/renditions/mezzanines.ts'
 import { createPrimeService } from '../service/renditions/prime.ts'
 import { createRenderBatcher } from '../service/renditions/render.ts'
+import { createSharedRenditions } from '../service/renditions/shared-renditions.ts'
 import { createSourceService } from '../service/renditions/source.ts'
 import { createViewService } from '../service/renditions/view.ts'
 import { createListeners } from '../service/tools/listeners.ts'
@@ -154,9 +158,11 @@ type Originals = ReturnType<typeof createOriginals>
 function createRenditions(config: Config, found: Foundation & Originals, parts: Parts) {
   const mezzanines = createMezzanineService({ ...found, minPixels: config.MEZZANINE_MIN_PIXELS })
   const infos = createInfoService(found)
+  const shared = parts.add(createSharedRenditions({ ...found, ...sharingTerms(config, found) }))
   const views = createViewService({
     ...found,
     mezzanines,
+    shared,
     demand: createMezzanineDemand({ ...found, mezzaninesAt: config.MEZZANINES_AT }),
     shelf: found.versions.renditions,
     sources: createSourceService({ ...found, mezzanines, maxSide: config.MAX_SIDE }),
@@ -166,6 +172,7 @@ function createRenditions(config: Config, found: Foundation & Originals, parts: 
     keepBytes: config.ACCEL_PREFIX === '',
   })
   return {
+    shared,
     mezzanines: parts.add(mezzanines),
     infos: parts.add(infos),
     views: parts.add(views),
@@ -174,6 +181,21 @@ function createRenditions(config: Config, found: Foundation & Originals, parts: 
 }
 
 type Renditions = ReturnType<typeof createRenditions>
+
+function sharingTerms(config: Config, { elsewhere, cache }: Pick<Foundation, 'elsewhere' | 'cache'>) {
+  const { SHARE_RENDITIONS: wish, STORE, SHARE_RENDITIONS_OVER_MS: overMs } = config
+  const isOn = wish === 'on' || (wish === 'auto' && STORE.startsWith('s3:'))
+  const sizes = [
+    ...primedSpecs(config.PRIME_SIZES, sizePolicy(config)),
+    ...elsewhere.told.flatMap(({ primeSizes }) => primeSizes),
+  ]
+  return {
+    keepDays: config.SHARE_RENDITIONS_DAYS,
+    pipeline: cache.mtimeSeconds,
+    overMs: isOn ? overMs : undefined,
+    primed: new Set(sizes.map(formatSpec)),
+  }
+}
 
 /** Operations on uploaded images and on buckets. */
 function createLibrary(config: Config, made: Foundation & Originals & Renditions, parts: Parts) {

@@ -27,8 +27,9 @@ import {
   openDisk,
   prepareDisk,
 } from './outside.ts'
-import { createParts, delay, type Parts, type Repeating, repeating } from './parts.ts'
+import { createParts, delay, type Parts, repeating } from './parts.ts'
 import { createReadiness } from './readiness.ts'
+import { begun, renditionSweep, untilItWorks } from './repeated.ts'
 import { createRelay, purgesChanges } from './relay.ts'
 import { createServices, type Outside } from './services.ts'
 import { atStart, listenTrouble } from './start-trouble.ts'
@@ -94,8 +95,10 @@ export async function startNode(
   const outside = await openOutside({ config, bucketSettings, sinks, memoryBytes, writeAccess, log, meter, parts })
   const services = createServices(config, outside, parts)
   const degradation = createDegradation(meter, () => performance.now())
-  addStoreWatches(parts, { ...outside, ...services, degradation, writeAccess })
   const mayWrite = writeAccess.tokens.length > 0
+  addStoreWatches(parts, { ...outside, ...services, degradation, writeAccess })
+  if (config.STORE.startsWith('file:') && mayWrite)
+    parts.add(begun(repeating(TRIM_MS, renditionSweep(config, outside))))
   const relay = parts.add(await createRelay(config, sinks, { ...outside, ...services, mayWrite }))
   services.onEvents((events) => {
     // Other events wait for the next look, so that a message has many.
@@ -228,30 +231,6 @@ function addStoreWatches(
       ),
     ),
   )
-}
-
-/** Reports the first of several failures in a row. */
-function untilItWorks(meter: Meter, message: string, task: (signal: AbortSignal) => Promise<void>) {
-  let isFailing = false
-  return async (signal: AbortSignal): Promise<void> => {
-    try {
-      await task(signal)
-      isFailing = false
-    } catch (error) {
-      if (!isFailing && !signal.aborted) meter.trouble(message, error)
-      isFailing = true
-    }
-  }
-}
-
-/** Starts without waiting for the first run. */
-function begun({ start, stop }: Repeating) {
-  return {
-    start() {
-      void start()
-    },
-    stop,
-  }
 }
 
 async function endLog(log: Log, flush: () => void): Promise<void> {

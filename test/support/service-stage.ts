@@ -27,6 +27,7 @@ import { createMezzanineDemand } from '../../src/service/renditions/mezzanine-de
 import { createMezzanineService } from '../../src/service/renditions/mezzanines.ts'
 import { createPrimeService } from '../../src/service/renditions/prime.ts'
 import { createRenderBatcher } from '../../src/service/renditions/render.ts'
+import { createSharedRenditions } from '../../src/service/renditions/shared-renditions.ts'
 import { createSourceService } from '../../src/service/renditions/source.ts'
 import { createViewService, type View, type ViewService } from '../../src/service/renditions/view.ts'
 import { createMemoryCache, createMemoryDisk, createMemorySpool, type MemoryDisk } from './memory-cache.ts'
@@ -66,6 +67,10 @@ export interface StageOptions {
   readonly memoryBytes?: number
   /** In the keys of the batches of events. */
   readonly node?: string
+  /** Expected cost from which renditions are shared. Absent: none is. */
+  readonly shareOverMs?: number
+  /** Primed sizes. */
+  readonly primed?: readonly string[]
   /** Buckets that may tell. */
   readonly told?: readonly ToldBucket[]
 }
@@ -102,6 +107,7 @@ export function createStage(options: StageOptions = {}) {
       mezzanines.forget(ids)
       infos.forget(ids)
       views.forget(ids)
+      sharedRenditions.forget(ids)
     },
   })
   const guard = createDeletionGuard({ watch })
@@ -141,7 +147,16 @@ export function createStage(options: StageOptions = {}) {
   const shared = { store, versions, cache, engine, originals, guard, fetchQueue, renderQueue, meter, maxRemembered }
   const mezzanines = createMezzanineService({ ...shared, minPixels: options.minPixels ?? 0, fetchTimeoutMs: 5000 })
   const infos = createInfoService(shared)
+  const sharedRenditions = createSharedRenditions({
+    ...shared,
+    now,
+    overMs: options.shareOverMs,
+    primed: new Set(options.primed ?? []),
+    keepDays: 30,
+    pipeline: cache.mtimeSeconds,
+  })
   const views = createViewService({
+    shared: sharedRenditions,
     versions,
     cache,
     originals,
@@ -193,6 +208,7 @@ export function createStage(options: StageOptions = {}) {
     renditions: viewById(views),
     renderQueue,
     versions,
+    sharedRenditions,
     currentOf: (ref: AskedRef, signal: AbortSignal) => currentVersion(versions, ref, signal),
     primes,
     events: createEventService({
@@ -209,7 +225,7 @@ export function createStage(options: StageOptions = {}) {
     ingest,
     upload: (bytes: Buffer) => ingest.ingest(Readable.from([bytes]), {}, never),
     records: createRecordService(store),
-    deletions: createDeletionService({ store, watch, outbox, now }),
+    deletions: createDeletionService({ store, watch, shared: sharedRenditions, outbox, now }),
     aliases: createAliasService(store, maxRemembered),
     /** Puts an original into the store behind the services' back. @returns its id. */
     async plant(bytes: Buffer, id = idOf(bytes)): Promise<string> {

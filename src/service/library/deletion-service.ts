@@ -14,6 +14,7 @@ import {
 import { OriginalError, UnavailableError } from '../../errors.ts'
 import type { InvalidationWatch } from '../deletion/guard.ts'
 import type { ObjectStore } from '../ports/store.ts'
+import type { SharedRenditions } from '../renditions/shared-renditions.ts'
 import { putBytes, readText } from '../tools/small-object.ts'
 import { readAlias } from './alias-service.ts'
 import { createLabelIndex } from './label-index.ts'
@@ -32,11 +33,12 @@ export interface DeletionService {
 export interface DeletionServiceOptions {
   readonly store: ObjectStore
   readonly watch: InvalidationWatch
+  readonly shared: Pick<SharedRenditions, 'remove'>
   readonly outbox: Pick<Outbox, 'report'>
   readonly now: () => number
 }
 
-export function createDeletionService({ store, watch, outbox, now }: DeletionServiceOptions): DeletionService {
+export function createDeletionService({ store, watch, shared, outbox, now }: DeletionServiceOptions): DeletionService {
   const labels = createLabelIndex(store)
 
   async function mark(
@@ -101,6 +103,7 @@ export function createDeletionService({ store, watch, outbox, now }: DeletionSer
       await store.remove(originalKey(id), signal)
       await removeDerived(id, signal)
       await watch.announce(id, signal)
+      await shared.remove(id, signal)
       if (!isReported) await outbox.report(deletedEvent(id, version), signal)
       // From here on this deletion does not affect an upload of the same bytes.
       await mark(id, { finished: true, version }, signal)

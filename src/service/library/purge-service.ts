@@ -12,6 +12,7 @@ import type { InvalidationWatch } from '../deletion/guard.ts'
 import { type ServedBucket, unknownBucket } from '../originals/buckets.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
+import type { SharedRenditions } from '../renditions/shared-renditions.ts'
 import { createBackground } from '../tools/background.ts'
 import { pause } from '../tools/coalesce.ts'
 import { putBytes, readText, readWhole } from '../tools/small-object.ts'
@@ -38,6 +39,7 @@ export interface PurgeServiceOptions {
   readonly store: ObjectStore
   readonly watch: Pick<InvalidationWatch, 'announce'>
   readonly outbox: Pick<Outbox, 'report'>
+  readonly shared: Pick<SharedRenditions, 'remove'>
   /** By alias. */
   readonly buckets: ReadonlyMap<string, Pick<ServedBucket, 'bucket' | 'keyPrefix'>>
   readonly meter: Pick<Meter, 'trouble'>
@@ -72,7 +74,7 @@ interface Job {
 }
 
 export function createPurgeService(options: PurgeServiceOptions): PurgeService {
-  const { store, watch, buckets, meter, node, now } = options
+  const { store, watch, shared, buckets, meter, node, now } = options
   const targetsOf = createTargets(options)
   const background = createBackground()
   const running = new Set<string>()
@@ -92,11 +94,16 @@ export function createPurgeService(options: PurgeServiceOptions): PurgeService {
     const reports = createPurgeReports(options, signal)
     let done = 0
     let renewedAt = now()
+    let removed: Promise<unknown> = Promise.resolve()
     for await (const some of inGroups(targetsOf(job.request, signal), AT_ONCE)) {
       const began = performance.now()
       await Promise.all(some.map((target) => forget(target, signal)))
       // After the nodes have been told: a cache outside may ask again at once.
       await reports.add(some.map(({ id }) => id))
+      // The next invalidations do not wait for these removals.
+      await removed
+      removed = Promise.all(some.map(({ id }) => shared.remove(id, signal)))
+      removed.catch(() => {})
       done += some.length
       if (now() - renewedAt > RENEW_MS) {
         renewedAt = now()
@@ -106,6 +113,7 @@ export function createPurgeService(options: PurgeServiceOptions): PurgeService {
       await pause(spacingMs - (performance.now() - began), signal)
     }
     await reports.end()
+    await removed
   }
 
   async function run(job: Job, signal: AbortSignal): Promise<void> {

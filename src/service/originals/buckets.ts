@@ -110,6 +110,7 @@ export function createBuckets(options: BucketsOptions): ChangingSource<ObjectRef
     // An ETag is an MD5 of the bytes for some objects only, and an MD5 takes a tenth of a first view.
     hashes: () => [],
     isGenuine: ({ object }, { sizeBytes }) => object.sizeBytes === sizeBytes,
+    sharesRenditions: true,
     memoryBytes: ({ ref }) => ENTRY_BYTES + 2 * (ref.key.length + (ref.versionId?.length ?? 0)),
     /** The next notice is written at once. That the key is known is kept: there may be renditions of its current version. */
     forget(ids) {

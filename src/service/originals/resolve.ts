@@ -54,6 +54,7 @@ export interface OriginalAccess {
   sizeBytes(signal: AbortSignal): Promise<number | undefined>
   hashes(): readonly HashName[]
   isGenuine(spooled: Spooled): boolean
+  readonly sharesRenditions: boolean
   findRendition(file: string, signal: AbortSignal): Promise<Buffer | undefined>
   keepRendition(file: string, made: MadeRendition): void
 }
@@ -148,6 +149,7 @@ function accessTo<L extends Located>(source: OriginalSource<never, L>, located: 
     sizeBytes: (signal) => source.sizeBytes(located, signal),
     hashes: () => source.hashes(located),
     isGenuine: (spooled) => source.isGenuine(located, spooled),
+    sharesRenditions: source.sharesRenditions ?? false,
     findRendition: async (file, signal) => await source.findRendition?.(located, file, signal),
     keepRendition: (file, made) => source.keepRendition?.(located, file, made),
   }
@@ -165,6 +167,7 @@ const NO_ACCESS: OriginalAccess = {
   sizeBytes: async () => undefined,
   hashes: () => [],
   isGenuine: () => false,
+  sharesRenditions: false,
   findRendition: async () => undefined,
   keepRendition() {},
 }

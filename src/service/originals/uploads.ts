@@ -23,5 +23,6 @@ export function createUploads(store: ObjectStore): OriginalSource<Located, Locat
     sizeBytes: async ({ id }, signal) => (await store.stat(originalKey(id), signal))?.sizeBytes,
     hashes: () => ['sha256'],
     isGenuine: ({ id }, { sha256 }) => imageIdFromSha256(sha256) === id,
+    sharesRenditions: true,
   }
 }

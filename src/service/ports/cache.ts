@@ -118,4 +118,6 @@ export interface RenditionShelf {
 export interface MadeRendition {
   readonly bytes: Buffer
   readonly format: OutputFormat
+  /** It was rendered in advance, to the fewest bytes. Default: false. */
+  readonly primed?: boolean
 }

@@ -40,6 +40,8 @@ export interface OriginalSource<R, L extends Located> {
   isGenuine(located: L, spooled: Spooled): boolean
   /** Bytes that the source has in memory, and that are not on the disk of this node. */
   held?(located: L): ObjectSource | undefined
+  /** Whether nodes may share renditions through the store. Default: no. */
+  readonly sharesRenditions?: boolean
   /** Renditions that the source keeps for all nodes. @param file Name in the cache. */
   findRendition?(located: L, file: string, signal: AbortSignal): Promise<Buffer | undefined>
   /** In the background. */

@@ -1,4 +1,27 @@
+import type { OutputFormat } from '../../domain/spec/image-format.ts'
+import type { Viewer } from '../load/admission.ts'
+import type { MadeRendition } from '../ports/cache.ts'
 import { CHANGE_ATTEMPTS } from '../originals/resolve.ts'
+import type { RenditionName } from './look-up.ts'
+
+/** One attempt at a view, on one version of its original. */
+export interface Attempt extends RenditionName {
+  /** The request that waits for it, if there is one. */
+  readonly viewer?: Viewer | undefined
+  /** No request waits for it yet: it is rendered while the renderers are idle, to the fewest bytes. */
+  readonly ahead?: boolean
+  /** An earlier attempt found a file gone. */
+  readonly fileWasGone: boolean
+  /** Render from the original, not from a mezzanine: an earlier attempt found a damaged source. */
+  readonly fromOriginal: boolean
+  /** The rendition, if the choice of its format has found it in the store. */
+  readonly kept?: MadeRendition
+}
+
+/** An attempt at a rendition whose format is known. */
+export interface Target extends Attempt {
+  readonly as: OutputFormat
+}
 
 /**
  * How often one view is attempted for each reason, the first attempt included: six attempts in all for an upload, five for an

@@ -1,22 +1,19 @@
 import type { AskedRef } from '../../domain/identity/image-id.ts'
-import { mezzaninesFor } from '../../domain/picture/mezzanine.ts'
-import { negotiateFormat, pictureTraits } from '../../domain/picture/negotiate-format.ts'
-import { expectedCost, withoutHurry } from '../../domain/picture/transform-plan.ts'
-import type { FormatChoice, OutputFormat } from '../../domain/spec/image-format.ts'
+import { expectedCost } from '../../domain/picture/transform-plan.ts'
+import type { OutputFormat } from '../../domain/spec/image-format.ts'
 import { assertSideLimit, formatSpec } from '../../domain/spec/spec.ts'
 import { renditionFile } from '../../domain/stored/cache-layout.ts'
 import { ChangedError, InvalidatedError, OriginalError, UnavailableError } from '../../errors.ts'
 import type { GuardedWork } from '../deletion/guard.ts'
-import type { Place, Viewer } from '../load/admission.ts'
+import type { Place } from '../load/admission.ts'
 import type { WorkQueue } from '../load/work-queue.ts'
 import { isMissing } from '../originals/absences.ts'
-import type { OriginalService } from '../originals/fetch.ts'
 import type { Resolver } from '../originals/resolve.ts'
-import type { RenditionShelf } from '../ports/cache.ts'
+import type { MadeRendition, RenditionShelf } from '../ports/cache.ts'
 import type { Version } from '../ports/originals.ts'
 import { type Coalescer, createCoalescer } from '../tools/coalesce.ts'
 import { createRememberedFailures, type RememberedFailures } from '../tools/memoize.ts'
-import { createAttempts, RetryError } from './attempts.ts'
+import { type Attempt, createAttempts, RetryError, type Target } from './attempts.ts'
 import {
   createLookUp,
   type Known,
@@ -27,19 +24,12 @@ import {
   type RenditionLookUp,
   type RenditionName,
 } from './look-up.ts'
-import type { MezzanineDemand } from './mezzanine-demand.ts'
-import type { MezzanineService } from './mezzanines.ts'
-import type { RenderBatcher } from './render.ts'
-import type { SourceService } from './source.ts'
+import { createProducer, type Producer, type ProducerOptions } from './produce.ts'
 
 /** A picture that a client, or this node itself, asks for. */
-export interface View extends Omit<RenditionName, 'id'> {
+export interface View extends Omit<RenditionName, 'id'>, Pick<Attempt, 'viewer' | 'ahead'> {
   /** `{ kind: 'image' }` with the id of a version names that version, without resolving it. */
   readonly original: AskedRef
-  /** The request that waits for it, if there is one. */
-  readonly viewer?: Viewer | undefined
-  /** No request waits for it yet: it is rendered while the renderers are idle, to the fewest bytes. */
-  readonly ahead?: boolean
 }
 
 /** Answers a request with the rendition. @returns false if its file is gone. */
@@ -62,23 +52,16 @@ export interface ViewService {
   readonly pending: number
 }
 
-export interface ViewServiceOptions extends LookUpOptions {
+export interface ViewServiceOptions extends LookUpOptions, ProducerOptions {
   readonly versions: Resolver
-  readonly originals: OriginalService
-  readonly mezzanines: MezzanineService
-  readonly demand: MezzanineDemand
-  readonly sources: SourceService
-  readonly batcher: RenderBatcher
   readonly shelf: RenditionShelf
   readonly renderQueue: Pick<WorkQueue, 'enter'>
   /** Entries of the table of damaged originals. */
   readonly maxRemembered: number
-  /** Longest side, device pixels. */
-  readonly maxSide: number
 }
 
 /** The dependencies and the state that the steps below share. */
-interface Stage extends ViewServiceOptions {
+interface Stage extends ViewServiceOptions, Producer {
   readonly lookUp: RenditionLookUp
   readonly flights: Coalescer<Known>
   /** Originals that cannot be decoded. */
@@ -88,7 +71,8 @@ interface Stage extends ViewServiceOptions {
 export function createViewService(options: ViewServiceOptions): ViewService {
   const lookUp = createLookUp(options)
   const flights = createCoalescer<Known>(isMissing)
-  const stage = { ...options, lookUp, flights, broken: createRememberedFailures(options) }
+  const broken = createRememberedFailures(options)
+  const stage = { ...options, ...createProducer({ ...options, broken }), lookUp, flights, broken }
   return {
     remembered: lookUp.remembered,
     view: (view, answer, signal) => repeat(stage, view, answer, signal),
@@ -103,22 +87,6 @@ export function createViewService(options: ViewServiceOptions): ViewService {
       return lookUp.pending
     },
   }
-}
-
-/** How long a damaged original is remembered. */
-const BROKEN_MS = 60_000
-
-/** One attempt at a view, on one version of its original. */
-interface Attempt extends RenditionName, Pick<View, 'viewer' | 'ahead'> {
-  /** An earlier attempt found a file gone. */
-  readonly fileWasGone: boolean
-  /** Render from the original, not from a mezzanine: an earlier attempt found a damaged source. */
-  readonly fromOriginal: boolean
-}
-
-/** An attempt at a rendition whose format is known. */
-interface Target extends Attempt {
-  readonly as: OutputFormat
 }
 
 /** Repeats the attempt for the reasons of `ATTEMPTS`. */
@@ -184,24 +152,27 @@ async function makeNegotiated(
   work: GuardedWork,
   signal: AbortSignal,
 ): Promise<Known> {
-  const as = await admitted(stage, attempt, undefined, () => chooseFormat(stage, attempt, attempt.as.accept, signal))
-  const made = await findOrMake(stage, { ...attempt, as }, signal)
+  const { accept } = attempt.as
+  const { as, kept } = await admitted(stage, attempt, undefined, () => stage.chooseFormat(attempt, accept, signal))
+  const made = await findOrMake(stage, { ...attempt, as, ...(kept && { kept }) }, signal)
   return await stage.lookUp.link(attempt, made, work)
 }
 
 /** Fetches the rendition from the store, or renders it; then publishes it. */
 async function makeRendition(stage: Stage, target: Target, work: GuardedWork, signal: AbortSignal): Promise<Known> {
-  const { lookUp, shelf, cache } = stage
+  const { lookUp, shelf, cache, produce } = stage
   const { id, spec, as: format, ahead = false } = target
   const file = renditionFile(formatSpec(spec), format)
-  const kept = await shelf.find(id, file, signal)
-  const bytes = kept ?? (await admitted(stage, target, format, (place) => render(stage, target, place, signal)))
+  const shelved = target.kept ? undefined : await shelf.find(id, file, signal)
+  const kept = target.kept ?? (shelved && { bytes: shelved, format })
+  const bring = (place: Place | undefined) => produce(target, { place, work }, signal)
+  const { bytes, primed = false }: MadeRendition = kept ?? (await admitted(stage, target, format, bring))
   if (kept === undefined) shelf.keep(id, file, { bytes, format })
   // A request may have been faster than the render ahead. A picture that a client has seen is not replaced.
   const seen = ahead ? await lookUp.findOnDisk(target, work) : undefined
   if (seen) return seen
   // A render ahead has other bytes than a render for a client, so its ETag must differ even if the sizes are equal.
-  const mtimeSeconds = cache.mtimeSeconds + (ahead ? 1 : 0)
+  const mtimeSeconds = cache.mtimeSeconds + (primed ? 1 : 0)
   return await lookUp.publish(target, { id, file, format, bytes, mtimeSeconds }, work)
 }
 
@@ -227,64 +198,4 @@ async function admitted<T>(
   } finally {
     place.leave()
   }
-}
-
-async function chooseFormat(
-  { sources, cache, maxSide }: Stage,
-  { id, spec, viewer, ahead }: Attempt,
-  accept: FormatChoice,
-  signal: AbortSignal,
-): Promise<OutputFormat> {
-  const facts = await sources.facts(id, { spec, viewer }, signal)
-  const traits = pictureTraits(spec, facts, maxSide)
-  const best = negotiateFormat(accept, traits, false)
-  const quick = negotiateFormat(accept, traits, true)
-  if (best === quick || ahead) return best
-  // The slow format is used if it exists already.
-  return (await cache.find(id, [renditionFile(formatSpec(spec), best)])) ? best : quick
-}
-
-/** Fetches the source and renders, together with other renditions that wait for the same source. */
-async function render(stage: Stage, target: Target, place: Place | undefined, signal: AbortSignal): Promise<Buffer> {
-  const { sources, batcher, mezzanines, demand } = stage
-  const { id, spec, as: format, viewer, ahead, fromOriginal } = target
-  try {
-    const wanted = { spec, format, viewer, fromOriginal }
-    const { source, key, plan, facts, from, cost } = await sources.prepare(id, wanted, signal)
-    const job = ahead
-      ? ({ plan: withoutHurry(plan, spec, facts.frames), priority: 'background' } as const)
-      : ({ plan, priority: 'viewer', place, viewer } as const)
-    const bytes = await batcher.render({ source, key, cost, ...job }, signal)
-    const isMissed = from === 'original' && mezzaninesFor(plan, facts, mezzanines.levels(facts)).length > 0
-    if (isMissed && demand.isDue(id, formatSpec(spec), facts.stored)) void mezzanines.make(id)
-    return bytes
-  } catch (error) {
-    throw await repair(stage, target, error)
-  }
-}
-
-/**
- * Removes a source that could not be read or decoded. A file that is gone is first looked for again, then counts as damaged.
- * @returns the error to throw.
- */
-async function repair(stage: Stage, { id, fileWasGone, fromOriginal }: Target, error: unknown): Promise<unknown> {
-  const { cache, originals, mezzanines, broken } = stage
-  const isBroken = error instanceof OriginalError && error.code === 'original_broken'
-  const isGone = error instanceof UnavailableError && error.code === 'disk_unavailable'
-  if (!isBroken && !isGone) return error
-  const ids = new Set([id])
-  if (isGone && !fileWasGone) {
-    // Most often an entry in memory of a mezzanine that a sweep has deleted.
-    mezzanines.forget(ids)
-    return new RetryError('file_gone', error)
-  }
-  if (fromOriginal) {
-    // The store has these very bytes.
-    if (isBroken) broken.set(id, error, BROKEN_MS)
-    return error
-  }
-  await cache.hide(ids)
-  originals.forget(ids)
-  mezzanines.forget(ids)
-  return new RetryError('source_damaged', error)
 }

@@ -20,6 +20,7 @@ function setUp({ keyPrefix = '', down = false }: { readonly keyPrefix?: string; 
   const bucket = createMemoryBucket()
   const announced: string[] = []
   const reported: ImageEvent[] = []
+  const removed: string[] = []
   const troubles: string[] = []
   const state = { down, outboxDown: false, now: Date.now() }
   const put = (key: string, text = '') =>
@@ -39,6 +40,7 @@ function setUp({ keyPrefix = '', down = false }: { readonly keyPrefix?: string; 
           reported.push(event)
         },
       },
+      shared: { remove: async (id) => void removed.push(id) },
       buckets: new Map([['photos', { bucket, keyPrefix }]]),
       meter: { trouble: (message) => void troubles.push(message) },
       node,
@@ -51,7 +53,7 @@ function setUp({ keyPrefix = '', down = false }: { readonly keyPrefix?: string; 
     return id
   }
   const purges = () => [...store.objects.keys()].filter((key) => key.startsWith(PURGES_PREFIX))
-  return { store, bucket, announced, reported, troubles, state, put, start, addRemote, purges }
+  return { store, bucket, announced, reported, removed, troubles, state, put, start, addRemote, purges }
 }
 
 type Stage = ReturnType<typeof setUp>
@@ -69,6 +71,7 @@ test('Ids and keys are invalidated whether they exist or not', async () => {
   const stage = setUp()
   await purge(stage, { ids: [ID], keys: ['photos/none.jpg'] })
   assert.deepEqual(stage.announced, [ID, objectId('none.jpg')])
+  assert.deepEqual(stage.removed, stage.announced)
   assert.deepEqual(stage.purges(), [])
 })
 
@@ -129,6 +132,7 @@ test('A purge that cannot be stored is not accepted', async () => {
     store: { ...stage.store, put },
     watch: { announce: async () => assert.fail('not accepted') },
     outbox: { report: async () => assert.fail('not accepted') },
+    shared: { remove: async () => assert.fail('not accepted') },
     buckets: new Map(),
     meter: { trouble: (message) => assert.fail(message) },
     node: '0000000a',
