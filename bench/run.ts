@@ -5,6 +5,7 @@ import { availableParallelism, cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { jsonFields } from '../tools/requests/raw-request.ts'
+import { benchCluster } from './cluster.ts'
 import { benchEncoders } from './encoders.ts'
 import { benchEvents } from './events.ts'
 import { benchGalleries } from './galleries.ts'
@@ -46,11 +47,13 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
   purge      sweep of a cache of a million files, against find -delete
   uploads    memory over a hundred large uploads
   ingest     sustained uploads of 2 and 12 MP: CPU and memory, and what five million a day need
+  cluster    first views by 1, 2 and 4 nodes with a quarter of a core each, through HAProxy; hits through HAProxy against
+             hits at nginx; requires root
   part ...   parts to run; default: all
 
   --rows     rows of render whose names contain one of these texts; default: all.
              ${RENDER_ROW_NAMES.join(', ').replaceAll(/(.{60,90}), /g, '$1,\n             ')}
-  --rounds   of these rows except firstViews to memory; default: 3
+  --rounds   of these rows except firstViews to memory, and of cluster; default: 3 and 5
   --seconds  of each measurement of storm and each load of overload; default: 60 and 20
   --smoke    short runs that verify the benchmarks; their figures are meaningless
   --help     print this help
@@ -77,6 +80,7 @@ const PARTS = {
   purge: benchPurge,
   uploads: benchUploads,
   ingest: benchIngest,
+  cluster: benchCluster,
 } as const satisfies Record<string, (options: BenchOptions) => BenchReport | Promise<BenchReport>>
 type Part = keyof typeof PARTS
 

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import pLimit from 'p-limit'
 import { createS3Store, type S3StoreSettings } from '../src/adapters/s3/s3-store.ts'
-import { imageIdFromSha256 } from '../src/domain/identity/image-id.ts'
-import { originalKey } from '../src/domain/stored/store-layout.ts'
+import { plant } from '../tools/s3/plant.ts'
 import { withComment } from '../tools/pictures/distinct-copy.ts'
 import { freePort } from '../tools/processes/free-port.ts'
 import { createNetworkNamespace, type NetworkNamespace } from '../tools/processes/network-namespace.ts'
@@ -34,7 +31,6 @@ const FIRST_VIEWS = { requestsPerSecond: 2, seed: 20_261_130 } as const
 const UPLOAD_EVERY_MS = 2000
 /** Measurements. */
 const LOADS = 5
-const never = new AbortController().signal
 
 interface Scale {
   /** Planted in the store: the node has seen none. */
@@ -92,7 +88,7 @@ async function setStage(scope: Scope, scale: Scale, photographs: readonly Buffer
   const namespace = await createNetworkNamespace(scope, scale.addresses)
   const { env, endpoint, settings } = await newStore()
   const proxy = await startFaultProxy({ target: endpoint })
-  const ids = await plant(settings, photographs, scale.originals)
+  const ids = await plantCopies(settings, photographs, scale.originals)
   const shared = { ...env, UPLOAD_TOKENS: TOKEN, ACCEL_PREFIX: '/_renditions/', LOG_LEVEL: 'warn' }
   const node = await startNodeFor(scope, { env: { ...shared, S3_ENDPOINT: proxy.endpoint } })
   const other = await startNodeFor(scope, { env: shared })
@@ -125,22 +121,18 @@ async function setStage(scope: Scope, scale: Scale, photographs: readonly Buffer
 }
 
 /** Originals that are in the store only. */
-async function plant(settings: S3StoreSettings, photographs: readonly Buffer[], count: number): Promise<string[]> {
+async function plantCopies(
+  settings: S3StoreSettings,
+  photographs: readonly Buffer[],
+  count: number,
+): Promise<readonly string[]> {
   const store = createS3Store(settings)
   try {
-    return await pLimit(8).map(
-      Array.from({ length: count }, (_, index) => index),
-      async (copy) => {
-        const photograph = photographs[copy % photographs.length]
-        assert.ok(photograph, 'There are photographs')
-        const bytes = withComment(photograph, `storm ${copy}`)
-        const id = imageIdFromSha256(createHash('sha256').update(bytes).digest('hex'))
-        const md5 = createHash('md5').update(bytes).digest('hex')
-        const facts = { contentType: 'image/jpeg', sizeBytes: bytes.length, md5 }
-        await store.put(originalKey(id), { bytes }, facts, never)
-        return id
-      },
-    )
+    return await plant(store, count, (copy) => {
+      const photograph = photographs[copy % photographs.length]
+      assert.ok(photograph, 'There are photographs')
+      return withComment(photograph, `storm ${copy}`)
+    })
   } finally {
     store.close()
   }

@@ -2,14 +2,19 @@ import assert from 'node:assert/strict'
 import { cp, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { assertPicture, noisePicture } from '../pictures/picture.ts'
+import { assertPicture, noisePicture, type Picture } from '../pictures/picture.ts'
 import { assertUnavailable, recoversIn } from '../requests/ask.ts'
+import type { Darkroom } from '../servers/darkroom.ts'
+import { startHaproxy } from '../servers/haproxy.ts'
 import { AUTHORIZATION, startNginxFor, temporaryFolder } from '../servers/site.ts'
 import type { FaultRow, RowScope } from './row.ts'
 import { setStage, startNode, upload } from './stage.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+
+const LOOKS = [30, 31, 32] as const
 
 async function nodeDown(scope: RowScope): Promise<void> {
   // Outlive their nodes.
@@ -17,30 +22,51 @@ async function nodeDown(scope: RowScope): Promise<void> {
   const one = await setStage(scope, { nginx: { directHits: true }, env: { CACHE_DIR } })
   const second = await startNode(scope, { env: { ...one.env, CACHE_DIR: other } })
   const two = await startNginxFor(scope, second)
-  const nodes = [one.nginx, two].map(({ port }) => `127.0.0.1:${port}`)
-  const front = await startNginxFor(scope, one.node, { nodes })
-  const url = front.frontOrigin
+  const urls = await startFronts(scope, one.node, [one.nginx, two])
   const pictures = await Promise.all(Array.from({ length: 30 }, (_, at) => noisePicture(200 + at)))
-  for (const { bytes } of pictures) assert.equal((await upload(scope, url, bytes)).status, 201)
-  const look = (width: number) =>
+  for (const { bytes } of pictures) assert.equal((await upload(scope, one.url, bytes)).status, 201)
+  const look = (url: string, width: number) =>
     Promise.all(pictures.map(({ id }) => scope.tally.ask(`${url}/image/${id}/${width}w/x.jpg`)))
-  for (const { status } of await look(30)) assert.equal(status, 200)
+  for (const url of urls) for (const { status } of await look(url, 30)) assert.equal(status, 200)
 
   await one.node.stop()
-  for (const width of [30, 31, 32]) for (const { status } of await look(width)) assert.equal(status, 200)
-  for (let at = 0; at < 20; at += 1) {
-    const { bytes } = await noisePicture(300 + at)
-    assert.equal((await upload(scope, url, bytes)).status, 201)
+  for (const [at, url] of urls.entries()) {
+    for (const width of LOOKS) for (const { status } of await look(url, width)) assert.equal(status, 200)
+    for (let number = 0; number < 20; number += 1) {
+      const { bytes } = await noisePicture(300 + at * 20 + number)
+      assert.equal((await upload(scope, url, bytes)).status, 201)
+    }
   }
-  scope.says('one of two down: 90 of 90 GETs and 20 of 20 uploads good')
+  scope.says('through nginx and HAProxy each, one of two down: 90 of 90 GETs and 20 of 20 uploads good')
   await second.stop()
-  const failed = await look(33)
-  for (const answer of failed) assertUnavailable(answer, /^unavailable$/)
-  assertUnavailable(await upload(scope, url, pictures[0]?.bytes ?? Buffer.alloc(0)), /^unavailable$/)
-  const hits = await look(30)
-  for (const { status } of hits) assert.equal(status, 200)
+  for (const url of urls) {
+    const failed = await look(url, 33)
+    for (const answer of failed) assertUnavailable(answer, /^unavailable$/)
+    assertUnavailable(await upload(scope, url, pictures[0]?.bytes ?? Buffer.alloc(0)), /^unavailable$/)
+    const hits = await look(url, 30)
+    for (const { status } of hits) assert.equal(status, 200)
+  }
   scope.says('both down: 30 new sizes and an upload 503 in JSON, 30 files of the caches 200')
   await startNode(scope, { env: { ...one.env, PORT: String(second.port), CACHE_DIR: other } })
+  for (const url of urls) scope.recovered(await recovery(scope, url, pictures))
+}
+
+/** Both fronts of two nodes. @returns their origins. */
+async function startFronts(
+  scope: RowScope,
+  node: Darkroom,
+  nginxes: readonly { readonly port: number }[],
+): Promise<readonly string[]> {
+  const nodes = nginxes.map(({ port }) => `127.0.0.1:${port}`)
+  const nginx = await startNginxFor(scope, node, { nodes })
+  const haproxy = await startHaproxy({ nodes: nodes.map((address, at) => ({ name: `node${at + 1}`, address })) })
+  scope.after(haproxy.stop)
+  for (const at of nodes.keys()) await haproxy.becomes('ready', `node${at + 1}`, 'UP')
+  return [nginx.frontOrigin, haproxy.origin]
+}
+
+/** @returns how long it took until new sizes of all pictures, and an upload, were answered again; ms. */
+async function recovery(scope: RowScope, url: string, pictures: readonly Picture[]): Promise<number> {
   const began = performance.now()
   for (const { id } of pictures) {
     await recoversIn(
@@ -48,13 +74,39 @@ async function nodeDown(scope: RowScope): Promise<void> {
       ({ status }) => status === 200,
     )
   }
-  const pictured = performance.now() - began
-  const { bytes } = await noisePicture(320)
-  const uploaded = await recoversIn(
+  const { bytes } = await noisePicture(390)
+  await recoversIn(
     () => upload(scope, url, bytes),
     ({ status }) => status === 201,
   )
-  scope.recovered(pictured + uploaded)
+  return performance.now() - began
+}
+
+async function noneReady(scope: RowScope): Promise<void> {
+  const one = await setStage(scope, { nginx: { directHits: true } })
+  const second = await startNode(scope, { env: { ...one.env } })
+  const two = await startNginxFor(scope, second)
+  const urls = await startFronts(scope, one.node, [one.nginx, two])
+  const pictures = await Promise.all(Array.from({ length: 30 }, (_, at) => noisePicture(400 + at)))
+  for (const { bytes } of pictures) assert.equal((await upload(scope, one.url, bytes)).status, 201)
+  const look = (url: string, width: number) =>
+    Promise.all(pictures.map(({ id }) => scope.tally.ask(`${url}/image/${id}/${width}w/x.jpg`)))
+  for (const url of urls) for (const { status } of await look(url, 30)) assert.equal(status, 200)
+  await one.proxy.setFault({ kind: 'refuse' })
+  const isReady = async ({ url }: Darkroom) => (await fetch(`${url}/readyz`)).ok
+  while ((await isReady(one.node)) || (await isReady(second))) await delay(50)
+  const unknown = `/image/${'e'.repeat(40)}/30w/x.jpg`
+  const { bytes } = await noisePicture(450)
+  for (const url of urls) {
+    for (let times = 0; times < 10; times += 1) for (const { status } of await look(url, 30)) assert.equal(status, 200)
+    assertUnavailable(await scope.tally.ask(`${url}${unknown}`), /^(?:store_)?unavailable$/)
+    assertUnavailable(await upload(scope, url, bytes), /^(?:store_)?unavailable$/)
+  }
+  scope.says(
+    'through nginx and HAProxy each: 300 of 300 cached pictures 200; an unknown picture and an upload 503 in JSON',
+  )
+  await one.proxy.setFault(undefined)
+  for (const url of urls) scope.recovered(await recovery(scope, url, pictures))
 }
 
 async function mountLost(scope: RowScope): Promise<void> {
@@ -122,7 +174,7 @@ export const FRONT_ROWS: readonly FaultRow[] = [
   {
     row: 31,
     fault: 'nginx up, node down',
-    what: 'Of two nodes behind the front, one is stopped, then the other',
+    what: 'Of two nodes behind nginx and HAProxy as fronts, one is stopped, then the other',
     run: nodeDown,
   },
   {
@@ -136,5 +188,11 @@ export const FRONT_ROWS: readonly FaultRow[] = [
     fault: 'rolling upgrade with another encoder',
     what: 'A second node runs a copy of the program with another revision of the pipeline',
     run: rollingUpgrade,
+  },
+  {
+    row: 37,
+    fault: 'no node is ready at the front',
+    what: 'The store refuses connections of both nodes behind nginx and HAProxy as fronts',
+    run: noneReady,
   },
 ]

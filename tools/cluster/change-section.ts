@@ -69,8 +69,7 @@ export async function tryChanges(cluster: Cluster, options: ChangeOptions): Prom
     return {}
   })
   await phase('the fourth node leaves', async () => {
-    await moving('the fourth node leaves', 4, () => members.drain(joining))
-    await joining.stop()
+    await moving('the fourth node leaves', 4, () => members.retire(joining))
     await members.leave(joining)
     return {}
   })
@@ -89,8 +88,7 @@ export async function tryChanges(cluster: Cluster, options: ChangeOptions): Prom
     return {}
   })
   await phase('another is drained and restarts', async () => {
-    await members.drain(three)
-    await three.stop()
+    await members.retire(three)
     await three.start()
     await members.join(three)
     return {}

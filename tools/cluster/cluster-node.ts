@@ -23,6 +23,8 @@ export interface ClusterNode {
   readonly proxy: FaultProxy
   /** The process that runs now. @throws Error between `kill` or `stop` and `start`. */
   darkroom(): Darkroom
+  /** Of the node and of its nginx; their children are not in it. */
+  pids(): readonly number[]
   /** Starts node and nginx. Resolves when the node is ready. @param disk Empty: without any file of the cache. */
   start(disk?: 'kept' | 'empty'): Promise<void>
   /** SIGTERM to the node, and the end of nginx after it. */
@@ -54,14 +56,14 @@ export async function createClusterNode(
   }
   /** To the groups: renderers and workers too. */
   const signalAll = (signal: NodeJS.Signals): void => {
-    const { node: started, nginx } = current()
-    for (const { pid } of [started, nginx]) process.kill(-pid, signal)
+    for (const pid of node.pids()) process.kill(-pid, signal)
   }
   const node: ClusterNode = {
     name,
     address,
     proxy,
     darkroom: () => current().node,
+    pids: () => [current().node.pid, current().nginx.pid],
     async start(disk = 'kept') {
       if (disk === 'empty') await dropDisk()
       cacheDir ??= await newDisk()

@@ -1,4 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { createS3Store } from '../../src/adapters/s3/s3-store.ts'
+import type { ObjectStore } from '../../src/service/ports/store.ts'
 import type { Scope } from '../processes/scope.ts'
 import { startS3Server } from '../s3/start-s3-server.ts'
 import { backgroundIsDone } from '../servers/darkroom.ts'
@@ -17,6 +19,8 @@ export interface Cluster {
   /** All that were created; not all of them run. */
   readonly nodes: readonly ClusterNode[]
   readonly fronts: readonly Haproxy[]
+  /** To look behind the nodes' backs. */
+  readonly store: ObjectStore
   readonly members: Members
   readonly viewers: Viewers
   /** Origin of a front, in turn. */
@@ -46,7 +50,8 @@ export interface ClusterOptions {
 export async function startCluster(scope: Scope, options: ClusterOptions): Promise<Cluster> {
   const { nodes: count, running = count, env = {} } = options
   const server = await startS3Server('seaweedfs')
-  const { endpoint, env: storeEnv } = await newStore(server)
+  const { endpoint, env: storeEnv, settings: access } = await newStore(server)
+  const store = createS3Store(access)
   const viewers = createViewers()
   scope.after(viewers.close)
   const settings = {
@@ -61,6 +66,7 @@ export async function startCluster(scope: Scope, options: ClusterOptions): Promi
   const fronts = await Promise.all(Array.from({ length: FRONTS }, () => startHaproxy()))
   for (const front of fronts) scope.after(front.stop)
   const members = await setMembers(scope, fronts)
+  scope.after(() => store.close())
   scope.after(server.stop)
   for (const node of nodes.slice(0, running)) await members.join(node)
   options.say(`${running} nodes, ${FRONTS} fronts and SeaweedFS have started`)
@@ -77,6 +83,7 @@ export async function startCluster(scope: Scope, options: ClusterOptions): Promi
   return {
     nodes,
     fronts,
+    store,
     members,
     viewers,
     front: (turn) => fronts[turn % FRONTS]?.origin ?? '',

@@ -1,13 +1,16 @@
+import pLimit from 'p-limit'
 import { noisePicture } from '../pictures/picture.ts'
 import { loadWithWrk } from '../requests/wrk.ts'
 import { BACKENDS, type Haproxy } from '../servers/haproxy.ts'
 import { claim, count, seconds, type TrialFigure } from '../trials/trial-report.ts'
 import { type Cluster, nodesAreIdle } from './cluster.ts'
+import { plant } from '../s3/plant.ts'
 
 const OTHERS = 200
 /** 1.25 times the mean, and 5 %. */
 const MOST = 1.25 * 1.05
 const FIRST_SEED = 5000
+const VIEWS_AT_ONCE = 8
 
 export interface HotOptions {
   readonly seconds: number
@@ -18,13 +21,10 @@ export interface HotOptions {
 /** Half of all requests go to one picture, the others to many, by 64 connections to each front. */
 export async function tryHot(cluster: Cluster, options: HotOptions): Promise<readonly TrialFigure[]> {
   const { nodes, fronts, viewers } = cluster
-  const pictures = await Promise.all(Array.from({ length: OTHERS + 1 }, (_, at) => noisePicture(FIRST_SEED + at)))
-  for (const [index, { bytes }] of pictures.entries()) {
-    const { status, body } = await viewers.upload(cluster.front(index), '/images', bytes)
-    if (status !== 201) throw new Error(`An upload was answered ${status}: ${body.toString()}`)
-  }
-  const [hot = '', ...others] = pictures.map(({ id }) => `/image/${id}/32w/x.webp`)
-  for (const [index, path] of [hot, ...others].entries()) await viewers.view(cluster.front(index), path, 'cold')
+  const ids = await plant(cluster.store, OTHERS + 1, async (index) => (await noisePicture(FIRST_SEED + index)).bytes)
+  const paths = ids.map((id) => `/image/${id}/32w/x.webp`)
+  await pLimit(VIEWS_AT_ONCE).map(paths, (path, turn) => viewers.view(cluster.front(turn), path, 'cold'))
+  const [hot = '', ...others] = paths
   await nodesAreIdle(nodes)
   const before = await Promise.all(fronts.map(requestsByNode))
   const loads = await Promise.all(

@@ -10,9 +10,9 @@ const CHECKS = 'check inter 500ms fastinter 200ms fall 2 rise 2 weight 64'
 export interface Members {
   /** Resolves when all fronts use the node. */
   join(node: ClusterNode): Promise<void>
-  /** Resolves when no front sends new requests to it. */
-  drain(node: ClusterNode): Promise<void>
-  /** A drained node that is not coming back. */
+  /** Drains and stops a node. Resolves when it has ended. */
+  retire(node: ClusterNode): Promise<void>
+  /** Resolves when no front knows the retired node any more. */
   leave(node: ClusterNode): Promise<void>
 }
 
@@ -31,7 +31,10 @@ export async function setMembers(_: Scope, fronts: readonly Haproxy[]): Promise<
       await onAll((server) => `set server ${server} state ready`, node)
       for (const front of fronts) await front.becomes('ready', node.name, 'UP')
     },
-    drain: (node) => onAll((server) => `set server ${server} state drain`, node),
+    async retire(node) {
+      await onAll((server) => `set server ${server} state drain`, node)
+      await node.stop()
+    },
     async leave(node) {
       known.delete(node.name)
       await onAll((server) => `set server ${server} state maint`, node)

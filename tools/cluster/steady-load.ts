@@ -1,11 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { idOf, noisePicture, type Picture } from '../pictures/picture.ts'
+import pLimit from 'p-limit'
+import { noisePicture } from '../pictures/picture.ts'
 import { createRandom } from '../pictures/seeded-random.ts'
 import type { Cluster } from './cluster.ts'
+import { plant } from '../s3/plant.ts'
 import type { Exchange } from './viewers.ts'
 
 const PICTURES = 60
 const FIRST_SEED = 9000
+const VIEWS_AT_ONCE = 8
 const HIT_WIDTH = 32
 const COLD_WIDTHS = { from: 33, to: 63 } as const
 /** Of all requests. */
@@ -31,8 +34,7 @@ export interface SteadyLoad {
 export async function startSteadyLoad(cluster: Cluster, perSecond: number, seed: number): Promise<SteadyLoad> {
   const random = createRandom(seed)
   const chance = (): number => random() / 2 ** 32
-  const pictures = await uploadAll(cluster)
-  const ids = pictures.map(({ id }) => id)
+  const ids = await plantAll(cluster)
   // One upload is one file, so that a picture is never uploaded twice.
   const uploads = await Promise.all(UPLOAD_SIDES.map((side) => noisePicture(FIRST_SEED - 1, side, side)))
   const exchanges: Exchange[] = []
@@ -78,14 +80,12 @@ export async function startSteadyLoad(cluster: Cluster, perSecond: number, seed:
   }
 }
 
-/** Pictures that all nodes can show, each viewed once through a front. */
-async function uploadAll(cluster: Cluster): Promise<readonly Picture[]> {
-  const pictures = await Promise.all(Array.from({ length: PICTURES }, (_, at) => noisePicture(FIRST_SEED + at)))
-  for (const [turn, { bytes }] of pictures.entries()) {
-    const { status } = await cluster.viewers.upload(cluster.front(turn), '/images', bytes)
-    const path = `/image/${idOf(bytes)}/${HIT_WIDTH}w/x.webp`
-    const view = await cluster.viewers.view(cluster.front(turn), path, 'cold')
-    if (status !== 201 || view.status !== 200) throw new Error(`Answers were ${status} and ${view.status}`)
-  }
-  return pictures
+/** Pictures that all nodes can show, each viewed once through a front. @returns their ids. */
+async function plantAll({ store, viewers, front }: Cluster): Promise<readonly string[]> {
+  const ids = await plant(store, PICTURES, async (index) => (await noisePicture(FIRST_SEED + index)).bytes)
+  await pLimit(VIEWS_AT_ONCE).map(ids, async (id, turn) => {
+    const { status } = await viewers.view(front(turn), `/image/${id}/${HIT_WIDTH}w/x.webp`, 'cold')
+    if (status !== 200) throw new Error(`A first view was answered ${status}`)
+  })
+  return ids
 }

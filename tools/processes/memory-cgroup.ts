@@ -1,8 +1,6 @@
 import { access, mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-
-const RMDIR_TRIES = 100
+import { type CgroupHierarchy, cgroupHierarchy, removeCgroup, switchOn } from './cgroup-hierarchy.ts'
 
 /** A group of processes that may have so much memory together. */
 export interface MemoryCgroup {
@@ -16,13 +14,6 @@ export interface MemoryCgroup {
   remove(): Promise<void>
 }
 
-/** Where groups with a limit on memory are made. */
-export interface MemoryHierarchy {
-  readonly version: 1 | 2
-  /** The folder of the topmost group that is seen from here. */
-  readonly top: string
-}
-
 const FILES = {
   1: {
     limit: 'memory.limit_in_bytes',
@@ -34,44 +25,15 @@ const FILES = {
 } as const
 
 /**
- * Finds where memory is limited: version 1 if that has the controller, as on machines that mount both.
- *
- * @param mountInfo As `/proc/self/mountinfo` has it.
- * @throws Error when no cgroups are mounted.
- * @see https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
- */
-export function memoryHierarchy(mountInfo: string): MemoryHierarchy {
-  const mounts = mountInfo
-    .trim()
-    .split('\n')
-    .map((line) => {
-      // After the mount point come options and optional fields, of any number, up to a dash.
-      const [before = '', after = ''] = line.split(' - ')
-      const [type, , options = ''] = after.split(' ')
-      return { path: unescaped(before.split(' ')[4] ?? ''), type, options: options.split(',') }
-    })
-  const first = mounts.find(({ type, options }) => type === 'cgroup' && options.includes('memory'))
-  if (first) return { version: 1, top: first.path }
-  const second = mounts.find(({ type }) => type === 'cgroup2')
-  if (second) return { version: 2, top: second.path }
-  throw new Error('This machine has no cgroups that limit memory')
-}
-
-/** Spaces and the like are octal numbers there. */
-function unescaped(path: string): string {
-  return path.replaceAll(/\\(\d{3})/g, (_, digits: string) => String.fromCodePoint(Number.parseInt(digits, 8)))
-}
-
-/**
  * @param hierarchy By default this machine's.
  * @throws Error where groups cannot be made: it needs root, and a cgroup file system that may be written.
  */
-export async function createMemoryCgroup(limitBytes: number, hierarchy?: MemoryHierarchy): Promise<MemoryCgroup> {
-  const { version, top } = hierarchy ?? memoryHierarchy(await readFile('/proc/self/mountinfo', 'utf8'))
+export async function createMemoryCgroup(limitBytes: number, hierarchy?: CgroupHierarchy): Promise<MemoryCgroup> {
+  const { version, top } = hierarchy ?? (await cgroupHierarchy('memory'))
   const { limit, limitWithSwap, peak, events } = FILES[version]
   const folder = join(top, `darkroom-${process.pid}-${Date.now()}`)
   try {
-    if (version === 2) await switchOn(top)
+    if (version === 2) await switchOn('memory', top)
     await mkdir(folder)
     await writeFile(join(folder, limit), String(limitBytes))
     // Else what is too much would go to the disk. Version 1 counts both together, and version 2 swap by itself.
@@ -93,26 +55,8 @@ export async function createMemoryCgroup(limitBytes: number, hierarchy?: MemoryH
       const file = join(folder, peak)
       return (await isThere(file)) ? Number(await readFile(file, 'utf8')) : Number.NaN
     },
-    async remove() {
-      // The kernel lets go of the last process a moment after it has ended.
-      for (let tries = 0; ; tries += 1) {
-        try {
-          await rmdir(folder)
-          return
-        } catch (cause) {
-          if (tries === RMDIR_TRIES) throw new Error(`${folder} is still in use`, { cause })
-        }
-        await delay(50)
-      }
-    },
+    remove: () => removeCgroup(folder),
   }
-}
-
-/** In version 2 a group's children have a controller only if the group says so. */
-async function switchOn(top: string): Promise<void> {
-  const control = join(top, 'cgroup.subtree_control')
-  const controllers = (await readFile(control, 'utf8')).trim().split(' ')
-  if (!controllers.includes('memory')) await writeFile(control, '+memory')
 }
 
 function isThere(path: string): Promise<boolean> {

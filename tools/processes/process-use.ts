@@ -19,6 +19,11 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return tree.reduce((sum, { ticks }) => sum + ticks, 0) / TICKS_PER_SECOND
 }
 
+/** Ids of a process and all that it has started, and they. */
+export async function processIds(pid: number): Promise<readonly number[]> {
+  return (await processTree(pid)).map(({ id }) => id)
+}
+
 /** What the process alone has used so far, in user and kernel, all threads, without any child; seconds. */
 export async function ownCpuSeconds(pid: number): Promise<number> {
   return (await processStat(String(pid))).ownTicks / TICKS_PER_SECOND

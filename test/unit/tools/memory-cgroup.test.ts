@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { createMemoryCgroup, memoryHierarchy } from '../../../tools/processes/memory-cgroup.ts'
+import { cgroupHierarchy } from '../../../tools/processes/cgroup-hierarchy.ts'
+import { createMemoryCgroup } from '../../../tools/processes/memory-cgroup.ts'
 
 const MACHINES = {
   'of systemd, version 2 only': {
@@ -28,13 +29,13 @@ const MACHINES = {
   },
 } as const
 for (const [name, { mounts, expected }] of Object.entries(MACHINES)) {
-  test(`On a machine ${name}, the right hierarchy is found`, () => {
-    assert.deepEqual(memoryHierarchy(`22 1 254:0 / / rw - ext4 /dev/vda rw\n${mounts}\n`), expected)
+  test(`On a machine ${name}, the right hierarchy is found`, async () => {
+    assert.deepEqual(await cgroupHierarchy('memory', `22 1 254:0 / / rw - ext4 /dev/vda rw\n${mounts}\n`), expected)
   })
 }
 
-test('A machine without cgroups is told so', () => {
-  assert.throws(() => memoryHierarchy('22 1 254:0 / / rw - ext4 /dev/vda rw,memory\n'), /no cgroups/)
+test('A machine without cgroups is told so', async () => {
+  await assert.rejects(cgroupHierarchy('memory', '22 1 254:0 / / rw - ext4 /dev/vda rw,memory\n'), /no cgroups/)
 })
 
 /** Files of the names that a kernel would have. It makes those of a new group by itself; a folder does not. */
