@@ -168,6 +168,7 @@ async function assertNoKeyIsConfused(t: TestContext, site: WholeSite): Promise<v
     'X-Not-On-Disk': '1',
     X_Render_Again: '1',
     'X-Darkroom-Front': '1',
+    'X-Darkroom-Next-Node': '425',
     'X-Darkroom-Cache-Control': 'public, max-age=1',
     'X-Darkroom-Tier': 'evil',
     'X-Accel-Redirect': '/_renditions/outside.txt',

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { createKeptConnection } from '../../tools/requests/kept-connection.ts'
 import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
 import { BACKENDS, type Haproxy, type HaproxyOptions, startHaproxy } from '../../tools/servers/haproxy.ts'
 import { type Answer, type StandInNode, startStandInNode } from '../support/stand-in-node.ts'
@@ -224,6 +225,25 @@ test('A view or an upload whose connection a node closes goes to the next one, a
   const failed = answers.filter(({ status }) => status === 503)
   assert.equal(served(failing).length - before, failed.length)
   assert.ok(failed.length > 0 && failed.every(({ body }) => jsonFields(body).error === 'unavailable'))
+})
+
+test('A request to a node whose process does not run goes to the next one; if none is left, it is a 503 each time', async (t) => {
+  const down = checked(
+    (request, response) => void response.writeHead(request.headers['x-darkroom-next-node'] ? 425 : 500).end(),
+  )
+  const { front } = await setRing(t, [down, number(1)])
+  for (const id of IDS.slice(0, 20)) assert.equal(await nodeOf(front, view(id)), 'node 1')
+  for (let count = 0; count < 4; count += 1) {
+    const { status } = await rawRequest(front.origin, '/images', { method: 'POST', body: 'a picture' })
+    assert.equal(status, 200)
+  }
+  const { front: lost } = await setRing(t, [down, down])
+  const client = createKeptConnection(Number(new URL(lost.origin).port))
+  t.after(client.close)
+  for (const id of IDS.slice(0, 3)) {
+    const { status, headers, body } = await client.get(view(id))
+    assert.deepEqual([status, headers.get('retry-after'), jsonFields(body).error], [503, '2', 'unavailable'])
+  }
 })
 
 test('A node that is gone costs no request: its originals come from the others until it is back', async (t) => {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { createKeptConnection } from '../../tools/requests/kept-connection.ts'
 import { rawRequest } from '../../tools/requests/raw-request.ts'
 import { uploadFixture } from '../../tools/servers/darkroom.ts'
 import { startFaultProxy } from '../../tools/servers/fault-proxy.ts'
 import { startHaproxy } from '../../tools/servers/haproxy.ts'
-import { newStore, type Site, startSite, TOKEN } from '../../tools/servers/site.ts'
+import { newStore, type Site, startSite, TOKEN, temporaryFolder } from '../../tools/servers/site.ts'
 import { ask, essence, newId } from '../support/path-answers.ts'
 import { SPELLINGS } from '../support/path-spellings.ts'
 import { startWholeSite } from '../support/whole-site.ts'
@@ -99,4 +101,27 @@ test('While the store is away, pictures on the disks are served, and others are 
     assert.deepEqual([status, headers['server-timing']], [200, 'cache;desc="nginx"'])
   const unknown = await rawRequest(front.origin, `/image/${'e'.repeat(40)}/40w.webp`)
   assert.equal(unknown.status, 503)
+})
+
+test('While no node process runs, cached pictures are served, and a client that keeps its connection gets a 503 for others', async (t) => {
+  const { env } = await newStore()
+  // Outlives its node.
+  const start = async () => startSite(t, { ...env, CACHE_DIR: join(await temporaryFolder(t), 'cache') })
+  const sites = [await start(), await start(), await start()]
+  const front = await startFront(t, sites)
+  const [first] = sites
+  assert.ok(first)
+  const paths = await pictures(first)
+  const views = async () => Promise.all(paths.map((path) => rawRequest(front.origin, path)))
+  while (!(await views()).every(({ headers }) => headers['server-timing'] === 'cache;desc="nginx"')) await delay(50)
+  await Promise.all(sites.map(({ node }) => node.stop()))
+  for (const index of sites.keys()) await front.becomes('ready', `n${index}`, 'DOWN')
+  for (const { status } of await views()) assert.equal(status, 200)
+  const client = createKeptConnection(Number(new URL(front.origin).port))
+  t.after(client.close)
+  for (const path of [...paths.slice(0, 4), '/images', `/image/${'e'.repeat(40)}/50w.webp`, '/images']) {
+    const { status, headers } = await client.get(path)
+    if (paths.includes(path)) assert.equal(status, 200)
+    else assert.deepEqual([status, headers.get('retry-after'), headers.get('cache-control')], [503, '2', 'no-store'])
+  }
 })

@@ -167,7 +167,9 @@ test("A client's own headers of ours mean nothing", async (t) => {
     t,
     (request, response) => {
       seen.push(
-        ...['x-render-again', 'x-not-on-disk', 'x-darkroom-front', 'forwarded'].map((name) => request.headers[name]),
+        ...['x-render-again', 'x-not-on-disk', 'x-darkroom-front', 'x-darkroom-next-node', 'forwarded'].map(
+          (name) => request.headers[name],
+        ),
       )
       pointAtFile(request, response)
     },
@@ -178,6 +180,7 @@ test("A client's own headers of ours mean nothing", async (t) => {
     'X-Render-Again': '1',
     'X-Not-On-Disk': '1',
     'X-Darkroom-Front': '1',
+    'X-Darkroom-Next-Node': '425',
     Forwarded: 'for=192.0.2.1',
     'X-Accel-Redirect': '/_renditions/secret',
     'X-Darkroom-Cache-Control': 'no-store',
@@ -185,7 +188,7 @@ test("A client's own headers of ours mean nothing", async (t) => {
   const { body, headers: answered } = await rawRequest(nginx.origin, PATH, { headers })
   assert.equal(body.toString(), 'a picture')
   assert.equal(answered['cache-control'], 'public, max-age=31536000, immutable')
-  assert.deepEqual(seen, [undefined, undefined, undefined, undefined])
+  assert.deepEqual(seen, [undefined, undefined, undefined, undefined, undefined])
 })
 
 test('Pictures that come and go while they are asked for are never an error', async (t) => {
