@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'signature_invalid'
   | 'signature_expired'
   | 'remote_not_allowed'
+  | 'peer_not_allowed'
   | 'route_not_found'
   | 'original_not_found'
   | 'bucket_not_found'

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { isEveryHost } from '../domain/network/remote-hosts.ts'
 import { editDistance } from '../domain/text/edit-distance.ts'
+import { CLUSTER } from './cluster.ts'
 import { ACCESS, DIALECTS, LIMITS, LOGGING, RENDERING, SERVER } from './requests.ts'
 import { stepsTogether } from './size-policy.ts'
 import { SIZES } from './sizes.ts'
@@ -205,6 +206,7 @@ export const SETTING_GROUPS = {
   Events: EVENTS,
   Cache: CACHE,
   'Server and proxy': SERVER,
+  Cluster: CLUSTER,
   Access: ACCESS,
   'URLs and sizes': SIZES,
   'URLs of other services': DIALECTS,
@@ -220,6 +222,7 @@ export const Env = z.object({
   ...EVENTS,
   ...CACHE,
   ...SERVER,
+  ...CLUSTER,
   ...ACCESS,
   ...SIZES,
   ...DIALECTS,

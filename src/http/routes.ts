@@ -8,6 +8,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { errorResponse, MethodError, SERVER_ERRORS } from './answer/error-response.ts'
 import { type EventsHandlerOptions, eventsHandler } from './api/events-handler.ts'
 import { type FeedHandlersOptions, feedHandler, listHandler } from './api/feed-handlers.ts'
+import { type HintHandlerOptions, hintHandler } from './api/hint-handler.ts'
 import { type HomePage, homeHandler } from './api/home-page.ts'
 import {
   deleteHandler,
@@ -26,6 +27,7 @@ import {
   readyHandler,
   robotsHandler,
 } from './api/node-handlers.ts'
+import { type NodesHandlerOptions, nodesHandler } from './api/nodes-handler.ts'
 import { openApiHandler } from './api/openapi.ts'
 import { OPERATIONS, type OperationName } from './api/openapi-operations.ts'
 import { type PurgeHandlerOptions, purgeHandler } from './api/purge-handler.ts'
@@ -45,6 +47,8 @@ export interface RoutesOptions {
   readonly feeds: FeedHandlersOptions
   readonly rejections: RejectionHandlerOptions
   readonly purges: PurgeHandlerOptions
+  readonly nodes: NodesHandlerOptions
+  readonly hints: HintHandlerOptions
   readonly pictures: PictureHandlers
   readonly metrics: Metrics
   readonly readiness: Readiness
@@ -91,6 +95,8 @@ function routeTable(options: RoutesOptions): readonly Route[] {
     { operations: ['reportRejection'], path: '/events', handlers: [within, rejectionHandler(rejections)] },
     { operations: ['events'], path: '/events/s3', handlers: [within, eventsHandler(events)] },
     { operations: ['purge'], path: '/purge', handlers: [within, purgeHandler(purges)] },
+    { operations: ['nodes'], path: '/nodes', handlers: [within, nodesHandler(options.nodes)] },
+    { operations: ['hint'], path: '/peers/hint', handlers: [hintHandler(options.hints)] },
     { operations: ['reticulumUpload'], path: '/', handlers: [slowly, reticulumUploadHandler(images)] },
     { operations: ['home'], path: '/', handlers: [homeHandler(home)] },
     { operations: ['robots'], path: '/robots.txt', handlers: [robotsHandler()] },
@@ -133,7 +139,7 @@ function unmatched(router: Router<RequestState>): Middleware<RequestState> {
 }
 
 /** Routes to suggest: not those that are disabled at the front of several nodes, or that nginx blocks. */
-const NAMED = /^\/(?:images(?:\/[0-9a-f]{40}(?:\/(?:info|original))?)?|healthz|readyz|purge|events(?:\/s3)?)$/
+const NAMED = /^\/(?:images(?:\/[0-9a-f]{40}(?:\/(?:info|original))?)?|healthz|readyz|nodes|purge|events(?:\/s3)?)$/
 
 /** The route with the same spelling except for case and slashes, if there is one. */
 function nearestRoute(path: string): string | undefined {

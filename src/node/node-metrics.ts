@@ -6,13 +6,14 @@ import type { WorkQueue } from '../service/load/work-queue.ts'
 import type { EndpointCalls } from '../service/ports/meter.ts'
 import type { ObjectStore } from '../service/ports/store.ts'
 import type { Sample, SampledMetric } from '../telemetry/metrics.ts'
+import { type MeasuredPeers, peerMetrics } from './peer-metrics.ts'
 import type { NodeReadiness } from './readiness.ts'
 import { type RenditionSources, rendererMetrics, sharingMetrics } from './rendition-metrics.ts'
 
 type Calling = Pick<ObjectStore, 'calls'>
 
 /** The parts of a node whose values are read at each scrape. */
-export interface Measured extends RenditionSources {
+export interface Measured extends RenditionSources, MeasuredPeers {
   /** The versions of Darkroom and of Node.js. */
   readonly versions: { readonly version: string; readonly node: string }
   readonly parts: { readonly pending: number }
@@ -42,6 +43,7 @@ export function nodeMetrics(measured: Measured): readonly SampledMetric[] {
     ...endpointMetrics(measured),
     ...outboxMetrics(measured),
     ...relayMetrics(measured),
+    ...peerMetrics(measured),
   ]
 }
 

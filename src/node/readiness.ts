@@ -13,21 +13,27 @@ export interface ReadinessSources {
   readonly keeper: CacheKeeper
   readonly degradation: Degradation
   readonly notes: readonly string[]
+  /** Why other nodes cannot rely on the registration of this node. */
+  readonly memberTrouble: () => string | undefined
 }
 
 export interface NodeReadiness extends Readiness {
   drain(): void
+  readonly isDraining: boolean
   /** By the last poll for deletions, without a call to the store. */
   readonly isReady: boolean
 }
 
 /** What `/readyz` reports. */
 export function createReadiness(sources: ReadinessSources): NodeReadiness {
-  const { store, watch, keeper, degradation, notes } = sources
+  const { store, watch, keeper, degradation, notes, memberTrouble } = sources
   let draining = false
   return {
     drain() {
       draining = true
+    },
+    get isDraining() {
+      return draining
     },
     get isReady() {
       return !draining && watch.isCurrent
@@ -41,6 +47,7 @@ export function createReadiness(sources: ReadinessSources): NodeReadiness {
     degraded: () => [
       ...(keeper.degraded ? ['The cache disk is not writable: images are served without the disk cache'] : []),
       ...degradation.reasons,
+      ...[memberTrouble()].filter((reason) => reason !== undefined),
     ],
   }
 }

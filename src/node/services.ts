@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
 import type { Config } from '../config/env.ts'
 import { sizePolicy } from '../config/size-policy.ts'
@@ -42,6 +41,7 @@ import { createSharedRenditions } from '../service/renditions/shared-renditions.
 import { createSourceService } from '../service/renditions/source.ts'
 import { createViewService } from '../service/renditions/view.ts'
 import { createListeners } from '../service/tools/listeners.ts'
+import type { Peers } from './membership.ts'
 import type { Disk, Elsewhere } from './outside.ts'
 import type { Parts } from './parts.ts'
 
@@ -54,13 +54,23 @@ export interface Outside {
   readonly elsewhere: Elsewhere
   /** Whether a cache outside has to know of objects that change in a bucket. */
   readonly reportsChanges: boolean
+  readonly peers: Peers
+  /** Identifies this process in the keys of the store: 8 hex digits. */
+  readonly node: string
 }
 
 /** The use cases. Those with a life cycle are added to the parts, in the order in which they forget a deleted image. */
 export function createServices(config: Config, outside: Outside, parts: Parts) {
-  const { store, disk, meter } = outside
+  const { store, disk, meter, peers } = outside
   const { now } = Date
-  const watch = createInvalidationWatch({ store, cache: disk.cache, meter, now, onForget: parts.forget })
+  const watch = createInvalidationWatch({
+    store,
+    cache: disk.cache,
+    meter,
+    now,
+    onForget: parts.forget,
+    onAnnounced: peers.hints.announce,
+  })
   const foundation: Foundation = {
     ...outside,
     ...disk,
@@ -201,14 +211,11 @@ function sharingTerms(config: Config, { elsewhere, cache }: Pick<Foundation, 'el
 function createLibrary(config: Config, made: Foundation & Originals & Renditions, parts: Parts) {
   const keepMs = config.EVENTS_KEEP_DAYS * 86_400_000
   const feed = parts.add(createEventFeed({ ...made, keepMs }), 'requests')
-  const node = randomBytes(4).toString('hex')
   const written = createListeners<readonly ImageEvent[]>()
-  const outbox = parts.add(createOutbox({ ...made, node, onWritten: written.tell }))
+  const outbox = parts.add(createOutbox({ ...made, onWritten: written.tell }))
   written.add(feed.wake)
   const reconciliation = createReconciliation({ ...made, outbox })
   return {
-    /** Identifies this process in the keys of the store. */
-    node,
     outbox,
     /** Called with the events of each batch that this process has written. */
     onEvents: written.add,
@@ -217,7 +224,7 @@ function createLibrary(config: Config, made: Foundation & Originals & Renditions
     imageList: createImageList(made.store),
     events: parts.add(createEventService({ ...made, outbox, buckets: made.elsewhere.told })),
     ingest: createIngestService({ ...made, derived: made, outbox, maxUploadBytes: config.MAX_UPLOAD_BYTES }),
-    purges: parts.add(createPurgeService({ ...made, ...made.elsewhere, outbox, node })),
+    purges: parts.add(createPurgeService({ ...made, ...made.elsewhere, outbox })),
     records: createRecordService(made.store),
     deletions: createDeletionService({ ...made, outbox }),
     aliases: createAliasService(made.store, made.maxRemembered),

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import packageJson from '../../package.json' with { type: 'json' }
@@ -8,15 +9,15 @@ import type { Config } from '../config/env.ts'
 import type { SinkSettings } from '../config/sinks-file.ts'
 import { startGreeting } from '../domain/access/write-access.ts'
 import { CACHE_EVENTS } from '../domain/info/image-event.ts'
+import type { NodeEntry } from '../domain/stored/node-entry.ts'
 import { CACHE_FOLDERS } from '../domain/stored/cache-layout.ts'
 import { close, listen } from '../http/connection/server.ts'
-import type { InvalidationWatch } from '../service/deletion/guard.ts'
-import type { EventFeed } from '../service/library/event-feed.ts'
-import type { PurgeService } from '../service/library/purge-service.ts'
-import { createAccessWatch, createDegradation, type Degradation } from '../service/load/access-watch.ts'
+import type { EventRelay } from '../service/library/event-relay.ts'
+import { createDegradation, type Degradation } from '../service/load/access-watch.ts'
 import type { Meter } from '../service/ports/meter.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
+import { createNodeMembership, createPeers } from './membership.ts'
 import { nodeMetrics } from './node-metrics.ts'
 import {
   cachePlace,
@@ -31,8 +32,9 @@ import { createParts, delay, type Parts, repeating } from './parts.ts'
 import { createReadiness } from './readiness.ts'
 import { begun, renditionSweep, untilItWorks } from './repeated.ts'
 import { createRelay, purgesChanges } from './relay.ts'
-import { createServices, type Outside } from './services.ts'
+import { createServices, type Outside, type Services } from './services.ts'
 import { atStart, listenTrouble } from './start-trouble.ts'
+import { addStoreWatches } from './store-watches.ts'
 import { createWebServer } from './web-server.ts'
 import { findAccess, type NodeAccess } from './write-access.ts'
 
@@ -66,14 +68,8 @@ export interface Node {
   stop(): Promise<void>
 }
 
-/** With the second for which nginx may keep a file open, a deletion takes at most two seconds. */
-const POLL_MS = 750
-/** The node waits for the first poll of deletions before it listens, but no longer than this if the store is down. */
-const FIRST_LOOK_MS = 2000
-const ACCESS_MS = 30_000
-const TRIM_MS = 3_600_000
-const RESUME_MS = 30_000
 const RELAY_MS = 1000
+const SWEEP_MS = 3_600_000
 const RELAY_TROUBLE = 'The lease for delivering events could not be read or renewed in the object store'
 
 /**
@@ -95,19 +91,26 @@ export async function startNode(
   const outside = await openOutside({ config, bucketSettings, sinks, memoryBytes, writeAccess, log, meter, parts })
   const services = createServices(config, outside, parts)
   const degradation = createDegradation(meter, () => performance.now())
-  const mayWrite = writeAccess.tokens.length > 0
-  addStoreWatches(parts, { ...outside, ...services, degradation, writeAccess })
-  if (config.STORE.startsWith('file:') && mayWrite)
-    parts.add(begun(repeating(TRIM_MS, renditionSweep(config, outside))))
-  const relay = parts.add(await createRelay(config, sinks, { ...outside, ...services, mayWrite }))
-  services.onEvents((events) => {
-    // Other events wait for the next look, so that a message has many.
-    if (events.some(({ type }) => CACHE_EVENTS.includes(type))) relay.wake()
+  const relay = await createRelay(config, sinks, { ...outside, ...services, mayWrite: writeAccess.tokens.length > 0 })
+  let url = ''
+  const isListening = () => url !== ''
+  const { readiness, membership } = await createStanding({
+    ...outside,
+    ...services,
+    config,
+    log,
+    relay,
+    degradation,
+    writeAccess,
+    isListening,
   })
-  if (sinks.length > 0) parts.add(begun(repeating(RELAY_MS, untilItWorks(meter, RELAY_TROUBLE, relay.tick))))
+  if (membership) parts.add(membership.joining)
+  const deletions = addStoreWatches(parts, { ...outside, ...services, degradation, writeAccess })
+  if (config.STORE.startsWith('file:') && writeAccess.tokens.length > 0)
+    parts.add(begun(repeating(SWEEP_MS, renditionSweep(config, outside))))
+  addRelay(parts, relay, { ...services, sinks, meter })
   // After the first look for deletions, which may replace the whole cache.
   parts.add(outside.disk.keeper)
-  const readiness = createReadiness({ ...outside, ...services, ...outside.disk, degradation, notes: writeAccess.notes })
   const web = createWebServer(config, {
     ...services,
     log,
@@ -116,21 +119,25 @@ export async function startNode(
     writeAccess,
     readiness,
     degradation,
+    membership,
+    onHint() {
+      outside.peers.hints.countReceived()
+      deletions.wake()
+    },
     cacheAccess: config.ACCEL_PREFIX === '' ? '' : await cacheAccess(config, log),
   })
-  let url = ''
-  parts.add(
-    {
-      async start() {
-        if (config.ACCEL_PREFIX !== '') yieldToOtherSessions()
-        url = await listen(web, config.PORT, config.HOST).catch((error: unknown) => {
-          throw listenTrouble(error, config)
-        })
-      },
-      stop: () => close(web),
+  const listening = {
+    async start() {
+      if (config.ACCEL_PREFIX !== '') yieldToOtherSessions()
+      url = await listen(web, config.PORT, config.HOST).catch((error: unknown) => {
+        throw listenTrouble(error, config)
+      })
     },
-    'requests',
-  )
+    stop: () => close(web),
+  }
+  if (membership) parts.add(membership.joined)
+  parts.add(listening, 'requests')
+  if (membership) parts.add(membership.member)
   parts.add({ stop: () => endLog(log, flush) }, 'log')
   const versions = { version: packageJson.version, node: nodeVersion }
   metrics.observe(nodeMetrics({ ...services, relay, ...outside.disk, ...outside, parts, readiness, versions }))
@@ -138,15 +145,78 @@ export async function startNode(
     await parts.stop()
     throw error
   })
-  log.info({ url, store: config.STORE.replace(/:.*/, '') }, 'listening')
+  log.info({ url, store: config.STORE.replace(/:.*/, ''), name: outside.peers.name }, 'listening')
   return {
     url,
     greeting: (toTerminal) => greet(config, { url, access: writeAccess, toTerminal }),
     async stop() {
       readiness.drain()
       log.info('draining')
+      void membership?.renew()
       await delay(config.DRAIN_SECONDS * 1000)
       await parts.stop()
+    },
+  }
+}
+
+interface Relayed extends Pick<Services, 'onEvents'> {
+  readonly sinks: readonly SinkSettings[]
+  readonly meter: Meter
+}
+
+function addRelay(parts: Parts, relay: EventRelay, { onEvents, sinks, meter }: Relayed): void {
+  parts.add(relay)
+  onEvents((events) => {
+    // Other events wait for the next look, so that a message has many.
+    if (events.some(({ type }) => CACHE_EVENTS.includes(type))) relay.wake()
+  })
+  if (sinks.length > 0) parts.add(begun(repeating(RELAY_MS, untilItWorks(meter, RELAY_TROUBLE, relay.tick))))
+}
+
+interface StandingOptions extends Services {
+  readonly config: Config
+  readonly log: Log
+  readonly relay: EventRelay
+  readonly degradation: Degradation
+  readonly writeAccess: NodeAccess
+  readonly isListening: () => boolean
+}
+
+/** What fronts and other nodes are told of this node. */
+async function createStanding(options: StandingOptions) {
+  const { disk, relay, writeAccess, isListening } = options
+  const readiness = createReadiness({
+    ...options,
+    ...disk,
+    notes: writeAccess.notes,
+    memberTrouble: () => membership?.trouble,
+  })
+  const membership = await createNodeMembership({
+    ...options,
+    mayWrite: writeAccess.tokens.length > 0,
+    state: () => (readiness.isDraining ? 'draining' : readiness.isReady && isListening() ? 'ready' : 'not-ready'),
+    figures: () => figures(options, relay),
+  })
+  return { readiness, membership }
+}
+
+/** How far this node is behind, and its work, for its entry in the store. Each name ends with its unit. */
+function figures(
+  { watch, purges, renderQueue, fetchQueue }: Services,
+  { counters }: EventRelay,
+): Pick<NodeEntry, 'lag' | 'load'> {
+  const tenths = (seconds: number) => Math.round(seconds * 10) / 10
+  return {
+    lag: {
+      invalidationSeconds: tenths(watch.lagSeconds),
+      eventSeconds: tenths(counters.lagSeconds),
+      purgesPending: purges.pending,
+    },
+    load: {
+      rendersActive: renderQueue.active,
+      rendersQueued: renderQueue.waiting,
+      fetchesActive: fetchQueue.active,
+      fetchesQueued: fetchQueue.waiting,
     },
   }
 }
@@ -175,62 +245,10 @@ async function openOutside(options: OutsideOptions): Promise<Outside> {
   const elsewhere = await createElsewhere(config, bucketSettings)
   parts.add({ stop: store.close }, 'connections')
   parts.add({ stop: elsewhere.close }, 'connections')
-  return { store, disk, renderers, meter, elsewhere, reportsChanges: purgesChanges(sinks) }
-}
-
-interface Watched extends Pick<Outside, 'store' | 'elsewhere' | 'meter'> {
-  readonly feed: EventFeed
-  readonly purges: PurgeService
-  /** Reports images without an event. */
-  readonly nightly: (signal: AbortSignal) => Promise<void>
-  readonly watch: InvalidationWatch
-  readonly degradation: Degradation
-  readonly writeAccess: NodeAccess
-}
-
-/** Polls for deletions, checks permissions, and removes expired invalidations. */
-function addStoreWatches(
-  parts: Parts,
-  { store, elsewhere, meter, feed, purges, nightly, watch, degradation, writeAccess }: Watched,
-): void {
-  const accessWatch = createAccessWatch({
-    buckets: elsewhere.buckets,
-    ...(writeAccess.tokens.length > 0 && { uploadStore: store }),
-    degradation,
-    now: () => performance.now(),
-  })
-  const reporting = (message: string, task: (signal: AbortSignal) => Promise<void>) => async (signal: AbortSignal) => {
-    await task(signal).catch((error: unknown) => {
-      if (!signal.aborted) meter.trouble(message, error)
-    })
-  }
-  const deletions = repeating(POLL_MS, watch.poll)
-  parts.add({
-    async start() {
-      await Promise.race([deletions.start(), delay(FIRST_LOOK_MS)])
-    },
-    stop: deletions.stop,
-  })
-  parts.add(
-    begun(
-      repeating(TRIM_MS, reporting('Expired invalidations could not be deleted from the object store', watch.trim)),
-    ),
-  )
-  if (writeAccess.tokens.length > 0) {
-    parts.add(begun(repeating(RESUME_MS, reporting('Interrupted purges could not be resumed', purges.resume))))
-    parts.add(
-      begun(repeating(TRIM_MS, reporting('Expired events could not be deleted from the object store', feed.trim))),
-    )
-    parts.add(begun(repeating(TRIM_MS, reporting('Images without an event could not be looked for', nightly))))
-  }
-  parts.add(
-    begun(
-      repeating(
-        ACCESS_MS,
-        reporting('The permissions of this node in the object store could not be checked', accessWatch.look),
-      ),
-    ),
-  )
+  const node = randomBytes(4).toString('hex')
+  const peers = createPeers(config, store, node)
+  parts.add(peers.hints)
+  return { store, disk, renderers, meter, elsewhere, peers, node, reportsChanges: purgesChanges(sinks) }
 }
 
 async function endLog(log: Log, flush: () => void): Promise<void> {

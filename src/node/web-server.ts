@@ -23,6 +23,7 @@ import { createKnownOriginals } from '../service/originals/known.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readHomePage } from './home-page.ts'
+import { memberWarnings, type NodeMembership } from './membership.ts'
 import type { Parts } from './parts.ts'
 import { dialectSettings, type Services, trustedProxies } from './services.ts'
 import type { NodeAccess } from './write-access.ts'
@@ -34,6 +35,10 @@ export interface WebServerOptions extends Services {
   readonly writeAccess: NodeAccess
   readonly readiness: Readiness
   readonly degradation: Degradation
+  /** Absent: the node does not register. */
+  readonly membership: NodeMembership | undefined
+  /** A peer has written an invalidation. */
+  readonly onHint: () => void
   /** Permissions of the folders that nginx has to enter. */
   readonly cacheAccess: string
 }
@@ -99,6 +104,11 @@ export function createWebServer(config: Config, options: WebServerOptions): Serv
     },
     rejections: shared,
     purges: shared,
+    nodes: {
+      ...shared,
+      members: { read: options.peers.roll.read, warnings: () => memberWarnings(options.membership) },
+    },
+    hints: { trustedNetworks: config.TRUSTED_NETWORKS, onHint: options.onHint },
     events: { tokens: config.EVENT_TOKENS, onEvents: events.tell },
     pictures,
     metrics,

@@ -47,13 +47,13 @@ export const FOREIGN_ENVIRONMENTS: Readonly<Record<string, readonly string[]>> =
     XDG_RUNTIME_DIR`),
   Docker: [
     ...words(
-      'HOME HOSTNAME MALLOC_ARENA_MAX MALLOC_MMAP_THRESHOLD_ MALLOC_TRIM_THRESHOLD_ NODES NODE_ENV NODE_VERSION PATH PWD TERM TRUSTED_NETWORKS UV_THREADPOOL_SIZE',
+      'HOME HOSTNAME MALLOC_ARENA_MAX MALLOC_MMAP_THRESHOLD_ MALLOC_TRIM_THRESHOLD_ NODES NODE_ENV NODE_VERSION PATH PWD TERM UV_THREADPOOL_SIZE',
     ),
     ...words('YARN_VERSION container COMPOSE_PROJECT_NAME DOCKER_HOST'),
     ...['minio', 'store', 'upload', 'cache', 'public'].flatMap(serviceVariables),
   ],
   Kubernetes: [
-    ...words('HOSTNAME KUBERNETES_PORT_443_TCP KUBERNETES_SERVICE_PORT_HTTPS NODE_NAME POD_IP POD_NAME POD_NAMESPACE'),
+    ...words('HOSTNAME KUBERNETES_PORT_443_TCP KUBERNETES_SERVICE_PORT_HTTPS POD_IP POD_NAME POD_NAMESPACE'),
     ...['kubernetes', 'darkroom', 'darkroom-front', 'minio', 'upload-token', 'upload-tokens'].flatMap(serviceVariables),
     ...['cache', 's3', 's3-endpoint', 'remote-host', 'url-key', 'log-level', 'imgproxy', 'thumbor'].flatMap(
       serviceVariables,

@@ -60,6 +60,8 @@ const CASES = [
   ['src/domain/sweep/a.ts', `import { x } from '../intake/settling.ts'`, true],
   ['src/service/intake/a.ts', `import { x } from '../library/ingest-service.ts'`, false],
   ['src/service/library/a.ts', `import { x } from '../intake/take-file.ts'`, true],
+  ['src/service/members/a.ts', `import { x } from '../tools/small-object.ts'`, false],
+  ['src/service/members/a.ts', `import { x } from '../deletion/guard.ts'`, true],
 
   ['src/adapters/cache/disk-cache.ts', `import { open } from 'node:fs/promises'`, false],
   ['src/adapters/cache/disk-cache.ts', `import { x } from '../files/make-folder.ts'`, false],

@@ -4,7 +4,7 @@ import { createMetrics } from '../../src/telemetry/metrics.ts'
 
 const INTRODUCTION = `# Metrics
 
-<!-- Generated from src/telemetry/metrics.ts and src/node/node-metrics.ts by "npm run docs". Do not edit. -->
+<!-- Generated from src/telemetry/metrics.ts and src/node/*-metrics.ts by "npm run docs". Do not edit. -->
 
 \`GET /metrics\` on a node returns these metrics in Prometheus' text format, and those of
 [prom-client](https://github.com/siimon/prom-client) for the process (\`process_*\`) and Node.js (\`nodejs_*\`). Counters start at 0 when
@@ -70,6 +70,7 @@ const IDLE: Measured = {
   keeper: { usedBytes: 0, degraded: false, evicted: { files: 0, bytes: 0 }, sweepAgeSeconds: 0 },
   renderQueue: { active: 0, waiting: 0, expectedWaitMs: 0 },
   fetchQueue: { active: 0, waiting: 0 },
+  peers: { hints: { counters: { sent: 0, failed: 0, received: 0 } }, roll: { size: 0 } },
   store: {},
   elsewhere: { buckets: new Map(), remotes: {} },
 }

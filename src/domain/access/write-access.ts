@@ -17,6 +17,7 @@ const GUARDED = {
   events: 'Access to the feed of events',
   rejection: 'Reporting a rejected file',
   list: 'Listing images',
+  nodes: 'Listing nodes',
   record: 'With SIZE_POLICY=signed, access to image records',
 } as const
 export type Guarded = keyof typeof GUARDED

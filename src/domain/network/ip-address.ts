@@ -169,6 +169,22 @@ export function clientAddress(peer: string, forwardedFor: string, proxies: reado
 }
 
 /**
+ * Whether a connection, and every proxy and client that `X-Forwarded-For` names, comes from these networks: an outsider behind a
+ * proxy of a trusted network is recognised even if that proxy is not configured.
+ *
+ * @param peer Remote address of the connection.
+ * @param forwardedFor The header as sent; empty if there is none.
+ */
+export function isWithinNetworks(peer: string, forwardedFor: string, networks: readonly AddressBlock[]): boolean {
+  const direct = parseIpAddress(peer)
+  const forwarded =
+    forwardedFor.trim() === '' ? [] : forwardedFor.split(',').map((entry) => parseForwarded(entry.trim()))
+  return [direct && unmapped(direct), ...forwarded].every(
+    (address) => address !== undefined && networks.some((block) => isWithin(address, block)),
+  )
+}
+
+/**
  * The part of an address that identifies a client: the first 64 bits of IPv6, and the whole of IPv4.
  *
  * @example clientNetwork('2001:db8::1:2') // '2001:db8::/64'

@@ -24,6 +24,7 @@ export const ERROR_STATUS = {
   signature_invalid: 403,
   signature_expired: 403,
   remote_not_allowed: 403,
+  peer_not_allowed: 403,
   route_not_found: 404,
   original_not_found: 404,
   bucket_not_found: 404,

@@ -1,4 +1,4 @@
-import { json } from './openapi-schemas.ts'
+import { json, TOKEN, TOKEN_ERRORS } from './openapi-schemas.ts'
 
 const TEXT_STATUS = { type: 'object', required: ['status'], properties: { status: { type: 'string' } } } as const
 const READINESS = {
@@ -9,6 +9,32 @@ const READINESS = {
     reasons: { type: 'array', items: { type: 'string' } },
     notes: { type: 'array', items: { type: 'string' } },
   },
+} as const
+const FIGURES = {
+  type: 'object',
+  description: 'Figures by kind; each name ends with its unit.',
+  additionalProperties: { type: 'number' },
+} as const
+const NODE = {
+  type: 'object',
+  required: ['name', 'version', 'state', 'capacity', 'time', 'lag', 'load', 'ageSeconds', 'clockSeconds'],
+  properties: {
+    name: { type: 'string' },
+    address: { type: 'string', description: 'Absent: NODE_ADDRESS is not set.' },
+    version: { type: 'string' },
+    state: { enum: ['ready', 'not-ready', 'draining'] },
+    capacity: { type: 'integer', description: 'Renders at the same time.' },
+    time: { type: 'string', format: 'date-time', description: 'Of the last renewal, by the clock of the node.' },
+    lag: FIGURES,
+    load: FIGURES,
+    ageSeconds: { type: 'number', description: 'Since the last renewal, by the clock of the store.' },
+    clockSeconds: { type: 'number', description: 'The clock of the node is ahead of that of the store.' },
+  },
+} as const
+const NODES = {
+  type: 'object',
+  required: ['nodes', 'warnings'],
+  properties: { nodes: { type: 'array', items: NODE }, warnings: { type: 'array', items: { type: 'string' } } },
 } as const
 const text = (type: string) => ({ [type]: { schema: { type: 'string' } } })
 
@@ -51,6 +77,21 @@ export const NODE_OPERATIONS = {
       503: { description: 'Not ready.', content: json(READINESS) },
     },
     errors: [],
+  },
+  nodes: {
+    method: 'get',
+    path: '/nodes',
+    summary: 'The nodes of the store, with warnings',
+    responses: { 200: { description: 'The registered nodes.', content: json(NODES) } },
+    errors: [...TOKEN_ERRORS],
+    security: TOKEN,
+  },
+  hint: {
+    method: 'post',
+    path: '/peers/hint',
+    summary: 'Between nodes: look for deletions at once',
+    responses: { 204: { description: 'The node looks within 50 ms.' } },
+    errors: ['peer_not_allowed'],
   },
   metrics: {
     method: 'get',

@@ -121,6 +121,8 @@ export interface InvalidationWatch {
   readonly caughtUp: boolean
   /** False while the store cannot be polled. */
   readonly isCurrent: boolean
+  /** Since the last successful poll began; 0 before the first one. */
+  readonly lagSeconds: number
 }
 
 export interface InvalidationWatchOptions {
@@ -130,6 +132,8 @@ export interface InvalidationWatchOptions {
   readonly now: () => number
   /** Drops the entries of these images in memory. */
   readonly onForget: (ids: ReadonlySet<string>) => void
+  /** An invalidation of this node is in the store: other nodes may look for it. */
+  readonly onAnnounced?: () => void
 }
 
 const MINUTE_MS = 60_000
@@ -142,7 +146,7 @@ const NOTE = 'invalidations-cursor'
 const EMPTY = Buffer.alloc(0)
 
 export function createInvalidationWatch(options: InvalidationWatchOptions): InvalidationWatch {
-  const { store, cache, meter, now, onForget } = options
+  const { store, cache, meter, now, onForget, onAnnounced } = options
   const invalidated = createInvalidated()
   const heard = new Map<string, number>()
   let caughtUp = false
@@ -202,6 +206,7 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
       const key = invalidationKey({ id, time: now() })
       const mark = { key, bytes: EMPTY, contentType: 'text/plain', overwrite: true, forDeletion: true }
       await putBytes(store, mark, signal)
+      onAnnounced?.()
       // A second invalidation by the poll would remove the files of a new upload of the same image.
       heard.set(key, now())
       await forget(new Set([id]))
@@ -222,6 +227,9 @@ export function createInvalidationWatch(options: InvalidationWatchOptions): Inva
     },
     get isCurrent() {
       return caughtUp && !failing
+    },
+    get lagSeconds() {
+      return cursor === undefined || !caughtUp ? 0 : Math.max(0, (now() - cursor) / 1000)
     },
   }
 }

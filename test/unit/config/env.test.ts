@@ -210,7 +210,8 @@ for (const [name, meant] of Object.entries(MISSPELLED)) {
 }
 
 test('Each setting of eight letters or more is suggested for its name with one or two letters wrong', () => {
-  const long = SETTINGS.filter(({ length }) => length >= 8)
+  // Docker's links end with _NAME.
+  const long = SETTINGS.filter((name) => name.length >= 8 && !name.endsWith('_NAME'))
   assert.ok(long.length > 40)
   for (const name of long) {
     const wrong = [`${name}X`, name.slice(1), `${name.slice(0, 3)}QQ${name.slice(5)}`, name.replace('_', '')]

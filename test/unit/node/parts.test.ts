@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { createParts } from '../../../src/node/parts.ts'
+import { createParts, repeating } from '../../../src/node/parts.ts'
 
 function recorder() {
   const events: string[] = []
@@ -70,4 +70,34 @@ test('What a part has pending is summed up, and each that remembers forgets', ()
   assert.equal(parts.pending, 7)
   parts.forget(new Set(['x', 'y']))
   assert.deepEqual(events, ['a forgets x y'])
+})
+
+test('A repeated task that is woken runs again soon, once for all calls during a run, and no oftener than every 50 ms', async () => {
+  const starts: number[] = []
+  let finish = () => {}
+  const task = repeating(3_600_000, async () => {
+    starts.push(performance.now())
+    await new Promise<void>((resolve) => {
+      finish = resolve
+    })
+  })
+  void task.start()
+  const nextRun = async (count: number) => {
+    while (starts.length < count) await turn()
+  }
+  await nextRun(1)
+  task.wake()
+  task.wake()
+  finish()
+  await nextRun(2)
+  finish()
+  await turn()
+  await turn()
+  assert.equal(starts.length, 2)
+  task.wake()
+  await nextRun(3)
+  finish()
+  await task.stop()
+  // A busy machine may enter a run late.
+  assert.ok((starts[2] ?? 0) - (starts[0] ?? 0) >= 50)
 })

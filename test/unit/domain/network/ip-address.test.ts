@@ -6,6 +6,7 @@ import {
   clientNetwork,
   formatIpAddress,
   isRemoteAddressAllowed,
+  isWithinNetworks,
   parseAddressBlock,
   parseIpAddress,
 } from '../../../../src/domain/network/ip-address.ts'
@@ -258,4 +259,28 @@ test('a client of IPv6 is a network of 64 bits, of which it has every address', 
   assert.notEqual(clientNetwork('2001:db8:1:2::'), clientNetwork('2001:db8:1:3::'))
   assert.equal(clientNetwork('198.51.100.7'), '198.51.100.7')
   assert.equal(clientNetwork(''), '')
+})
+
+test('Every address that a request names has to be in one of the networks', () => {
+  const networks = ['127.0.0.0/8', '10.0.0.0/8', 'fd00::/8'].map(parseAddressBlock)
+  const accepted = [
+    ['127.0.0.1', ''],
+    ['::ffff:10.1.2.3', ''],
+    ['fd00::1', ''],
+    ['127.0.0.1', '10.0.0.7'],
+    ['127.0.0.1', '10.0.0.7, [fd00::2]:99 , 127.0.0.1:80'],
+  ] as const
+  const refused = [
+    ['', ''],
+    ['192.0.2.1', ''],
+    ['192.0.2.1', '10.0.0.7'],
+    ['127.0.0.1', '192.0.2.1'],
+    ['127.0.0.1', '192.0.2.1, 10.0.0.7'],
+    ['127.0.0.1', '10.0.0.7, 192.0.2.1'],
+    ['127.0.0.1', 'unknown, 10.0.0.7'],
+    ['127.0.0.1', ','],
+  ] as const
+  for (const [peer, header] of accepted) assert.ok(isWithinNetworks(peer, header, networks), `${peer} ${header}`)
+  for (const [peer, header] of refused) assert.ok(!isWithinNetworks(peer, header, networks), `${peer} ${header}`)
+  assert.ok(!isWithinNetworks('127.0.0.1', '', []))
 })
