@@ -7,6 +7,7 @@ import { inScope, type Scope } from './processes/scope.ts'
 import { tryEvents } from './trials/events-trial.ts'
 import { tryFtp } from './trials/ftp-trial.ts'
 import { cutPower } from './trials/outbox-power-cuts.ts'
+import { tryPurges } from './trials/purge-trial.ts'
 import { formatFigures, type TrialFigure } from './trials/trial-report.ts'
 
 const USAGE = `Usage: npm run trial -- <trial> [<options>]
@@ -43,6 +44,13 @@ const USAGE = `Usage: npm run trial -- <trial> [<options>]
   --outage 60          seconds for which a node cannot reach the store
   --rate 50            requests per second during the changes
 
+  purge    Pictures on several nodes are deleted, and purged by id, label and prefix, during a storm of renders and while
+           another node is down. Measures the time until each node, and the stand-in API of two CDNs, has the purge.
+
+  --pictures 200       number of pictures; times are judged from 100 on
+  --nodes 3            nodes; one more is down
+  --viewers 4          clients that request new sizes
+
   --seed 1             seed of the random generator
   --help               print this help
 
@@ -67,6 +75,9 @@ await runTool({
     'hot-seconds': { type: 'string', default: '60' },
     pause: { type: 'string', default: '20' },
     rate: { type: 'string', default: '50' },
+    pictures: { type: 'string', default: '200' },
+    nodes: { type: 'string', default: '3' },
+    viewers: { type: 'string', default: '4' },
     seed: { type: 'string', default: '1' },
   },
   async run(values, [trial, ...others]) {
@@ -102,9 +113,18 @@ await runTool({
           },
           say,
         }),
+      purge: (scope) =>
+        tryPurges(scope, {
+          pictures: wholeNumber('pictures', values.pictures),
+          nodes: wholeNumber('nodes', values.nodes),
+          viewers: wholeNumber('viewers', values.viewers),
+          say,
+        }),
     }
+
     const run = runs[trial ?? '']
-    if (run === undefined || others.length > 0) throw new Error('name a trial: ftp, events or cluster; see --help')
+    if (run === undefined || others.length > 0)
+      throw new Error('name a trial: ftp, events, cluster or purge; see --help')
     say(`seed ${seed}`)
     return conclude(await inScope(run))
   },

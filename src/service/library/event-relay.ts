@@ -50,6 +50,11 @@ export interface EventRelayOptions<S extends Sink> {
 const MESSAGE_EVENTS = 100
 /** The same for a sink that receives some types of events only. */
 const FILTERED_EVENTS = 500
+/**
+ * A state of a sink that is not older need not be read again: another node cannot have had the lease meanwhile. A look begins with the
+ * state in the store.
+ */
+const STATE_FRESH_MS = 2000
 const SEND_TIMEOUT_MS = 20_000
 /** The cursor of a sink without events must not expire. */
 const SAVE_EVERY_MS = 3_600_000
@@ -64,12 +69,12 @@ export function createEventRelay<S extends Sink>(options: EventRelayOptions<S>):
   const counters = { delivered: 0, failedAttempts: 0, deadLetters: 0 }
   const delivery = createDelivery(options, { oldest, counters, signal: background.signal })
 
-  async function deliver(sink: S): Promise<void> {
+  async function deliver(sink: S, stateAgeMs: number): Promise<void> {
     if (busy.has(sink.name)) return void woken.add(sink.name)
     busy.add(sink.name)
     try {
-      let isMore = true
-      while (isMore && lease.isHeld) isMore = (await delivery.next(sink)) || woken.delete(sink.name)
+      let isMore = lease.isHeld && (await delivery.next(sink, stateAgeMs))
+      while ((isMore || woken.delete(sink.name)) && lease.isHeld) isMore = await delivery.next(sink, STATE_FRESH_MS)
     } catch (error) {
       if (!background.signal.aborted)
         meter.trouble(`Events could not be delivered to the sink "${sink.name}"; the next attempt follows`, error)
@@ -78,19 +83,19 @@ export function createEventRelay<S extends Sink>(options: EventRelayOptions<S>):
     }
   }
 
-  const deliverAll = (): void => {
-    for (const sink of sinks) background.track(deliver(sink))
+  const deliverAll = (stateAgeMs: number): void => {
+    for (const sink of sinks) background.track(deliver(sink, stateAgeMs))
   }
 
   return {
     async tick(signal) {
       if (sinks.length === 0) return
       await lease.look(signal)
-      if (lease.isHeld) deliverAll()
+      if (lease.isHeld) deliverAll(0)
       else oldest.clear()
     },
     wake() {
-      if (lease.isHeld) deliverAll()
+      if (lease.isHeld) deliverAll(STATE_FRESH_MS)
     },
     get isBusy() {
       return busy.size > 0
@@ -164,8 +169,8 @@ function createDelivery<S extends Sink>(options: EventRelayOptions<S>, { oldest,
 
   return {
     /** Delivers the next message. @returns Whether there may be more to deliver now. */
-    async next(sink: S): Promise<boolean> {
-      const state = await progress.load(sink, signal)
+    async next(sink: S, stateAgeMs: number): Promise<boolean> {
+      const state = await progress.load(sink, stateAgeMs, signal)
       const isPausing = state.retryAt > now()
       // After a restart, the age of what waits is not known.
       if (state.stopped || (isPausing && oldest.has(sink.name))) return false
