@@ -19,7 +19,7 @@ export interface FrontPasses {
 export interface FrontPassesOptions {
   readonly source: MemberSource
   readonly haproxy: HaproxySocket
-  /** How long after the first answer no server is removed, because its node may not have been named yet. */
+  /** How long after the first answer no server is removed whose node has not been named yet. */
   readonly keepMs: number
   /** Milliseconds of a clock that is never set back. */
   readonly now: () => number
@@ -31,6 +31,8 @@ export function createFrontPasses({ source, haproxy, keepMs, now, complain }: Fr
   const haproxyReport = createReport(complain)
   let members: readonly FrontMember[] = []
   let answeredSince: number | undefined
+  /** In that time. */
+  const named = new Set<string>()
   let servers: readonly HaproxyServer[] = []
   const changes = { added: 0, 'in use': 0, moved: 0, drained: 0, removed: 0 }
   const has = { source: false, haproxy: false, nothingToDo: false }
@@ -57,9 +59,17 @@ export function createFrontPasses({ source, haproxy, keepMs, now, complain }: Fr
     return refused
   }
 
+  const knowsAll = (): boolean => answeredSince !== undefined && now() - answeredSince >= keepMs
+
+  function take(answer: readonly FrontMember[]): void {
+    members = answer
+    answeredSince ??= now()
+    if (!knowsAll()) for (const { name } of answer) named.add(name)
+  }
+
   async function look(signal: AbortSignal): Promise<boolean> {
     servers = await haproxy.servers(signal)
-    const mayRemove = answeredSince !== undefined && now() - answeredSince >= keepMs
+    const mayRemove = (name: string): boolean => named.has(name) || knowsAll()
     const { actions, problems, isPending } = planFront({ members, servers, mayRemove })
     const refused = await apply(actions, signal)
     haproxyReport.tell([...problems, ...refused])
@@ -73,10 +83,7 @@ export function createFrontPasses({ source, haproxy, keepMs, now, complain }: Fr
       try {
         const answer = await source.ask(signal)
         has.source = answer.members.length > 0
-        if (has.source) {
-          members = answer.members
-          answeredSince ??= now()
-        }
+        if (has.source) take(answer.members)
         sourceReport.tell([...answer.problems, ...(has.source ? [] : sourceProblem('names no node'))])
       } catch (error) {
         has.source = false

@@ -62,7 +62,10 @@ async function forever(
   const passing = repeating(PASS_MS, async (stop) => {
     while ((await passes.pass(stop)) && !stop.aborted) await delay(SOON_MS, stop)
   })
-  const querying = repeating(intervalMs, (stop) => passes.query(stop))
+  const querying = repeating(intervalMs, async (stop) => {
+    await passes.query(stop)
+    passing.wake()
+  })
   const measuring = repeating(METRICS_MS, async () => {
     if (metricsFile === undefined) return
     const text = frontMetrics(passes.state(), Date.now())

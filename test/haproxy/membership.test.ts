@@ -110,7 +110,7 @@ test('Registered nodes are added, moved, drained and removed without a reload an
   assert.ok(a && b && c && d)
   for (const [name, node] of Object.entries({ b, c, d })) await write(name, addressOf(node))
   const [front, other] = [await startFront(t), await startFront(t)]
-  const options = { env, args: ['--interval', '1', '--keep', '10'] }
+  const options = { env, args: ['--interval', '1'] }
   const command = startFrontCommand(t, { socket: front.socket, ...options })
   await becomeInUse(front, ['b', 'c', 'd'])
   const ids = IDS.slice(0, 400)

@@ -45,8 +45,8 @@ export interface FrontPlanInput {
   /** Without duplicate names. Empty: nothing is known of the members, and nothing is changed. */
   readonly members: readonly FrontMember[]
   readonly servers: readonly HaproxyServer[]
-  /** False: members may be unknown yet, so servers without a member stay. */
-  readonly mayRemove: boolean
+  /** False: the source may not have named that member yet, so its server stays. */
+  readonly mayRemove: (name: string) => boolean
 }
 
 /**
@@ -98,7 +98,7 @@ function planBackend(backend: string, { members, servers, mayRemove }: FrontPlan
   }
   const names = new Set(members.map(({ name }) => name))
   for (const server of servers) {
-    if (!names.has(server.name) && isFrontServer(server) && mayRemove) removeServer(draft, server)
+    if (!names.has(server.name) && isFrontServer(server) && mayRemove(server.name)) removeServer(draft, server)
   }
   return draft
 }

@@ -32,7 +32,7 @@ const DRAIN_B = ['set weight ready/b 0', 'set server ready/b state drain']
 const everywhere = (each: HaproxyServer): HaproxyServer[] => FRONT_BACKENDS.map((backend) => ({ ...each, backend }))
 
 function plan(members: readonly FrontMember[], servers: readonly HaproxyServer[], mayRemove = true) {
-  const { actions, problems, isPending } = planFront({ members, servers, mayRemove })
+  const { actions, problems, isPending } = planFront({ members, servers, mayRemove: () => mayRemove })
   const inReady = actions.filter(({ backend }) => backend === 'ready')
   return {
     steps: inReady.map(({ name, step }) => `${name} ${step}`),
@@ -43,7 +43,7 @@ function plan(members: readonly FrontMember[], servers: readonly HaproxyServer[]
 }
 
 test('A new member is added to every backend without requests, and used after its first check', () => {
-  const { actions } = planFront({ members: [member('a')], servers: [], mayRemove: true })
+  const { actions } = planFront({ members: [member('a')], servers: [], mayRemove: () => true })
   assert.deepEqual(
     actions.map(({ backend, step }) => [backend, step]),
     FRONT_BACKENDS.map((backend) => [backend, 'added']),
@@ -183,7 +183,7 @@ test('Whatever HAProxy has, some plans later it has the members, and no plan tak
         everywhere(server(name, { ...state, isDrained: state.weight === 0 })),
       )
       for (let round = 0; round < 8; round += 1) {
-        const { actions } = planFront({ members, servers, mayRemove: true })
+        const { actions } = planFront({ members, servers, mayRemove: () => true })
         const next = actions.flatMap(({ commands }) => commands).reduce(applied, servers)
         for (const backend of FRONT_BACKENDS) assert.ok(health(next, backend) >= health(servers, backend))
         // Every node responds in the end.
