@@ -1,8 +1,8 @@
-# One image, two roles: a node (nginx and the node process on one cache) and, by another command, the front.
+# One image, two roles: a node (nginx and the node process on one cache) and, by another command, the front (HAProxy).
 FROM node:24-bookworm-slim
 
 RUN apt-get update \
-  && apt-get install --yes --no-install-recommends nginx-light \
+  && apt-get install --yes --no-install-recommends haproxy nginx-light \
   && rm -rf /var/lib/apt/lists/* \
   && mkdir -p /var/cache/darkroom /var/lib/darkroom \
   && chown -R node:node /var/cache/darkroom /var/lib/darkroom /var/lib/nginx \

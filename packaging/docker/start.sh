@@ -1,7 +1,8 @@
 #!/bin/bash
-# The container's first process.        usage: start.sh node | dev | front | ingest | run COMMAND...
+# The container's first process.        usage: start.sh node | dev | process | nginx | front | ingest | run COMMAND...
 #   node   the node process and its nginx on port 8080; when one ends, or the container is stopped, both end
 #   dev    the same, and the node process starts again when a file of src/ changes; needs tools/, which the image lacks
+#   process, nginx  the two parts of a node in containers of their own, which share the network and the cache
 #   front  nginx on port 8080 that gives each image to one of the addresses that the name $NODES has
 #   ingest uploads the files of /var/spool/darkroom to the node or front at $DARKROOM_URL
 #   run    a command with the settings of the node: docker-compose exec node packaging/docker/start.sh run scripts/doctor
@@ -9,6 +10,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 conf=/tmp/nginx.conf
+# Garbage is collected early: else 250 MB of it stay after a busy time.
+options=(--max-semi-space-size=4 --heap-growing-percent=50)
 
 # site LINE NEW: puts NEW in the place of every line of the configuration that begins with LINE and is marked "site".
 site() {
@@ -55,13 +58,13 @@ quit_nginx() {
   wait "$nginx" || true
 }
 
-# run_node [FILE]: with FILE, a script that runs the node process.
-run_node() {
-  load_settings
+# The nginx of a node, with the settings of the process.
+write_node_conf() {
   write_conf nginx.conf
   site 'server 127.0.0.1:8080 max_conns=2560;' "server 127.0.0.1:$PORT max_conns=2560;"
   site 'server 127.0.0.1:8080 max_conns=256;' "server 127.0.0.1:$PORT max_conns=256;"
   site 'map "" $hit_tree ' "map \"\" \$hit_tree { default $CACHE_DIR/renditions; }"
+  site 'worker_processes ' "worker_processes ${NGINX_WORKERS:-auto};"
   if [ "${SIZE_POLICY:-}" = signed ]; then site 'map "" $direct_hits ' 'map "" $direct_hits { default off; }'; fi
   if [ "${SIZE_POLICY:-}" = steps ] && [ "${SIZES_FALLBACK:-}" != redirect ]; then
     site 'map "" $size_steps ' 'map "" $size_steps { default on; }'
@@ -71,12 +74,16 @@ run_node() {
   site 'set_real_ip_from ' "$(printf 'set_real_ip_from %s; ' $TRUSTED_NETWORKS)"
   site '127.0.0.1 1;' "$(printf '%s 1; ' $TRUSTED_NETWORKS)"
   site 'allow 127.0.0.1;' "$(printf 'allow %s; ' $TRUSTED_NETWORKS)"
+}
 
-  # Garbage is collected early: else 250 MB of it stay after a busy time.
+# run_node [FILE]: with FILE, a script that runs the node process.
+run_node() {
+  load_settings
+  write_node_conf
   if [ -n "${1:-}" ]; then
     node "$1" &
   else
-    node --max-semi-space-size=4 --heap-growing-percent=50 src/main.ts &
+    node "${options[@]}" src/main.ts &
   fi
   koa=$!
   start_nginx
@@ -89,6 +96,17 @@ run_node() {
   wait "$koa" || code=$?
   if [ -z "${stopping:-}" ] && [ "$code" = 0 ]; then code=1; fi
   exit "$code"
+}
+
+run_process() {
+  load_settings
+  exec node "${options[@]}" src/main.ts
+}
+
+run_nginx() {
+  load_settings
+  write_node_conf
+  exec nginx -c "$conf" -g 'daemon off;'
 }
 
 nodes_now() {
@@ -134,8 +152,10 @@ case "${1:-}" in
   node) run_node ;;
   # Not node --watch: it misses files that only renderers import, and with --watch-path it ends at a file that it cannot read.
   dev) run_node tools/dev.ts ;;
+  process) run_process ;;
+  nginx) run_nginx ;;
   front) run_front ;;
   ingest) run_ingest ;;
   run) shift; load_settings; exec "$@" ;;
-  *) sed -n 's/^# //p; 9q' "$0" >&2; exit 2 ;;
+  *) sed -n 's/^# //p; 10q' "$0" >&2; exit 2 ;;
 esac

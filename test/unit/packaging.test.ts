@@ -67,7 +67,7 @@ test('A node is started alike by hand, by systemd, in the image and in tests', a
   const started = {
     'package.json': / node (?<options>.*)src\/main\.ts/,
     'packaging/systemd/darkroom.service': /^ExecStart=\S+\/node (?<options>.*)src\/main\.ts$/m,
-    'packaging/docker/start.sh': /^ *node (?<options>.*)src\/main\.ts &$/m,
+    'packaging/docker/start.sh': /^options=\((?<options>.*)\)$/m,
     'tools/servers/darkroom.ts': /const NODE_OPTIONS = \[(?<options>[^\]]*)\] as const/,
   } as const
   for (const [file, pattern] of Object.entries(started)) {
@@ -85,7 +85,7 @@ test('Every line that packaging/docker/start.sh replaces is a `# site` line of t
   const script = await read('packaging/docker/start.sh')
   const files = {
     write_conf: ['nginx.conf', 'packaging/nginx/front.conf'],
-    run_node: ['nginx.conf'],
+    write_node_conf: ['nginx.conf'],
     write_front_conf: ['packaging/nginx/front.conf'],
   } as const
   for (const [name, configurations] of Object.entries(files)) {

@@ -1,5 +1,5 @@
 import { grafanaDashboard } from './grafana-dashboard.ts'
-import { haproxyConf } from './haproxy-conf.ts'
+import { haproxyConf, haproxyContainerConf } from './haproxy-conf.ts'
 import { metricsPage } from './metrics-page.ts'
 import { nginxConf } from './nginx-conf.ts'
 import { settingsPage } from './settings-page.ts'
@@ -13,6 +13,8 @@ export function generatedFiles(): Readonly<Record<string, string>> {
     'packaging/grafana/darkroom.json': grafanaDashboard(),
     'packaging/haproxy/haproxy.cfg': haproxyConf('haproxy.cfg'),
     'packaging/haproxy/originals.map': haproxyConf('originals.map'),
+    'packaging/kubernetes/base/haproxy.cfg': haproxyContainerConf(),
+    'packaging/kubernetes/base/originals.map': haproxyConf('originals.map'),
     'packaging/nginx/front.conf': nginxConf('front'),
     'packaging/nginx/redirect.conf': nginxConf('redirect'),
   }

@@ -261,7 +261,7 @@ export async function pipInstall(requirements: string | readonly string[], folde
 }
 
 /** @returns A Python with pip; Debian's own if the first one in PATH has none. */
-async function ensurePip(): Promise<string> {
+export async function ensurePip(): Promise<string> {
   for (const python of ['python3', '/usr/bin/python3']) {
     if ((await commandOutput(python, ['-m', 'pip', '--version'])) !== undefined) return python
   }
