@@ -9,7 +9,7 @@ import { promtool } from '../../tools/servers/prometheus.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const RULES = join(ROOT, 'packaging/prometheus/alerts.yml')
-const CONFIG = join(ROOT, 'packaging/prometheus/prometheus.yml')
+const CONFIGS = ['prometheus.yml', 'kubernetes.yml'] as const
 const CASES = join(ROOT, 'packaging/prometheus/alerts.test.yml')
 
 const Rule = z.strictObject({
@@ -44,10 +44,12 @@ test('promtool accepts the alert rules, and each fires and stays quiet as alerts
   assert.equal((await promtool(['test', 'rules', join(folder, 'alerts.test.yml')])).code, 1)
 })
 
-test('promtool accepts the configuration of the Prometheus of docker-compose.yml', async () => {
-  const checked = await promtool(['check', 'config', CONFIG])
-  assert.equal(checked.code, 0, checked.output)
-})
+for (const name of CONFIGS) {
+  test(`promtool accepts packaging/prometheus/${name}`, async () => {
+    const checked = await promtool(['check', 'config', join(ROOT, 'packaging/prometheus', name)])
+    assert.equal(checked.code, 0, checked.output)
+  })
+}
 
 test('Every alert rule has a case in which it fires and one in which it does not', async () => {
   const { tests } = Cases.parse(parse(await readFile(CASES, 'utf8')))

@@ -7,6 +7,7 @@ import { freePort } from '../../tools/processes/free-port.ts'
 import { rendererPids, untilGone } from '../../tools/processes/renderers.ts'
 import { type Darkroom, uploadFixture } from '../../tools/servers/darkroom.ts'
 import { startFaultProxy } from '../../tools/servers/fault-proxy.ts'
+import { startHaproxy } from '../../tools/servers/haproxy.ts'
 import { startMtail } from '../../tools/servers/mtail.ts'
 import { startNodeNginx } from '../../tools/servers/nginx.ts'
 import { startPrometheus } from '../../tools/servers/prometheus.ts'
@@ -15,6 +16,7 @@ import { newStore, startNodeFor, stopAfter } from '../../tools/servers/site.ts'
 const ROOT = join(import.meta.dirname, '../..')
 /** Their alerts may fire on a busy machine. */
 const OF_SPEED = ['DarkroomSlowMisses', 'DarkroomSlowStore', 'DarkroomLongQueue']
+const NAME = 'node1'
 /** More than the rule for crashing renderers tolerates. */
 const CRASHES = 4
 
@@ -47,16 +49,22 @@ async function startStage(t: TestContext) {
   t.after(proxy.stop)
   const port = await freePort()
   const instance = `127.0.0.1:${port}`
-  const node = await startNodeFor(t, { port, env: { ...env, S3_ENDPOINT: proxy.endpoint, RENDER_CONCURRENCY: '2' } })
+  const node = await startNodeFor(t, {
+    port,
+    env: { ...env, NODE_NAME: NAME, S3_ENDPOINT: proxy.endpoint, RENDER_CONCURRENCY: '2' },
+  })
   const nginx = await startNodeNginx({ nodePort: port, cacheDir: node.cacheDir })
   stopAfter(t, nginx.stop)
   const mtail = await startMtail(t, join(nginx.folder, 'access.log'))
+  const front = await startHaproxy({ nodes: [{ name: NAME, address: new URL(nginx.origin).host }] })
+  stopAfter(t, front.stop)
+  await front.becomes('ready', NAME, 'UP')
   const prometheus = await startPrometheus(t, {
     targets: [instance],
-    otherJobs: { nginx: [mtail.address] },
+    otherJobs: { nginx: [mtail.address], haproxy: [front.metricsAddress] },
     rules: await eagerRules(),
   })
-  return { node, nginx, proxy, prometheus, instance }
+  return { node, nginx, front, proxy, prometheus, instance }
 }
 
 async function crashRenderers(node: Darkroom): Promise<void> {
@@ -68,7 +76,7 @@ async function crashRenderers(node: Darkroom): Promise<void> {
 }
 
 test('A Prometheus that scrapes a node', async (t) => {
-  const { node, nginx, proxy, prometheus, instance } = await startStage(t)
+  const { node, nginx, front, proxy, prometheus, instance } = await startStage(t)
   await prometheus.untilNonEmpty('darkroom_ready == 1')
 
   await t.test('answers every query of the dashboard, and fires no alert while all is well', async () => {
@@ -78,12 +86,18 @@ test('A Prometheus that scrapes a node', async (t) => {
     // A counter of mtail begins with the first line, and its rate with the second.
     const views = async (times: number) => {
       for (let view = 0; view < times; view += 1)
-        await (await fetch(`${nginx.origin}/image/${id}/40w.webp`)).arrayBuffer()
+        await (await fetch(`${(view % 2 === 0 ? front : nginx).origin}/image/${id}/40w.webp`)).arrayBuffer()
     }
     await views(1)
     await prometheus.untilNonEmpty('darkroom_nginx_renditions_total{cache="nginx"} == 1')
     await views(3)
     await prometheus.untilNonEmpty('instance:darkroom_nginx_hits:ratio_rate5m == 1')
+    await prometheus.untilNonEmpty(
+      `sum by (name) (darkroom_node_info) == 1 and on (name) darkroom_node_info{name="${NAME}"}`,
+    )
+    await prometheus.untilNonEmpty(
+      `haproxy_server_http_responses_total{proxy="ready", server="${NAME}", code="2xx"} >= 1`,
+    )
     for (const [panel, query] of await dashboardQueries()) {
       // As a rule, nothing has failed so far.
       if (panel === 'Failed calls') await prometheus.query(query)

@@ -1,81 +1,18 @@
-/** PromQL. */
-export type Query = string
-
-/** Numbers, by title. */
-export type StatTable = Readonly<
-  Record<
-    string,
-    {
-      readonly about: string
-      readonly unit: string
-      readonly query: Query
-      readonly legend?: string
-      readonly red?: number
-    }
-  >
->
-
-/** Graphs, by title; queries by legend. */
-export type PanelTable = Readonly<
-  Record<
-    string,
-    {
-      readonly about?: string
-      readonly unit: string
-      readonly queries: Readonly<Record<string, Query>>
-      readonly stacked?: boolean
-    }
-  >
->
-
-interface PanelRow {
-  readonly title: string
-  readonly stats?: StatTable
-  /** Each table is a line of the dashboard. */
-  readonly graphs: readonly PanelTable[]
-}
-
-const NODES = 'job="darkroom", instance=~"$instance"'
-
-/** A gauge of each node. */
-function gauge(name: string): Query {
-  return `${name}{${NODES}}`
-}
-
-/** Sum over the nodes, and over all labels but `by`. */
-function sum(name: string, by = ''): Query {
-  return `sum${by && ` by (${by})`} (${gauge(name)})`
-}
-
-interface RateOptions {
-  readonly by?: string
-  /** More label matchers. */
-  readonly where?: string
-}
-
-function rate(name: string, { by = '', where = '' }: RateOptions = {}): Query {
-  return `sum${by && ` by (${by})`} (rate(${name}{${NODES}${where && `, ${where}`}}[$__rate_interval]))`
-}
-
-/** Of all nodes: mtail has a port of its own, so its instances are others. */
-function nginxRate(name: string, { by }: { readonly by: string }): Query {
-  return `sum by (${by}) (rate(${name}[$__rate_interval]))`
-}
-
-function increase(name: string): Query {
-  return rate(name).replace('(rate(', '(increase(')
-}
-
-/** Of all nodes together. */
-function quantile(share: number, name: string): Query {
-  return `histogram_quantile(${share}, ${rate(`${name}_bucket`, { by: 'le' })})`
-}
-
-const REQUESTS = 'darkroom_http_requests_total'
-const RENDITIONS = 'darkroom_renditions_total'
-const CALLS = 'darkroom_endpoint_calls_total'
-const NGINX_RENDITIONS = 'darkroom_nginx_renditions_total'
-const FAILED = 'status=~"5.."'
+import { CLUSTER_ROWS } from './grafana-cluster.ts'
+import {
+  CALLS,
+  FAILED,
+  gauge,
+  increase,
+  NGINX_RENDITIONS,
+  nginxRate,
+  type PanelRow,
+  quantile,
+  RENDITIONS,
+  REQUESTS,
+  rate,
+  sum,
+} from './grafana-queries.ts'
 
 /** The dashboard, from top to bottom. */
 export const PANEL_ROWS: readonly PanelRow[] = [
@@ -119,6 +56,7 @@ export const PANEL_ROWS: readonly PanelRow[] = [
     },
     graphs: [],
   },
+  ...CLUSTER_ROWS,
   {
     title: 'Requests',
     graphs: [
@@ -157,9 +95,12 @@ export const PANEL_ROWS: readonly PanelRow[] = [
           stacked: true,
         },
         'Hit ratio with hits of nginx': {
-          about: 'Within five minutes, by node',
+          about: 'Within five minutes, by node, and of all nodes together',
           unit: 'percentunit',
-          queries: { '{{instance}}': 'instance:darkroom_nginx_hits:ratio_rate5m' },
+          queries: {
+            'all nodes': 'job:darkroom_nginx_hits:ratio_rate5m',
+            '{{instance}}': 'instance:darkroom_nginx_hits:ratio_rate5m',
+          },
         },
         'Responses of nginx': {
           unit: 'reqps',

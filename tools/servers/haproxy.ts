@@ -47,7 +47,9 @@ export interface Haproxy {
   readonly socket: string
   /** Sends a command to the runtime socket. @returns its answer. */
   command(line: string): Promise<string>
-  /** Values of the exporter of Prometheus. */
+  /** `host:port` of the exporter of Prometheus. */
+  readonly metricsAddress: string
+  /** Values of that exporter. */
   metrics(): Promise<string>
   /** State of a server as `show stat` has it, such as `UP` or `DRAIN`; undefined if there is no such server. */
   state(backend: (typeof BACKENDS)[number], name: string): Promise<string | undefined>
@@ -94,6 +96,7 @@ export async function startHaproxy({ nodes = [], site = {}, ...own }: HaproxyOpt
     origin: `http://127.0.0.1:${port}`,
     pid: server.pid,
     socket,
+    metricsAddress: `127.0.0.1:${metricsPort}`,
     command: (line) => ask(socket, line),
     metrics: async () => (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text(),
     state,
