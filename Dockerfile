@@ -5,6 +5,7 @@ RUN apt-get update \
   && apt-get install --yes --no-install-recommends haproxy nginx-light \
   && rm -rf /var/lib/apt/lists/* \
   && mkdir -p /var/cache/darkroom /var/lib/darkroom \
+  && install --directory --owner=node --group=node /run/haproxy \
   && chown -R node:node /var/cache/darkroom /var/lib/darkroom /var/lib/nginx \
   # Mount points of the secrets of docker-compose.yml. The group root is MinIO's user.
   && mkdir -p /secrets/node /secrets/minio /secrets/ftp /secrets/broker \
@@ -19,6 +20,8 @@ RUN npm ci --omit=dev --ignore-scripts \
   && rm -rf node_modules/node-linux-* node_modules/.bin/node \
   && npm cache clean --force
 COPY . .
+# The front's: for a container, as Kubernetes mounts them.
+COPY packaging/kubernetes/base/haproxy.cfg packaging/kubernetes/base/originals.map /etc/haproxy/
 
 # glibc gives every thread a heap of its own and hardly shrinks it; sharp, files and name look-ups share libuv's threads.
 ENV NODE_ENV=production MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=65536 MALLOC_TRIM_THRESHOLD_=8388608 \

@@ -3,7 +3,7 @@
 #   node   the node process and its nginx on port 8080; when one ends, or the container is stopped, both end
 #   dev    the same, and the node process starts again when a file of src/ changes; needs tools/, which the image lacks
 #   process, nginx  the two parts of a node in containers of their own, which share the network and the cache
-#   front  nginx on port 8080 that gives each image to one of the addresses that the name $NODES has
+#   front  HAProxy on port 8080, with its metrics on port 8405, before the nodes at the addresses that the name $NODES has
 #   ingest uploads the files of /var/spool/darkroom to the node or front at $DARKROOM_URL
 #   run    a command with the settings of the node: docker-compose exec node packaging/docker/start.sh run scripts/doctor
 # A setting that is not in the environment is taken from DEFAULT_<setting>, or from the file <setting>_FILE for secrets.
@@ -22,15 +22,29 @@ site() {
   sed -i "s|^ *$1.*# site.*|$2|" "$conf"
 }
 
-# write_conf FILE: what both roles change: listen on 8080, no root, logs to the container's output, and the size of an upload is the node's to judge.
+# What a container changes: listen on 8080, no root, logs to its output, the size of an upload is the node's to judge, and the settings
+# of the process.
 write_conf() {
-  cp "$1" "$conf"
+  cp nginx.conf "$conf"
   site 'listen 80 ' 'listen 8080 default_server;'
   site 'user ' ''
   site 'pid ' 'pid /tmp/nginx.pid;'
   site 'error_log ' 'error_log stderr warn;'
   site 'access_log ' 'access_log /dev/stdout darkroom;'
   site 'client_max_body_size 65m;' 'client_max_body_size 0;'
+  site 'server 127.0.0.1:8080 max_conns=2560;' "server 127.0.0.1:$PORT max_conns=2560;"
+  site 'server 127.0.0.1:8080 max_conns=256;' "server 127.0.0.1:$PORT max_conns=256;"
+  site 'map "" $hit_tree ' "map \"\" \$hit_tree { default $CACHE_DIR/renditions; }"
+  site 'worker_processes ' "worker_processes ${NGINX_WORKERS:-auto};"
+  if [ "${SIZE_POLICY:-}" = signed ]; then site 'map "" $direct_hits ' 'map "" $direct_hits { default off; }'; fi
+  if [ "${SIZE_POLICY:-}" = steps ] && [ "${SIZES_FALLBACK:-}" != redirect ]; then
+    site 'map "" $size_steps ' 'map "" $size_steps { default on; }'
+  fi
+  if [ -n "${CACHE_TAG_HEADERS:-}" ]; then site 'map "" $tag_headers ' "map \"\" \$tag_headers { default \"$CACHE_TAG_HEADERS\"; }"; fi
+  # From where the front's word on who asks is believed, and where the monitoring may ask from.
+  site 'set_real_ip_from ' "$(printf 'set_real_ip_from %s; ' $TRUSTED_NETWORKS)"
+  site '127.0.0.1 1;' "$(printf '%s 1; ' $TRUSTED_NETWORKS)"
+  site 'allow 127.0.0.1;' "$(printf 'allow %s; ' $TRUSTED_NETWORKS)"
 }
 
 load_settings() {
@@ -58,28 +72,12 @@ quit_nginx() {
   wait "$nginx" || true
 }
 
-# The nginx of a node, with the settings of the process.
-write_node_conf() {
-  write_conf nginx.conf
-  site 'server 127.0.0.1:8080 max_conns=2560;' "server 127.0.0.1:$PORT max_conns=2560;"
-  site 'server 127.0.0.1:8080 max_conns=256;' "server 127.0.0.1:$PORT max_conns=256;"
-  site 'map "" $hit_tree ' "map \"\" \$hit_tree { default $CACHE_DIR/renditions; }"
-  site 'worker_processes ' "worker_processes ${NGINX_WORKERS:-auto};"
-  if [ "${SIZE_POLICY:-}" = signed ]; then site 'map "" $direct_hits ' 'map "" $direct_hits { default off; }'; fi
-  if [ "${SIZE_POLICY:-}" = steps ] && [ "${SIZES_FALLBACK:-}" != redirect ]; then
-    site 'map "" $size_steps ' 'map "" $size_steps { default on; }'
-  fi
-  if [ -n "${CACHE_TAG_HEADERS:-}" ]; then site 'map "" $tag_headers ' "map \"\" \$tag_headers { default \"$CACHE_TAG_HEADERS\"; }"; fi
-  # From where the front's word on who asks is believed, and where the monitoring may ask from.
-  site 'set_real_ip_from ' "$(printf 'set_real_ip_from %s; ' $TRUSTED_NETWORKS)"
-  site '127.0.0.1 1;' "$(printf '%s 1; ' $TRUSTED_NETWORKS)"
-  site 'allow 127.0.0.1;' "$(printf 'allow %s; ' $TRUSTED_NETWORKS)"
-}
-
 # run_node [FILE]: with FILE, a script that runs the node process.
 run_node() {
   load_settings
-  write_node_conf
+  write_conf
+  # Where the front and other nodes reach this one: the first address of the container.
+  if [[ ${STORE:-} == s3:* ]]; then export NODE_ADDRESS="${NODE_ADDRESS:-$(hostname -i | cut -d ' ' -f 1):8080}"; fi
   if [ -n "${1:-}" ]; then
     node "$1" &
   else
@@ -89,13 +87,28 @@ run_node() {
   start_nginx
   trap 'stopping=1' TERM INT
   wait -n "$koa" "$nginx" || true
+  if [ -n "${stopping:-}" ] && [ -z "${1:-}" ]; then drain; fi
   # nginx first: after it has ended nobody asks the node process any more.
   quit_nginx
-  kill -TERM "$koa" 2>/dev/null || true
+  end_process
   code=0
   wait "$koa" || code=$?
   if [ -z "${stopping:-}" ] && [ "$code" = 0 ]; then code=1; fi
   exit "$code"
+}
+
+# The process reports that it is not ready and goes on serving for DRAIN_SECONDS; fronts notice in the meantime.
+drain() {
+  local seconds=${DRAIN_SECONDS:-2}
+  if [ "$seconds" -lt 2 ]; then return; fi
+  end_process
+  sleep $((seconds - 1))
+}
+
+# Once: a second signal would end it at once.
+end_process() {
+  if [ -z "${ended:-}" ]; then kill -TERM "$koa" 2>/dev/null || true; fi
+  ended=1
 }
 
 run_process() {
@@ -105,39 +118,24 @@ run_process() {
 
 run_nginx() {
   load_settings
-  write_node_conf
+  write_conf
   exec nginx -c "$conf" -g 'daemon off;'
 }
 
-nodes_now() {
-  getent ahostsv4 "$NODES" | cut -d ' ' -f 1 | sort -u
-}
-
-# nginx would take all addresses of one name for one server and spread an image over them: so each gets its own line.
-write_front_conf() {
-  write_conf packaging/nginx/front.conf
-  site 'server 192.0.2.1:80 max_fails=2 ' "$(printf 'server %s:8080 max_fails=2 fail_timeout=3s; ' $nodes)"
-  site 'server 192.0.2.1:80 max_fails=0' "$(printf 'server %s:8080 max_fails=0; ' $nodes)"
-}
-
 run_front() {
-  trap 'exit 0' TERM INT
-  nodes=''
-  until nodes=$(nodes_now) && [ -n "$nodes" ]; do sleep 1; done
-  write_front_conf
-  start_nginx
-  trap 'quit_nginx; exit 0' TERM INT
-  while kill -0 "$nginx" 2>/dev/null; do
-    sleep 5 &
-    wait -n "$nginx" $! || true
-    found=$(nodes_now) || true
-    if [ -n "$found" ] && [ "$found" != "$nodes" ]; then
-      nodes=$found
-      write_front_conf
-      kill -HUP "$nginx"
-    fi
-  done
-  exit 1
+  export TRUSTED_PROXIES="${TRUSTED_PROXIES:-}"
+  haproxy -db -f /etc/haproxy/haproxy.cfg &
+  haproxy=$!
+  scripts/front --dns "$NODES" --port 8080 &
+  members=$!
+  trap 'stopping=1' TERM INT
+  wait -n "$haproxy" "$members" || true
+  # HAProxy takes no new connection, and ends when it has answered what it has taken.
+  kill -USR1 "$haproxy" 2>/dev/null || true
+  wait "$haproxy" || true
+  kill -TERM "$members" 2>/dev/null || true
+  wait "$members" || true
+  if [ -z "${stopping:-}" ]; then exit 1; fi
 }
 
 run_ingest() {

@@ -27,6 +27,10 @@ export interface ComposeProject {
   docker(...args: readonly string[]): Promise<string>
   /** Addresses of the nodes, which the front alone uses otherwise. */
   nodeUrls(): Promise<readonly string[]>
+  /** Ids of the running containers of a service. */
+  containerIds(service: string): Promise<readonly string[]>
+  /** Metrics of HAProxy, of each running front. */
+  frontMetrics(): Promise<readonly string[]>
   /** Exit codes of all containers that are not running, by the name of their service. */
   exitCodes(): Promise<Readonly<Record<string, readonly number[]>>>
   uploadToken(): Promise<string>
@@ -79,6 +83,14 @@ export async function createProject(t: TestContext, files: readonly string[] = [
     )
     return said.trim().split('\n')
   }
+  const containerIds = async (service: string) => {
+    const lines = (await containers('{{.ID}} {{.State}}')).map((line) => line.split(' '))
+    return lines.flatMap(([name, id = '', state]) => (name === service && state === 'running' ? [id] : []))
+  }
+  const addresses = async (service: string) => {
+    const format = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'
+    return (await docker('inspect', '--format', format, ...(await containerIds(service)))).trim().split('\n')
+  }
   return {
     folder,
     frontUrls: [`http://127.0.0.1:${front}`, `http://127.0.0.1:${front + 1}`],
@@ -89,11 +101,12 @@ export async function createProject(t: TestContext, files: readonly string[] = [
     indexerUrl: `http://127.0.0.1:${indexer}`,
     compose,
     docker,
-    async nodeUrls() {
-      const ids = (await containers('{{.ID}}')).filter((line) => line.startsWith('node ')).map((line) => line.slice(5))
-      const format = '{{range .NetworkSettings.Networks}}http://{{.IPAddress}}:8080{{end}}'
-      return (await docker('inspect', '--format', format, ...ids)).trim().split('\n')
-    },
+    containerIds,
+    nodeUrls: async () => (await addresses('node')).map((address) => `http://${address}:8080`),
+    frontMetrics: async () =>
+      Promise.all(
+        (await addresses('front')).map(async (address) => (await fetch(`http://${address}:8405/metrics`)).text()),
+      ),
     async exitCodes() {
       const codes: Record<string, number[]> = {}
       for (const line of await containers('{{.Status}}')) {

@@ -9,7 +9,7 @@ import type { Exchange } from './viewers.ts'
 const PICTURES = 60
 const FIRST_SEED = 9000
 const VIEWS_AT_ONCE = 8
-const HIT_WIDTH = 32
+export const HIT_WIDTH = 32
 const COLD_WIDTHS = { from: 33, to: 63 } as const
 /** Of all requests. */
 const SHARES = { upload: 0.05, cold: 0.2 } as const
@@ -26,15 +26,25 @@ export interface SteadyLoad {
   stop(): Promise<void>
 }
 
+/** `startLoadOn` the pictures of a cluster that has none yet. */
+export async function startSteadyLoad(cluster: Cluster, perSecond: number, seed: number): Promise<SteadyLoad> {
+  return await startLoadOn({ ...cluster, ids: await plantAll(cluster) }, perSecond, seed)
+}
+
+interface Loaded extends Pick<Cluster, 'viewers' | 'front'> {
+  /** Of pictures, each of which has been viewed at the width of the hits. */
+  readonly ids: readonly string[]
+}
+
 /**
  * Requests at a fixed rate, whatever the answers are: hits, first views of new sizes, uploads; each through the next front.
  *
  * @param perSecond Requests per second.
  */
-export async function startSteadyLoad(cluster: Cluster, perSecond: number, seed: number): Promise<SteadyLoad> {
+export async function startLoadOn(cluster: Loaded, perSecond: number, seed: number): Promise<SteadyLoad> {
+  const { ids } = cluster
   const random = createRandom(seed)
   const chance = (): number => random() / 2 ** 32
-  const ids = await plantAll(cluster)
   // One upload is one file, so that a picture is never uploaded twice.
   const uploads = await Promise.all(UPLOAD_SIDES.map((side) => noisePicture(FIRST_SEED - 1, side, side)))
   const exchanges: Exchange[] = []

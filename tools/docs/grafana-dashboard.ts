@@ -1,4 +1,5 @@
-import { PANEL_ROWS, type PanelTable, type Query, type StatTable } from './grafana-panels.ts'
+import { PANEL_ROWS } from './grafana-panels.ts'
+import type { PanelTable, Query, StatTable } from './grafana-queries.ts'
 
 /** Grafana's grid has 24 columns; heights are in its units. */
 const COLUMNS = 24
