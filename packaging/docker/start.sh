@@ -76,8 +76,7 @@ quit_nginx() {
 run_node() {
   load_settings
   write_conf
-  # Where the front and other nodes reach this one: the first address of the container.
-  if [[ ${STORE:-} == s3:* ]]; then export NODE_ADDRESS="${NODE_ADDRESS:-$(hostname -i | cut -d ' ' -f 1):8080}"; fi
+  if [[ ${STORE:-} == s3:* ]]; then name_node; fi
   if [ -n "${1:-}" ]; then
     node "$1" &
   else
@@ -95,6 +94,13 @@ run_node() {
   wait "$koa" || code=$?
   if [ -z "${stopping:-}" ] && [ "$code" = 0 ]; then code=1; fi
   exit "$code"
+}
+
+# Where the front and other nodes reach this one: the first address of the container. The front has the same name for it.
+name_node() {
+  local address
+  address=$(hostname -i | cut -d ' ' -f 1)
+  export NODE_NAME="${NODE_NAME:-$address-8080}" NODE_ADDRESS="${NODE_ADDRESS:-$address:8080}"
 }
 
 # The process reports that it is not ready and goes on serving for DRAIN_SECONDS; fronts notice in the meantime.

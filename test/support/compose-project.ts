@@ -85,7 +85,7 @@ export async function createProject(t: TestContext, files: readonly string[] = [
   }
   const containerIds = async (service: string) => {
     const lines = (await containers('{{.ID}} {{.State}}')).map((line) => line.split(' '))
-    return lines.flatMap(([name, id = '', state]) => (name === service && state === 'running' ? [id] : []))
+    return lines.flatMap(([of, id = '', state]) => (of === service && state === 'running' ? [id] : []))
   }
   const addresses = async (service: string) => {
     const format = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'

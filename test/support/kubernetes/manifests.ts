@@ -28,6 +28,8 @@ const Probe = z.object({
   exec: z.object({ command: z.array(z.string()) }).optional(),
 })
 
+export type Probe = z.infer<typeof Probe>
+
 const Container = z.object({
   name: z.string(),
   image: z.string(),
