@@ -4,14 +4,23 @@ import type { SampledMetric } from '../telemetry/metrics.ts'
 
 export interface MeasuredPeers {
   readonly peers: {
+    /** Of this node. */
+    readonly name: string
     readonly hints: Pick<Hints, 'counters'>
     readonly roll: Pick<Roll, 'size'>
   }
 }
 
 /** Metrics of a node as one of several. */
-export function peerMetrics({ peers: { hints, roll } }: MeasuredPeers): readonly SampledMetric[] {
+export function peerMetrics({ peers: { name, hints, roll } }: MeasuredPeers): readonly SampledMetric[] {
   return [
+    {
+      type: 'gauge',
+      name: 'darkroom_node_info',
+      help: 'Always 1; the label is the name of this node (NODE_NAME), by which fronts and the dashboard know it',
+      labels: ['name'],
+      read: () => [{ labels: { name }, value: 1 }],
+    },
     {
       type: 'gauge',
       name: 'darkroom_nodes',

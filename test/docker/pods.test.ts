@@ -4,7 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { TOKEN } from '../../tools/requests/token.ts'
 import { uploadFixture } from '../../tools/servers/darkroom.ts'
 import { ensureKubectls } from '../../tools/servers/install-kubernetes.ts'
-import { createDockerNetwork, type DockerPod, removeDockerNetwork, startDockerPod } from '../support/kubernetes/docker-pod.ts'
+import {
+  createDockerNetwork,
+  type DockerPod,
+  removeDockerNetwork,
+  startDockerPod,
+} from '../support/kubernetes/docker-pod.ts'
 import { kustomize, parseManifests, workloads } from '../support/kubernetes/manifests.ts'
 
 const NODE = 'darkroom-0'

@@ -70,7 +70,7 @@ const IDLE: Measured = {
   keeper: { usedBytes: 0, degraded: false, evicted: { files: 0, bytes: 0 }, sweepAgeSeconds: 0 },
   renderQueue: { active: 0, waiting: 0, expectedWaitMs: 0 },
   fetchQueue: { active: 0, waiting: 0 },
-  peers: { hints: { counters: { sent: 0, failed: 0, received: 0 } }, roll: { size: 0 } },
+  peers: { name: '', hints: { counters: { sent: 0, failed: 0, received: 0 } }, roll: { size: 0 } },
   store: {},
   elsewhere: { buckets: new Map(), remotes: {} },
 }
