@@ -5,6 +5,7 @@ import { DAMAGE_ROWS } from './damage-rows.ts'
 import { DISK_ROWS } from './disk-rows.ts'
 import { EXPIRY_ROWS } from './expiry-rows.ts'
 import { FRONT_ROWS } from './front-rows.ts'
+import { MEMBER_ROWS } from './member-rows.ts'
 import { PROCESS_ROWS } from './process-rows.ts'
 import { RELAY_ROWS } from './relay-rows.ts'
 import { REMOTE_ROWS } from './remote-rows.ts'
@@ -26,4 +27,5 @@ export const ALL_ROWS: readonly FaultRow[] = [
   ...REMOTE_ROWS,
   ...RELAY_ROWS,
   ...CDN_ROWS,
+  ...MEMBER_ROWS,
 ].toSorted((a, b) => a.row - b.row)
