@@ -6,6 +6,7 @@ import { dnsCheck } from './dns.ts'
 import { nginxFilesCheck } from './nginx-files.ts'
 import { proxiesCheck } from './proxies.ts'
 import { readinessCheck } from './readiness.ts'
+import { replicasCheck } from './replicas.ts'
 import { renderCheck } from './render.ts'
 import { roundTripCheck } from './round-trip.ts'
 import { sinksCheck } from './sinks.ts'
@@ -15,7 +16,17 @@ import { sinksCheck } from './sinks.ts'
  * requests, it reports last.
  */
 export const NETWORK_STAGES: readonly (readonly Check[])[] = [
-  [bucketsCheck, sinksCheck, clockCheck, dnsCheck, certificateCheck, renderCheck, nginxFilesCheck, roundTripCheck],
+  [
+    replicasCheck,
+    bucketsCheck,
+    sinksCheck,
+    clockCheck,
+    dnsCheck,
+    certificateCheck,
+    renderCheck,
+    nginxFilesCheck,
+    roundTripCheck,
+  ],
   [proxiesCheck],
   [readinessCheck],
 ]

@@ -48,6 +48,8 @@ function contradictions(given: Readonly<Record<string, string | undefined>>): st
       'REMOTE_HOSTS: "*" requires SIZE_POLICY=signed: without signatures, any client could make this node fetch, store and serve any image of the internet',
     )
   }
+  if ((given['STORE_REPLICAS'] ?? '').split(/\s+/).filter((word) => word === 'primary').length > 1)
+    mistakes.push('STORE_REPLICAS: primary should be listed once')
   for (const name of unsignedDialects(given)) {
     mistakes.push(
       `DIALECTS: ${name} serves unsigned URLs here, which SIZE_POLICY=signed excludes; set THUMBOR_KEYS or IMGPROXY_KEYS, or remove ${name}`,
@@ -152,7 +154,7 @@ const MODES: readonly Mode[] = [
     isOn: ({ SIZE_POLICY = 'open' }) => !['open', 'list', 'steps'].includes(SIZE_POLICY),
   },
   {
-    settings: ['S3_ENDPOINT', 'S3_REGION', 'S3_FORCE_PATH_STYLE'],
+    settings: ['S3_ENDPOINT', 'S3_REGION', 'S3_FORCE_PATH_STYLE', 'STORE_REPLICAS'],
     needs: 'STORE=s3://<bucket>',
     isOn: ({ STORE = 'file:' }) => !STORE.startsWith('file:'),
   },

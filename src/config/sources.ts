@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { parseAddressBlock, parseDnsServer } from '../domain/network/ip-address.ts'
 import { parseRemoteHost } from '../domain/network/remote-hosts.ts'
 import { byteSize, choice, count, facts, flag, list, optionalByteSize, text, webUrl, whole } from './fields.ts'
+import { parseReplica } from './replicas.ts'
 
 const MIB = 2 ** 20
 
@@ -50,6 +51,17 @@ export const OBJECT_STORE = {
       'Days for which a shared rendition is used. Then it is rendered again. scripts/set-lifecycle lets the bucket delete older ones; in a folder the nodes do it. To be equal on all nodes.',
     unit: 'days',
   }),
+  STORE_REPLICAS: list(
+    parseReplica,
+    { max: 8 },
+    {
+      about:
+        'Buckets to which the S3 server replicates the bucket of STORE, nearest first (docs/replicas.md). They serve reads; "primary" is the place of STORE in that order, by default the first. Requires STORE=s3://<bucket>.',
+      allowed:
+        'entries such as s3://my-bucket?endpoint=https://minio-b.internal:9000, separated by spaces; options after "?", joined by "&": endpoint, region, pathStyle, profile; default: AWS, and the region, path style and credentials of STORE',
+      whenUnset: 'no replicas',
+    },
+  ),
 } as const
 
 /** Settings of the images that Darkroom serves from elsewhere. */

@@ -3,17 +3,14 @@ import type { EventRelay } from '../service/library/event-relay.ts'
 import type { Outbox } from '../service/library/outbox.ts'
 import type { CacheKeeper } from '../service/load/cache-keeper.ts'
 import type { WorkQueue } from '../service/load/work-queue.ts'
-import type { EndpointCalls } from '../service/ports/meter.ts'
-import type { ObjectStore } from '../service/ports/store.ts'
-import type { Sample, SampledMetric } from '../telemetry/metrics.ts'
+import type { SampledMetric } from '../telemetry/metrics.ts'
+import { endpointMetrics, type MeasuredEndpoints } from './endpoint-metrics.ts'
 import { type MeasuredPeers, peerMetrics } from './peer-metrics.ts'
 import type { NodeReadiness } from './readiness.ts'
 import { type RenditionSources, rendererMetrics, sharingMetrics } from './rendition-metrics.ts'
 
-type Calling = Pick<ObjectStore, 'calls'>
-
 /** The parts of a node whose values are read at each scrape. */
-export interface Measured extends RenditionSources, MeasuredPeers {
+export interface Measured extends RenditionSources, MeasuredPeers, MeasuredEndpoints {
   /** The versions of Darkroom and of Node.js. */
   readonly versions: { readonly version: string; readonly node: string }
   readonly parts: { readonly pending: number }
@@ -24,12 +21,6 @@ export interface Measured extends RenditionSources, MeasuredPeers {
   readonly outbox: Pick<Outbox, 'counters'>
   readonly relay: Pick<EventRelay, 'counters'>
   readonly feed: Pick<EventFeed, 'counters'>
-  readonly store: Calling
-  readonly elsewhere: {
-    /** By their aliases. */
-    readonly buckets: ReadonlyMap<string, { readonly bucket: Calling }>
-    readonly remotes: Calling
-  }
 }
 
 /** Metrics of a node that are read at each scrape. docs/metrics.md lists them. */
@@ -231,42 +222,6 @@ function outboxMetrics({ outbox, feed }: Measured): readonly SampledMetric[] {
       name: 'darkroom_feed_incomplete_batches_total',
       help: 'Damaged batches of which some events could not be restored: compare the consumers with GET /images',
       read: () => feed.counters.incompleteBatches,
-    },
-  ]
-}
-
-/** By the value of the label `endpoint`, which is never a host of a request. No alias has a colon. */
-function endpointsOf({
-  store,
-  elsewhere: { buckets, remotes },
-}: Measured): readonly (readonly [string, EndpointCalls])[] {
-  const all = [
-    ['store', store] as const,
-    ...[...buckets].map(([alias, { bucket }]) => [`bucket:${alias}`, bucket] as const),
-    ['remote', remotes] as const,
-  ]
-  return all.flatMap(([endpoint, { calls }]) => (calls === undefined ? [] : [[endpoint, calls] as const]))
-}
-
-function endpointMetrics(measured: Measured): readonly SampledMetric[] {
-  const endpoints = endpointsOf(measured)
-  return [
-    {
-      type: 'counter',
-      name: 'darkroom_endpoint_calls_total',
-      help: 'Calls to the store, to each bucket ("bucket:<alias>") and to all remote hosts ("remote"), by outcome; retries are not counted',
-      labels: ['endpoint', 'outcome'],
-      read: () =>
-        endpoints.flatMap(([endpoint, { outcomes }]) =>
-          Object.entries(outcomes).map(([outcome, value]): Sample => ({ labels: { endpoint, outcome }, value })),
-        ),
-    },
-    {
-      type: 'gauge',
-      name: 'darkroom_circuit_breaker_open',
-      help: '1 if the circuit breaker of the endpoint is open, else 0; of "remote": that of any host requested within the last minute',
-      labels: ['endpoint'],
-      read: () => endpoints.map(([endpoint, calls]) => ({ labels: { endpoint }, value: Number(calls.isBreakerOpen) })),
     },
   ]
 }

@@ -8,6 +8,7 @@ import { createFileStoreReserve } from '../adapters/file-store/file-store-reserv
 import { createRendererPool, type RendererPool } from '../adapters/renderer/renderer-pool.ts'
 import { createCacheSweeper } from '../adapters/sweep/cache-sweep.ts'
 import { SweepRefused } from '../adapters/sweep/cache-sweep-folder.ts'
+import type { S3StoreSettings } from '../adapters/s3/s3-store.ts'
 import type { BucketSettings } from '../config/buckets-file.ts'
 import { type Config, ConfigError } from '../config/env.ts'
 import { sizePolicy } from '../config/size-policy.ts'
@@ -125,7 +126,7 @@ export function memoryCacheOf(config: Config, memoryBytes: number): number {
 
 /** @param options.readOnly The node is read-only: a read-only folder is accepted. */
 export async function createStore(config: Config, { readOnly = false } = {}): Promise<ObjectStore> {
-  const { STORE, S3_ENDPOINT, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config
+  const { STORE } = config
   if (STORE.startsWith('file:')) {
     const folder = STORE.slice('file:'.length)
     const place = storePlace(folder)
@@ -138,8 +139,14 @@ export async function createStore(config: Config, { readOnly = false } = {}): Pr
   }
   // Imported only if used: loading the client takes a tenth of a second, and memory.
   const { createS3Store } = await import('../adapters/s3/s3-store.ts')
+  return createS3Store(s3Settings(config))
+}
+
+/** @param config STORE is a bucket. */
+export function s3Settings(config: Config): S3StoreSettings {
+  const { STORE, S3_ENDPOINT, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = config
   const sessionToken = config.AWS_SESSION_TOKEN
-  return createS3Store({
+  return {
     bucket: STORE.slice('s3://'.length),
     ...(S3_ENDPOINT !== '' && { endpoint: S3_ENDPOINT }),
     region: config.S3_REGION,
@@ -148,7 +155,7 @@ export async function createStore(config: Config, { readOnly = false } = {}): Pr
       credentials: { accessKeyId, secretAccessKey, ...(sessionToken !== '' && { sessionToken }) },
     }),
     limits: { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 },
-  })
+  }
 }
 
 async function tenthOfDisk(folder: string): Promise<number> {

@@ -32,6 +32,7 @@ import { createResolver } from '../service/originals/resolve.ts'
 import { createUploads } from '../service/originals/uploads.ts'
 import type { ImageCache, Spool } from '../service/ports/cache.ts'
 import type { Meter } from '../service/ports/meter.ts'
+import type { StoreReads } from '../service/ports/replicas.ts'
 import type { ObjectStore } from '../service/ports/store.ts'
 import { createMezzanineDemand } from '../service/renditions/mezzanine-demand.ts'
 import { createMezzanineService } from '../service/renditions/mezzanines.ts'
@@ -48,6 +49,8 @@ import type { Parts } from './parts.ts'
 /** The systems outside of the services. */
 export interface Outside {
   readonly store: ObjectStore
+  /** Undefined for a file store. */
+  readonly reads: StoreReads | undefined
   readonly disk: Disk
   readonly renderers: RendererPool
   readonly meter: Meter

@@ -32,6 +32,7 @@ import { createParts, delay, type Parts, repeating } from './parts.ts'
 import { createReadiness } from './readiness.ts'
 import { begun, renditionSweep, untilItWorks } from './repeated.ts'
 import { createRelay, purgesChanges } from './relay.ts'
+import { readingNearest, watchEndpoints } from './replicas.ts'
 import { createServices, type Outside, type Services } from './services.ts'
 import { atStart, listenTrouble } from './start-trouble.ts'
 import { addStoreWatches } from './store-watches.ts'
@@ -241,14 +242,16 @@ async function openOutside(options: OutsideOptions): Promise<Outside> {
   // After the requests, whose renditions may wait.
   parts.add({ stop: disk.cache.flush })
   log.info(ATIME_MESSAGES[await atStart(cachePlace(config.CACHE_DIR), probeAccessTimes(config.CACHE_DIR))])
-  const store = await createStore(config, { readOnly: writeAccess.tokens.length === 0 })
+  const primary = await createStore(config, { readOnly: writeAccess.tokens.length === 0 })
+  const { store, reads } = await readingNearest(config, primary)
+  if (reads) parts.add({ ...begun(watchEndpoints(reads, meter)), forget: reads.forget })
   const elsewhere = await createElsewhere(config, bucketSettings)
   parts.add({ stop: store.close }, 'connections')
   parts.add({ stop: elsewhere.close }, 'connections')
   const node = randomBytes(4).toString('hex')
   const peers = createPeers(config, store, node)
   parts.add(peers.hints)
-  return { store, disk, renderers, meter, elsewhere, peers, node, reportsChanges: purgesChanges(sinks) }
+  return { store, reads, disk, renderers, meter, elsewhere, peers, node, reportsChanges: purgesChanges(sinks) }
 }
 
 async function endLog(log: Log, flush: () => void): Promise<void> {

@@ -215,6 +215,13 @@ export const PANEL_ROWS: readonly PanelRow[] = [
           unit: 'none',
           queries: { '{{endpoint}}': sum('darkroom_circuit_breaker_open', 'endpoint') },
         },
+        'Reads by endpoint of the store': {
+          unit: 'ops',
+          queries: {
+            '{{endpoint}}': rate('darkroom_store_reads_total', { by: 'endpoint' }),
+            'sent once more': rate('darkroom_store_hedges_total'),
+          },
+        },
       },
     ],
   },

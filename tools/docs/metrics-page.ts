@@ -59,6 +59,7 @@ const NGINX_METRICS: readonly MetricDescription[] = [
 
 /** Nothing of it is read: the page needs the definitions only. */
 const IDLE: Measured = {
+  reads: undefined,
   versions: { version: '', node: '' },
   parts: { pending: 0 },
   readiness: { isReady: true, degraded: () => [] },

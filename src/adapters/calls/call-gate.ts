@@ -155,6 +155,8 @@ export interface RetryBudget {
   called(): void
   /** Takes a retry. False: the budget is empty. */
   take(): boolean
+  /** Accumulated retries as a share of their maximum. */
+  readonly fill: number
 }
 
 /**
@@ -177,6 +179,9 @@ export function createRetryBudget({ perCall, perSecond, most, now }: RetryBudget
       if (left < 1) return false
       left -= 1
       return true
+    },
+    get fill() {
+      return left / most
     },
   }
 }

@@ -21,6 +21,8 @@ export interface S3ClientSettings {
    * Absent: the SDK's default chain (environment, profile, role of the machine). `anonymous`: requests are not signed.
    */
   readonly credentials?: S3Credentials | 'anonymous'
+  /** Of the AWS credentials file. Only without `credentials`. */
+  readonly profile?: string
 }
 
 const IDLE_SOCKET_MS = 30_000
@@ -53,6 +55,7 @@ export function createS3Connections(settings: S3ClientSettings, limits: S3Limits
     forcePathStyle: settings.forcePathStyle,
     ...(settings.endpoint !== undefined && { endpoint: settings.endpoint }),
     ...identity(settings.credentials),
+    ...(settings.profile !== undefined && { profile: settings.profile }),
     // Older Ceph RGW rejects the trailing checksums that the SDK sends by default.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',

@@ -62,6 +62,13 @@ export const STORE_SETTINGS: S3SettingNames = {
   bucket: 'STORE',
 }
 
+export const REPLICA_SETTINGS: S3SettingNames = {
+  endpoint: 'its endpoint in STORE_REPLICAS',
+  credentials: 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or its profile in STORE_REPLICAS',
+  rights: 'its profile in STORE_REPLICAS, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+  bucket: 'its bucket in STORE_REPLICAS',
+}
+
 export const BUCKET_SETTINGS: S3SettingNames = {
   endpoint: 'its endpoint in BUCKETS_FILE',
   credentials: 'accessKeyId and secretAccessKey (or anonymous: true) in BUCKETS_FILE',

@@ -6,18 +6,20 @@ import { UnavailableError } from '../../errors.ts'
 import type { ListedObject, ObjectSource, ObjectStore } from '../../service/ports/store.ts'
 import type { S3Attempt } from './s3-calls.ts'
 import type { S3Credentials } from './s3-client.ts'
-import { S3Failure, STORE_SETTINGS, unless } from './s3-failure.ts'
+import { S3Failure, type S3SettingNames, STORE_SETTINGS, unless } from './s3-failure.ts'
 import { createS3Reader, type S3ReaderSettings, type S3Send } from './s3-reader.ts'
 
 export interface S3StoreSettings extends S3ReaderSettings {
   readonly credentials?: S3Credentials
+  /** For messages. Default: those of STORE. */
+  readonly names?: S3SettingNames
 }
 
 /** Objects in one bucket of an S3-compatible store. */
 export function createS3Store(settings: S3StoreSettings): ObjectStore {
-  const { bucket } = settings
+  const { bucket, names = STORE_SETTINGS } = settings
   const reader = createS3Reader(settings, {
-    names: STORE_SETTINGS,
+    names,
     isAbsent: (verdict) => verdict === 'absent',
   })
 
