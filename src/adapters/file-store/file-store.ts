@@ -9,6 +9,7 @@ import { objectBody } from '../calls/timed-body.ts'
 import { FOLDER_MODE, ignoring, makeFolder, placeLink, placeNewFile, systemErrorCode } from '../files/new-file.ts'
 import { keyPath, TMP, toUnavailable, walkKeys } from './file-store-paths.ts'
 import { type FileStoreReserve, RESERVE } from './file-store-reserve.ts'
+import { createFolderSync, type SyncFolders } from './folder-sync.ts'
 
 /** Node's default of 64 KB costs more time than it saves memory: each read wakes another thread. */
 const READ_BYTES = 256 * 1024
@@ -44,6 +45,7 @@ export function createFileStore(folder: string, { reserve, readOnly = false }: F
   // Absolute, as the way from a key's folder up to the root compares paths.
   const root = resolve(folder)
   const tmp = join(root, TMP)
+  const syncFolders = createFolderSync()
   const neededAccess = constants.R_OK | constants.X_OK | (readOnly ? 0 : constants.W_OK)
   mkdirSync(tmp, { recursive: true, mode: FOLDER_MODE })
 
@@ -83,7 +85,7 @@ export function createFileStore(folder: string, { reserve, readOnly = false }: F
 
     async put(key, source, options, signal) {
       const path = keyPath(root, key)
-      const write = () => putFile({ path, root }, source, options, signal)
+      const write = () => putFile({ path, root, syncFolders }, source, options, signal)
       try {
         if (reserve && options.forDeletion) return await reserve.lend(write)
         await reserve?.fill()
@@ -98,9 +100,7 @@ export function createFileStore(folder: string, { reserve, readOnly = false }: F
       signal.throwIfAborted()
       const path = keyPath(root, key)
       await orAbsent(tmp, async () => {
-        await unlink(path)
-        await syncDirectories(dirname(path), dirname(path))
-        await removeEmptyDirectories(dirname(path), root)
+        await removeFile({ path, root, syncFolders })
         await reserve?.refill()
       })
     },
@@ -149,10 +149,11 @@ export async function removeOrphans(root: string, now: number): Promise<void> {
 interface Place {
   readonly path: string
   readonly root: string
+  readonly syncFolders: SyncFolders
 }
 
 async function putFile(
-  { path, root }: Place,
+  { path, root, syncFolders }: Place,
   source: ObjectSource,
   { overwrite = false, rebuildable = false, mayLink = false, ...expected }: PutOptions,
   signal: AbortSignal,
@@ -163,7 +164,7 @@ async function putFile(
   const outcome = linked ?? (await placeNewFile({ ...placement, write }))
   if (rebuildable) return outcome
   // Also for a file that exists: the process that made it may not have synced yet.
-  await syncDirectories(dirname(path), root)
+  await syncFolders(dirname(path), root)
   return outcome
 }
 
@@ -206,17 +207,10 @@ async function* readInParts(path: string, sizeBytes: number): AsyncGenerator<Buf
   }
 }
 
-/** Makes the names durable, from the deepest folder up to `top`. A folder that is gone is skipped. */
-async function syncDirectories(deepest: string, top: string): Promise<void> {
-  for (let path = deepest; ; path = dirname(path)) {
-    const handle = await open(path, 'r').catch(ignoring('ENOENT'))
-    try {
-      await handle?.sync()
-    } finally {
-      await handle?.close()
-    }
-    if (path === top) return
-  }
+async function removeFile({ path, root, syncFolders }: Place): Promise<void> {
+  await unlink(path)
+  await syncFolders(dirname(path), dirname(path))
+  await removeEmptyDirectories(dirname(path), root)
 }
 
 async function removeEmptyDirectories(deepest: string, root: string): Promise<void> {

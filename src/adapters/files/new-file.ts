@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, fdatasyncSync, futimesSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { type FileHandle, link, mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, link, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 // nginx reads renditions as another user of the same group.
@@ -143,7 +143,8 @@ async function place(
     if (overwrite || systemErrorCode(error) !== 'EEXIST') throw error
     return 'exists'
   } finally {
-    await rm(aside, { force: true })
+    // `rm` would look at the file first, as it also removes folders.
+    await unlink(aside).catch(ignoring('ENOENT'))
   }
 }
 
