@@ -118,6 +118,7 @@ test('HAProxy accepts the configuration of the ConfigMap, with proxies that it t
   const folder = await temporary(t, data)
   const file = join(folder, 'haproxy.cfg')
   const original = data['haproxy.cfg'] ?? ''
+  assert.doesNotMatch(original, /^[^#\n]*\b(?:user|group) haproxy\b/m)
   await writeFile(file, original.replace('/etc/haproxy/originals.map', join(folder, 'originals.map')))
   const haproxy = await ensureHaproxy()
   for (const TRUSTED_PROXIES of ['', '10.0.0.0/8', '10.0.0.0/8 192.0.2.7'])

@@ -6,9 +6,11 @@ import { expandTemplate } from './template.ts'
 const CONTAINER_LINES = {
   'user haproxy': '',
   'group haproxy': '',
-  'bind :80': 'bind :8080',
-  'bind 127.0.0.1:8405': 'bind :8405',
-  'acl from_proxy src 127.0.0.1': `acl from_proxy src 127.0.0.1 "\${TRUSTED_PROXIES[*]}"`,
+  'stats socket /run/haproxy/admin.sock mode 660 group haproxy level admin':
+    '  stats socket /run/haproxy/admin.sock mode 600 level admin',
+  'bind :80': '  bind :8080',
+  'bind 127.0.0.1:8405': '  bind :8405',
+  'acl from_proxy src 127.0.0.1': `  acl from_proxy src 127.0.0.1 "\${TRUSTED_PROXIES[*]}"`,
 } as const
 
 /** A file of packaging/haproxy/, made from its template in tools/docs/haproxy/. */
