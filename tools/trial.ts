@@ -34,13 +34,14 @@ const USAGE = `Usage: npm run trial -- <trial> [<options>]
 
   cluster  Nodes with their nginx, two HAProxy fronts and SeaweedFS on loopback, in these sections:
            cold     1,000 concurrent cold requests for 20 sizes of one original, by three nodes
-           primed   first views of pictures that were rendered in advance by the node of their upload
+           primed   first views of pictures that were rendered in advance (PRIME_SIZES) by the node of their upload
            hot      half of all requests for one picture, by four nodes
-           changes  a steady load while nodes join, leave, are killed, frozen, cut off from the store and restarted
+           changes  a steady load while nodes join, leave, are killed, frozen, cut off from the store and restarted;
+                    scripts/front keeps the fronts in step with the registry
 
   --sections cold,…    of these; default: all
   --hot-seconds 60     of the load for one picture; its balance is judged from 30 on
-  --pause 20           seconds after each change; p99 is judged from 16 on
+  --pause 20           seconds after each change; p99 is judged from 16 on, at this rate
   --outage 60          seconds for which a node cannot reach the store
   --rate 50            requests per second during the changes
 

@@ -64,13 +64,17 @@ export async function tryChanges(cluster: Cluster, options: ChangeOptions): Prom
 
   await phase('before all changes', async () => ({}))
   await phase('a fourth node joins', async () => {
-    await joining.start()
-    await moving('a fourth node joins', 4, () => members.join(joining))
+    await moving('a fourth node joins', 4, async () => {
+      await joining.start()
+      await members.join(joining)
+    })
     return {}
   })
   await phase('the fourth node leaves', async () => {
-    await moving('the fourth node leaves', 4, () => members.retire(joining))
-    await members.leave(joining)
+    await moving('the fourth node leaves', 4, async () => {
+      await joining.stop()
+      await members.leave(joining)
+    })
     return {}
   })
   await phase('kill -9 of a node', async () => {
@@ -88,7 +92,7 @@ export async function tryChanges(cluster: Cluster, options: ChangeOptions): Prom
     return {}
   })
   await phase('another is drained and restarts', async () => {
-    await members.retire(three)
+    await three.stop()
     await three.start()
     await members.join(three)
     return {}

@@ -5,7 +5,7 @@ import { startCluster } from './cluster.ts'
 import { type ChangeOptions, tryChanges } from './change-section.ts'
 import { tryCold } from './cold-section.ts'
 import { tryHot } from './hot-section.ts'
-import { tryPrimed } from './primed-section.ts'
+import { PRIMED_ENV, tryPrimed } from './primed-section.ts'
 
 export const CLUSTER_SECTIONS = ['cold', 'primed', 'hot', 'changes'] as const
 export type ClusterSection = (typeof CLUSTER_SECTIONS)[number]
@@ -26,7 +26,7 @@ export async function tryCluster(options: ClusterTrialOptions): Promise<readonly
   const { say } = options
   const runs: Readonly<Record<ClusterSection, (scope: Scope) => Promise<readonly TrialFigure[]>>> = {
     cold: async (scope) => tryCold(await startCluster(scope, { nodes: 3, say })),
-    primed: async (scope) => tryPrimed(await startCluster(scope, { nodes: 3, say })),
+    primed: async (scope) => tryPrimed(await startCluster(scope, { nodes: 3, env: PRIMED_ENV, say })),
     hot: async (scope) =>
       tryHot(await startCluster(scope, { nodes: 4, say }), {
         seconds: options.hotSeconds,

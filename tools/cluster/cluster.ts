@@ -65,7 +65,7 @@ export async function startCluster(scope: Scope, options: ClusterOptions): Promi
   await Promise.all(nodes.slice(0, running).map((node) => node.start()))
   const fronts = await Promise.all(Array.from({ length: FRONTS }, () => startHaproxy()))
   for (const front of fronts) scope.after(front.stop)
-  const members = await setMembers(scope, fronts)
+  const members = setMembers(scope, fronts, storeEnv)
   scope.after(() => store.close())
   scope.after(server.stop)
   for (const node of nodes.slice(0, running)) await members.join(node)

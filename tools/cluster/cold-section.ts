@@ -19,10 +19,10 @@ export function keysOf(number: number): readonly string[] {
 }
 
 /** A large picture that no other text gives, uploaded through the fronts. @returns its id. */
-export async function uploadLarge(cluster: Cluster, text: string, query = ''): Promise<string> {
+export async function uploadLarge(cluster: Cluster, text: string): Promise<string> {
   const bytes = distinctCopy(await fixture('mountains.jpg'), text)
   const turn = createHash('sha256').update(text).digest().readUInt8()
-  const { status, body } = await cluster.viewers.upload(cluster.front(turn), `/images${query}`, bytes)
+  const { status, body } = await cluster.viewers.upload(cluster.front(turn), '/images', bytes)
   if (status !== 201) throw new Error(`An upload was answered ${status}: ${body.toString().slice(0, 200)}`)
   return idOf(bytes)
 }

@@ -4,13 +4,14 @@ import { type Cluster, nodesAreIdle } from './cluster.ts'
 
 const PICTURES = 16
 const SIZE = '120w'
+/** Settings of the nodes. */
+export const PRIMED_ENV = { PRIME_SIZES: SIZE } as const
 
 /** Pictures whose sizes are rendered in advance by the node of the upload, then viewed at once through the fronts. */
 export async function tryPrimed(cluster: Cluster): Promise<readonly TrialFigure[]> {
   const { nodes, viewers } = cluster
   const ids: string[] = []
-  for (let index = 0; index < PICTURES; index += 1)
-    ids.push(await uploadLarge(cluster, `primed ${index}`, `?sizes=${SIZE}`))
+  for (let index = 0; index < PICTURES; index += 1) ids.push(await uploadLarge(cluster, `primed ${index}`))
   await nodesAreIdle(nodes)
   const renders = async (): Promise<number> => {
     const each = nodes.map((node) => node.darkroom().metric('darkroom_render_duration_seconds_count'))
