@@ -9,6 +9,7 @@ import { benchCluster } from './cluster.ts'
 import { benchEncoders } from './encoders.ts'
 import { benchEvents } from './events.ts'
 import { benchGalleries } from './galleries.ts'
+import { benchHedging } from './hedging.ts'
 import { benchHits } from './hits.ts'
 import { benchIngest } from './ingest.ts'
 import type { BenchOptions, BenchReport, Figure } from './measure.ts'
@@ -44,6 +45,7 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
   steps      100,000 distinct specs of one picture with SIZE_POLICY=steps, and the rate of hits between the steps
   events     CPU and puts for events that are written to an S3 store, alone and 600 per second, and read from the feed
   store      CPU of a GET and a HEAD to an S3 store, against the SDK and bare HTTP
+  hedging    first views while the store delays one GET in 100 by 2 s, against those without delays
   purge      sweep of a cache of a million files, against find -delete
   uploads    memory over a hundred large uploads
   ingest     sustained uploads of 2 and 12 MP: CPU and memory, and what five million a day need
@@ -77,6 +79,7 @@ const PARTS = {
   steps: benchSteps,
   events: benchEvents,
   store: benchStoreCalls,
+  hedging: benchHedging,
   purge: benchPurge,
   uploads: benchUploads,
   ingest: benchIngest,

@@ -5,6 +5,7 @@ import { wholeNumber } from './commands/whole-number.ts'
 import { createRandom } from './pictures/seeded-random.ts'
 import { inScope, type Scope } from './processes/scope.ts'
 import { tryEvents } from './trials/events-trial.ts'
+import { freezeOsd } from './trials/frozen-osd.ts'
 import { tryFtp } from './trials/ftp-trial.ts'
 import { cutPower } from './trials/outbox-power-cuts.ts'
 import { tryPurges } from './trials/purge-trial.ts'
@@ -52,6 +53,12 @@ const USAGE = `Usage: npm run trial -- <trial> [<options>]
   --nodes 3            nodes; one more is down
   --viewers 4          clients that request new sizes
 
+  frozen-osd   First views through two nodes, one with a replica (SeaweedFS), while one of three OSDs of Ceph is frozen.
+           Measures how long viewers notice. Installs Ceph.
+
+  --frozen 60          seconds
+  --views 10           first views per second of each node
+
   --seed 1             seed of the random generator
   --help               print this help
 
@@ -79,6 +86,8 @@ await runTool({
     pictures: { type: 'string', default: '200' },
     nodes: { type: 'string', default: '3' },
     viewers: { type: 'string', default: '4' },
+    frozen: { type: 'string', default: '60' },
+    views: { type: 'string', default: '10' },
     seed: { type: 'string', default: '1' },
   },
   async run(values, [trial, ...others]) {
@@ -121,11 +130,17 @@ await runTool({
           viewers: wholeNumber('viewers', values.viewers),
           say,
         }),
+      'frozen-osd': (scope) =>
+        freezeOsd(scope, {
+          frozenSeconds: wholeNumber('frozen', values.frozen),
+          rate: wholeNumber('views', values.views),
+          say,
+        }),
     }
 
     const run = runs[trial ?? '']
     if (run === undefined || others.length > 0)
-      throw new Error('name a trial: ftp, events, cluster or purge; see --help')
+      throw new Error('name a trial: ftp, events, cluster, purge or frozen-osd; see --help')
     say(`seed ${seed}`)
     return conclude(await inScope(run))
   },

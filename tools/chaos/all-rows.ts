@@ -9,6 +9,7 @@ import { MEMBER_ROWS } from './member-rows.ts'
 import { PROCESS_ROWS } from './process-rows.ts'
 import { RELAY_ROWS } from './relay-rows.ts'
 import { REMOTE_ROWS } from './remote-rows.ts'
+import { REPLICA_ROWS } from './replica-rows.ts'
 import type { FaultRow } from './row.ts'
 import { STORE_ROWS } from './store-rows.ts'
 import { UPLOAD_ROWS } from './upload-rows.ts'
@@ -26,6 +27,7 @@ export const ALL_ROWS: readonly FaultRow[] = [
   ...FRONT_ROWS,
   ...REMOTE_ROWS,
   ...RELAY_ROWS,
+  ...REPLICA_ROWS,
   ...CDN_ROWS,
   ...MEMBER_ROWS,
 ].toSorted((a, b) => a.row - b.row)

@@ -72,6 +72,8 @@ log file = $folder/log/\$name.log
 crash dir = $folder/log
 # Three OSDs on one host: the copies may not ask for three hosts.
 osd crush chooseleaf type = 0
+# Their reports of a silent one count singly, as those of three hosts would.
+mon osd reporter subtree level = osd
 osd pool default size = 2
 osd pool default min size = 1
 osd pool default pg num = 4
@@ -146,7 +148,10 @@ start_osds() {
     makers+=($!)
   done
   for maker in "${makers[@]}"; do wait "$maker"; done
-  for id in "${osd_ids[@]}"; do run_daemon ceph-osd -f -i "$id" --keyring "$folder/osd/$id/keyring"; done
+  for id in "${osd_ids[@]}"; do
+    run_daemon ceph-osd -f -i "$id" --keyring "$folder/osd/$id/keyring"
+    echo $! >"$folder/osd/$id.pid"
+  done
   until cluster osd stat -f json | grep -q "\"num_up_osds\":${#osd_ids[@]}"; do sleep 0.2; done
   say 'OSDs are up'
 }
@@ -154,6 +159,8 @@ start_osds() {
 make_data_pool() {
   cluster osd erasure-code-profile set two-and-one k=2 m=1 crush-failure-domain=osd
   cluster osd pool create default.rgw.buckets.data 8 8 erasure two-and-one
+  # Two OSDs are enough to read and write, as with the copies of the other pools.
+  cluster osd pool set default.rgw.buckets.data min_size 2
   cluster osd pool application enable default.rgw.buckets.data rgw
 }
 

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from '../processes/free-port.ts'
 import { createServerFolder, startServer } from '../processes/process.ts'
@@ -6,8 +7,13 @@ import { CREDENTIALS, REGION, type S3Access, type S3Server, SECOND_CREDENTIALS, 
 
 const SCRIPT = join(import.meta.dirname, './ceph-rgw.sh')
 
+export interface CephServer extends S3Server {
+  /** Process id of one of the three OSDs, whose ids are 0, 1 and 2. */
+  osdPid(id: number): Promise<number>
+}
+
 /** A whole Ceph cluster with its S3 gateway and an erasure-coded data pool: six processes, ready in some 20 seconds. */
-export async function startCeph(): Promise<S3Server> {
+export async function startCeph(): Promise<CephServer> {
   await ensureCeph()
   const folder = await createServerFolder('ceph')
   const [monitorPort, s3Port] = [await freePort(), await freePort()]
@@ -26,5 +32,6 @@ export async function startCeph(): Promise<S3Server> {
     isReady: () => storesObjects(access),
     readyTimeoutMs: 180_000,
   })
-  return { ...access, stop: server.stop }
+  const osdPid = async (id: number): Promise<number> => Number(await readFile(join(folder, 'osd', `${id}.pid`), 'utf8'))
+  return { ...access, osdPid, stop: server.stop }
 }

@@ -28,6 +28,8 @@ export interface FaultMatch {
   readonly path?: RegExp
   /** Only the first so many requests that match otherwise, counted from `setFault`. */
   readonly first?: number
+  /** Only each so many of them, such as every hundredth. */
+  readonly every?: number
 }
 
 export interface FaultProxy {
@@ -56,10 +58,10 @@ export async function startFaultProxy({ target }: { target: string }): Promise<F
   let hits = 0
 
   const faultOf = (incoming: IncomingMessage): Fault | undefined => {
-    const { method, path, first = Infinity } = fault?.matching ?? {}
+    const { method, path, first = Infinity, every = 1 } = fault?.matching ?? {}
     if (method?.test(incoming.method ?? '') === false || path?.test(incoming.url ?? '') === false) return undefined
     hits += 1
-    return hits > first ? undefined : fault
+    return hits > first || hits % every !== 0 ? undefined : fault
   }
 
   const later = (ms: number, action: () => void): void => {
