@@ -8,6 +8,7 @@ import { freePort } from '../../tools/processes/free-port.ts'
 import type { Scope } from '../../tools/processes/scope.ts'
 import { rawRequest } from '../../tools/requests/raw-request.ts'
 import { backgroundIsDone, type Darkroom, uploadFixture } from '../../tools/servers/darkroom.ts'
+import type { NginxOptions } from '../../tools/servers/nginx.ts'
 import { AUTHORIZATION, newStore, type Site, startNginxFor, startNodeFor } from '../../tools/servers/site.ts'
 
 async function until(isIt: () => boolean | Promise<boolean>, what: string): Promise<void> {
@@ -19,7 +20,7 @@ async function until(isIt: () => boolean | Promise<boolean>, what: string): Prom
 }
 
 /** Nodes of one store behind their own nginx, each of which knows the addresses of the others. */
-async function startPeers(t: Scope, count: number): Promise<readonly Site[]> {
+async function startPeers(t: Scope, count: number, site: NginxOptions['site'] = {}): Promise<readonly Site[]> {
   const { env } = await newStore()
   const sites: Site[] = []
   for (let index = 0; index < count; index += 1) {
@@ -27,7 +28,7 @@ async function startPeers(t: Scope, count: number): Promise<readonly Site[]> {
     // Of its nginx, whose own port is known only after the node has started.
     const address = `127.0.0.1:${await freePort()}`
     const node = await startNodeFor(t, { env: { ...settings, NODE_ADDRESS: address } })
-    const nginx = await startNginxFor(t, node, { alsoListen: `listen ${address};` })
+    const nginx = await startNginxFor(t, node, { alsoListen: `listen ${address};`, site })
     sites.push({ node, nginx, url: nginx.origin })
   }
   for (const { node } of sites) {
@@ -55,16 +56,18 @@ async function remove(origin: string, id: string): Promise<void> {
 }
 
 test('A deletion on one node is hinted to the others, which forget the image at once', async (t) => {
-  const sites = await startPeers(t, 3)
+  const sites = await startPeers(t, 3, { 'open_file_cache_valid 1s;': 'open_file_cache_valid 0;' })
   const [first] = sites
   assert.ok(first)
   const id = await uploadFixture(first.url, 'mountains.jpg')
-  await viewEverywhere(sites, id)
+  // nginx keeps the file open.
+  for (let times = 0; times < 3; times += 1) await viewEverywhere(sites, id)
   assert.deepEqual(await Promise.all(sites.map(({ node }) => received(node))), [0, 0, 0])
   const began = performance.now()
   await remove(first.url, id)
   await until(() => sites.every((site) => !has(site, id)), 'all nodes hide the image')
   t.diagnostic(`hidden on three nodes ${Math.round(performance.now() - began)} ms after the request`)
+  for (const { url } of sites) assert.equal((await rawRequest(url, `/image/${id}/40w/x.webp`)).status, 410)
   const counts = await Promise.all(sites.map(({ node }) => received(node)))
   assert.equal(counts[0], 0)
   assert.ok(counts.slice(1).every((count) => count > 0))
