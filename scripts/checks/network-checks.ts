@@ -3,6 +3,7 @@ import { certificateCheck } from './certificate.ts'
 import type { Check } from './check.ts'
 import { clockCheck } from './clock.ts'
 import { dnsCheck } from './dns.ts'
+import { lifecycleCheck } from './lifecycle.ts'
 import { nginxFilesCheck } from './nginx-files.ts'
 import { proxiesCheck } from './proxies.ts'
 import { readinessCheck } from './readiness.ts'
@@ -19,6 +20,7 @@ export const NETWORK_STAGES: readonly (readonly Check[])[] = [
   [
     replicasCheck,
     bucketsCheck,
+    lifecycleCheck,
     sinksCheck,
     clockCheck,
     dnsCheck,

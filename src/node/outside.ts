@@ -6,6 +6,7 @@ import { createDiskSpool } from '../adapters/cache/disk-spool.ts'
 import { createFileStore, prepareFileStore, removeOrphans } from '../adapters/file-store/file-store.ts'
 import { createFileStoreReserve } from '../adapters/file-store/file-store-reserve.ts'
 import { createRendererPool, type RendererPool } from '../adapters/renderer/renderer-pool.ts'
+import type { S3Lifecycle } from '../adapters/s3/s3-lifecycle.ts'
 import { createCacheSweeper } from '../adapters/sweep/cache-sweep.ts'
 import { SweepRefused } from '../adapters/sweep/cache-sweep-folder.ts'
 import type { S3StoreSettings } from '../adapters/s3/s3-store.ts'
@@ -156,6 +157,18 @@ export function s3Settings(config: Config): S3StoreSettings {
     }),
     limits: { totalTimeoutMs: config.STORE_TIMEOUT_SECONDS * 1000 },
   }
+}
+
+/** The lifecycle rules of the bucket of `STORE`. @returns undefined for a folder. */
+export async function openStoreLifecycle(config: Config): Promise<S3Lifecycle | undefined> {
+  if (config.STORE.startsWith('file:')) return undefined
+  const { createS3Lifecycle } = await import('../adapters/s3/s3-lifecycle.ts')
+  return createS3Lifecycle(s3Settings(config))
+}
+
+/** Whether nodes share renditions through the store. */
+export function sharesRenditions({ SHARE_RENDITIONS: wish, STORE }: Config): boolean {
+  return wish === 'on' || (wish === 'auto' && STORE.startsWith('s3:'))
 }
 
 async function tenthOfDisk(folder: string): Promise<number> {

@@ -43,7 +43,7 @@ import { createSourceService } from '../service/renditions/source.ts'
 import { createViewService } from '../service/renditions/view.ts'
 import { createListeners } from '../service/tools/listeners.ts'
 import type { Peers } from './membership.ts'
-import type { Disk, Elsewhere } from './outside.ts'
+import { type Disk, type Elsewhere, sharesRenditions } from './outside.ts'
 import type { Parts } from './parts.ts'
 
 /** The systems outside of the services. */
@@ -196,8 +196,6 @@ function createRenditions(config: Config, found: Foundation & Originals, parts: 
 type Renditions = ReturnType<typeof createRenditions>
 
 function sharingTerms(config: Config, { elsewhere, cache }: Pick<Foundation, 'elsewhere' | 'cache'>) {
-  const { SHARE_RENDITIONS: wish, STORE, SHARE_RENDITIONS_OVER_MS: overMs } = config
-  const isOn = wish === 'on' || (wish === 'auto' && STORE.startsWith('s3:'))
   const sizes = [
     ...primedSpecs(config.PRIME_SIZES, sizePolicy(config)),
     ...elsewhere.told.flatMap(({ primeSizes }) => primeSizes),
@@ -205,7 +203,7 @@ function sharingTerms(config: Config, { elsewhere, cache }: Pick<Foundation, 'el
   return {
     keepDays: config.SHARE_RENDITIONS_DAYS,
     pipeline: cache.mtimeSeconds,
-    overMs: isOn ? overMs : undefined,
+    overMs: sharesRenditions(config) ? config.SHARE_RENDITIONS_OVER_MS : undefined,
     primed: new Set(sizes.map(formatSpec)),
   }
 }

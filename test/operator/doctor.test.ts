@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { after, suite, type TestContext, test } from 'node:test'
+import { promisify } from 'node:util'
 import { PutBucketPolicyCommand } from '@aws-sdk/client-s3'
 import { createS3Store } from '../../src/adapters/s3/s3-store.ts'
 import { freePort } from '../../tools/processes/free-port.ts'
@@ -18,6 +20,8 @@ import { newStore, startNginxFor, startSite, TOKEN, temporaryFolder } from '../.
 import { startStubDns } from '../../tools/servers/stub-dns.ts'
 import { assertFound, doctorReport } from '../support/doctor.ts'
 
+const execute = promisify(execFile)
+const SET_LIFECYCLE = resolve(import.meta.dirname, '../../scripts/set-lifecycle')
 const never = new AbortController().signal
 /** Of the nginx of the tests. */
 const NGINX_USER = '--nginx-user=root'
@@ -41,6 +45,7 @@ async function stage(t: TestContext, more: Env = {}) {
 /** A node on SeaweedFS behind nginx, and its settings. */
 async function site(t: Scope, more: Env = {}, nginx: Partial<NginxOptions> = {}) {
   const { env: store, settings } = await newStore()
+  await execute(SET_LIFECYCLE, ['--quiet'], { env: store })
   const folder = await temporaryFolder(t)
   await chmod(folder, 0o755)
   const place = { CACHE_DIR: join(folder, 'cache'), PORT: String(await freePort()) }
@@ -67,6 +72,25 @@ test('A healthy node behind nginx passes, twice, and nothing but a deletion mark
   t.after(() => store.close())
   const kept = (await keysOf(store, '', never)).map((key) => key.replace(/\/.*/, ''))
   assert.deepEqual([...new Set(kept)], ['deleted', 'invalidations', 'outbox'])
+})
+
+test('A bucket without a lifecycle rule for shared renditions is found, and scripts/set-lifecycle adds it', async (t) => {
+  const { env } = await stage(t)
+  assertFound(await doctorReport(env, []), {
+    check: 'lifecycle',
+    status: 'warning',
+    message: /No lifecycle rule .* renditions\//,
+    fix: /scripts\/set-lifecycle/,
+  })
+  const set = async (...args: readonly string[]) => (await execute(SET_LIFECYCLE, args, { env })).stdout
+  assert.match(await set('--dry-run'), /after 31 days would be set/)
+  assert.match(await set(), /renditions\/ after 31 days is set/)
+  assert.match(await set('--json'), /"days":31,"dryRun":false,"changed":false/)
+  const { findings } = await doctorReport({ ...env, SHARE_RENDITIONS_DAYS: '40' }, [])
+  assert.match(
+    findings.find(({ check }) => check === 'lifecycle')?.message ?? '',
+    /after 31 days, before the nodes stop/,
+  )
 })
 
 test('An nginx that looks for files in another folder is found', async (t) => {

@@ -40,6 +40,9 @@ export function sharedRenditionFolders(id: string, keepDays: number, nowMs: numb
   return [...new Set(times.map((time) => folderOf(id, keepDays, time)))]
 }
 
+/** Id of the lifecycle rule that scripts/set-lifecycle writes. */
+export const LIFECYCLE_RULE = 'darkroom-renditions'
+
 /** Age in days from which no node finds a rendition: for a lifecycle rule, which counts from the write. */
 export function lifecycleDays(keepDays: number): number {
   return keepDays + 1
