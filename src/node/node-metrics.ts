@@ -7,7 +7,7 @@ import type { SampledMetric } from '../telemetry/metrics.ts'
 import { endpointMetrics, type MeasuredEndpoints } from './endpoint-metrics.ts'
 import { type MeasuredPeers, peerMetrics } from './peer-metrics.ts'
 import type { NodeReadiness } from './readiness.ts'
-import { type RenditionSources, rendererMetrics, sharingMetrics } from './rendition-metrics.ts'
+import { leftWorkMetrics, type RenditionSources, rendererMetrics, sharingMetrics } from './rendition-metrics.ts'
 
 /** The parts of a node whose values are read at each scrape. */
 export interface Measured extends RenditionSources, MeasuredPeers, MeasuredEndpoints {
@@ -31,6 +31,7 @@ export function nodeMetrics(measured: Measured): readonly SampledMetric[] {
     ...rendererMetrics(measured),
     ...cacheMetrics(measured),
     ...sharingMetrics(measured),
+    ...leftWorkMetrics(measured),
     ...endpointMetrics(measured),
     ...outboxMetrics(measured),
     ...relayMetrics(measured),

@@ -1,10 +1,13 @@
 import type { RendererPool } from '../adapters/renderer/renderer-pool.ts'
 import type { SharedRenditions } from '../service/renditions/shared-renditions.ts'
+import type { LeftWork } from '../service/tools/left-work.ts'
 import type { SampledMetric } from '../telemetry/metrics.ts'
 
 /** The parts whose values are read. */
 export interface RenditionSources {
   readonly renderers: Pick<RendererPool, 'counters'>
+  readonly leftFetches: Pick<LeftWork, 'counters'>
+  readonly leftRenders: Pick<LeftWork, 'counters'>
   readonly shared: Pick<SharedRenditions, 'counters'>
 }
 
@@ -64,6 +67,31 @@ export function rendererMetrics({ renderers }: Pick<RenditionSources, 'renderers
       name: 'darkroom_renderer_resident_memory_bytes',
       help: 'Resident memory of all renderer processes',
       read: () => renderers.counters.residentBytes,
+    },
+  ]
+}
+
+/** Metrics of work that its requests have left. */
+export function leftWorkMetrics(
+  sources: Pick<RenditionSources, 'leftFetches' | 'leftRenders'>,
+): readonly SampledMetric[] {
+  const kinds = { fetch: sources.leftFetches, render: sources.leftRenders }
+  const read = (counter: keyof LeftWork['counters']) => () =>
+    Object.entries(kinds).map(([kind, { counters }]) => ({ labels: { kind }, value: counters[counter] }))
+  return [
+    {
+      type: 'counter',
+      name: 'darkroom_left_work_kept_total',
+      help: 'Fetches and renders that had begun when the last client canceled its request, and were completed and kept',
+      labels: ['kind'],
+      read: read('kept'),
+    },
+    {
+      type: 'counter',
+      name: 'darkroom_left_work_canceled_total',
+      help: 'The same, canceled because enough others were being completed',
+      labels: ['kind'],
+      read: read('canceled'),
     },
   ]
 }

@@ -41,6 +41,7 @@ import { createRenderBatcher } from '../service/renditions/render.ts'
 import { createSharedRenditions } from '../service/renditions/shared-renditions.ts'
 import { createSourceService } from '../service/renditions/source.ts'
 import { createViewService } from '../service/renditions/view.ts'
+import { createLeftWork, type LeftWork } from '../service/tools/left-work.ts'
 import { createListeners } from '../service/tools/listeners.ts'
 import type { Peers } from './membership.ts'
 import { type Disk, type Elsewhere, sharesRenditions } from './outside.ts'
@@ -74,9 +75,14 @@ export function createServices(config: Config, outside: Outside, parts: Parts) {
     onForget: parts.forget,
     onAnnounced: peers.hints.announce,
   })
+  const left = {
+    leftFetches: parts.add(createLeftWork(Math.ceil(config.FETCH_CONCURRENCY / LEFT_PART))),
+    leftRenders: parts.add(createLeftWork(config.RENDER_CONCURRENCY * MAX_LEFT_RENDERS)),
+  }
   const foundation: Foundation = {
     ...outside,
     ...disk,
+    ...left,
     ...createQueues(config, outside),
     engine: outside.renderers,
     watch,
@@ -94,6 +100,11 @@ export function createServices(config: Config, outside: Outside, parts: Parts) {
 
 export type Services = ReturnType<typeof createServices>
 
+/** Requests that were canceled take at most this part of the fetches, so that a client cannot occupy them all. */
+const LEFT_PART = 4
+/** For each renderer: with one decode for several sizes. A render that has begun occupies its renderer in any case. */
+const MAX_LEFT_RENDERS = 20
+
 interface Queues {
   readonly renderQueue: WorkQueue
   readonly fetchQueue: WorkQueue
@@ -105,6 +116,8 @@ interface Foundation extends Outside, Queues {
   readonly spool: Spool
   readonly engine: RendererPool
   readonly watch: InvalidationWatch
+  readonly leftFetches: LeftWork
+  readonly leftRenders: LeftWork
   readonly guard: DeletionGuard
   readonly now: () => number
   readonly maxRemembered: number

@@ -30,6 +30,7 @@ import { createRenderBatcher } from '../../src/service/renditions/render.ts'
 import { createSharedRenditions } from '../../src/service/renditions/shared-renditions.ts'
 import { createSourceService } from '../../src/service/renditions/source.ts'
 import { createViewService, type View, type ViewService } from '../../src/service/renditions/view.ts'
+import { createLeftWork } from '../../src/service/tools/left-work.ts'
 import { createMemoryCache, createMemoryDisk, createMemorySpool, type MemoryDisk } from './memory-cache.ts'
 import { createMemoryEngine } from './memory-engine.ts'
 import { createMemoryStore } from './memory-store.ts'
@@ -111,6 +112,7 @@ export function createStage(options: StageOptions = {}) {
     },
   })
   const guard = createDeletionGuard({ watch })
+  const left = { leftFetches: createLeftWork(2), leftRenders: createLeftWork(2) }
   const buckets = createBuckets({ buckets: options.buckets ?? new Map(), cache, guard, now, maxRemembered })
   const hosts = createHosts({
     source: options.remoteSource ?? { fetch: () => Promise.reject(new Error('No remotes')), close: async () => {} },
@@ -128,10 +130,14 @@ export function createStage(options: StageOptions = {}) {
     staleIfErrorSeconds: 1_000_000,
     maxHeldBytes: 1000,
   })
-  const versions = createResolver({ uploads: createUploads(store), buckets, hosts }, { guard, now, maxRemembered })
+  const versions = createResolver(
+    { uploads: createUploads(store), buckets, hosts },
+    { ...left, guard, now, maxRemembered },
+  )
   const originals = createOriginalService({
     versions,
     cache,
+    ...left,
     spool,
     engine,
     guard,
@@ -144,7 +150,19 @@ export function createStage(options: StageOptions = {}) {
     maxLooseBytes: 1000,
   })
   const fetchQueue = queue('the object store')
-  const shared = { store, versions, cache, engine, originals, guard, fetchQueue, renderQueue, meter, maxRemembered }
+  const shared = {
+    ...left,
+    store,
+    versions,
+    cache,
+    engine,
+    originals,
+    guard,
+    fetchQueue,
+    renderQueue,
+    meter,
+    maxRemembered,
+  }
   const mezzanines = createMezzanineService({ ...shared, minPixels: options.minPixels ?? 0, fetchTimeoutMs: 5000 })
   const infos = createInfoService(shared)
   const sharedRenditions = createSharedRenditions({
@@ -156,6 +174,7 @@ export function createStage(options: StageOptions = {}) {
     pipeline: cache.mtimeSeconds,
   })
   const views = createViewService({
+    ...left,
     shared: sharedRenditions,
     versions,
     cache,
@@ -208,6 +227,7 @@ export function createStage(options: StageOptions = {}) {
     renditions: viewById(views),
     renderQueue,
     versions,
+    left,
     sharedRenditions,
     currentOf: (ref: AskedRef, signal: AbortSignal) => currentVersion(versions, ref, signal),
     primes,

@@ -68,6 +68,8 @@ const IDLE: Measured = {
   relay: { counters: { isHolder: false, delivered: 0, failedAttempts: 0, deadLetters: 0, lagSeconds: 0 } },
   outbox: { counters: { events: 0, batches: 0, failures: 0, waiting: 0, oldestSeconds: 0 } },
   shared: { counters: { hits: 0, misses: 0, writes: 0, drops: 0 } },
+  leftFetches: { counters: { kept: 0, canceled: 0 } },
+  leftRenders: { counters: { kept: 0, canceled: 0 } },
   keeper: { usedBytes: 0, degraded: false, evicted: { files: 0, bytes: 0 }, sweepAgeSeconds: 0 },
   renderQueue: { active: 0, waiting: 0, expectedWaitMs: 0 },
   fetchQueue: { active: 0, waiting: 0 },

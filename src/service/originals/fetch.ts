@@ -9,7 +9,8 @@ import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectSource, OpenObject } from '../ports/store.ts'
-import { createCoalescer } from '../tools/coalesce.ts'
+import { beginning, createCoalescer } from '../tools/coalesce.ts'
+import type { LeftWork } from '../tools/left-work.ts'
 import { entryBound } from '../tools/memoize.ts'
 import { createFirstByteBudget, openInTime, startTimeLimit, storeTooSlow } from '../tools/time-limit.ts'
 import { createAbsences, isMissing } from './absences.ts'
@@ -61,6 +62,8 @@ export interface OriginalServiceOptions {
   readonly engine: ImageEngine
   readonly guard: DeletionGuard
   readonly fetchQueue: WorkQueue
+  /** Completes the fetches that their requests have left. */
+  readonly leftFetches: LeftWork
   readonly meter: Meter
   readonly maxOriginalBytes: number
   /** For one original, all attempts together. */
@@ -75,20 +78,21 @@ export interface OriginalServiceOptions {
 
 export function createOriginalService(options: OriginalServiceOptions): OriginalService {
   const { cache, engine, fetchQueue, maxOriginalBytes, now, maxRemembered } = options
-  const flights = createCoalescer<ReadyOriginal>(isMissing)
-  const byteFlights = createCoalescer<Fetched>()
+  const flights = createCoalescer<ReadyOriginal>(isMissing, options.leftFetches)
+  const byteFlights = createCoalescer<Fetched>(undefined, options.leftFetches)
   const facts = new LRUCache<string, OriginalFacts>(entryBound(maxRemembered))
   const absences = createAbsences({ maxRemembered, now })
   const local = createLocalOriginals(options)
   const fetch = createFetch({ ...options, local, onAbsence: absences.add })
 
-  async function bring({ id, viewer }: WantedOriginal, signal: AbortSignal): Promise<ReadyOriginal> {
+  async function bring({ id, viewer }: WantedOriginal, signal: AbortSignal, begun: () => void): Promise<ReadyOriginal> {
     const here = await local.find(id)
     const known = here && (await inspectLocal(id, here))
     if (known) return { source: here, facts: known }
     await absences.untilMayAsk(id, signal)
     const wanted = { id, asked: performance.now(), maxBytes: maxOriginalBytes }
-    const { source, head } = await fetchQueue.run(() => fetch(wanted, signal), signal, { viewer })
+    const fetchNow = beginning(begun, () => fetch(wanted, signal))
+    const { source, head } = await fetchQueue.run(fetchNow, signal, { viewer })
     viewer?.found?.()
     try {
       return { source, facts: await inspect(id, source, head) }
@@ -127,14 +131,18 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     isHere: async (id) => (await local.find(id)) !== undefined,
     async ready(wanted, signal) {
       absences.assertNone(wanted.id)
-      return (await flights.run(wanted.id, (within) => bring(wanted, within), signal)).value
+      return (await flights.run(wanted.id, (within, begun) => bring(wanted, within, begun), signal)).value
     },
     async open(wanted, signal) {
       const { id, sizeBytes, range } = wanted
       const here = await local.open(wanted)
       if (here) return here
       const fetched = { id, asked: performance.now(), maxBytes: Math.max(sizeBytes, maxOriginalBytes) }
-      const fly = (within: AbortSignal) => fetchQueue.run(() => fetch(fetched, within), within)
+      const fly = (within: AbortSignal, begun: () => void) =>
+        fetchQueue.run(
+          beginning(begun, () => fetch(fetched, within)),
+          within,
+        )
       const { value } = await byteFlights.run(id, fly, signal)
       const { source } = value
       const body = 'bytes' in source ? partOf(source.bytes, range) : await local.open(wanted)

@@ -65,9 +65,14 @@ export function createHosts(options: HostsOptions): ChangingSource<AskedRemote, 
   const isKept = (id: string) => keptRenditions !== undefined && !isTransientId(id)
   const shelfName = (file: string) => `${keptRenditions}-${file}`
 
-  async function askAgain(ref: RemoteRef, known: LocatedRemote, signal: AbortSignal): Promise<LocatedRemote> {
+  async function askAgain(
+    ref: RemoteRef,
+    known: LocatedRemote,
+    signal: AbortSignal,
+    begun?: () => void,
+  ): Promise<LocatedRemote> {
     const isHere = !lost.has(known.id) && !isTransientId(known.id)
-    const { version } = await ask(ref, isHere ? known : undefined, signal)
+    const { version } = await ask(ref, isHere ? known : undefined, signal, begun)
     lost.delete(version.id)
     if (isHere && known.id !== version.id) shelf.drop(known)
     return version
@@ -80,11 +85,11 @@ export function createHosts(options: HostsOptions): ChangingSource<AskedRemote, 
       const pointer = await shelf.recall(ref, signal)
       return pointer && fromPointer(resourceId(ref), pointer)
     },
-    async resolve(ref, known, signal) {
-      if (known !== undefined) return await askAgain(ref, known, signal)
+    async resolve(ref, known, signal, begun) {
+      if (known !== undefined) return await askAgain(ref, known, signal, begun)
       const place = newRemotes.enter(ref.client)
       try {
-        const { version, isAdded } = await ask(ref, undefined, signal)
+        const { version, isAdded } = await ask(ref, undefined, signal, begun)
         void isAdded.then(place.leave)
         lost.delete(version.id)
         return version
@@ -150,6 +155,13 @@ interface Asked {
   readonly isAdded: Promise<boolean>
 }
 
+interface WantedBody {
+  readonly url: string
+  readonly known: RemoteValidators
+  /** As in `OriginalSource`. */
+  readonly begun?: (() => void) | undefined
+}
+
 const NOT_ADDED = Promise.resolve(false)
 
 interface FetchedBody extends Omit<Extract<RemoteAnswer, { kind: 'body' }>, 'body'> {
@@ -165,9 +177,14 @@ function createHostRequest(options: HostRequestOptions) {
   const hashes = options.store.checksMd5 ? (['sha256', 'md5'] as const) : (['sha256'] as const)
   const intake: Intake = { maxBytes: options.maxOriginalBytes, hashes }
 
-  async function ask(ref: RemoteRef, known: LocatedRemote | undefined, signal: AbortSignal): Promise<Asked> {
+  async function ask(
+    ref: RemoteRef,
+    known: LocatedRemote | undefined,
+    signal: AbortSignal,
+    begun?: () => void,
+  ): Promise<Asked> {
     const checkedAt = now()
-    const fetched = await fetch(ref.url, known?.validators ?? {}, signal)
+    const fetched = await fetch({ url: ref.url, known: known?.validators ?? {}, begun }, signal)
     const { freshSeconds, staleWhileRevalidateSeconds, staleIfError } = fetched.freshness
     const freshness = {
       freshSeconds,
@@ -187,9 +204,10 @@ function createHostRequest(options: HostRequestOptions) {
   }
 
   /** A body that may be stored goes to the disk. If the disk cannot take it, it is fetched once more, into memory. */
-  async function fetch(url: string, known: RemoteValidators, signal: AbortSignal): Promise<Fetched> {
+  async function fetch({ url, known, begun }: WantedBody, signal: AbortSignal): Promise<Fetched> {
     const answer = await source.fetch(url, known, signal)
     if (answer.kind === 'unchanged') return answer
+    begun?.()
     const { body, ...head } = answer
     if (!head.freshness.storable) return { ...head, spooled: await spool.toMemory(body, intake, signal) }
     try {

@@ -9,6 +9,7 @@ import type { ChangingSource, Located, OriginalSource, Version } from '../ports/
 import type { ObjectSource, OpenObject } from '../ports/store.ts'
 import { type Background, createBackground } from '../tools/background.ts'
 import { createCoalescer } from '../tools/coalesce.ts'
+import type { LeftWork } from '../tools/left-work.ts'
 import { memoryBounds } from '../tools/memoize.ts'
 import { createResults, isOutage } from './resolve-results.ts'
 
@@ -66,6 +67,8 @@ export interface OriginalSources<O extends Version, H extends Version> {
 }
 
 export interface ResolverOptions {
+  /** Completes the fetches that their requests have left. */
+  readonly leftFetches: LeftWork
   readonly guard: DeletionGuard
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -182,7 +185,7 @@ function createRevalidation<R extends ObjectRef | AskedRemote, V extends Version
   const results = createResults(new LRUCache<string, V>(bounds), options)
   // By id. A version that is being rendered was located just now.
   const located = new LRUCache<string, V>(bounds)
-  const flights = createCoalescer<V>()
+  const flights = createCoalescer<V>(undefined, options.leftFetches)
   const recalls = createCoalescer<V | undefined>()
 
   async function revalidated(resource: string, ref: R, signal: AbortSignal): Promise<V> {
@@ -216,15 +219,15 @@ function createRevalidation<R extends ObjectRef | AskedRemote, V extends Version
   async function ask(resource: string, ref: R, signal: AbortSignal): Promise<V> {
     // A request after an invalidation does not join a flight from before it.
     const flight = `${resource} ${results.generation(resource)}`
-    return (await flights.run(flight, (within) => askOnce(resource, ref, within), signal)).value
+    return (await flights.run(flight, (...within) => askOnce(resource, ref, ...within), signal)).value
   }
 
-  async function askOnce(resource: string, ref: R, signal: AbortSignal): Promise<V> {
+  async function askOnce(resource: string, ref: R, signal: AbortSignal, begun: () => void): Promise<V> {
     const work = guard.begin(resource)
     const generation = results.generation(resource)
     const isCurrent = () => !work.isInvalidated && results.generation(resource) === generation
     try {
-      const version = await source.resolve(ref, results.last(resource), signal)
+      const version = await source.resolve(ref, results.last(resource), signal, begun)
       if (isCurrent()) results.succeeded(resource, version)
       return version
     } catch (error) {

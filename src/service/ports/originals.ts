@@ -24,10 +24,11 @@ export interface Version extends Located, PictureVersion {
 export interface OriginalSource<R, L extends Located> {
   /**
    * Finds the current version.
+   * @param begun Called when the bytes of an original are being fetched: then the work is completed in any case.
    * @param known The last result for this reference, if there is one: the source then makes a conditional request.
    * @throws LimitError, OriginalError, RemoteError, UnavailableError
    */
-  resolve(ref: R, known: L | undefined, signal: AbortSignal): L | Promise<L>
+  resolve(ref: R, known: L | undefined, signal: AbortSignal, begun?: () => void): L | Promise<L>
   /** @throws OriginalError `original_not_found`, `original_deleted`; ChangedError; UnavailableError */
   open(located: L, signal: AbortSignal): Promise<OpenObject>
   /** The error for an original that does not exist: whether it was deleted. Default: `original_not_found`. */

@@ -11,7 +11,8 @@ import type { Resolver } from '../originals/resolve.ts'
 import type { ImageCache } from '../ports/cache.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectSource, ObjectStore, OpenObject } from '../ports/store.ts'
-import { createCoalescer } from '../tools/coalesce.ts'
+import { beginning, createCoalescer } from '../tools/coalesce.ts'
+import type { LeftWork } from '../tools/left-work.ts'
 import { entryBound } from '../tools/memoize.ts'
 import { readWhole } from '../tools/small-object.ts'
 import { createFirstByteBudget, openInTime, startTimeLimit, storeTooSlow } from '../tools/time-limit.ts'
@@ -150,6 +151,8 @@ export interface MezzanineFetchOptions {
   readonly shelf: MezzanineShelf
   readonly guard: DeletionGuard
   readonly fetchQueue: WorkQueue
+  /** Completes the fetches that their requests have left. */
+  readonly leftFetches: LeftWork
   readonly meter: Meter
   /** Limit of the table of absences; at most 10,000. */
   readonly maxRemembered: number
@@ -170,7 +173,7 @@ const ABSENCE_MS = 5_000
  */
 export function createMezzanineFetch(options: MezzanineFetchOptions) {
   const { store, versions, shelf, guard, fetchQueue, meter, maxRemembered, fetchTimeoutMs } = options
-  const flights = createCoalescer<Mezzanine | undefined>(isMissing)
+  const flights = createCoalescer<Mezzanine | undefined>(isMissing, options.leftFetches)
   const absences = new LRUCache<string, true>({ ...entryBound(Math.min(maxRemembered, MAX_ABSENCES)), ttl: ABSENCE_MS })
   const firstByte = createFirstByteBudget(() => performance.now())
 
@@ -181,7 +184,10 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
     const key = mezzanineKey(id, level)
     if (absences.has(key)) return undefined
     const asked = performance.now()
-    const fly = (within: AbortSignal) => fetchQueue.run(() => fetch({ id, level, asked }, within), within, { viewer })
+    const fly = (within: AbortSignal, begun: () => void) => {
+      const fetchNow = beginning(begun, () => fetch({ id, level, asked }, within))
+      return fetchQueue.run(fetchNow, within, { viewer })
+    }
     const { value } = await flights.run(key, fly, signal)
     if (value) viewer?.found?.()
     return value

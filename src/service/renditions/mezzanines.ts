@@ -12,6 +12,7 @@ import type { ImageEngine } from '../ports/engine.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
+import type { LeftWork } from '../tools/left-work.ts'
 import { entryBound } from '../tools/memoize.ts'
 import { createMezzaninePublisher, isShared, type MadeMezzanines } from './mezzanine-publisher.ts'
 import { createMezzanineFetch, createMezzanineShelf, type Mezzanine, type WantedMezzanine } from './mezzanine-shelf.ts'
@@ -54,6 +55,8 @@ export interface MezzanineServiceOptions {
   readonly originals: OriginalService
   readonly guard: DeletionGuard
   readonly fetchQueue: WorkQueue
+  /** Completes the fetches that their requests have left. */
+  readonly leftFetches: LeftWork
   readonly renderQueue: WorkQueue
   readonly meter: Meter
   /** Limit of each table in memory; 10,000 for the table of absences. */

@@ -34,6 +34,8 @@ export interface Production {
   readonly place: Place | undefined
   /** From before the first read. */
   readonly work: GuardedWork
+  /** Called when the render begins: from then on it is worth completing. */
+  readonly begun: () => void
 }
 
 export interface ChosenFormat {
@@ -69,8 +71,9 @@ export function createProducer(stage: Stage): Producer {
    * Looks in the store before the source is fetched if the size is primed, or the facts in memory tell that the rendition is
    * costly; else when the source has told. So a rendition that is cheap costs no look.
    */
-  async function produce(target: Target, { place, work }: Production, signal: AbortSignal): Promise<MadeRendition> {
+  async function produce(target: Target, production: Production, signal: AbortSignal): Promise<MadeRendition> {
     const { id, spec, as: format, viewer, fromOriginal } = target
+    const { work } = production
     const known = originals.remembered(id)
     const isEarly = shared.covers(target, known && costOf(target, known, maxSide))
     const early = isEarly ? await shared.find(target, viewer, signal) : undefined
@@ -80,7 +83,7 @@ export function createProducer(stage: Stage): Producer {
       const isCovered = shared.covers(target, costOfNext(stage, prepared))
       const late = isCovered && !isEarly ? await shared.find(target, viewer, signal) : undefined
       if (late) return late
-      const made = await render(stage, target, { place, prepared }, signal)
+      const made = await render(stage, target, { ...production, prepared }, signal)
       if (isCovered) shared.keep(target, made, work)
       return made
     } catch (error) {
@@ -126,14 +129,14 @@ function isMezzanineMissed({ mezzanines }: Stage, { from, plan, facts }: Prepare
 async function render(
   stage: Stage,
   { id, spec, as: format, viewer, ahead = false }: Target,
-  { place, prepared }: Pick<Production, 'place'> & { readonly prepared: Prepared },
+  { place, begun, prepared }: Production & { readonly prepared: Prepared },
   signal: AbortSignal,
 ): Promise<MadeRendition> {
   const { source, key, plan, facts, cost } = prepared
   const job = ahead
     ? ({ plan: withoutHurry(plan, spec, facts.frames), priority: 'background' } as const)
     : ({ plan, priority: 'viewer', place, viewer } as const)
-  const bytes = await stage.batcher.render({ source, key, cost, ...job }, signal)
+  const bytes = await stage.batcher.render({ source, key, cost, begun, ...job }, signal)
   const isDue = isMezzanineMissed(stage, prepared) && stage.demand.isDue(id, formatSpec(spec), facts.stored)
   if (isDue) void stage.mezzanines.make(id)
   return { bytes, format, primed: ahead }

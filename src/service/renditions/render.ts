@@ -25,6 +25,8 @@ export interface RenderJob {
   readonly place?: Place | undefined
   /** The request that waits for it. A batch waits in the line of the client that began it. */
   readonly viewer?: Viewer | undefined
+  /** Called when the render begins. */
+  readonly begun?: () => void
 }
 
 /** Expected CPU time. */
@@ -43,7 +45,7 @@ interface Batch {
   isOpen: boolean
 }
 
-interface Member {
+interface Member extends Pick<RenderJob, 'begun'> {
   readonly plan: Plan
   readonly place: Place | undefined
   left: boolean
@@ -78,7 +80,10 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
     const work = async () => {
       end()
       const members = batch.members.filter(({ left }) => !left)
-      for (const { place } of members) place?.leave()
+      for (const { place, begun } of members) {
+        place?.leave()
+        begun?.()
+      }
       const began = performance.now()
       const rendered = engine.render(
         source,
@@ -115,9 +120,15 @@ export function createRenderBatcher({ engine, renderQueue, meter, maxWaiting }: 
         throw new UnavailableError('overloaded', RENDER_QUEUE_FULL)
       }
       const hasRoom = joined !== undefined && joined.members.length < MAX_MEMBERS[job.priority]
-      const { plan, cost, place } = job
+      const { plan, cost, place, begun } = job
       place?.revise((hasRoom ? 0 : cost.decodingMs) + cost.encodingMs)
-      const member: Member = { plan, place, left: false, made: Promise.withResolvers<Buffer>() }
+      const member: Member = {
+        plan,
+        place,
+        ...(begun && { begun }),
+        left: false,
+        made: Promise.withResolvers<Buffer>(),
+      }
       waiting += 1
       const batch = hasRoom ? join(joined, member) : begin(key, job, member)
       return await unlessAborted(member.made.promise, signal, (reason) => {

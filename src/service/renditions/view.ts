@@ -12,6 +12,7 @@ import type { Resolver } from '../originals/resolve.ts'
 import type { MadeRendition, RenditionShelf } from '../ports/cache.ts'
 import type { Version } from '../ports/originals.ts'
 import { type Coalescer, createCoalescer } from '../tools/coalesce.ts'
+import type { LeftWork } from '../tools/left-work.ts'
 import { createRememberedFailures, type RememberedFailures } from '../tools/memoize.ts'
 import { type Attempt, createAttempts, RetryError, type Target } from './attempts.ts'
 import {
@@ -24,7 +25,7 @@ import {
   type RenditionLookUp,
   type RenditionName,
 } from './look-up.ts'
-import { createProducer, type Producer, type ProducerOptions } from './produce.ts'
+import { createProducer, type Producer, type ProducerOptions, type Production } from './produce.ts'
 
 /** A picture that a client, or this node itself, asks for. */
 export interface View extends Omit<RenditionName, 'id'>, Pick<Attempt, 'viewer' | 'ahead'> {
@@ -55,6 +56,8 @@ export interface ViewService {
 export interface ViewServiceOptions extends LookUpOptions, ProducerOptions {
   readonly versions: Resolver
   readonly shelf: RenditionShelf
+  /** Completes the renders that their requests have left. */
+  readonly leftRenders: LeftWork
   readonly renderQueue: Pick<WorkQueue, 'enter'>
   /** Entries of the table of damaged originals. */
   readonly maxRemembered: number
@@ -70,7 +73,7 @@ interface Stage extends ViewServiceOptions, Producer {
 
 export function createViewService(options: ViewServiceOptions): ViewService {
   const lookUp = createLookUp(options)
-  const flights = createCoalescer<Known>(isMissing)
+  const flights = createCoalescer<Known>(isMissing, options.leftRenders)
   const broken = createRememberedFailures(options)
   const stage = { ...options, ...createProducer({ ...options, broken }), lookUp, flights, broken }
   return {
@@ -126,16 +129,17 @@ async function findOrMake(stage: Stage, attempt: Attempt, signal: AbortSignal): 
   const { ahead = false, fromOriginal } = attempt
   // A request must not wait for a render ahead, nor share the damaged source of another attempt.
   const key = `${keyOf(attempt)}${ahead ? ' ahead' : ''}${fromOriginal ? ' from original' : ''}`
-  const { value, joined } = await stage.flights.run(key, (within) => make(stage, attempt, within), signal)
+  const { value, joined } = await stage.flights.run(key, (...flight) => make(stage, attempt, ...flight), signal)
   return { ...value, tier: joined ? 'coalesced' : 'miss' }
 }
 
-async function make(stage: Stage, attempt: Attempt, signal: AbortSignal): Promise<Known> {
+/** @param begun Called when the render begins: then it is completed, even if all requests for it have been canceled. */
+async function make(stage: Stage, attempt: Attempt, signal: AbortSignal, begun: () => void): Promise<Known> {
   const work = stage.guard.begin(attempt.id)
   try {
     const { as } = attempt
     if (typeof as === 'object') return await makeNegotiated(stage, { ...attempt, as }, work, signal)
-    return await makeRendition(stage, { ...attempt, as }, work, signal)
+    return await makeRendition(stage, { ...attempt, as }, { work, begun }, signal)
   } catch (error) {
     const isDeleted = error instanceof OriginalError && error.code === 'original_deleted'
     // The error may be that of a fetch that others began before.
@@ -159,13 +163,18 @@ async function makeNegotiated(
 }
 
 /** Fetches the rendition from the store, or renders it; then publishes it. */
-async function makeRendition(stage: Stage, target: Target, work: GuardedWork, signal: AbortSignal): Promise<Known> {
+async function makeRendition(
+  stage: Stage,
+  target: Target,
+  { work, begun }: Omit<Production, 'place'>,
+  signal: AbortSignal,
+): Promise<Known> {
   const { lookUp, shelf, cache, produce } = stage
   const { id, spec, as: format, ahead = false } = target
   const file = renditionFile(formatSpec(spec), format)
   const shelved = target.kept ? undefined : await shelf.find(id, file, signal)
   const kept = target.kept ?? (shelved && { bytes: shelved, format })
-  const bring = (place: Place | undefined) => produce(target, { place, work }, signal)
+  const bring = (place: Place | undefined) => produce(target, { place, work, begun }, signal)
   const { bytes, primed = false }: MadeRendition = kept ?? (await admitted(stage, target, format, bring))
   if (kept === undefined) shelf.keep(id, file, { bytes, format })
   // A request may have been faster than the render ahead. A picture that a client has seen is not replaced.

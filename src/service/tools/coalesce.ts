@@ -1,3 +1,5 @@
+import type { LeftWork } from './left-work.ts'
+
 /** The outcome of a flight, and whether it had already begun. */
 export interface Landed<T> {
   readonly value: T
@@ -10,44 +12,60 @@ export interface Landed<T> {
  */
 export interface Coalescer<T> {
   /**
-   * @param start Begins the flight. Its signal aborts when the last caller has left, never before.
+   * @param start Begins the flight. Its signal aborts when the last caller has left, never before, and not at all if the flight has
+   *   called `begun` and there is room for it in `leftWork`.
    * @param signal Of this caller: when it aborts, the caller leaves with its reason, and the flight continues for the
    *   others.
    */
-  run(key: string, start: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<Landed<T>>
+  run(key: string, start: StartFlight<T>, signal: AbortSignal): Promise<Landed<T>>
   /** Number of flights in progress. */
   readonly size: number
 }
 
+/** @param begun From here on the work is worth completing, even if all callers leave. */
+type StartFlight<T> = (signal: AbortSignal, begun: () => void) => Promise<T>
+
 interface Flight<T> {
   readonly outcome: Promise<T>
   readonly controller: AbortController
+  readonly state: { hasBegun: boolean; isLeftWork: boolean }
   waiting: number
 }
 
 /**
  * @param mayBeOutdated Whether an error may be outdated: it describes the state when the flight began. A caller that joined such
  *   a flight flies once more; a flight that began after its call fails for it.
+ * @param leftWork Completes flights that have begun. Absent: they are aborted as well.
  */
-export function createCoalescer<T>(mayBeOutdated: (error: unknown) => boolean = () => false): Coalescer<T> {
+export function createCoalescer<T>(
+  mayBeOutdated: (error: unknown) => boolean = () => false,
+  leftWork?: Pick<LeftWork, 'adopt'>,
+): Coalescer<T> {
   const flights = new Map<string, Flight<T>>()
 
-  function begin(key: string, start: (signal: AbortSignal) => Promise<T>): Flight<T> {
+  function begin(key: string, start: StartFlight<T>): Flight<T> {
     const controller = new AbortController()
-    const outcome = start(controller.signal).finally(() => {
+    const state = { hasBegun: false, isLeftWork: false }
+    const begun = () => {
+      state.hasBegun = true
+    }
+    const outcome = start(controller.signal, begun).finally(() => {
       if (flights.get(key) === flight) flights.delete(key)
     })
-    const flight: Flight<T> = { outcome, controller, waiting: 0 }
+    const flight: Flight<T> = { outcome, controller, state, waiting: 0 }
     flights.set(key, flight)
     return flight
   }
 
   function leave(key: string, flight: Flight<T>, reason: unknown): void {
     flight.waiting -= 1
-    if (flight.waiting > 0) return
+    const { state, controller, outcome } = flight
+    if (flight.waiting > 0 || state.isLeftWork) return
+    state.isLeftWork = state.hasBegun && leftWork?.adopt(controller, outcome) === true
+    if (state.isLeftWork) return
     // A later caller starts a new flight: this one is being aborted.
     if (flights.get(key) === flight) flights.delete(key)
-    flight.controller.abort(reason)
+    controller.abort(reason)
   }
 
   function share(key: string, flight: Flight<T>, signal: AbortSignal): Promise<T> {
@@ -70,6 +88,14 @@ export function createCoalescer<T>(mayBeOutdated: (error: unknown) => boolean = 
     get size() {
       return flights.size
     },
+  }
+}
+
+/** @returns `work`, which calls `begun` of its flight first. */
+export function beginning<T>(begun: () => void, work: () => T): () => T {
+  return () => {
+    begun()
+    return work()
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createCoalescer } from '../../../../src/service/tools/coalesce.ts'
+import { createCoalescer, unlessAborted } from '../../../../src/service/tools/coalesce.ts'
+import { createLeftWork } from '../../../../src/service/tools/left-work.ts'
 
 const never = new AbortController().signal
 
@@ -104,4 +105,63 @@ test('One who has left already begins nothing', async () => {
   const flight = createFlight()
   await assert.rejects(coalescer.run('key', flight.start, AbortSignal.abort(new Error('left'))), { message: 'left' })
   assert.equal(flight.signals.length, 0)
+})
+
+test('A flight that has begun continues without callers, and one that has not is aborted', async () => {
+  const leftWork = createLeftWork(1)
+  const coalescer = createCoalescer<string>(undefined, leftWork)
+  const landing = Promise.withResolvers<string>()
+  const signals: AbortSignal[] = []
+  const leave = async (key: string, isBegun: boolean) => {
+    const leaving = new AbortController()
+    const flight = coalescer.run(
+      key,
+      (signal, begun) => {
+        signals.push(signal)
+        if (isBegun) begun()
+        return landing.promise
+      },
+      leaving.signal,
+    )
+    leaving.abort(new Error('left'))
+    await assert.rejects(flight, { message: 'left' })
+  }
+  await leave('queued', false)
+  await leave('begun', true)
+  await leave('beyond the bound', true)
+  assert.deepEqual(
+    signals.map(({ aborted }) => aborted),
+    [true, false, true],
+  )
+  assert.deepEqual(leftWork.counters, { kept: 1, canceled: 1 })
+  const joining = coalescer.run('begun', async () => assert.fail('it is under way'), never)
+  landing.resolve('value')
+  assert.deepEqual(await joining, { value: 'value', joined: true })
+  assert.deepEqual([coalescer.size, leftWork.pending], [0, 0])
+})
+
+test('A flight that fails without callers disturbs nobody, and the end of the node aborts those that are left', async () => {
+  const leftWork = createLeftWork(2)
+  const coalescer = createCoalescer<string>(undefined, leftWork)
+  const leaving = new AbortController()
+  const failing = Promise.withResolvers<string>()
+  const begin = (key: string, work: (signal: AbortSignal) => Promise<string>) => {
+    const start = (signal: AbortSignal, begun: () => void) => {
+      begun()
+      return work(signal)
+    }
+    return coalescer.run(key, start, leaving.signal)
+  }
+  const endless = new Promise<string>(() => {})
+  const runs = [
+    begin('fails', () => failing.promise),
+    begin('hangs', (signal) => unlessAborted(endless, signal, () => {})),
+  ]
+  leaving.abort(new Error('left'))
+  await Promise.allSettled(runs)
+  failing.reject(new Error('lost'))
+  await new Promise(setImmediate)
+  assert.equal(leftWork.pending, 1)
+  await leftWork.stop()
+  assert.deepEqual([coalescer.size, leftWork.pending], [0, 0])
 })
