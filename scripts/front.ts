@@ -11,7 +11,7 @@ import { explainNodeFailure, loadNodeSettings } from './node-settings.ts'
 import { type Complain, EXIT, runCommand } from './run-command.ts'
 
 /** HAProxy may have been restarted, and have no servers. */
-const PASS_MS = 500
+const PASS_MS = 250
 /** For `--once`: the first checks, and the ends of requests. */
 const MOST_PASSES = 200
 const SOON_MS = 100

@@ -81,7 +81,7 @@ export function repeating(pauseMs: number, task: (signal: AbortSignal) => Promis
   async function rest(): Promise<void> {
     pausing = new AbortController()
     if (!isWanted) await delay(pauseMs, pausing.signal)
-    if (isWanted) await delay(began + LEAST_SPACING_MS - performance.now(), signal)
+    if (isWanted) await delay(Math.max(0, began + LEAST_SPACING_MS - performance.now()), signal)
   }
 
   async function repeatAfter(first: Promise<void>): Promise<void> {

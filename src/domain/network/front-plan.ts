@@ -53,7 +53,8 @@ export interface FrontPlanInput {
  * The next steps from the servers that HAProxy has to those that it should have. A weight of 0 marks servers that this front drains,
  * so that it can tell them from those that an operator has drained or put into maintenance, which it leaves alone.
  *
- * - A new server is drained until its first check has ended: a node that does not respond gets no request.
+ * - A new server is drained until its first check has ended, so that a node that does not respond gets no request. In a backend
+ *   without a server in use, as after a restart of HAProxy, it is used at once.
  * - A server without a member is drained, and removed by the next plan.
  * - No server leaves a backend without another one there that is at least as healthy.
  */
@@ -76,12 +77,14 @@ interface Draft {
   readonly problems: string[]
   /** Servers that get requests after this plan. */
   readonly inUse: Set<HaproxyServer>
+  /** No server got requests before it. */
+  readonly isIdle: boolean
   isPending: boolean
 }
 
 function planBackend(backend: string, { members, servers, mayRemove }: FrontPlanInput): Draft {
   const inUse = new Set(servers.filter(getsRequests))
-  const draft: Draft = { backend, actions: [], problems: [], inUse, isPending: false }
+  const draft: Draft = { backend, actions: [], problems: [], inUse, isIdle: inUse.size === 0, isPending: false }
   const byName = new Map(servers.map((server) => [server.name, server]))
   const ids = new Map(servers.map((server) => [server.id, server.name]))
   const sorted = members.toSorted((one, other) => (one.name < other.name ? -1 : 1))
@@ -122,13 +125,18 @@ function addMember(draft: Draft, member: FrontMember, ids: Map<number, string>):
     return
   }
   ids.set(id, name)
-  const path = `${draft.backend}/${name}`
-  act(draft, 'added', member, [
-    `add server ${path} ${formatHost(address)}:${port} id ${id} ${SERVER_OPTIONS}`,
-    ...drain(path),
-    `enable health ${path}`,
-  ])
+  const server = `${draft.backend}/${name} ${formatHost(address)}:${port} id ${id}`
+  act(draft, 'added', member, [`add server ${server} ${SERVER_OPTIONS}`, ...enable(draft, member)])
   draft.isPending = true
+}
+
+function enable({ backend, isIdle }: Draft, { name, isDraining }: FrontMember): readonly string[] {
+  const path = `${backend}/${name}`
+  return [`enable health ${path}`, ...(isIdle && !isDraining ? use(path) : drain(path))]
+}
+
+function use(path: string): readonly string[] {
+  return [`set server ${path} state ready`, `set weight ${path} ${WEIGHT}`]
 }
 
 function drain(path: string): readonly string[] {
@@ -143,10 +151,10 @@ function correctServer(draft: Draft, member: FrontMember, server: HaproxyServer)
   if (server.weight > 0 || member.isDraining) return
   if (server.inMaintenance) {
     // Its removal had begun, or its addition was interrupted.
-    act(draft, 'added', member, [...drain(path), `enable health ${path}`])
+    act(draft, 'added', member, enable(draft, member))
     draft.isPending = true
   } else if (server.isChecked) {
-    act(draft, 'in use', member, [`set server ${path} state ready`, `set weight ${path} ${WEIGHT}`])
+    act(draft, 'in use', member, use(path))
     draft.inUse.add({ ...server, weight: WEIGHT, isDrained: false })
   } else draft.isPending = true
 }

@@ -43,21 +43,29 @@ function plan(members: readonly FrontMember[], servers: readonly HaproxyServer[]
 }
 
 test('A new member is added to every backend without requests, and used after its first check', () => {
-  const { actions } = planFront({ members: [member('a')], servers: [], mayRemove: () => true })
+  const servers = everywhere(server('b'))
+  const { actions } = planFront({ members: [member('a'), member('b')], servers, mayRemove: () => true })
   assert.deepEqual(
     actions.map(({ backend, step }) => [backend, step]),
     FRONT_BACKENDS.map((backend) => [backend, 'added']),
   )
   assert.deepEqual(actions[0]?.commands, [
     `add server ready/a 192.0.2.1:80 id ${serverId('a')} check inter 500ms fastinter 200ms fall 2 rise 2 weight 64`,
+    'enable health ready/a',
     'set weight ready/a 0',
     'set server ready/a state drain',
-    'enable health ready/a',
   ])
   const unchecked = plan([member('a')], everywhere(server('a', { weight: 0, isChecked: false })))
   assert.deepEqual([unchecked.steps, unchecked.isPending], [[], true])
   const checked = plan([member('a')], everywhere(server('a', { weight: 0 })))
   assert.deepEqual(checked.commands, ['set server ready/a state ready', 'set weight ready/a 64'])
+})
+
+test('In a backend without a server in use, as after a restart of HAProxy, members are used at once', () => {
+  const use = (name: string) => [`set server ready/${name} state ready`, `set weight ready/${name} 64`]
+  const { commands } = plan([member('a'), member('b'), member('c', { isDraining: true })], [])
+  const others = commands.filter((command) => !/^(?:add|enable)/.test(command))
+  assert.deepEqual(others, [...use('a'), ...use('b'), 'set weight ready/c 0', 'set server ready/c state drain'])
 })
 
 test('Servers that are in step need nothing', () => {
@@ -80,7 +88,7 @@ test('A member that returns while its server is removed is put into service agai
   const leaving = server('b', { weight: 0, inMaintenance: true, isUp: false })
   const servers = [...everywhere(server('a')), ...everywhere(leaving)]
   const returned = plan([member('a'), member('b')], servers)
-  assert.deepEqual(returned.commands, [...DRAIN_B, 'enable health ready/b'])
+  assert.deepEqual(returned.commands, ['enable health ready/b', ...DRAIN_B])
   assert.equal(returned.isPending, true)
 })
 
@@ -222,6 +230,6 @@ function applied(servers: readonly HaproxyServer[], command: string): HaproxySer
   if (command.startsWith('del server')) return servers.filter((each) => each.backend !== backend || each.name !== name)
   if (!command.startsWith('add server')) return [...servers]
   const { address = '', port } = /^\[?(?<address>.*?)\]?:(?<port>\d+)$/.exec(words[3] ?? '')?.groups ?? {}
-  const state = { address, port: Number(port), isUp: false, isChecked: false, inMaintenance: true }
+  const state = { address, port: Number(port), isUp: true, isChecked: false, inMaintenance: true }
   return [...servers, server(name, { ...state, backend: String(backend) })]
 }
