@@ -71,14 +71,15 @@ const Rules = z.object({
   data: z.object({ groups: z.array(z.object({ rules: z.array(z.object({ health: z.string() })) })) }),
 })
 
-async function scrapesBothNodes({ compose, prometheusUrl }: ComposeProject): Promise<void> {
+async function scrapesNodesAndFronts({ compose, prometheusUrl }: ComposeProject): Promise<void> {
   await compose('--profile', 'monitoring', 'up', '--detach', '--no-deps', 'prometheus')
   await untilOk(`${prometheusUrl}/-/ready`)
   const healthOf = async () => {
     const { data } = Targets.parse(await (await fetch(`${prometheusUrl}/api/v1/targets`)).json())
     return data.activeTargets.map(({ health }) => health).join(' ')
   }
-  for (let health = await healthOf(); health !== 'up up'; health = await healthOf()) assert.doesNotMatch(health, /down/)
+  for (let health = await healthOf(); health !== 'up up up up'; health = await healthOf())
+    assert.doesNotMatch(health, /down/)
   const { groups } = Rules.parse(await (await fetch(`${prometheusUrl}/api/v1/rules`)).json()).data
   assert.ok(groups.flatMap(({ rules }) => rules).length >= 5)
 }
@@ -116,7 +117,9 @@ test('"docker-compose up" on a fresh clone', { timeout: 420_000 }, async (t) => 
     await Promise.all([...nodes, ...frontUrls].map((url) => untilGone(url, deletedAt)))
   })
 
-  await t.test('starts a Prometheus that has the rules, and scrapes both nodes', () => scrapesBothNodes(project))
+  await t.test('starts a Prometheus that has the rules, and scrapes both nodes and both fronts', () =>
+    scrapesNodesAndFronts(project),
+  )
 
   await t.test('stops within the grace period, with exit code 0', async () => {
     await compose('--profile', 'monitoring', 'stop')
