@@ -94,7 +94,6 @@ export async function startNode(
   const degradation = createDegradation(meter, () => performance.now())
   const relay = await createRelay(config, sinks, { ...outside, ...services, mayWrite: writeAccess.tokens.length > 0 })
   let url = ''
-  const isListening = () => url !== ''
   const { readiness, membership } = await createStanding({
     ...outside,
     ...services,
@@ -103,13 +102,13 @@ export async function startNode(
     relay,
     degradation,
     writeAccess,
-    isListening,
+    isListening: () => url !== '',
   })
   if (membership) parts.add(membership.joining)
   const deletions = addStoreWatches(parts, { ...outside, ...services, degradation, writeAccess })
   if (config.STORE.startsWith('file:') && writeAccess.tokens.length > 0)
     parts.add(begun(repeating(SWEEP_MS, renditionSweep(config, outside))))
-  addRelay(parts, relay, { ...services, sinks, meter })
+  addRelay(parts, relay, { ...services, ...outside.peers, sinks, meter })
   // After the first look for deletions, which may replace the whole cache.
   parts.add(outside.disk.keeper)
   const web = createWebServer(config, {
@@ -124,6 +123,7 @@ export async function startNode(
     onHint() {
       outside.peers.hints.countReceived()
       deletions.wake()
+      relay.wake()
     },
     cacheAccess: config.ACCEL_PREFIX === '' ? '' : await cacheAccess(config, log),
   })
@@ -160,16 +160,19 @@ export async function startNode(
   }
 }
 
-interface Relayed extends Pick<Services, 'onEvents'> {
+interface Relayed extends Pick<Services, 'onEvents'>, Pick<Outside['peers'], 'hints'> {
   readonly sinks: readonly SinkSettings[]
   readonly meter: Meter
 }
 
-function addRelay(parts: Parts, relay: EventRelay, { onEvents, sinks, meter }: Relayed): void {
+function addRelay(parts: Parts, relay: EventRelay, { onEvents, hints, sinks, meter }: Relayed): void {
   parts.add(relay)
   onEvents((events) => {
     // Other events wait for the next look, so that a message has many.
-    if (events.some(({ type }) => CACHE_EVENTS.includes(type))) relay.wake()
+    if (!events.some(({ type }) => CACHE_EVENTS.includes(type))) return
+    relay.wake()
+    // Another node may have the lease.
+    hints.announce()
   })
   if (sinks.length > 0) parts.add(begun(repeating(RELAY_MS, untilItWorks(meter, RELAY_TROUBLE, relay.tick))))
 }

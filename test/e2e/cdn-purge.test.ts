@@ -9,10 +9,12 @@ import { runRow } from '../../tools/chaos/run-row.ts'
 import { flatPicture } from '../../tools/pictures/flat-picture.ts'
 import { jsonFields, rawRequest } from '../../tools/requests/raw-request.ts'
 import { newBucket } from '../../tools/s3/s3-bucket.ts'
+import { startIndexer } from '../../tools/servers/indexer.ts'
 import { startRemoteSite } from '../../tools/servers/remote-site.ts'
 import { AUTHORIZATION, newStore, startNodeFor, temporaryFolder } from '../../tools/servers/site.ts'
 import { cdnSinks, type StandInCdn, startStandInCdn } from '../../tools/servers/stand-in-cdn.ts'
 
+const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const EVENT_TOKEN = '0123456789abcdef'
 
 async function until(isIt: () => boolean | Promise<boolean>, what: string): Promise<void> {
@@ -23,10 +25,12 @@ async function until(isIt: () => boolean | Promise<boolean>, what: string): Prom
   }
 }
 
-/** Two nodes that serve a bucket and a remote host, and purge both kinds of CDN. */
+/** Two nodes that serve a bucket and a remote host, purge both kinds of CDN, and report purges to a webhook. */
 async function setUp(t: TestContext) {
   const cdn = await startStandInCdn(t)
   const { yaml, env: secrets } = cdnSinks(cdn.url)
+  const webhook = await startIndexer(t, SECRET)
+  const purger = `  purger:\n    url: ${webhook.url}\n    secret: $PURGER_SECRET\n    types: [image.purged]\n`
   const folder = await temporaryFolder(t)
   const { env: remote, origin, pages } = await startRemoteSite(t)
   const { bucket, endpoint, region, credentials } = await newBucket()
@@ -34,7 +38,7 @@ async function setUp(t: TestContext) {
   t.after(() => client.destroy())
   const photos = { bucket, endpoint, accessKeyId: '$PHOTOS_KEY', secretAccessKey: '$PHOTOS_SECRET' }
   await writeFile(join(folder, 'buckets.json'), JSON.stringify({ buckets: { photos } }))
-  await writeFile(join(folder, 'sinks.yaml'), yaml)
+  await writeFile(join(folder, 'sinks.yaml'), yaml + purger)
   const env = {
     ...remote,
     ...(await newStore()).env,
@@ -43,6 +47,7 @@ async function setUp(t: TestContext) {
     SINKS_FILE: join(folder, 'sinks.yaml'),
     PHOTOS_KEY: String(credentials?.accessKeyId),
     PHOTOS_SECRET: String(credentials?.secretAccessKey),
+    PURGER_SECRET: SECRET,
     EVENT_TOKENS: EVENT_TOKEN,
     CACHE_TAG_HEADERS: 'Surrogate-Key',
   }
@@ -53,6 +58,7 @@ async function setUp(t: TestContext) {
   }, 'a node delivers')
   return {
     cdn,
+    webhook,
     nodes,
     origin,
     pages,
@@ -81,7 +87,7 @@ async function purged(cdn: StandInCdn, tags: readonly string[], times: number): 
 }
 
 test('Purges and deletions by any node reach the APIs of Fastly and Cloudflare, with the tags of the pictures', async (t) => {
-  const { cdn, nodes, origin, pages, bucket, put } = await setUp(t)
+  const { cdn, webhook, nodes, origin, pages, bucket, put } = await setUp(t)
   const [{ url }, second] = nodes
   const bytes = await flatPicture('red')
   for (const key of ['2023/a.jpg', '2024/a.jpg', '2024/b.jpg']) await put(key, bytes)
@@ -123,6 +129,9 @@ test('Purges and deletions by any node reach the APIs of Fastly and Cloudflare, 
   // Each is purged again after some seconds, as a node may have answered the CDN once more.
   await purged(cdn, [named, labelled, one, b, c, other, deleted], 4)
   await purged(cdn, [a], 8)
+  await until(() => webhook.subjects.get(a) === 2, 'the webhook receives both purges of an object')
+  const tags = [named, labelled, one, b, c, other]
+  assert.deepEqual(new Set(webhook.subjects.keys()), new Set([...tags, a]))
 })
 
 test('the service holds against faults of the API of a CDN', { concurrency: true }, async (t) => {

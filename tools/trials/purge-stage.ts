@@ -72,7 +72,8 @@ export async function setStage(scope: Scope, { pictures, nodes: count }: PurgeTr
     LOG_LEVEL: 'warn',
   }
   const start = async (port: number, cacheDir?: string): Promise<Darkroom> => {
-    const node = await startDarkroom({ port, env: { ...env, ...(cacheDir && { CACHE_DIR: cacheDir }) } })
+    const own = { NODE_ADDRESS: `127.0.0.1:${port}`, ...(cacheDir && { CACHE_DIR: cacheDir }) }
+    const node = await startDarkroom({ port, env: { ...env, ...own } })
     scope.after(() => node.stop())
     return node
   }

@@ -5,6 +5,7 @@ import type { Meter } from '../ports/meter.ts'
 import type { Sink, SinkRefusal, SinkSender } from '../ports/sink.ts'
 import type { ObjectStore } from '../ports/store.ts'
 import { createBackground } from '../tools/background.ts'
+import { pause } from '../tools/coalesce.ts'
 import { startTimeLimit } from '../tools/time-limit.ts'
 import type { EventFeed, FeedPage } from './event-feed.ts'
 import type { RelayLease } from './relay-lease.ts'
@@ -14,7 +15,7 @@ import { createSinkProgress } from './sink-progress.ts'
 export interface EventRelay {
   /** To be called every second. Deliveries go on in the background. */
   tick(signal: AbortSignal): Promise<void>
-  /** There may be events to deliver: begins at once, if this node has the lease. */
+  /** There may be events to deliver: begins at once, if this node has the lease, but at most 20 times a second. */
   wake(): void
   /** Whether a delivery is in progress. */
   readonly isBusy: boolean
@@ -55,6 +56,7 @@ const FILTERED_EVENTS = 500
  * state in the store.
  */
 const STATE_FRESH_MS = 2000
+const WAKE_SPACING_MS = 50
 const SEND_TIMEOUT_MS = 20_000
 /** The cursor of a sink without events must not expire. */
 const SAVE_EVERY_MS = 3_600_000
@@ -83,20 +85,34 @@ export function createEventRelay<S extends Sink>(options: EventRelayOptions<S>):
     }
   }
 
-  const deliverAll = (stateAgeMs: number): void => {
-    for (const sink of sinks) background.track(deliver(sink, stateAgeMs))
+  const deliverTo = (some: readonly S[], stateAgeMs: number): void => {
+    for (const sink of some) background.track(deliver(sink, stateAgeMs))
+  }
+
+  const prompt = sinks.filter(({ delayMs }) => delayMs === undefined)
+  let wokenAt = -Infinity
+  let isWaking = false
+  function wake(): void {
+    if (isWaking || !lease.isHeld) return
+    const restMs = wokenAt + WAKE_SPACING_MS - performance.now()
+    isWaking = restMs > 0
+    if (isWaking) return background.track(pause(restMs, background.signal).then(wakeNow, () => {}))
+    wakeNow()
+  }
+  function wakeNow(): void {
+    isWaking = false
+    wokenAt = performance.now()
+    deliverTo(prompt, STATE_FRESH_MS)
   }
 
   return {
     async tick(signal) {
       if (sinks.length === 0) return
       await lease.look(signal)
-      if (lease.isHeld) deliverAll(0)
+      if (lease.isHeld) deliverTo(sinks, 0)
       else oldest.clear()
     },
-    wake() {
-      if (lease.isHeld) deliverAll(STATE_FRESH_MS)
-    },
+    wake,
     get isBusy() {
       return busy.size > 0
     },
