@@ -66,7 +66,6 @@ export async function freezeOsd(
     (async () => {
       await delay(BEFORE_MS)
       process.kill(pid, 'SIGSTOP')
-      scope.after(() => void process.kill(pid, 'SIGCONT'))
       say(`OSD ${OSD} is frozen for ${frozenSeconds} s`)
       await delay(frozenSeconds * 1000)
       process.kill(pid, 'SIGCONT')
