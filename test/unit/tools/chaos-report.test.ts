@@ -20,7 +20,7 @@ const HELD: RowResult = {
 test('the table has every fault once, and each is built', () => {
   assert.deepEqual(
     ALL_ROWS.map(({ row }) => row),
-    Array.from({ length: 39 }, (_, at) => at + 1),
+    [...Array.from({ length: 39 }, (_, at) => at + 1), 42, 43, 44, 45],
   )
   assert.deepEqual(
     ALL_ROWS.filter(({ run }) => run === undefined).map(({ row }) => row),
