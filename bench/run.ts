@@ -49,8 +49,8 @@ Runs benchmarks and prints their figures: ratios to a baseline or a peer that is
   purge      sweep of a cache of a million files, against find -delete
   uploads    memory over a hundred large uploads
   ingest     sustained uploads of 2 and 12 MP: CPU and memory, and what five million a day need
-  cluster    first views by 1, 2 and 4 nodes with a quarter of a core each, through HAProxy; hits through HAProxy against
-             hits at nginx; requires root
+  cluster    first views by 1, 2 and 4 nodes with a quarter of a core each, through HAProxy; hits through HAProxy
+             against hits at nginx; requires root
   part ...   parts to run; default: all
 
   --rows     rows of render whose names contain one of these texts; default: all.

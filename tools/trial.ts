@@ -46,8 +46,8 @@ const USAGE = `Usage: npm run trial -- <trial> [<options>]
   --outage 60          seconds for which a node cannot reach the store
   --rate 50            requests per second during the changes
 
-  purge    Pictures on several nodes are deleted, and purged by id, label and prefix, during a storm of renders and while
-           another node is down. Measures the time until each node, and the stand-in API of two CDNs, has the purge.
+  purge    Pictures on several nodes are deleted, and purged by id, label and prefix, during a storm of renders and
+           while another node is down. Measures the time until each node, and the stand-in API of two CDNs, has the purge.
 
   --pictures 200       number of pictures; times are judged from 100 on
   --nodes 3            nodes; one more is down
