@@ -112,7 +112,7 @@ async function viewAtRate({ url }: Darkroom, pictures: readonly Picture[], { rat
   const began = performance.now()
   return await Promise.all(
     pictures.map(async ({ id }, index) => {
-      await delay(began + (index / rate) * 1000 - performance.now())
+      await delay(Math.max(0, began + (index / rate) * 1000 - performance.now()))
       const startedAt = performance.now()
       const status = await ask(`${url}/image/${id}/48w/x.jpg`).then(
         (answer) => answer.status,

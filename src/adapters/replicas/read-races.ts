@@ -126,6 +126,8 @@ export function createReadRaces(given: readonly { readonly label: string; readon
 
     takeRetry(key, endpoint, { takeRetry }) {
       damaged.set(key, endpoint)
+      // Mostly it was cut or stalled.
+      endpoint.suspension.silent(key)
       return takeRetry?.() ?? true
     },
   }

@@ -1,3 +1,4 @@
+import { finished } from 'node:stream/promises'
 import { type ReplicaRead, replicaRead } from '../../domain/stored/replica-reads.ts'
 import { UnavailableError } from '../../errors.ts'
 import type { StoreReads } from '../../service/ports/replicas.ts'
@@ -112,7 +113,9 @@ async function probe(endpoints: readonly ReadEndpoint[], signal: AbortSignal): P
   const probeOne = async ({ store, suspension }: ReadEndpoint): Promise<void> => {
     const limit = startDeadline(signal, SILENT_MS, silence)
     try {
-      await store.stat(suspension.key ?? PROBE_KEY, limit.signal)
+      const object = await store.open(suspension.key ?? PROBE_KEY, limit.signal)
+      // A store with a frozen disk may know an object that it cannot read.
+      if (object) await finished(object.body.resume())
       suspension.resume()
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error

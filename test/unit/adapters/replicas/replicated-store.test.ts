@@ -154,7 +154,7 @@ test('reads avoid an endpoint that leaves them without a response, until a probe
   assert.equal(store.endpoints[0]?.isAside, true)
   primary.state.weather = 'fine'
   await store.probe(never)
-  assert.deepEqual(primary.calls, [`HEAD ${ORIGINAL}`, `HEAD ${ORIGINAL}`])
+  assert.deepEqual(primary.calls, [`GET ${ORIGINAL}`, `GET ${ORIGINAL}`])
   assert.equal(await read(ORIGINAL), 'store')
 })
 
