@@ -36,15 +36,21 @@ export interface Judged {
 }
 
 /** Failed requests, requests to a frozen node, and p99 of a phase. */
-export function judgePhase(phase: Phase, { exchanges, places, calmMs }: Judged): readonly TrialFigure[] {
+export function judgePhase(phase: Phase, { phases, exchanges, places, calmMs }: Judged): readonly TrialFigure[] {
   const { name, begun, ended, excused } = phase
   const during = exchanges.filter((each) => each.begun >= begun && each.begun < ended)
   const failed = during.filter((each) => !isGood(each))
-  const accepted = exchanges.filter((each) => !isGood(each) && each.begun < begun && each.ended >= begun)
+  // A request counts in the phase in which it was sent, and a node that fails later may have accepted it.
   const isExcused = (each: Exchange): boolean =>
-    excused !== undefined && places.get(each.requestId)?.node === excused.node && each.begun <= excused.until
-  const bad = [...failed, ...accepted].filter((each) => !isExcused(each))
-  const excusedCount = failed.length + accepted.length - bad.length
+    phases.some(
+      ({ begun: from, excused: by }) =>
+        by !== undefined &&
+        places.get(each.requestId)?.node === by.node &&
+        each.begun <= by.until &&
+        each.ended >= from,
+    )
+  const bad = failed.filter((each) => !isExcused(each))
+  const excusedCount = failed.length - bad.length
   const value = `${bad.length} of ${during.length}${excusedCount > 0 ? `, and ${excusedCount} that the node had accepted` : ''}`
   const wanted = excused ? '0 but those that it had accepted' : '0'
   return [claim(`${name}: failed requests`, value, wanted, bad.length === 0), ...recovery(phase, during, calmMs)]
