@@ -47,7 +47,8 @@ const USAGE = `Usage: npm run trial -- <trial> [<options>]
   --rate 50            requests per second during the changes
 
   purge    Pictures on several nodes are deleted, and purged by id, label and prefix, during a storm of renders and
-           while another node is down. Measures the time until each node, and the stand-in API of two CDNs, has the purge.
+           while another node is down. Measures the time until each node, and the stand-in API of two CDNs, has the
+           purge.
 
   --pictures 200       number of pictures; times are judged from 100 on
   --nodes 3            nodes; one more is down
