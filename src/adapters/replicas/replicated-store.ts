@@ -30,12 +30,19 @@ export function createReplicatedStore({
   const primaryFirst = endpoints.toSorted((one, other) => Number(isPrimary(other)) - Number(isPrimary(one)))
   const originals = createReplicaOriginals(endpoints.find(isPrimary))
 
+  function endpointsFor({ kind }: ReplicaRead): readonly ReadEndpoint[] {
+    if (kind === 'alias') return primaryFirst
+    const inUse = endpoints.filter(({ isAside }) => !isAside)
+    // An absence is harmless, so no read waits for an endpoint that does not respond to learn of one.
+    return kind === 'derived' && inUse.length > 0 ? inUse : endpoints
+  }
+
   async function openByRace(key: string, read: ReplicaRead, signal: AbortSignal): Promise<OpenObject | undefined> {
     let isAbsentSomewhere = false
     const race: Read<OpenObject> = {
       key,
       method: 'GET',
-      endpoints: read.kind === 'alias' ? primaryFirst : endpoints,
+      endpoints: endpointsFor(read),
       hedgesToNext: read.kind !== 'alias',
       async ask(endpoint, within) {
         const { store } = endpoint

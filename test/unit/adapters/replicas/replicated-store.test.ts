@@ -158,6 +158,16 @@ test('reads avoid an endpoint that leaves them without a response, until a probe
   assert.equal(await read(ORIGINAL), 'store')
 })
 
+test('a mezzanine that a replica lacks is not asked of a primary that reads avoid', async () => {
+  const { primary, replica, put, read, store } = await stage()
+  await put(ORIGINAL, primary, replica)
+  primary.state.weather = 'silent'
+  await Promise.all([read(ORIGINAL), read(ORIGINAL), read(ORIGINAL)])
+  primary.calls.length = 0
+  assert.equal(await store.open(MEZZANINE, never), undefined)
+  assert.deepEqual(primary.calls, [])
+})
+
 test('after a damaged body the next read of the object asks the other endpoint first', async () => {
   const { primary, replica, put, read, store } = await stage()
   await put(ORIGINAL, primary, replica)
