@@ -9,7 +9,7 @@ import type { ImageCache, Spool, Spooled } from '../ports/cache.ts'
 import type { ImageEngine } from '../ports/engine.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectSource, OpenObject } from '../ports/store.ts'
-import { beginning, createCoalescer } from '../tools/coalesce.ts'
+import { createCoalescer } from '../tools/coalesce.ts'
 import type { LeftWork } from '../tools/left-work.ts'
 import { entryBound } from '../tools/memoize.ts'
 import { createFirstByteBudget, openInTime, startTimeLimit, storeTooSlow } from '../tools/time-limit.ts'
@@ -90,9 +90,8 @@ export function createOriginalService(options: OriginalServiceOptions): Original
     const known = here && (await inspectLocal(id, here))
     if (known) return { source: here, facts: known }
     await absences.untilMayAsk(id, signal)
-    const wanted = { id, asked: performance.now(), maxBytes: maxOriginalBytes }
-    const fetchNow = beginning(begun, () => fetch(wanted, signal))
-    const { source, head } = await fetchQueue.run(fetchNow, signal, { viewer })
+    const wanted = { id, asked: performance.now(), maxBytes: maxOriginalBytes, begun }
+    const { source, head } = await fetchQueue.run(() => fetch(wanted, signal), signal, { viewer })
     viewer?.found?.()
     try {
       return { source, facts: await inspect(id, source, head) }
@@ -139,10 +138,7 @@ export function createOriginalService(options: OriginalServiceOptions): Original
       if (here) return here
       const fetched = { id, asked: performance.now(), maxBytes: Math.max(sizeBytes, maxOriginalBytes) }
       const fly = (within: AbortSignal, begun: () => void) =>
-        fetchQueue.run(
-          beginning(begun, () => fetch(fetched, within)),
-          within,
-        )
+        fetchQueue.run(() => fetch({ ...fetched, begun }, within), within)
       const { value } = await byteFlights.run(id, fly, signal)
       const { source } = value
       const body = 'bytes' in source ? partOf(source.bytes, range) : await local.open(wanted)
@@ -174,6 +170,8 @@ interface WantedFetch {
   /** Time of the request, by `performance.now()`. */
   readonly asked: number
   readonly maxBytes: number
+  /** Called when the store has begun to respond: from then on the fetch is worth completing. */
+  readonly begun: () => void
 }
 
 interface Fetched {
@@ -195,12 +193,13 @@ function createFetch(options: FetchOptions) {
   const { versions, local, spool, guard, meter, fetchTimeoutMs, onAbsence } = options
   const firstByte = createFirstByteBudget(() => performance.now())
 
-  async function fetch({ id, asked, maxBytes }: WantedFetch, signal: AbortSignal): Promise<Fetched> {
+  async function fetch({ asked, ...rest }: WantedFetch, signal: AbortSignal): Promise<Fetched> {
+    const { id } = rest
     const began = performance.now()
     const work = guard.begin(id)
     const limit = startTimeLimit(signal, fetchTimeoutMs, storeTooSlow)
     try {
-      const wanted = { id, maxBytes, withinMs: firstByte.withinMs(asked) }
+      const wanted = { ...rest, withinMs: firstByte.withinMs(asked) }
       const spooled = await fetchVerified(wanted, limit.signal)
       const { head } = spooled
       const kept = await local.keep(id, spooled, work)
@@ -245,10 +244,11 @@ function createFetch(options: FetchOptions) {
     throw new BodyError('The object store returned a damaged original', opened)
   }
 
-  async function openOriginal({ id, withinMs }: Attempt, signal: AbortSignal): Promise<OpenObject> {
+  async function openOriginal({ id, withinMs, begun }: Attempt, signal: AbortSignal): Promise<OpenObject> {
     try {
       const opened = await openInTime((within) => versions.locate(id).open(within), withinMs, signal)
       firstByte.answered()
+      begun()
       return opened
     } catch (error) {
       if (error instanceof OriginalError) onAbsence(id, error)

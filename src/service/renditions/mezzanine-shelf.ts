@@ -11,7 +11,7 @@ import type { Resolver } from '../originals/resolve.ts'
 import type { ImageCache } from '../ports/cache.ts'
 import type { Meter } from '../ports/meter.ts'
 import type { ObjectSource, ObjectStore, OpenObject } from '../ports/store.ts'
-import { beginning, createCoalescer } from '../tools/coalesce.ts'
+import { createCoalescer } from '../tools/coalesce.ts'
 import type { LeftWork } from '../tools/left-work.ts'
 import { entryBound } from '../tools/memoize.ts'
 import { readWhole } from '../tools/small-object.ts'
@@ -184,16 +184,14 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
     const key = mezzanineKey(id, level)
     if (absences.has(key)) return undefined
     const asked = performance.now()
-    const fly = (within: AbortSignal, begun: () => void) => {
-      const fetchNow = beginning(begun, () => fetch({ id, level, asked }, within))
-      return fetchQueue.run(fetchNow, within, { viewer })
-    }
+    const fly = (within: AbortSignal, begun: () => void) =>
+      fetchQueue.run(() => fetch({ id, level, asked, begun }, within), within, { viewer })
     const { value } = await flights.run(key, fly, signal)
     if (value) viewer?.found?.()
     return value
   }
 
-  async function fetch({ id, level, asked }: Fetch, signal: AbortSignal): Promise<Mezzanine | undefined> {
+  async function fetch({ id, level, asked, begun }: Fetch, signal: AbortSignal): Promise<Mezzanine | undefined> {
     const key = mezzanineKey(id, level)
     const work = guard.begin(id)
     const limit = startTimeLimit(signal, fetchTimeoutMs, storeTooSlow)
@@ -204,6 +202,7 @@ export function createMezzanineFetch(options: MezzanineFetchOptions) {
       original.catch(() => {})
       const object = await openInTime((limited) => store.open(key, limited), firstByte.withinMs(asked), within)
       firstByte.answered()
+      begun()
       const bytes = object && (await readExisting(id, { object, original }, signal))
       const facts = bytes && openMezzanine(bytes)
       if (bytes && facts) return await keepMezzanine(shelf, { id, level, bytes, facts }, work)
@@ -256,4 +255,6 @@ interface Fetch {
   readonly level: MezzanineLevel
   /** Time of the request, by `performance.now()`. */
   readonly asked: number
+  /** Called when the store has begun to respond: from then on the fetch is worth completing. */
+  readonly begun: () => void
 }

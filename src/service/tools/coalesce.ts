@@ -91,14 +91,6 @@ export function createCoalescer<T>(
   }
 }
 
-/** @returns `work`, which calls `begun` of its flight first. */
-export function beginning<T>(begun: () => void, work: () => T): () => T {
-  return () => {
-    begun()
-    return work()
-  }
-}
-
 /** Waits for some time. @throws The reason of `signal`. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   if (ms <= 0) return

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { parseSpec } from '../../../../src/domain/spec/spec.ts'
 import { originalKey } from '../../../../src/domain/stored/store-layout.ts'
-import { unlessAborted } from '../../../../src/service/tools/coalesce.ts'
 import { original } from '../../../support/memory-engine.ts'
 import { createMemoryStore } from '../../../support/memory-store.ts'
 import { createStage, type MemoryStore, never } from '../../../support/service-stage.ts'
@@ -73,18 +73,23 @@ test('A render whose image is deleted after its client has left does not bring t
   assert.ok(!stage.disk.files.has(`${id}/100w.webp`))
 })
 
-test('A fetch that has begun is kept when its client has left, within the bound', async () => {
+/** The first byte comes when `time` has come. */
+async function* later(time: Promise<void>, body: Readable): AsyncIterable<unknown> {
+  await time
+  yield* body
+}
+
+test('A fetch whose response has begun is kept when its client has left, within the bound', async () => {
   const memory = createMemoryStore()
-  const opening = Promise.withResolvers<void>()
+  const responding = Promise.withResolvers<void>()
   const opened: string[] = []
   const store: MemoryStore = {
     ...memory,
     async open(key, signal) {
-      if (key.startsWith('originals/')) {
-        opened.push(key)
-        await unlessAborted(opening.promise, signal, () => {})
-      }
-      return await memory.open(key, signal)
+      const object = await memory.open(key, signal)
+      if (object === undefined || !key.startsWith('originals/')) return object
+      opened.push(key)
+      return { ...object, body: Readable.from(later(responding.promise, object.body)) }
     },
   }
   const stage = createStage({ store })
@@ -94,7 +99,7 @@ test('A fetch that has begun is kept when its client has left, within the bound'
   const views = [one, two].map((id) => ask(stage, id))
   while (opened.length < 2) await new Promise(setImmediate)
   await Promise.all(views.map((view) => view.leave()))
-  opening.resolve()
+  responding.resolve()
   await ended(stage)
   assert.deepEqual(stage.left.leftFetches.counters, { kept: 2, canceled: 0 })
   assert.equal(stage.engine.rendered.length, 0)
