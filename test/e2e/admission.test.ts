@@ -5,10 +5,10 @@ import { rawRequest } from '../../tools/requests/raw-request.ts'
 import { backgroundIsDone } from '../../tools/servers/darkroom.ts'
 import { startWholeSite, type WholeSite } from '../support/whole-site.ts'
 
-/** All that a request may cost beyond a look at it. The watch for deletions asks the store for its lists, whoever asks us. */
+/** All that a request may cost beyond a look at it. The node lists deletions, and renews its entry, without any request. */
 async function costs({ node, proxy, remote }: WholeSite) {
   return {
-    store: proxy.requests.filter((request) => !request.includes('list-type=2')).length,
+    store: proxy.requests.filter((request) => !/list-type=2|\/nodes\//.test(request)).length,
     remote: remote.requests.length,
     fetches: await node.metric('darkroom_original_fetch_duration_seconds_count'),
     renders: await node.metric('darkroom_render_duration_seconds_count'),

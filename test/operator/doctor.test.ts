@@ -59,7 +59,7 @@ after(() => scope.close())
 /** The node of several tests; the last of them stops it. */
 const healthy = await site(scope)
 
-test('A healthy node behind nginx passes, twice, and nothing but a deletion mark and events are left', async (t) => {
+test('A healthy node behind nginx passes, twice, and nothing but a deletion mark, events and the entry of the node are left', async (t) => {
   const { env, args, settings } = healthy
   for (const run of [1, 2]) {
     const { failures, warnings, seconds, findings } = await doctorReport(env, args)
@@ -71,7 +71,7 @@ test('A healthy node behind nginx passes, twice, and nothing but a deletion mark
   const store = createS3Store(settings)
   t.after(() => store.close())
   const kept = (await keysOf(store, '', never)).map((key) => key.replace(/\/.*/, ''))
-  assert.deepEqual([...new Set(kept)], ['deleted', 'invalidations', 'outbox'])
+  assert.deepEqual([...new Set(kept)], ['deleted', 'invalidations', 'nodes', 'outbox'])
 })
 
 test('A bucket without a lifecycle rule for shared renditions is found, and scripts/set-lifecycle adds it', async (t) => {
