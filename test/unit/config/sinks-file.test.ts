@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { parseSinks } from '../../../src/config/sinks-file.ts'
 
@@ -77,3 +79,12 @@ for (const [text, message] of Object.entries(MISTAKES)) {
     )
   })
 }
+
+test('The example for CDNs is a valid file', async () => {
+  const text = await readFile(resolve(import.meta.dirname, '../../../examples/cdn/sinks.yml'), 'utf8')
+  const sinks = parseSinks(text, { FASTLY_TOKEN: 'MfKQ', CLOUDFLARE_TOKEN: 'MfKQ', PURGER_SECRET: SECRET })
+  assert.deepEqual(
+    sinks.map(({ kind }) => kind),
+    ['fastly', 'cloudflare', 'webhook'],
+  )
+})
