@@ -15,6 +15,20 @@ export interface ReplicatedStoreSettings {
 
 const PROBE_KEY = 'originals/replica-probe'
 
+/** The endpoints of a read of each kind, in their order. */
+function createReadOrders(endpoints: readonly ReadEndpoint[], isPrimary: (endpoint: ReadEndpoint) => boolean) {
+  const primaryFirst = endpoints.toSorted((one, other) => Number(isPrimary(other)) - Number(isPrimary(one)))
+  return {
+    alias: () => primaryFirst,
+    // An absence is harmless: no read waits for an endpoint that does not respond to learn of one.
+    derived() {
+      const inUse = endpoints.filter(({ isAside }) => !isAside)
+      return inUse.length > 0 ? inUse : endpoints
+    },
+    original: () => endpoints,
+  } as const
+}
+
 /**
  * Reads originals, mezzanines and aliases from the nearest endpoint that responds, and repeats slow reads. Everything else is
  * done by the primary, which also decides which originals exist: a replica's original is used if the primary has it, or cannot
@@ -27,22 +41,15 @@ export function createReplicatedStore({
   const races = createReadRaces(given)
   const { endpoints } = races
   const isPrimary = ({ store }: ReadEndpoint): boolean => store === primary
-  const primaryFirst = endpoints.toSorted((one, other) => Number(isPrimary(other)) - Number(isPrimary(one)))
+  const orders = createReadOrders(endpoints, isPrimary)
   const originals = createReplicaOriginals(endpoints.find(isPrimary))
-
-  function endpointsFor({ kind }: ReplicaRead): readonly ReadEndpoint[] {
-    if (kind === 'alias') return primaryFirst
-    const inUse = endpoints.filter(({ isAside }) => !isAside)
-    // An absence is harmless, so no read waits for an endpoint that does not respond to learn of one.
-    return kind === 'derived' && inUse.length > 0 ? inUse : endpoints
-  }
 
   async function openByRace(key: string, read: ReplicaRead, signal: AbortSignal): Promise<OpenObject | undefined> {
     let isAbsentSomewhere = false
     const race: Read<OpenObject> = {
       key,
       method: 'GET',
-      endpoints: endpointsFor(read),
+      endpoints: orders[read.kind](),
       hedgesToNext: read.kind !== 'alias',
       async ask(endpoint, within) {
         const { store } = endpoint
@@ -75,7 +82,7 @@ export function createReplicatedStore({
       {
         key,
         method: 'HEAD',
-        endpoints: primaryFirst,
+        endpoints: orders.alias(),
         hedgesToNext: false,
         async ask(endpoint, within) {
           const stat = await endpoint.store.stat(key, within)
