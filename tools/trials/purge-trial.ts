@@ -175,12 +175,19 @@ async function servedBy(
 ): Promise<number> {
   let served = 0
   for (const victim of victims) {
-    const { status, body } = await ask(`${node.url}${victim.path}/${WATCHED_SIZE}`)
+    const { status, headers } = await ask(`${node.url}${victim.path}/${WATCHED_SIZE}`)
     if (victim.how === 'delete' && status !== 410) served += 1
     if (victim.how === 'prefix') {
-      const { body: current } = await ask(`${other.url}${victim.path}/${WATCHED_SIZE}`)
-      if (!current.equals(body)) served += 1
+      const { headers: current } = await ask(`${other.url}${victim.path}/${WATCHED_SIZE}`)
+      if (versionIn(headers) !== versionIn(current)) served += 1
     } else if (folderMark(node, victim) === before.get(victim)) served += 1
   }
   return served
+}
+
+/** The last part of the ETag of an object's picture. The bytes may differ: sizes that are rendered together share a decoding. */
+function versionIn(headers: Headers): string | undefined {
+  const version = headers.get('etag')?.split('-')[2]
+  if (version === undefined) throw new Error('An answer has no version')
+  return version
 }
