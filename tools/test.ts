@@ -28,9 +28,9 @@ Starts real servers (S3, nginx, Chromium) and runs the tests against them. A ski
 
 Missing servers are installed on Debian, as root. Not part of npm test: npm run test:browser (the page at /, galleries
 and the recipes), test:frameworks (the examples for web frameworks), test:operator (doctor, alerts, Prometheus, TLS,
-logs), test:openapi, test:troubleshooting (common mistakes), test:ftp (intake, FTP), test:haproxy (the front),
-test:docker (the image and docker-compose.yml, in a Docker engine of its own), and test:examples, which also needs
-Python, PHP, Ruby and Go: Debian's packages python3, php-cli, ruby and golang-go.
+logs), test:openapi, test:troubleshooting (common mistakes), test:ftp (intake, FTP), test:cluster (several nodes),
+test:haproxy (the front), test:docker (the image and docker-compose.yml, in a Docker engine of its own), and
+test:examples, which also needs Python, PHP, Ruby and Go: Debian's packages python3, php-cli, ruby and golang-go.
 
 Exit code: 0 all tests passed; 1 otherwise.
 `
@@ -45,7 +45,7 @@ const OWN_TESTS = { seaweedfs: [], minio: ['test/minio/*.test.ts'], ceph: ['test
 
 /** For one test. An open handle keeps its file from ending; only the limit of the run ends it. */
 const TEST_TIMEOUT_MS = 120_000
-/** For a test that installs a framework and builds an app with it. */
+/** For a test that installs a framework and builds an app with it, or lets nodes fail one after the other. */
 const BUILD_TIMEOUT_MS = 8 * 60_000
 const RUN_TIMEOUT_MS = 30 * 60_000
 
@@ -62,7 +62,7 @@ const FRAMEWORKS = /^test\/frameworks\/(?:clients|django|laravel|rails|wordpress
 /** Tests that start servers of their own, each with several processes. */
 const ALONE = /^test\/(?:minio|ceph)/
 /** Tests of apps (npm, a build and Chromium) and of clusters in containers, with several processes each. */
-const BUILDS = /^test\/(?:docker|frameworks)/
+const BUILDS = /^test\/(?:docker|frameworks|haproxy\/changing-nodes)/
 /** Unit tests that measure the memory of their process, or start a long command. The others share one process. */
 const OWN_PROCESS = /^test\/unit\/(?:import-rules|retained-memory|service\/library\/remote-purge)/
 
@@ -110,7 +110,7 @@ async function main(): Promise<number> {
   const preset = kind === 'seaweedfs' ? ALL_TESTS : [...STORE_TESTS, ...OWN_TESTS[kind]]
   const files = findFiles(positionals.length > 0 ? positionals : preset)
 
-  if (files.some((file) => /^test\/(browser|e2e|integration\/nginx|operator|troubleshooting)/.test(file)))
+  if (files.some((file) => /^test\/(browser|cluster|e2e|integration\/nginx|operator|troubleshooting)/.test(file)))
     await ensureNginx()
   if (files.some((file) => /^test\/(browser|e2e|frameworks)/.test(file))) await ensureChromium()
   if (files.some((file) => folderOf(file) === 'examples')) await ensureLanguages()

@@ -74,8 +74,8 @@ describe('clients that leave or dawdle', { concurrency: 3 }, () => {
     await Promise.all(ids.map((id) => askAndLeave(`${node.url}/image/${id}/40w`, 300)))
     await assertNothingBusy(node)
     // The proxy hears of the end of a connection some time after the node has ended it.
-    for (let tries = 0; proxy.openConnections() > 4 && tries < 200; tries += 1) await delay(50)
-    assert.ok(proxy.openConnections() <= 4, `${proxy.openConnections()} connections`)
+    for (let tries = 0; proxy.openConnections() > 8 && tries < 200; tries += 1) await delay(50)
+    assert.ok(proxy.openConnections() <= 8, `${proxy.openConnections()} connections`)
     await proxy.setFault(undefined)
     const { id, bytes } = await noisePicture(2)
     let uploaded = await post(node.url, bytes)
